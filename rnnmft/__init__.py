@@ -1,0 +1,1 @@
+"""rnnmft: mean-field theory of recurrent neural networks, derived, computed and validated."""

@@ -1,0 +1,216 @@
+"""Activations: SymPy functions that know their derivative, their kinks and how to print.
+
+Each activation carries its first derivative as a function of its own (`tanh_prime`, printed
+tanh'), so that an expectation of it reads as in the papers, E[tanh'(z)^2], and so that the numeric
+backends can evaluate it without the cancellation of 1 - tanh(z)^2. `kinks` lists the arguments
+at which the function is not smooth: the quadrature splits there.
+
+A user adds an activation with `define_activation` and, for numbers, a row in the table of
+`rnnmft.numerics.backends`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sympy as sp
+
+__all__ = [
+    "Activation",
+    "canonical_functions",
+    "define_activation",
+    "erf",
+    "exp",
+    "gaussian_cdf",
+    "gelu",
+    "hard_sigmoid",
+    "hard_tanh",
+    "identity",
+    "leaky_relu",
+    "relu",
+    "sigmoid",
+    "silu",
+    "sin",
+    "softplus",
+    "softsign",
+    "step",
+    "tanh",
+]
+
+_x = sp.Symbol("x", real=True)
+
+
+class Activation(sp.Function):
+    """An elementwise real function of one real argument.
+
+    Class attributes: `derivative` (an expression in the placeholder `Activation.x`), `kinks`
+    (arguments where it is not smooth), `symbol` (LaTeX name), `order` (how often it was derived),
+    `at_zero` (its value at 0, where that is exact).
+    """
+
+    nargs = 1
+    x: ClassVar[sp.Symbol] = _x
+    derivative: ClassVar[sp.Expr]
+    kinks: ClassVar[tuple[sp.Expr, ...]] = ()
+    symbol: ClassVar[str] = ""
+    order: ClassVar[int] = 0
+    at_zero: ClassVar[sp.Expr | None] = None
+
+    @classmethod
+    def eval(cls, arg: sp.Expr) -> sp.Expr | None:
+        if arg.is_zero and cls.at_zero is not None:
+            return cls.at_zero
+        return None
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        if argindex != 1:
+            raise sp.ArgumentIndexError(self, argindex)
+        return type(self).derivative.xreplace({_x: self.args[0]})
+
+    def _eval_is_extended_real(self) -> bool | None:
+        return self.args[0].is_extended_real
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        head = type(self).symbol or rf"\operatorname{{{type(self).__name__}}}"
+        primes = "'" * type(self).order
+        if primes and exp is not None:
+            head = f"{{{head}{primes}}}^{{{exp}}}"
+        else:
+            head = head + primes + (f"^{{{exp}}}" if exp is not None else "")
+        return rf"{head}\left({printer._print(self.args[0])}\right)"
+
+
+def define_activation(
+    name: str,
+    derivative: sp.Expr | None = None,
+    *,
+    kinks: tuple[Any, ...] = (),
+    symbol: str = "",
+    order: int = 0,
+    at_zero: Any = None,
+) -> type[Activation]:
+    """Make an activation class.
+
+    Args:
+        name: the function's name; also its key in the backends' tables.
+        derivative: the derivative as an expression in `Activation.x`. May be set later on the
+            class where it refers to the class itself.
+        kinks: arguments where the function or its derivative jumps.
+        symbol: LaTeX name; `\\operatorname{name}` when empty.
+        order: the number of primes to print.
+        at_zero: the exact value at zero, if there is one.
+
+    Returns:
+        A subclass of `Activation`.
+
+    >>> import sympy as sp
+    >>> cube = define_activation("cube", 3 * Activation.x**2)
+    >>> sp.diff(cube(sp.Symbol("y", real=True)), sp.Symbol("y", real=True))
+    3*y**2
+    """
+    return type(
+        name,
+        (Activation,),
+        {
+            "derivative": derivative,
+            "kinks": tuple(sp.sympify(k, strict=True) for k in kinks),
+            "symbol": symbol,
+            "order": order,
+            "at_zero": None if at_zero is None else sp.sympify(at_zero, strict=True),
+            "__module__": __name__,
+        },
+    )
+
+
+# The functions SymPy already has, with derivatives that do not cancel.
+erf, exp, sin = sp.erf, sp.exp, sp.sin
+
+
+def identity(argument: Any) -> sp.Expr:
+    """The identity: returns its argument."""
+    return sp.sympify(argument, strict=True)
+
+
+# Smooth activations. Second derivatives are polynomials in the function and its first derivative.
+tanh_prime = define_activation("tanh_prime", symbol=r"\tanh", order=1, at_zero=1)
+tanh = define_activation("tanh", tanh_prime(_x), symbol=r"\tanh", at_zero=0)
+tanh_prime.derivative = -2 * tanh(_x) * tanh_prime(_x)
+
+sigmoid_prime = define_activation(
+    "sigmoid_prime", symbol=r"\sigma", order=1, at_zero=sp.Rational(1, 4)
+)
+sigmoid = define_activation(
+    "sigmoid", sigmoid_prime(_x), symbol=r"\sigma", at_zero=sp.Rational(1, 2)
+)
+sigmoid_prime.derivative = (1 - 2 * sigmoid(_x)) * sigmoid_prime(_x)
+
+gaussian_cdf_prime = define_activation("gaussian_cdf_prime", symbol=r"\Phi", order=1)
+gaussian_cdf_prime.derivative = -_x * gaussian_cdf_prime(_x)
+gaussian_cdf = define_activation(
+    "gaussian_cdf", gaussian_cdf_prime(_x), symbol=r"\Phi", at_zero=sp.Rational(1, 2)
+)
+
+softplus = define_activation("softplus", sigmoid(_x), at_zero=sp.log(2))
+silu = define_activation("silu", sigmoid(_x) + _x * sigmoid_prime(_x), at_zero=0)
+gelu = define_activation("gelu", gaussian_cdf(_x) + _x * gaussian_cdf_prime(_x), at_zero=0)
+
+# Activations with kinks. Their derivatives are piecewise constant (softsign's is smooth aside of 0);
+# derivatives of those vanish except at the kinks, where the quadrature never evaluates.
+_zero = sp.S.Zero
+step = define_activation("step", _zero, kinks=(0,), symbol=r"\Theta")
+relu = define_activation("relu", step(_x), kinks=(0,), at_zero=0)
+leaky_relu_prime = define_activation("leaky_relu_prime", _zero, kinks=(0,), order=1)
+leaky_relu_prime.symbol = r"\operatorname{leaky\_relu}"
+leaky_relu = define_activation(
+    "leaky_relu",
+    leaky_relu_prime(_x),
+    kinks=(0,),
+    symbol=r"\operatorname{leaky\_relu}",
+    at_zero=0,
+)
+hard_tanh_prime = define_activation("hard_tanh_prime", _zero, kinks=(-1, 1), order=1)
+hard_tanh_prime.symbol = r"\operatorname{hard\_tanh}"
+hard_tanh = define_activation(
+    "hard_tanh",
+    hard_tanh_prime(_x),
+    kinks=(-1, 1),
+    symbol=r"\operatorname{hard\_tanh}",
+    at_zero=0,
+)
+hard_sigmoid_prime = define_activation("hard_sigmoid_prime", _zero, kinks=(-3, 3), order=1)
+hard_sigmoid_prime.symbol = r"\operatorname{hard\_sigmoid}"
+hard_sigmoid = define_activation(
+    "hard_sigmoid",
+    hard_sigmoid_prime(_x),
+    kinks=(-3, 3),
+    symbol=r"\operatorname{hard\_sigmoid}",
+    at_zero=sp.Rational(1, 2),
+)
+softsign_second = define_activation("softsign_second", kinks=(0,), order=2)
+softsign_prime = define_activation(
+    "softsign_prime", softsign_second(_x), kinks=(0,), order=1, at_zero=1
+)
+softsign = define_activation("softsign", softsign_prime(_x), kinks=(0,), at_zero=0)
+softsign_second.derivative = 6 * softsign_prime(_x) ** 2
+softsign_second.symbol = softsign_prime.symbol = softsign.symbol = r"\operatorname{softsign}"
+
+_CANONICAL = {sp.tanh: tanh, sp.Heaviside: step}
+
+
+def canonical_functions(expression: sp.Expr) -> sp.Expr:
+    """Replace SymPy's own tanh, Heaviside, Max(0, x) and Abs-free kin by rnnmft's activations.
+
+    >>> import sympy as sp
+    >>> canonical_functions(sp.tanh(sp.Symbol("y"))).func is tanh
+    True
+    """
+    expression = sp.sympify(expression, strict=True)
+    for theirs, ours in _CANONICAL.items():
+        if expression.has(theirs):
+            expression = expression.replace(theirs, lambda *a, _f=ours: _f(a[0]))
+    if expression.has(sp.Max):
+        expression = expression.replace(
+            lambda node: isinstance(node, sp.Max) and node.args[0].is_zero and len(node.args) == 2,
+            lambda node: relu(node.args[1]),
+        )
+    return expression

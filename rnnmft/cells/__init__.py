@@ -1,0 +1,52 @@
+"""Cells: the definition language, the zoo, and cells from text and from PyTorch modules."""
+
+from collections.abc import Callable
+
+from rnnmft.cells.cell import Cell, Input, Preactivation, State
+from rnnmft.cells.ensemble import Ensemble, Inputs, PreactivationLaw
+from rnnmft.cells.gru import gru, gru_torch
+from rnnmft.cells.lstm import lstm
+from rnnmft.cells.minimal import minimal
+from rnnmft.cells.vanilla import vanilla
+from rnnmft.errors import CellError
+
+__all__ = [
+    "Cell",
+    "Ensemble",
+    "Input",
+    "Inputs",
+    "Preactivation",
+    "PreactivationLaw",
+    "State",
+    "get",
+    "gru",
+    "gru_torch",
+    "lstm",
+    "minimal",
+    "names",
+    "vanilla",
+]
+
+ZOO: dict[str, Callable[[], Cell]] = {
+    "vanilla": vanilla,
+    "minimal": minimal,
+    "gru": gru,
+    "gru_torch": gru_torch,
+    "lstm": lstm,
+}
+
+
+def names() -> list[str]:
+    """The names of the zoo's cells."""
+    return list(ZOO)
+
+
+def get(name: str) -> Cell:
+    """The zoo's cell of that name.
+
+    >>> get("gru").states
+    (h,)
+    """
+    if name not in ZOO:
+        raise CellError(f"no cell named {name!r} in the zoo; there are {', '.join(ZOO)}")
+    return ZOO[name]()

@@ -1,0 +1,299 @@
+"""What a recurrent cell is: states, one input, preactivations, and one elementwise update a state.
+
+    e_k = W_k y_k + V_k x + b_k,    y_k = Y_k(s, x, e_1 .. e_{k-1})       ("what W_k sees")
+    s_a' = F_a(s, x, e_1 .. e_K)
+
+Y_k and F_a act elementwise. The symbols are SymPy symbols, so a cell is written as one writes it
+on paper; `Cell` checks that what was written is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, cast
+
+import sympy as sp
+from sympy.core.function import AppliedUndef
+
+from rnnmft.activations import Activation, canonical_functions
+from rnnmft.cells.ensemble import Ensemble, build_ensemble
+from rnnmft.errors import CellError
+
+__all__ = ["Cell", "Input", "Preactivation", "State", "dependency_order"]
+
+
+class _Named(sp.Symbol):
+    """A real symbol of a cell. Never cached: two cells may use one name for different things."""
+
+    def __new__(cls, name: str) -> _Named:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise CellError(f"{cls.__name__} needs a name that is an identifier, got {name!r}")
+        return cast("_Named", sp.Symbol.__xnew__(cls, name, real=True))
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.name,)
+
+
+class State(_Named):
+    """A state vector of the cell, one number a unit: `h = State("h")`."""
+
+
+class Input(_Named):
+    """The input as it enters elementwise (as in the minimalRNN): `x = Input("x")`."""
+
+
+class Preactivation(_Named):
+    """e = W y + V x + b, where `sees` is y: an elementwise expression, usually a state.
+
+    Args:
+        name: the name of the preactivation; the key of its parameters in an ensemble.
+        sees: what W multiplies; 0 for a preactivation of the input alone.
+        input: whether there is a term V x; `None` or `False` for none.
+
+    >>> h = State("h")
+    >>> r = Preactivation("r", h)
+    >>> from rnnmft.activations import sigmoid
+    >>> n = Preactivation("n", sigmoid(r) * h)
+    >>> n.sees
+    h*sigmoid(r)
+    """
+
+    __slots__ = ("has_input", "sees")
+    sees: sp.Expr
+    has_input: bool
+
+    def __new__(cls, name: str, sees: Any = 0, input: Any = True) -> Preactivation:
+        self = cast("Preactivation", super().__new__(cls, name))
+        if isinstance(sees, str):
+            raise CellError(f"Preactivation {name!r}: sees must be an expression, got text {sees!r}")
+        self.sees = cast("sp.Expr", canonical_functions(sp.sympify(sees, strict=True)))
+        self.has_input = bool(input) or isinstance(input, Input)
+        if self.sees == 0 and not self.has_input:
+            raise CellError(f"Preactivation {name!r} sees nothing: neither a state nor the input")
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.sees, self.has_input)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.name, self.sees, self.has_input)
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether there is a recurrent matrix W."""
+        return self.sees != 0
+
+
+_ELEMENTWISE = (sp.Add, sp.Mul, sp.Pow, sp.Number, sp.NumberSymbol, sp.exp, sp.erf, sp.sin, sp.cos)
+_ELEMENTWISE += (sp.log, sp.Abs, sp.sign, Activation)
+
+
+class Cell:
+    """A recurrent cell: a name and one elementwise update for each state.
+
+    Args:
+        name: for titles and files.
+        update: {state: expression}; all updates read the old states (they are simultaneous).
+        preactivations: further preactivations, needed only where an expression refers to one by a
+            plain symbol of its name instead of the object.
+
+    Attributes:
+        states: in the order of `update`.
+        preactivations: in dependency order.
+        input: the `Input` that some expression uses elementwise, or None.
+        update: read-only {state: expression}.
+
+    Raises:
+        CellError: a circle among preactivations, an unknown symbol, an operation that is not
+            elementwise, a state without an update, one name for two things.
+
+    >>> from rnnmft.activations import sigmoid
+    >>> h, x = State("h"), Input("x")
+    >>> e = Preactivation("e", h)
+    >>> Cell("minimal", update={h: sigmoid(e) * h + (1 - sigmoid(e)) * x})
+    Cell 'minimal': states h; preactivations e; input x elementwise
+    """
+
+    def __init__(
+        self,
+        name: str,
+        update: Mapping[State, Any],
+        preactivations: Iterable[Preactivation] = (),
+    ) -> None:
+        if not name or not isinstance(name, str):
+            raise CellError(f"a cell needs a name, got {name!r}")
+        if not update:
+            raise CellError(f"cell {name!r} has no state: update is empty")
+        for state in update:
+            if not isinstance(state, State):
+                raise CellError(f"cell {name!r}: update's keys must be State, got {state!r}")
+        self.name = name
+        expressions = {
+            state: _expression(value, f"the update of {state.name!r}")
+            for state, value in update.items()
+        }
+        found = _collect(expressions.values(), preactivations)
+        named = {p.name: p for p in found}
+        known = {**{s.name: s for s in update}, **named}
+        self.states: tuple[State, ...] = tuple(update)
+        resolve = {sp.Symbol(n): s for n, s in known.items()}
+        resolve |= {sp.Symbol(n, real=True): s for n, s in known.items()}
+        sees = {p: p.sees.xreplace(resolve) for p in found}
+        self.preactivations = dependency_order(found, sees)
+        self.sees: Mapping[Preactivation, sp.Expr] = MappingProxyType(
+            {p: sees[p] for p in self.preactivations}
+        )
+        self.update: Mapping[State, sp.Expr] = MappingProxyType(
+            {s: f.xreplace(resolve) for s, f in expressions.items()}
+        )
+        self.input = self._check_symbols()
+
+    def _check_symbols(self) -> Input | None:
+        """Every symbol is a state with an update, a preactivation or the one input."""
+        places = {f"the update of {s.name!r}": f for s, f in self.update.items()}
+        places |= {f"what {p.name!r} sees": f for p, f in self.sees.items()}
+        inputs: set[Input] = set()
+        for place, expression in places.items():
+            for symbol in sorted(expression.free_symbols, key=str):
+                if isinstance(symbol, Input):
+                    inputs.add(symbol)
+                elif isinstance(symbol, State):
+                    if symbol not in self.states:
+                        raise CellError(
+                            f"cell {self.name!r}: state {symbol.name!r} is used in {place} "
+                            "but has no update"
+                        )
+                elif symbol not in self.preactivations:
+                    raise CellError(
+                        f"cell {self.name!r}: unknown symbol {str(symbol)!r} in {place}; known are "
+                        f"{', '.join(sorted(s.name for s in (*self.states, *self.preactivations)))}"
+                    )
+        if len(inputs) > 1:
+            raise CellError(f"cell {self.name!r} has more than one input: {sorted(map(str, inputs))}")
+        names = [s.name for s in (*self.states, *self.preactivations, *inputs)]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise CellError(f"cell {self.name!r} uses one name for two things: {', '.join(twice)}")
+        return next(iter(inputs), None)
+
+    def ensemble(
+        self,
+        weights: str | Mapping[str, str] = "gaussian",
+        **parameters: Mapping[str, float],
+    ) -> Ensemble:
+        """The law of the weights and biases of this cell: see `rnnmft.cells.ensemble.Ensemble`.
+
+        >>> from rnnmft import cells
+        >>> cells.minimal().ensemble(e=dict(sigma_w=4.0, mu_b=0.5))["e"].sigma_w
+        4.0
+        """
+        return build_ensemble(self.preactivations, weights, parameters)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Cell):
+            return NotImplemented
+        mine, theirs = (
+            (c.name, tuple(c.update.items()), tuple(c.sees.items())) for c in (self, other)
+        )
+        return mine == theirs
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.name, dict(self.update), self.preactivations)
+
+    def __hash__(self) -> int:
+        return hash((self.name, tuple(self.update.items()), tuple(self.sees.items())))
+
+    def __repr__(self) -> str:
+        names = ", ".join(s.name for s in self.states)
+        text = f"Cell {self.name!r}: states {names}; preactivations "
+        text += ", ".join(p.name for p in self.preactivations) or "none"
+        return text + (f"; input {self.input.name} elementwise" if self.input else "")
+
+    def _repr_latex_(self) -> str:
+        return "$$" + self.latex() + "$$"
+
+    def latex(self) -> str:
+        """The cell's equations as one LaTeX `aligned` block."""
+        lines = []
+        for p in self.preactivations:
+            terms = [rf"W_{{{p.name}}} {_bracket(self.sees[p])}"] if p.is_recurrent else []
+            terms += [rf"V_{{{p.name}}} x"] if p.has_input else []
+            lines.append(f"{sp.latex(p)} &= {' + '.join([*terms, f'b_{{{p.name}}}'])}")
+        lines += [f"{sp.latex(s)}' &= {sp.latex(f)}" for s, f in self.update.items()]
+        return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
+
+
+def _bracket(expression: sp.Expr) -> str:
+    text = sp.latex(expression)
+    return text if expression.is_Symbol else rf"\left({text}\right)"
+
+
+def _expression(value: Any, place: str) -> sp.Expr:
+    """The value as an elementwise SymPy expression, or CellError."""
+    if isinstance(value, str):
+        raise CellError(f"{place} is text; write an expression, or use cells.load for text")
+    try:
+        expression = canonical_functions(sp.sympify(value, strict=True))
+    except sp.SympifyError:
+        raise CellError(f"{place} is not an expression: {value!r}") from None
+    for node in sp.preorder_traversal(expression):
+        if isinstance(node, AppliedUndef):
+            raise CellError(
+                f"{place} uses the undefined function {node.func.__name__!r}; "
+                "define it with rnnmft.activations.define_activation"
+            )
+        if node in (sp.nan, sp.zoo, sp.oo, -sp.oo, sp.I):
+            raise CellError(f"{place} holds {node}: it must be a finite real expression")
+        if not isinstance(node, (sp.Symbol, *_ELEMENTWISE)):
+            raise CellError(f"{place} is not elementwise: it uses {type(node).__name__}")
+    return cast("sp.Expr", expression)
+
+
+def _collect(
+    expressions: Iterable[sp.Expr], extra: Iterable[Preactivation]
+) -> tuple[Preactivation, ...]:
+    """All preactivations that the expressions reach, first met first; one name, one meaning."""
+    found: dict[str, Preactivation] = {}
+    queue: list[Any] = [*extra]
+    for expression in expressions:
+        queue += sorted(expression.atoms(Preactivation), key=lambda p: p.name)
+    while queue:
+        p = queue.pop(0)
+        if p.name not in found:
+            found[p.name] = p
+            _expression(p.sees, f"what {p.name!r} sees")
+            queue += sorted(p.sees.atoms(Preactivation), key=lambda q: q.name)
+        elif found[p.name] != p:
+            raise CellError(
+                f"preactivation {p.name!r} is defined twice: it sees {found[p.name].sees} and {p.sees}"
+            )
+    return tuple(found.values())
+
+
+def dependency_order(
+    preactivations: Sequence[Preactivation], sees: Mapping[Preactivation, sp.Expr]
+) -> tuple[Preactivation, ...]:
+    """Sort preactivations so that each sees only earlier ones; ties keep the given order.
+
+    Raises:
+        CellError: naming the preactivations of a circle.
+    """
+    order: list[Preactivation] = []
+    waiting = list(preactivations)
+    while waiting:
+        ready = [p for p in waiting if not any(q in sees[p].free_symbols for q in waiting)]
+        if not ready:
+            raise CellError(f"circle among preactivations: {_circle(waiting, sees)}")
+        order.append(ready[0])
+        waiting.remove(ready[0])
+    return tuple(order)
+
+
+def _circle(waiting: Sequence[Preactivation], sees: Mapping[Preactivation, sp.Expr]) -> str:
+    path = [waiting[0]]
+    while True:
+        following = next(q for q in waiting if q in sees[path[-1]].free_symbols)
+        if following in path:
+            return " -> ".join(p.name for p in [*path[path.index(following) :], following])
+        path.append(following)

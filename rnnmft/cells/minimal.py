@@ -1,0 +1,20 @@
+"""The minimalRNN: Chen 2017 (arXiv 1711.06788); mean field in Chen 2018.
+
+The gate multiplies the old state: u = 1 keeps it. The input also enters elementwise.
+"""
+
+from rnnmft.activations import sigmoid
+from rnnmft.cells.cell import Cell, Input, Preactivation, State
+
+__all__ = ["minimal"]
+
+
+def minimal() -> Cell:
+    """h' = u h + (1 - u) x, u = sigmoid(W h + V x + b).
+
+    >>> minimal()
+    Cell 'minimal': states h; preactivations e; input x elementwise
+    """
+    h, x = State("h"), Input("x")
+    e = Preactivation("e", h)
+    return Cell("minimal", update={h: sigmoid(e) * h + (1 - sigmoid(e)) * x})

@@ -1,0 +1,77 @@
+"""Exceptions and status sentences: everything rnnmft can say when a number is not simply right.
+
+Scalar calls raise; sweeps over grids carry one `Status` per element instead. A status is a whole
+sentence, so that it can be printed as it is.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = [
+    "CellError",
+    "CompileError",
+    "ConvergenceError",
+    "DerivationError",
+    "ParameterError",
+    "ParseError",
+    "RnnmftError",
+    "Status",
+]
+
+
+class RnnmftError(Exception):
+    """Base class of every exception that rnnmft raises on purpose."""
+
+
+class CellError(RnnmftError, ValueError):
+    """The definition of a cell is not one: a circle, an unknown symbol, a missing state."""
+
+
+class ParameterError(RnnmftError, ValueError):
+    """An argument is outside its domain; the message names it, what it got and the domain."""
+
+
+class ParseError(RnnmftError, ValueError):
+    """A text could not be read as a cell; the message gives line, column and reason."""
+
+
+class DerivationError(RnnmftError):
+    """The requested symbolic result does not exist for this cell; the message says why."""
+
+
+class CompileError(RnnmftError):
+    """A symbolic function has no entry in the backend's table; the message says how to add it."""
+
+
+class ConvergenceError(RnnmftError, ArithmeticError):
+    """A number could not be computed to its tolerance; `status` holds the reason."""
+
+    def __init__(self, status: Status, detail: str = "") -> None:
+        self.status = status
+        super().__init__(f"{status.value} {detail}".strip())
+
+
+class Status(Enum):
+    """Why a number is what it is. `Status.OK` is the only one that means success."""
+
+    OK = "The result met its tolerance."
+    NOT_CONVERGED = "The quadrature reached its largest number of nodes before its tolerance."
+    DIVERGENT_INTEGRAL = (
+        "The Gaussian integral does not exist: the integrand outgrows the Gaussian's tails."
+    )
+    DIVERGES = "The second moment grows without bound: the cell is unstable at these parameters."
+    NO_FIXED_POINT = "No stable fixed point was found in the range searched."
+    STALLED = "The iteration stopped making progress before its tolerance (near-critical map)."
+    MAX_STEPS = "The iteration reached its largest number of steps before its tolerance."
+    UNSTABLE = "This fixed point is unstable: the recursion does not approach it."
+    INVALID = "An input of this element is outside its domain."
+    UNDEFINED = "The quantity is not defined here (for example a correlation at zero variance)."
+
+    @property
+    def ok(self) -> bool:
+        """Whether the result met its tolerance."""
+        return self is Status.OK
+
+    def __str__(self) -> str:
+        return self.value
