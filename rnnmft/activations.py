@@ -154,12 +154,14 @@ softplus = define_activation("softplus", sigmoid(_x), at_zero=sp.log(2))
 silu = define_activation("silu", sigmoid(_x) + _x * sigmoid_prime(_x), at_zero=0)
 gelu = define_activation("gelu", gaussian_cdf(_x) + _x * gaussian_cdf_prime(_x), at_zero=0)
 
-# Activations with kinks. Their derivatives are piecewise constant (softsign's is smooth aside of 0);
-# derivatives of those vanish except at the kinks, where the quadrature never evaluates.
-_zero = sp.S.Zero
-step = define_activation("step", _zero, kinks=(0,), symbol=r"\Theta")
+# Activations with kinks. Where a derivative jumps, the next one holds a Dirac delta, which the
+# expectation turns into a value of the Gaussian density: Bonnet's and Price's rules stay exact.
+_delta = sp.DiracDelta
+step = define_activation("step", _delta(_x), kinks=(0,), symbol=r"\Theta")
 relu = define_activation("relu", step(_x), kinks=(0,), at_zero=0)
-leaky_relu_prime = define_activation("leaky_relu_prime", _zero, kinks=(0,), order=1)
+leaky_relu_prime = define_activation(
+    "leaky_relu_prime", sp.Rational(99, 100) * _delta(_x), kinks=(0,), order=1
+)
 leaky_relu_prime.symbol = r"\operatorname{leaky\_relu}"
 leaky_relu = define_activation(
     "leaky_relu",
@@ -168,7 +170,9 @@ leaky_relu = define_activation(
     symbol=r"\operatorname{leaky\_relu}",
     at_zero=0,
 )
-hard_tanh_prime = define_activation("hard_tanh_prime", _zero, kinks=(-1, 1), order=1)
+hard_tanh_prime = define_activation(
+    "hard_tanh_prime", _delta(_x + 1) - _delta(_x - 1), kinks=(-1, 1), order=1
+)
 hard_tanh_prime.symbol = r"\operatorname{hard\_tanh}"
 hard_tanh = define_activation(
     "hard_tanh",
@@ -177,7 +181,9 @@ hard_tanh = define_activation(
     symbol=r"\operatorname{hard\_tanh}",
     at_zero=0,
 )
-hard_sigmoid_prime = define_activation("hard_sigmoid_prime", _zero, kinks=(-3, 3), order=1)
+hard_sigmoid_prime = define_activation(
+    "hard_sigmoid_prime", (_delta(_x + 3) - _delta(_x - 3)) / 6, kinks=(-3, 3), order=1
+)
 hard_sigmoid_prime.symbol = r"\operatorname{hard\_sigmoid}"
 hard_sigmoid = define_activation(
     "hard_sigmoid",
@@ -191,7 +197,7 @@ softsign_prime = define_activation(
     "softsign_prime", softsign_second(_x), kinks=(0,), order=1, at_zero=1
 )
 softsign = define_activation("softsign", softsign_prime(_x), kinks=(0,), at_zero=0)
-softsign_second.derivative = 6 * softsign_prime(_x) ** 2
+softsign_second.derivative = 6 * softsign_prime(_x) ** 2 - 4 * _delta(_x)
 softsign_second.symbol = softsign_prime.symbol = softsign.symbol = r"\operatorname{softsign}"
 
 _CANONICAL = {sp.tanh: tanh, sp.Heaviside: step}

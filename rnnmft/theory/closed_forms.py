@@ -1,0 +1,272 @@
+"""Closed forms of Gaussian expectations: one table, tried in order; unknown integrals stay nodes.
+
+Univariate: polynomials, Dirac deltas, exp of quadratics times polynomials, erf and gaussian_cdf,
+their squares at zero mean, sin, relu and step. Bivariate at zero mean: the arcsine kernels (Williams
+1998) and the arc-cosine kernels of degree 0 and 1 (Cho & Saul 2009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import sympy as sp
+
+from rnnmft.activations import gaussian_cdf, gaussian_cdf_prime, relu, step
+from rnnmft.expectation import GaussianExpectation, gaussian_expectation
+
+__all__ = ["closed_form", "without_deltas"]
+
+_Rule = Callable[[GaussianExpectation], "sp.Expr | None"]
+
+
+def closed_form(node: GaussianExpectation) -> sp.Expr:
+    """The value of a node where a rule knows it, otherwise the node itself.
+
+    >>> from rnnmft.activations import erf
+    >>> z, q = sp.Symbol("z"), sp.Symbol("q", positive=True)
+    >>> closed_form(gaussian_expectation(erf(z) ** 2, z, 0, q))
+    2*asin(2*q/(2*q + 1))/pi
+    """
+    for rule in _UNIVARIATE if len(node.variables) == 1 else _BIVARIATE:
+        value = rule(node)
+        if value is not None:
+            return value
+    return node
+
+
+def without_deltas(expression: sp.Expr) -> sp.Expr:
+    """Integrate every Dirac delta inside a node: what is left can be integrated numerically."""
+    return cast(
+        "sp.Expr",
+        expression.replace(
+            lambda part: isinstance(part, GaussianExpectation) and part.integrand.has(sp.DiracDelta),
+            lambda part: _integrate_deltas(part),
+        ),
+    )
+
+
+def density(z: sp.Expr, mu: sp.Expr, q: sp.Expr) -> sp.Expr:
+    """The Gaussian density of mean mu and variance q at z."""
+    return sp.exp(-((z - mu) ** 2) / (2 * q)) / sp.sqrt(2 * sp.pi * q)
+
+
+def _affine(argument: sp.Expr, z: sp.Symbol) -> tuple[sp.Expr, sp.Expr] | None:
+    """(a, b) with argument = a z + b, or None."""
+    a = sp.diff(argument, z)
+    if z in a.free_symbols or a == 0:
+        return None
+    return a, sp.expand(argument - a * z)
+
+
+def _integrate_deltas(node: GaussianExpectation) -> sp.Expr:
+    """E[delta(a z + b) g] = density(z0) g(z0) / |a|, with z0 = -b / a; on a pair, given the other."""
+    terms = []
+    for term in sp.Add.make_args(sp.expand(node.integrand)):
+        deltas = sorted(term.atoms(sp.DiracDelta), key=sp.default_sort_key)
+        if not deltas:
+            terms.append(node.rebuild(term, node.means, node.covariance))
+            continue
+        delta = deltas[0]
+        i, z = next(
+            (i, v) for i, v in enumerate(node.variables) if v in delta.args[0].free_symbols
+        )
+        line = _affine(delta.args[0], z)
+        if line is None:
+            return node
+        at = -line[1] / line[0]
+        rest = (term / delta).subs(z, at) / sp.Abs(line[0])
+        terms.append(_given(node, i, at, rest))
+    return without_deltas(sp.Add(*terms))
+
+
+def _given(node: GaussianExpectation, i: int, at: sp.Expr, rest: sp.Expr) -> sp.Expr:
+    """density(z_i = at) E[rest | z_i = at]."""
+    if len(node.variables) == 1:
+        return density(at, node.means[0], node.covariance[0]) * rest
+    q_i, q_ab, q_j = node.covariance[2 * i], node.covariance[1], node.covariance[2 - 2 * i]
+    other = node.variables[1 - i]
+    mean = node.means[1 - i] + q_ab / q_i * (at - node.means[i])
+    inner = gaussian_expectation(rest, other, mean, q_j - q_ab**2 / q_i)
+    return density(at, node.means[i], q_i) * inner
+
+
+def _delta(node: GaussianExpectation) -> sp.Expr | None:
+    return _integrate_deltas(node) if node.integrand.has(sp.DiracDelta) else None
+
+
+# --- one variable --------------------------------------------------------------------------------
+
+
+def _exponential(node: GaussianExpectation) -> sp.Expr | None:
+    """E[p(z) exp(a z^2 + b z + c)]: complete the square; exists where 1 - 2 a q > 0."""
+    (z,), (mu,), (q,) = node.variables, node.means, node.covariance
+    f = node.integrand.replace(
+        gaussian_cdf_prime, lambda x: sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
+    )
+    exponent, polynomial = sp.S.Zero, sp.S.One
+    for factor in sp.Mul.make_args(f):
+        base, power = factor.as_base_exp()
+        if isinstance(factor, sp.exp):
+            exponent += factor.args[0]
+        elif isinstance(base, sp.exp) and z not in power.free_symbols:
+            exponent += base.args[0] * power
+        else:
+            polynomial *= factor
+    if not (polynomial.is_polynomial(z) and exponent.is_polynomial(z)):
+        return None
+    c, b, a = (sp.expand(exponent).coeff(z, k) for k in range(3))
+    if sp.degree(exponent, z) > 2 if exponent.has(z) else False:
+        return None
+    scale = 1 - 2 * a * q
+    mean = (mu + b * q) / scale
+    weight = sp.exp(c + (2 * b * mu + b**2 * q + 2 * a * mu**2) / (2 * scale)) / sp.sqrt(scale)
+    d = sp.Dummy()
+    poly = sp.Poly(sp.expand(polynomial.subs(z, mean + d)), d)
+    moments = (
+        k * sp.factorial2(n - 1) * (q / scale) ** sp.Rational(n, 2)
+        for (n,), k in poly.terms()
+        if n % 2 == 0
+    )
+    return weight * sp.Add(*moments)
+
+
+def _error_functions(node: GaussianExpectation) -> sp.Expr | None:
+    """E[erf(a z + b)], E[Phi(a z + b)]; their squares at zero mean by the arcsine law."""
+    (z,), (mu,), (q,) = node.variables, node.means, node.covariance
+    base, power = node.integrand.as_base_exp()
+    if not isinstance(base, (sp.erf, gaussian_cdf)) or power not in (1, 2):
+        return None
+    line = _affine(base.args[0], z)
+    if line is None:
+        return None
+    a, b = line
+    widen = 2 if isinstance(base, sp.erf) else 1
+    if power == 1:
+        return base.func((a * mu + b) / sp.sqrt(1 + widen * a**2 * q))
+    if sp.expand(a * mu + b) != 0:
+        return None
+    return _arcsine(base.func, widen, a**2 * q, a**2 * q, a**2 * q)
+
+
+def _sine(node: GaussianExpectation) -> sp.Expr | None:
+    """E of products of sin and cos of a z + b: a sum of sin and cos of one argument each."""
+    (z,), (mu,), (q,) = node.variables, node.means, node.covariance
+    f = node.integrand
+    if not f.has(sp.sin, sp.cos):
+        return None
+    total = sp.S.Zero
+    for term in sp.Add.make_args(sp.expand(sp.simplify(f.rewrite(sp.exp)).expand(), power_exp=False)):
+        total += gaussian_expectation(term, z, mu, q) if z in term.free_symbols else term
+    done = total.replace(
+        lambda part: isinstance(part, GaussianExpectation), lambda part: _exponential(part) or part
+    )
+    if done.has(GaussianExpectation):
+        return None
+    return sp.simplify(sp.expand(sp.expand_complex(done)))
+
+
+def _relu(node: GaussianExpectation) -> sp.Expr | None:
+    """E[z^k step(z)], and relu(z) = z step(z), by the truncated Gaussian's moment recursion."""
+    (z,), (mu,), (q,) = node.variables, node.means, node.covariance
+    f = sp.expand(node.integrand.replace(relu, lambda x: x * step(x)))
+    f = f.replace(lambda p: isinstance(p, sp.Pow) and isinstance(p.base, step), lambda p: p.base)
+    gate = step(z)
+    if f.atoms(step) != {gate} or not f.has(gate):
+        return None
+    on, off = f.subs(gate, 1), f.subs(gate, 0)
+    if not (on.is_polynomial(z) and off.is_polynomial(z)):
+        return None
+    s = sp.sqrt(q)
+    below = gaussian_cdf(-mu / s)
+
+    def above(k: int) -> sp.Expr:
+        if k == 0:
+            return gaussian_cdf(mu / s)
+        edge = q * density(sp.S.Zero, mu, q) if k == 1 else sp.S.Zero
+        return mu * above(k - 1) + ((k - 1) * q * above(k - 2) if k > 1 else 0) + edge
+
+    if off != 0:
+        return None if off.has(z) else off * below + _relu_sum(on, z, above)
+    return _relu_sum(on, z, above)
+
+
+def _relu_sum(on: sp.Expr, z: sp.Symbol, above: Callable[[int], sp.Expr]) -> sp.Expr:
+    return sp.Add(*(c * above(k) for (k,), c in sp.Poly(on, z).terms()))
+
+
+# --- a pair --------------------------------------------------------------------------------------
+
+
+def _arcsine(
+    function: type[sp.Function], widen: int, q_a: sp.Expr, q_ab: sp.Expr, q_b: sp.Expr
+) -> sp.Expr:
+    """E[erf erf] = (2/pi) asin(2 q_ab / sqrt((1 + 2 q_a)(1 + 2 q_b))); Phi = (1 + erf(./sqrt 2)) / 2."""
+    both = (1 + widen * q_a) * (1 + widen * q_b)
+    root = 1 + widen * q_a if q_a == q_b else sp.sqrt(both)
+    angle = sp.asin(widen * q_ab / root)
+    if function is sp.erf:
+        return 2 * angle / sp.pi
+    return sp.Rational(1, 4) + angle / (2 * sp.pi)
+
+
+def _pair(node: GaussianExpectation) -> tuple[sp.Function, sp.Function] | None:
+    """The two functions of a zero-mean product f(z_a) g(z_b) of plain activations."""
+    factors = sp.Mul.make_args(node.integrand)
+    if len(factors) != 2 or any(m != 0 for m in node.means):
+        return None
+    ordered = sorted(factors, key=lambda f: node.variables[1] in f.free_symbols)
+    if any(
+        not isinstance(f, sp.Function) or f.args != (v,)
+        for f, v in zip(ordered, node.variables, strict=True)
+    ):
+        return None
+    return ordered[0], ordered[1]
+
+
+def _arcsine_kernel(node: GaussianExpectation) -> sp.Expr | None:
+    pair = _pair(node)
+    if pair is None or pair[0].func != pair[1].func:
+        return None
+    q_a, q_ab, q_b = node.covariance
+    function = pair[0].func
+    if function is sp.sin:
+        return sp.exp(-(q_a + q_b) / 2) * sp.sinh(q_ab)
+    if function not in (sp.erf, gaussian_cdf):
+        return None
+    return _arcsine(function, 2 if function is sp.erf else 1, q_a, q_ab, q_b)
+
+
+def _arc_cosine_kernel(node: GaussianExpectation) -> sp.Expr | None:
+    """Degree 0: (pi - theta) / 2 pi; degree 1: sqrt(q_a q_b) (sin + (pi - theta) cos) / 2 pi."""
+    pair = _pair(node)
+    if pair is None or {f.func for f in pair} not in ({relu}, {step}):
+        return None
+    q_a, q_ab, q_b = node.covariance
+    scale = q_a if q_a == q_b else sp.sqrt(q_a * q_b)
+    theta = sp.acos(q_ab / scale)
+    if pair[0].func is step:
+        return (sp.pi - theta) / (2 * sp.pi)
+    c = q_ab / scale
+    return scale / (2 * sp.pi) * (sp.sqrt(1 - c**2) + (sp.pi - theta) * c)
+
+
+def _exponential_pair(node: GaussianExpectation) -> sp.Expr | None:
+    """E[exp(a z_a + b z_b + c)] = exp of mean plus half the variance."""
+    f = node.integrand
+    if isinstance(f, sp.Mul):
+        f = sp.powsimp(f)
+    if not isinstance(f, sp.exp):
+        return None
+    z_a, z_b = node.variables
+    lines = [sp.diff(f.args[0], v) for v in (z_a, z_b)]
+    if any(x.free_symbols & {z_a, z_b} for x in lines):
+        return None
+    constant = f.args[0].subs({z_a: node.means[0], z_b: node.means[1]})
+    q_a, q_ab, q_b = node.covariance
+    variance = lines[0] ** 2 * q_a + 2 * lines[0] * lines[1] * q_ab + lines[1] ** 2 * q_b
+    return sp.exp(constant + variance / 2)
+
+
+_UNIVARIATE: tuple[_Rule, ...] = (_delta, _exponential, _error_functions, _relu, _sine)
+_BIVARIATE: tuple[_Rule, ...] = (_delta, _arcsine_kernel, _arc_cosine_kernel, _exponential_pair)

@@ -1,0 +1,158 @@
+"""Moment recursions of the untied theory: which moments close, and how each is updated.
+
+With fresh weights at every step e_k is Gaussian and independent of the unit's past, so
+
+    E[prod s_a'] = E[prod F_a(s, x, e)],    q_k = sigma_w^2 E[y_k^2] + sigma_v^2 R + sigma_b^2.
+
+Where every F_a is affine in the states the moments up to any degree close among themselves. An
+input constant in time is a recurrent variable with the update x' = x. (Chen 2018 for the minimalRNN.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import sympy as sp
+
+from rnnmft.cells import Cell, Preactivation
+from rnnmft.errors import DerivationError
+from rnnmft.theory.independence import GaussianLaw, expect
+from rnnmft.theory.notation import MomentKey, Notation
+
+__all__ = ["MomentTheory", "moment_theory"]
+
+
+@dataclass(frozen=True)
+class MomentTheory:
+    """The closed moment recursion of one cell, untied.
+
+    All expressions are in the symbols of `notation`. `variance` holds q_k, `covariance` q_k^ab.
+    """
+
+    cell: Cell
+    notation: Notation
+
+    def laws(self, trajectories: int, of: Iterable[Preactivation] | None = None) -> list[GaussianLaw]:
+        """The Gaussian laws of the preactivations and, where it is white, of the elementwise input."""
+        n = self.notation
+        found = []
+        for p in self.cell.preactivations if of is None else of:
+            cov = (n.q[p],) if trajectories == 1 else (n.q[p], n.q_ab[p], n.q[p])
+            names = n.preactivation_on(p, trajectories)
+            found.append(GaussianLaw(names, (n.mu_b[p],) * trajectories, cov))
+        if self.cell.input is not None and not n.follow_input:
+            cov = (n.R,) if trajectories == 1 else (n.R, n.c_x * n.R, n.R)
+            names = tuple(n.on(self.cell.input, t, trajectories) for t in range(trajectories))
+            found.append(GaussianLaw(names, (sp.S.Zero,) * trajectories, cov))
+        return found
+
+    def on(self, expression: sp.Expr, trajectory: int, trajectories: int) -> sp.Expr:
+        """An expression of the cell with its symbols on one trajectory."""
+        return expression.xreplace(
+            {
+                s: self.notation.on(s, trajectory, trajectories)
+                for s in (*self.cell.states, *self.cell.preactivations, self.cell.input)
+                if s is not None
+            }
+        )
+
+    def expect(self, expression: sp.Expr, trajectories: int = 1) -> sp.Expr:
+        """E over preactivations, input and states of an expression on one or two trajectories.
+
+        Raises:
+            DerivationError: a state enters other than polynomially, so that no moments close.
+        """
+        n = self.notation
+        followed = [n.on(s, t, trajectories) for t in range(trajectories) for s in n.recurrent]
+        white = [v for law in self.laws(trajectories, ()) for v in law.variables]
+        variables = [*followed, *(v for v in white if expression.is_polynomial(v))]
+        if not expression.is_polynomial(*variables):
+            raise DerivationError(
+                f"the moments of cell {self.cell.name!r} do not close: a state enters nonlinearly "
+                "in an expectation, which needs the law of the state and not only its moments"
+            )
+        laws = self.laws(trajectories)
+        total = sp.S.Zero
+        for exponents, coefficient in sp.Poly(expression, *variables).terms():
+            width = len(n.recurrent)
+            sides = [exponents[t * width : (t + 1) * width] for t in range(trajectories)]
+            drawn = zip(variables[len(followed) :], exponents[len(followed) :], strict=True)
+            weight = _tidy(sp.factor(coefficient)) * sp.Mul(*(v**power for v, power in drawn))
+            total += expect(weight, laws) * self.moment(tuple(map(tuple, sides)))
+        return total
+
+    def moment(self, key: MomentKey) -> sp.Expr:
+        """The moment of a key: 1, a symbol, or a known moment of the input alone."""
+        n = self.notation
+        sides = tuple(side for side in key if any(side))
+        if not sides:
+            return sp.S.One
+        if n.follow_input and not any(any(side[:-1]) for side in sides):
+            x = [sp.Symbol(f"x{i}") for i in range(2)]
+            law = GaussianLaw(tuple(x), (sp.S.Zero,) * 2, (n.R, n.c_x * n.R, n.R))
+            powers = [side[-1] for side in key]
+            return law.node(sp.Mul(*(v**p for v, p in zip(x, powers, strict=False))))
+        return n.moment(sides)
+
+    def update(self, key: MomentKey) -> sp.Expr:
+        """The moment of a key after one step, in the moments before it."""
+        n = self.notation
+        factors = []
+        for t, side in enumerate(key):
+            for s, power in zip(n.recurrent, side, strict=True):
+                new = self.cell.update[s] if s in self.cell.update else s
+                factors.append(self.on(new, t, len(key)) ** power)
+        return self.expect(sp.Mul(*factors), len(key))
+
+    def closure(self, keys: Iterable[MomentKey]) -> dict[MomentKey, sp.Expr]:
+        """The given moments and all others their updates need: {key: update}."""
+        by_symbol: dict[sp.Basic, MomentKey] = {}
+        found: dict[MomentKey, sp.Expr] = {}
+        queue = [tuple(sorted(k, reverse=True)) for k in keys]
+        while queue:
+            key = queue.pop(0)
+            if key in found:
+                continue
+            if len(found) > 400:
+                raise DerivationError(f"the moments of cell {self.cell.name!r} do not close")
+            found[key] = self.update(key)
+            by_symbol = {s: k for k, s in self.notation.known().items()}
+            needed = sorted(found[key].free_symbols & set(by_symbol), key=str)
+            queue += [by_symbol[s] for s in needed if by_symbol[s] not in found]
+        return found
+
+    def variance(self, p: Preactivation) -> sp.Expr:
+        """q_k = sigma_w^2 E[y_k^2] + sigma_v^2 R + sigma_b^2."""
+        n = self.notation
+        return self._affine(p, self.expect(self.cell.sees[p] ** 2), n.R)
+
+    def covariance(self, p: Preactivation) -> sp.Expr:
+        """q_k^ab = sigma_w^2 E[y_k^a y_k^b] + sigma_v^2 c_x R + sigma_b^2."""
+        n = self.notation
+        both = [self.on(self.cell.sees[p], t, 2) for t in range(2)]
+        return self._affine(p, self.expect(both[0] * both[1], 2), n.c_x * n.R)
+
+    def _affine(self, p: Preactivation, seen: sp.Expr, drive: sp.Expr) -> sp.Expr:
+        n = self.notation
+        wide = n.sigma_v[p] ** 2 * drive if p.has_input else sp.S.Zero
+        return n.sigma_w[p] ** 2 * seen + wide + n.sigma_b[p] ** 2
+
+
+def _tidy(product: sp.Expr) -> sp.Expr:
+    """1 - u rather than u - 1, as the papers write it: flip such factors, keep the sign."""
+    sign, factors = sp.S.One, []
+    for factor in sp.Mul.make_args(product):
+        base, power = factor.as_base_exp()
+        if isinstance(base, sp.Add) and base.as_coeff_Add()[0].is_negative and power.is_Integer:
+            sign *= sp.S.NegativeOne**power
+            factor = (-base) ** power
+        factors.append(factor)
+    return sp.Mul(sign, *factors)
+
+
+@lru_cache(maxsize=64)
+def moment_theory(cell: Cell, constant_input: bool = False) -> MomentTheory:
+    """The moment theory of a cell; cached, since derivation and numbers both ask for it."""
+    return MomentTheory(cell, Notation(cell, constant_input))
