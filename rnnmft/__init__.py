@@ -1,1 +1,133 @@
-"""rnnmft: mean-field theory of recurrent neural networks, derived, computed and validated."""
+"""rnnmft: mean-field theory of recurrent neural networks, derived, computed and validated.
+
+This is the public face. Every name is loaded when it is first used, so that `import rnnmft` stays
+light: SymPy comes with the first cell, NumPy and SciPy with the first number, torch with the first
+network.
+
+>>> import rnnmft as mft
+>>> mft.cells.minimal()
+Cell 'minimal': states h; preactivations e; input x elementwise
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnnmft import cells
+    from rnnmft.activations import (
+        define_activation,
+        erf,
+        exp,
+        gaussian_cdf,
+        gelu,
+        hard_sigmoid,
+        hard_tanh,
+        identity,
+        leaky_relu,
+        relu,
+        sigmoid,
+        silu,
+        sin,
+        softplus,
+        softsign,
+        tanh,
+    )
+    from rnnmft.analysis.mean_field import MeanField
+    from rnnmft.analysis.phase_diagram import phase_diagram
+    from rnnmft.cells import Cell, Ensemble, Input, Inputs, Preactivation, State
+    from rnnmft.errors import (
+        CellError,
+        CompileError,
+        ConvergenceError,
+        DerivationError,
+        ParameterError,
+        ParseError,
+        RnnmftError,
+        Status,
+    )
+    from rnnmft.expectation import GaussianExpectation, gaussian_expectation
+    from rnnmft.simulation import simulate
+    from rnnmft.theory.derivation import derive
+    from rnnmft.validation import validate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cell",
+    "CellError",
+    "CompileError",
+    "ConvergenceError",
+    "DerivationError",
+    "Ensemble",
+    "GaussianExpectation",
+    "Input",
+    "Inputs",
+    "MeanField",
+    "ParameterError",
+    "ParseError",
+    "Preactivation",
+    "RnnmftError",
+    "State",
+    "Status",
+    "__version__",
+    "cells",
+    "define_activation",
+    "derive",
+    "erf",
+    "exp",
+    "gaussian_cdf",
+    "gaussian_expectation",
+    "gelu",
+    "hard_sigmoid",
+    "hard_tanh",
+    "identity",
+    "leaky_relu",
+    "phase_diagram",
+    "relu",
+    "sigmoid",
+    "silu",
+    "simulate",
+    "sin",
+    "softplus",
+    "softsign",
+    "tanh",
+    "validate",
+]
+
+# Where a public name lives; a name that is not here is an activation. Type checkers read the
+# imports above instead, and tests/test_public_face.py holds the two against each other.
+_HOMES = {
+    "rnnmft": ("cells",),
+    "rnnmft.analysis.mean_field": ("MeanField",),
+    "rnnmft.analysis.phase_diagram": ("phase_diagram",),
+    "rnnmft.cells": ("Cell", "Ensemble", "Input", "Inputs", "Preactivation", "State"),
+    "rnnmft.errors": (
+        "CellError",
+        "CompileError",
+        "ConvergenceError",
+        "DerivationError",
+        "ParameterError",
+        "ParseError",
+        "RnnmftError",
+        "Status",
+    ),
+    "rnnmft.expectation": ("GaussianExpectation", "gaussian_expectation"),
+    "rnnmft.simulation": ("simulate",),
+    "rnnmft.theory.derivation": ("derive",),
+    "rnnmft.validation": ("validate",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'rnnmft' has no attribute {name!r}")
+    home = _HOME.get(name, "rnnmft.activations")
+    if home == __name__:
+        return import_module(f"rnnmft.{name}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

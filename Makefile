@@ -1,0 +1,83 @@
+# Everything rnnmft does from a fresh clone. Needs Python 3.11 or newer and make, nothing else:
+# the environment lives in .venv and is rebuilt when pyproject.toml or constraints.txt change.
+
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3.11 python3.12 python3.13 python3.14 python3 python)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DERIVATIONS := $(wildcard derivations/*.py)
+
+# Two test workers share two cores: one thread each is faster than two that fight.
+export OMP_NUM_THREADS ?= 1
+export PYTHONDONTWRITEBYTECODE = 1
+# pyright would ask the network whether there is a newer one.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help report test lint types derivations docs pytest test-slow validate bench wheel clean
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+report: $(STAMP) ## the theory of the minimalRNN against simulation, one HTML page
+	@mkdir -p report
+	@$(BIN)/rnnmft report minimal --output report/minimal.html
+	@echo "$(CURDIR)/report/minimal.html"
+
+# -k: one run names every check that fails; pytest comes last, so that its verdict closes the output.
+test: $(STAMP) ## every check of the fast set, about 10 minutes on 2 cores at most
+	@$(MAKE) --no-print-directory -k lint types derivations docs pytest
+
+lint: $(STAMP) ## ruff, rules and format
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . \
+	  || { echo "ruff format: run '$(BIN)/ruff format .' on the files above"; exit 1; }
+
+types: $(STAMP) ## pyright
+	@$(BIN)/pyright > $(VENV)/pyright.log || { cat $(VENV)/pyright.log; exit 1; }
+
+derivations: $(STAMP) ## the papers' equations, typed by hand, against the engine's
+	@for script in $(DERIVATIONS); do \
+	  $(BIN)/python -W error $$script > $(VENV)/derivation.log 2>&1 \
+	    || { echo "$$script failed:"; cat $(VENV)/derivation.log; exit 1; }; \
+	done
+
+docs: $(STAMP) ## the documentation, every page executed, warnings are errors
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+pytest: $(STAMP)
+	@$(BIN)/pytest --quiet --numprocesses 2
+
+test-slow: $(STAMP) ## the tests that need longer
+	@$(BIN)/pytest --quiet --numprocesses 2 -m slow
+
+validate: $(STAMP) ## every claim under validation/ against simulated networks
+	@$(BIN)/rnnmft validate
+
+bench: $(STAMP) ## what is timed, against what
+	@$(BIN)/python -m benchmarks
+
+wheel: $(STAMP) ## dist/*.whl
+	@$(BIN)/python -m build --wheel --outdir dist . > $(VENV)/wheel.log || { cat $(VENV)/wheel.log; exit 1; }
+	@ls dist/*.whl
+
+clean: ## remove everything that make made
+	@rm -rf $(VENV) report dist build docs/_build docs/derivations
+	@rm -rf .pytest_cache .ruff_cache .hypothesis jupyter_execute .jupyter_cache
+
+$(STAMP): pyproject.toml constraints.txt
+	@python=; for candidate in $(PYTHONS); do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
+	    python=$$candidate; break; \
+	  fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "rnnmft needs Python 3.11 or newer, and found none under: $(PYTHONS)." >&2; \
+	  echo "Install it, or say where it is: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
+	  exit 1; \
+	fi; \
+	echo "Setting up $(VENV) with $$python (once; a few minutes) ..."; \
+	"$$python" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
