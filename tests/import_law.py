@@ -1,0 +1,226 @@
+"""The import law of the package, read from its syntax trees: floors, circles, lazy imports, safety.
+
+`violations(package)` returns one sentence for each breach; `tests/test_layers.py` asserts that
+rnnmft has none and that each kind is found where it is planted.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Imports only go down: from a unit (a file or folder directly under the package) to a lower floor.
+FLOORS = {
+    "errors": 1,
+    "activations": 1,
+    "parameters": 2,
+    "records": 2,
+    "expectation": 2,
+    "cells": 3,
+    "numerics": 3,
+    "theory": 4,
+    "simulation": 4,
+    "analysis": 5,
+    "validation": 6,
+    "export": 6,
+    "diagnosis": 6,
+    "report": 7,
+    "cli": 8,
+    "__main__": 9,
+    "__init__": 9,
+}
+
+# SymPy in, SymPy out: no numbers on these floors.
+SYMBOLIC = ("errors", "activations", "parameters", "expectation", "cells", "theory")
+NUMERIC = ("numpy", "scipy", "torch")
+
+# What an import inside a function may keep lazy.
+HEAVY = {"jinja2", "matplotlib", "mpmath", "numpy", "rich", "scipy", "sympy", "torch", "xarray"}
+
+# (module, imported module): why this breach of the law is right.
+ALLOWED = {
+    ("rnnmft.expectation", "rnnmft.theory.closed_forms"): (
+        "SymPy's own protocol is node.doit(); a registry filled at import would make the result "
+        "depend on what else was imported"
+    ),
+}
+
+# These import the package's own floors inside functions, so that `import rnnmft` and the command
+# line's --help load neither SymPy nor torch.
+LAZY_WITHIN = ("__init__", "__main__", "cli")
+
+
+@dataclass
+class Import:
+    """One import statement's target, where it stands and how it is guarded."""
+
+    target: str
+    line: int
+    in_function: bool
+    typing_only: bool
+
+
+@dataclass
+class Module:
+    """A parsed module of the package."""
+
+    name: str
+    unit: str
+    tree: ast.Module
+    text: str
+    imports: list[Import] = field(default_factory=list)
+
+
+def modules(package: Path) -> dict[str, Module]:
+    """All modules below the folder `package`, by dotted name, with their imports resolved."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        unit = parts[1]
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        text = path.read_text(encoding="utf-8")
+        found[name] = Module(name, unit, ast.parse(text, str(path)), text)
+    for module in found.values():
+        module.imports = list(_imports(module.tree, set(found)))
+    return found
+
+
+def violations(package: Path) -> list[str]:
+    """Every breach of the law in the package, one sentence each."""
+    found = modules(package)
+    declared = HEAVY | {"typer", package.name}
+    said = []
+    for module in found.values():
+        said += _form(module)
+        said += _safety(module)
+        for one in module.imports:
+            if (module.name, one.target) not in ALLOWED:
+                said += [
+                    f"{module.name}:{one.line}: {sentence}"
+                    for sentence in _import_breaches(module, one, package.name, declared)
+                ]
+    return said + _circles(found)
+
+
+def _imports(tree: ast.Module, known: set[str]) -> Iterator[Import]:
+    def visit(node: ast.AST, in_function: bool, typing_only: bool) -> Iterator[Import]:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            in_function = True
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            for child in node.body:
+                yield from visit(child, in_function, True)
+            for child in node.orelse:
+                yield from visit(child, in_function, typing_only)
+            return
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, node.lineno, in_function, typing_only)
+        if isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                target = whole if whole in known else base
+                yield Import(target, node.lineno, in_function, typing_only)
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, in_function, typing_only)
+
+    yield from visit(tree, False, False)
+
+
+def _import_breaches(
+    module: Module, one: Import, package: str, declared: set[str]
+) -> Iterator[str]:
+    top, *rest = one.target.split(".")
+    if not top:
+        yield "relative import; write the whole name"
+        return
+    if top not in declared and top not in sys.stdlib_module_names:
+        yield f"imports {top}, which is not a declared dependency"
+    if module.unit in SYMBOLIC and top in NUMERIC:
+        yield f"imports {top}; {module.unit} is symbolic"
+    if top == package:
+        yield from _floor_breaches(module, one, rest)
+    lazy_ok = top in HEAVY or (top == package and module.unit in LAZY_WITHIN) or one.typing_only
+    if one.in_function and not lazy_ok:
+        yield f"imports {one.target} inside a function, and it is not a heavy library"
+
+
+def _floor_breaches(module: Module, one: Import, rest: list[str]) -> Iterator[str]:
+    if module.unit == "__init__":
+        return
+    if not rest:
+        yield "imports from the public face; import from the file that has it"
+        return
+    unit = rest[0]
+    if unit not in FLOORS:
+        yield f"imports {one.target}, which has no floor"
+    elif unit != module.unit and FLOORS[unit] >= FLOORS.get(module.unit, 0):
+        yield (
+            f"imports {one.target}: {unit} is on floor {FLOORS[unit]}, "
+            f"not below {module.unit} on floor {FLOORS.get(module.unit)}"
+        )
+
+
+def _form(module: Module) -> Iterator[str]:
+    if module.unit not in FLOORS:
+        yield f"{module.name}: {module.unit} has no floor in tests/import_law.py"
+    if not module.text.startswith(('"""', 'r"""')) or ast.get_docstring(module.tree) is None:
+        yield f"{module.name}:1: the first line must be a docstring that says what the file is"
+
+
+def _safety(module: Module) -> Iterator[str]:
+    for one in module.imports:
+        if one.target.split(".")[0] in ("pickle", "marshal", "shelve", "dill", "cloudpickle"):
+            yield f"{module.name}:{one.line}: imports {one.target}, which unpickles"
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        last = called.rsplit(".", 1)[-1]
+        where = f"{module.name}:{node.lineno}"
+        keywords = {k.arg: k.value for k in node.keywords}
+        if called in ("eval", "exec", "__import__", "builtins.eval", "builtins.exec"):
+            yield f"{where}: calls {called}"
+        if last == "import_module" and module.unit not in ("__init__", "cli"):
+            yield f"{where}: import_module hides an import from the law"
+        if last in ("parse_expr", "parse_latex") or called in ("S", "sp.S", "sympy.S"):
+            yield f"{where}: calls {called}, which evaluates text"
+        strict = keywords.get("strict")
+        if last == "sympify" and not (isinstance(strict, ast.Constant) and strict.value is True):
+            yield f"{where}: sympify without strict=True evaluates text"
+        if called == "torch.load":
+            yield f"{where}: torch.load unpickles"
+
+
+def _circles(found: dict[str, Module]) -> list[str]:
+    """Circles of imports at run time, also inside functions; typing-only imports do not run."""
+    edges = {
+        name: sorted(
+            {
+                one.target
+                for one in module.imports
+                if one.target in found
+                and one.target != name
+                and not one.typing_only
+                and (name, one.target) not in ALLOWED
+            }
+        )
+        for name, module in found.items()
+    }
+    said: list[str] = []
+    done: set[str] = set()
+
+    def walk(name: str, path: list[str]) -> None:
+        if name in path:
+            said.append("circle of imports: " + " -> ".join([*path[path.index(name) :], name]))
+        elif name not in done:
+            for following in edges[name]:
+                walk(following, [*path, name])
+            done.add(name)
+
+    for name in edges:
+        walk(name, [])
+    return said
