@@ -55,7 +55,9 @@ class GaussianExpectation(sp.Expr):
         means: sp.Tuple,
         covariance: sp.Tuple,
     ) -> GaussianExpectation:
-        return cast("GaussianExpectation", sp.Expr.__new__(cls, integrand, variables, means, covariance))
+        return cast(
+            "GaussianExpectation", sp.Expr.__new__(cls, integrand, variables, means, covariance)
+        )
 
     @property
     def integrand(self) -> sp.Expr:
@@ -199,8 +201,8 @@ def gaussian_expectation(
         covariance: the variance q, or (q_a, q_ab, q_b). Standard deviations do not appear here.
 
     Returns:
-        A `GaussianExpectation`; the integrand itself where it does not contain the variables; a
-        univariate node where it contains only one of two.
+        A `GaussianExpectation`, times the factors without the variables; the integrand itself where
+        it does not contain them; a univariate node where it contains only one of two.
 
     >>> import sympy as sp
     >>> from rnnmft.activations import tanh
@@ -224,7 +226,8 @@ def gaussian_expectation(
     if len(canonical) == 2:
         f, mus, cov = _order_pair(f, canonical, mus, cov)
     parts = [sp.Tuple(*(sp.sympify(p, strict=True) for p in part)) for part in (mus, cov)]
-    return GaussianExpectation(f, sp.Tuple(*canonical), *parts)
+    outside, f = f.as_independent(*canonical, as_Add=False)
+    return outside * GaussianExpectation(f, sp.Tuple(*canonical), *parts)
 
 
 def _order_pair(

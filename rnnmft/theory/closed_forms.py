@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import cast
 
 import sympy as sp
+from sympy.simplify.fu import TR8
 
 from rnnmft.activations import gaussian_cdf, gaussian_cdf_prime, relu, step
 from rnnmft.expectation import GaussianExpectation, gaussian_expectation
@@ -40,7 +41,9 @@ def without_deltas(expression: sp.Expr) -> sp.Expr:
     return cast(
         "sp.Expr",
         expression.replace(
-            lambda part: isinstance(part, GaussianExpectation) and part.integrand.has(sp.DiracDelta),
+            lambda part: (
+                isinstance(part, GaussianExpectation) and part.integrand.has(sp.DiracDelta)
+            ),
             lambda part: _integrate_deltas(part),
         ),
     )
@@ -68,9 +71,7 @@ def _integrate_deltas(node: GaussianExpectation) -> sp.Expr:
             terms.append(node.rebuild(term, node.means, node.covariance))
             continue
         delta = deltas[0]
-        i, z = next(
-            (i, v) for i, v in enumerate(node.variables) if v in delta.args[0].free_symbols
-        )
+        i, z = next((i, v) for i, v in enumerate(node.variables) if v in delta.args[0].free_symbols)
         line = _affine(delta.args[0], z)
         if line is None:
             return node
@@ -150,20 +151,21 @@ def _error_functions(node: GaussianExpectation) -> sp.Expr | None:
 
 
 def _sine(node: GaussianExpectation) -> sp.Expr | None:
-    """E of products of sin and cos of a z + b: a sum of sin and cos of one argument each."""
+    """E of products of sin and cos of a z + b: E[sin(a z + b)] = exp(-a^2 q / 2) sin(a mu + b)."""
     (z,), (mu,), (q,) = node.variables, node.means, node.covariance
-    f = node.integrand
-    if not f.has(sp.sin, sp.cos):
+    if not node.integrand.has(sp.sin, sp.cos):
         return None
     total = sp.S.Zero
-    for term in sp.Add.make_args(sp.expand(sp.simplify(f.rewrite(sp.exp)).expand(), power_exp=False)):
-        total += gaussian_expectation(term, z, mu, q) if z in term.free_symbols else term
-    done = total.replace(
-        lambda part: isinstance(part, GaussianExpectation), lambda part: _exponential(part) or part
-    )
-    if done.has(GaussianExpectation):
-        return None
-    return sp.simplify(sp.expand(sp.expand_complex(done)))
+    for term in sp.Add.make_args(sp.expand(TR8(node.integrand))):
+        outside, inside = term.as_independent(z, as_Add=False)
+        line = _affine(inside.args[0], z) if isinstance(inside, (sp.sin, sp.cos)) else None
+        if inside != 1 and line is None:
+            return None
+        if line is not None:
+            a, b = line
+            inside = sp.exp(-(a**2) * q / 2) * inside.func(a * mu + b)
+        total += outside * inside
+    return total
 
 
 def _relu(node: GaussianExpectation) -> sp.Expr | None:

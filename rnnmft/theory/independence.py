@@ -50,7 +50,9 @@ class GaussianLaw:
                 lowered.append(term)
                 continue
             rest = term / variable
-            gradient = (c * sp.diff(rest, v) for c, v in zip(covariance, self.variables, strict=True))
+            gradient = (
+                c * sp.diff(rest, v) for c, v in zip(covariance, self.variables, strict=True)
+            )
             lowered.append(self.means[i] * rest + sp.Add(*gradient))
         return sp.Add(*lowered)
 
@@ -148,9 +150,7 @@ def _combine(
     centre = {v: m for law in linear for v, m in zip(law.variables, law.means, strict=True)}
     pairs = [(0, 0)] if count == 1 else [(0, 0), (0, 1), (1, 1)]
     covariance = [
-        sp.Add(
-            *(slopes[i][n] * slopes[j][n] * law.covariance[at] for n, law in enumerate(linear))
-        )
+        sp.Add(*(slopes[i][n] * slopes[j][n] * law.covariance[at] for n, law in enumerate(linear)))
         for at, (i, j) in enumerate(pairs)
     ]
     means = tuple(c.xreplace(centre) for c in sides)

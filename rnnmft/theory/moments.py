@@ -34,7 +34,9 @@ class MomentTheory:
     cell: Cell
     notation: Notation
 
-    def laws(self, trajectories: int, of: Iterable[Preactivation] | None = None) -> list[GaussianLaw]:
+    def laws(
+        self, trajectories: int, of: Iterable[Preactivation] | None = None
+    ) -> list[GaussianLaw]:
         """The Gaussian laws of the preactivations and, where it is white, of the elementwise input."""
         n = self.notation
         found = []

@@ -1,0 +1,371 @@
+"""derive(cell): the untied mean-field theory of a cell as equations and as named steps.
+
+A derivation is an ordered list of steps, each with what it starts from, what it gives, why it is
+allowed, what it assumes and whom it follows. Reports and documentation print it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import sympy as sp
+
+from rnnmft.cells import Cell, State
+from rnnmft.errors import DerivationError, ParameterError
+from rnnmft.theory.jacobian import JacobianTheory, jacobian_theory
+from rnnmft.theory.moments import MomentTheory, moment_theory
+from rnnmft.theory.notation import MomentKey, Notation
+from rnnmft.theory.spectral import SpectralRadius
+from rnnmft.theory.tangent import TangentTheory
+
+__all__ = ["Derivation", "Step", "derive"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a derivation: `before` and `after` are SymPy expressions or equations."""
+
+    name: str
+    before: Any
+    after: Any
+    reason: str
+    assumption: str = ""
+    citation: str = ""
+
+    def latex(self) -> str:
+        """before -> after, one equation a line."""
+        lines = [sp.latex(e) for e in _listed(self.before)]
+        arrow = [r"\longrightarrow"] if lines else []
+        return r" \\ ".join([*lines, *arrow, *(sp.latex(e) for e in _listed(self.after))])
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The symbolic theory of one cell (untied). All attributes are lazy and cached.
+
+    `second_moment` and `cross_moment` map a state's name to its recursion; `means`, `products`
+    hold the other moments these need; `preactivation_variance` and `preactivation_covariance`
+    the q_k. `chi` is the slope of the correlation map; `jacobian` the moments of J J^T.
+    """
+
+    cell: Cell
+    theory: MomentTheory
+
+    @property
+    def notation(self) -> Notation:
+        """The symbols: q, q_ab, mu_b, sigma_w, ... by preactivation; moments by key."""
+        return self.theory.notation
+
+    def _closure(self, trajectories: int) -> dict[MomentKey, sp.Expr]:
+        keys = [self.notation.state_key(s, s, trajectories=trajectories) for s in self.cell.states]
+        return self.theory.closure(keys)
+
+    @cached_property
+    def moments(self) -> dict[MomentKey, sp.Expr]:
+        """{key: update} of every one-trajectory moment the recursion needs."""
+        return self._closure(1)
+
+    @cached_property
+    def cross_moments(self) -> dict[MomentKey, sp.Expr]:
+        """{key: update} of every moment that the two-trajectory recursion needs."""
+        return self._closure(2)
+
+    def _equations(
+        self, of: dict[MomentKey, sp.Expr], keys: dict[str, MomentKey]
+    ) -> dict[str, sp.Eq]:
+        n = self.notation
+        return {
+            name: sp.Eq(_next(n.moment(key)), of[key], evaluate=False) for name, key in keys.items()
+        }
+
+    def _square(self, state: State, trajectories: int) -> MomentKey:
+        return self.notation.state_key(state, state, trajectories=trajectories)
+
+    @cached_property
+    def second_moment(self) -> dict[str, sp.Eq]:
+        """{state: Eq(Q', ...)}: the variance recursion."""
+        return self._equations(self.moments, {s.name: self._square(s, 1) for s in self.cell.states})
+
+    @cached_property
+    def cross_moment(self) -> dict[str, sp.Eq]:
+        """{state: Eq(Q_ab', ...)}: the correlation recursion."""
+        return self._equations(
+            self.cross_moments, {s.name: self._square(s, 2) for s in self.cell.states}
+        )
+
+    @cached_property
+    def other_moments(self) -> dict[sp.Symbol, sp.Eq]:
+        """{symbol: Eq}: means and mixed moments that the recursions need beside the squares."""
+        n = self.notation
+        every = {**self.moments, **self.cross_moments}
+        squares = {self._square(s, t) for s in self.cell.states for t in (1, 2)}
+        return {
+            n.moment(k): sp.Eq(_next(n.moment(k)), v, evaluate=False)
+            for k, v in every.items()
+            if k not in squares
+        }
+
+    @cached_property
+    def preactivation_variance(self) -> dict[str, sp.Eq]:
+        """{preactivation: Eq(q, sigma_w^2 E[y^2] + sigma_v^2 R + sigma_b^2)}."""
+        return {
+            p.name: sp.Eq(self.notation.q[p], self.theory.variance(p), evaluate=False)
+            for p in self.cell.preactivations
+        }
+
+    @cached_property
+    def preactivation_covariance(self) -> dict[str, sp.Eq]:
+        """{preactivation: Eq(q_ab, sigma_w^2 E[y_a y_b] + sigma_v^2 c_x R + sigma_b^2)}."""
+        return {
+            p.name: sp.Eq(self.notation.q_ab[p], self.theory.covariance(p), evaluate=False)
+            for p in self.cell.preactivations
+        }
+
+    @cached_property
+    def cross_keys(self) -> list[MomentKey]:
+        """The two-trajectory moments, in the order of `slope`'s rows."""
+        return [k for k in self.cross_moments if len(k) == 2]
+
+    @cached_property
+    def slope(self) -> sp.Matrix:
+        """The Jacobian matrix of the map of the two-trajectory moments, by Price's rule."""
+        n, theory = self.notation, self.theory
+        symbols = [n.moment(k) for k in self.cross_keys]
+        gradients: dict[sp.Symbol, sp.Matrix] = {}
+
+        def total(expression: sp.Expr) -> sp.Matrix:
+            row = sp.Matrix(1, len(symbols), lambda _, j: sp.diff(expression, symbols[j]))
+            for q_ab, gradient in gradients.items():
+                row += sp.diff(expression, q_ab) * gradient
+            return row
+
+        for p in self.cell.preactivations:
+            gradients[n.q_ab[p]] = total(theory.covariance(p))
+        rows = [total(self.cross_moments[k]) for k in self.cross_keys]
+        return sp.Matrix.vstack(*rows).applyfunc(sp.factor_terms)
+
+    @cached_property
+    def chi(self) -> sp.Expr:
+        """The slope of the correlation map; several moments: the spectral radius of `slope`."""
+        return SpectralRadius(self.slope) if self.slope.rows > 1 else self.slope[0, 0]
+
+    @cached_property
+    def jacobian(self) -> JacobianTheory:
+        """Moments of the one-step J J^T, for gaussian and orthogonal weights."""
+        return jacobian_theory(self.cell, self.notation.follow_input)
+
+    @cached_property
+    def tangent(self) -> TangentTheory:
+        """The recursion of perturbations; its leading eigenvalue is the growth of m_1(T)."""
+        return TangentTheory(self.jacobian)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The derivation, step by step."""
+        return tuple(_steps(self))
+
+    def latex(self) -> str:
+        """Every step's equations as LaTeX, one `gathered` block a step."""
+        return "\n".join(
+            rf"\text{{{step.name}}}\quad\begin{{gathered}}{step.latex()}\end{{gathered}}"
+            for step in self.steps
+        )
+
+    def _repr_latex_(self) -> str:
+        equations = [*self.second_moment.values(), *self.preactivation_variance.values()]
+        return r"$$\begin{gathered}" + r" \\ ".join(map(sp.latex, equations)) + r"\end{gathered}$$"
+
+    def to_markdown(self) -> str:
+        """The derivation as a Markdown text with LaTeX equations."""
+        parts = [f"# Mean-field theory of the cell {self.cell.name} (untied weights)\n"]
+        for number, step in enumerate(self.steps, 1):
+            parts.append(f"## {number}. {step.name}\n\n{step.reason}\n")
+            parts += [f"$$\n{sp.latex(e)}\n$$\n" for e in _listed(step.after)]
+            if step.assumption:
+                parts.append(f"*Assumption:* {step.assumption}\n")
+            if step.citation:
+                parts.append(f"*Source:* {step.citation}\n")
+        return "\n".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe: every step with its equations as LaTeX and as text."""
+        return {
+            "cell": self.cell.name,
+            "tying": "untied",
+            "steps": [
+                {
+                    "name": s.name,
+                    "equations": [{"latex": sp.latex(e), "text": str(e)} for e in _listed(s.after)],
+                    "reason": s.reason,
+                    "assumption": s.assumption,
+                    "citation": s.citation,
+                }
+                for s in self.steps
+            ],
+        }
+
+    def __repr__(self) -> str:
+        rows = [f"  {e.lhs} = {e.rhs}" for e in self.second_moment.values()]
+        rows += [f"  {e.lhs} = {e.rhs}" for e in self.preactivation_variance.values()]
+        return "\n".join([f"Derivation of {self.cell.name!r} (untied)", *rows])
+
+
+def _next(symbol: sp.Symbol) -> sp.Symbol:
+    """The symbol one step later: Q becomes Q'."""
+    stem, *marks = symbol.name.split("_")
+    return sp.Symbol("_".join([f"{stem}'", *marks]), real=True)
+
+
+_CHEN = "Chen, Pennington & Schoenholz 2018 (arXiv 1806.05394)"
+
+
+def _steps(d: Derivation) -> list[Step]:
+    cell, n = d.cell, d.notation
+    squares = {s: sp.Symbol(f"{s.name}'") for s in cell.states}
+    update = [sp.Eq(squares[s], f, evaluate=False) for s, f in cell.update.items()]
+    laws = [sp.Eq(sp.Function("Var")(p), n.q[p], evaluate=False) for p in cell.preactivations]
+    steps = [
+        Step("The cell", None, update, "The updates as defined; they act unit by unit."),
+        Step(
+            "Preactivations are Gaussian",
+            None,
+            laws,
+            "A preactivation sums many independent weights times what they see: by the central "
+            "limit theorem it is Gaussian over units, with mean mu_b.",
+            "Infinite width; fresh weights at every step (untied), so that each preactivation is "
+            "independent of the unit's past, of the input and of the other preactivations.",
+            "Poole et al. 2016; " + _CHEN,
+        ),
+        Step(
+            "Variance of the preactivations",
+            None,
+            list(d.preactivation_variance.values()),
+            "Weights of variance sigma_w^2 / N see y, input weights of variance sigma_v^2 / N_in see "
+            "the input; the terms are independent, so variances add.",
+            citation=_CHEN,
+        ),
+        Step(
+            "Variance recursion",
+            [
+                sp.Eq(
+                    _next(n.moment(d.notation.state_key(s, s))),
+                    sp.Function("E")(f**2),
+                    evaluate=False,
+                )
+                for s, f in cell.update.items()
+            ],
+            list(d.second_moment.values()),
+            "Square the update, collect powers of the state, and average: each coefficient depends on "
+            "the preactivations and the input alone and factorises by independence.",
+            citation=_CHEN,
+        ),
+    ]
+    if d.other_moments:
+        steps.append(
+            Step(
+                "The other moments it needs",
+                None,
+                list(d.other_moments.values()),
+                "The squares couple to these moments, which obey recursions of the same kind.",
+            )
+        )
+    steps += [
+        Step(
+            "Two trajectories",
+            list(d.preactivation_covariance.values()),
+            list(d.cross_moment.values()),
+            "Two inputs of correlation c_x drive the same network; the same averages over correlated "
+            "pairs of preactivations give the cross moment, and c = Q_ab / Q the correlation.",
+            citation=_CHEN,
+        ),
+        Step(
+            "Slope of the correlation map",
+            None,
+            [sp.Eq(sp.Symbol("chi"), d.chi, evaluate=False)],
+            "Differentiate the cross recursion; d/dq_ab E[f(e_a) g(e_b)] = E[f' g'] (Price), and q_ab "
+            "moves with the cross moments through what the weights see.",
+            citation="Price 1958; Schoenholz et al. 2017; " + _CHEN,
+        ),
+    ]
+    steps += _jacobian_steps(d)
+    return steps
+
+
+def _jacobian_steps(d: Derivation) -> list[Step]:
+    blocks = [
+        sp.Eq(sp.Symbol(name), block, evaluate=False)
+        for name, block in zip("ABCD", d.jacobian.blocks, strict=True)
+    ]
+    free = "The matrices W are asymptotically free of the diagonal factors."
+    gaussian, orthogonal = (d.jacobian.program(2, kind) for kind in ("gaussian", "orthogonal"))
+    return [
+        Step(
+            "The linearised unit",
+            None,
+            blocks,
+            "ds' = A ds + B de, dy = C ds + D de, de = W dy: every entry is a diagonal matrix.",
+        ),
+        Step(
+            "Mean squared singular value",
+            None,
+            [sp.Eq(sp.Symbol("m_1"), gaussian.moment(1), evaluate=False)],
+            "First order of the block resolvent equation in 1/z; the same for both ensembles.",
+            free,
+            "Pennington, Schoenholz & Ganguli 2018; Yang 2020",
+        ),
+        Step(
+            "Second moment of J J^T, gaussian weights",
+            None,
+            _program_equations(gaussian, r"m_2"),
+            "Second order of the same equation with Phi(x) = sigma_w^2. The averages E_n over a "
+            "unit's factors are written out first, then the self-energies a and b.",
+            free,
+            "Yang 2020 (Tensor Programs III)",
+        ),
+        Step(
+            "Second moment of J J^T, orthogonal weights",
+            None,
+            _program_equations(orthogonal, r"m_2")[len(orthogonal.averages) :],
+            "The same with Phi(x) = (sqrt(1 + 4 sigma_w^2 x) - 1) / 2x.",
+            free,
+            "Pennington, Schoenholz & Ganguli 2018",
+        ),
+    ]
+
+
+def _program_equations(program: Any, name: str) -> list[sp.Eq]:
+    chain = [*program.averages.items(), *program.self_energies.items()]
+    chain.append((sp.Symbol(name), program.moments[1]))
+    return [sp.Eq(symbol, value, evaluate=False) for symbol, value in chain]
+
+
+@lru_cache(maxsize=64)
+def derive(cell: Cell, tying: str = "untied", constant_input: bool = False) -> Derivation:
+    """Derive the mean-field theory of a cell.
+
+    Args:
+        cell: any `Cell`; its moments close when it is affine in its states.
+        tying: "untied": fresh weights at every step.
+        constant_input: whether the input is constant in time (else white); matters where it enters
+            elementwise.
+
+    Raises:
+        DerivationError: no closed recursion exists (a state enters nonlinearly).
+
+    >>> from rnnmft import cells
+    >>> derive(cells.minimal()).second_moment["h"].rhs
+    Q*E[sigmoid(z*)**2 | mu_b, q] + R*E[(1 - sigmoid(z*))**2 | mu_b, q]
+    """
+    if not isinstance(cell, Cell):
+        raise ParameterError(f"cell must be a Cell, got {cell!r}")
+    if tying != "untied":
+        raise DerivationError(f"derive knows tying='untied', got {tying!r}")
+    return Derivation(cell, moment_theory(cell, constant_input))
