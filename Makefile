@@ -44,7 +44,7 @@ derivations: $(STAMP) ## the papers' equations, typed by hand, against the engin
 	done
 
 docs: $(STAMP) ## the documentation, every page executed, warnings are errors
-	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+	@$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs docs/_build/html
 
 pytest: $(STAMP)
 	@$(BIN)/pytest --quiet --numprocesses 2

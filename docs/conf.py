@@ -1,0 +1,41 @@
+"""Sphinx configuration: MyST pages, every code cell executed, warnings are errors."""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]
+os.environ["MPLBACKEND"] = "agg"
+
+import rnnmft  # noqa: E402 (the path above comes first)
+
+project = "rnnmft"
+author = "rnnmft authors"
+project_copyright = "rnnmft authors"
+version = release = rnnmft.__version__
+
+extensions = [
+    "code_cell",
+    "derivation_pages",
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinxcontrib.bibtex",
+]
+exclude_patterns = ["_build", "_extensions"]
+nitpicky = False
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath", "fieldlist"]
+myst_heading_anchors = 3
+autodoc_typehints = "signature"
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
+bibtex_reference_style = "author_year"
+
+html_theme = "furo"
+html_title = "rnnmft"
+html_static_path = []
+html_copy_source = False
+html_show_sourcelink = False
