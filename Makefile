@@ -64,7 +64,7 @@ wheel: $(STAMP) ## dist/*.whl
 
 clean: ## remove everything that make made
 	@rm -rf $(VENV) report dist build docs/_build docs/derivations
-	@rm -rf .pytest_cache .ruff_cache .hypothesis jupyter_execute .jupyter_cache
+	@rm -rf .pytest_cache .ruff_cache .hypothesis
 
 $(STAMP): pyproject.toml constraints.txt
 	@python=; for candidate in $(PYTHONS); do \
