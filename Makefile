@@ -59,7 +59,8 @@ bench: $(STAMP) ## what is timed, against what
 	@$(BIN)/python -m benchmarks
 
 wheel: $(STAMP) ## dist/*.whl
-	@$(BIN)/python -m build --wheel --outdir dist . > $(VENV)/wheel.log || { cat $(VENV)/wheel.log; exit 1; }
+	@$(BIN)/python -m build --wheel --outdir dist . > $(VENV)/wheel.log 2>&1 \
+	  || { cat $(VENV)/wheel.log; exit 1; }
 	@ls dist/*.whl
 
 clean: ## remove everything that make made
