@@ -58,11 +58,13 @@ class Activation(sp.Function):
 
     @classmethod
     def eval(cls, arg: sp.Expr) -> sp.Expr | None:
+        """The exact value at zero, where there is one; otherwise the node stays as it is."""
         if arg.is_zero and cls.at_zero is not None:
             return cls.at_zero
         return None
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """The derivative, an activation of its own."""
         if argindex != 1:
             raise sp.ArgumentIndexError(self, argindex)
         return type(self).derivative.xreplace({_x: self.args[0]})
@@ -89,14 +91,14 @@ def define_activation(
     order: int = 0,
     at_zero: Any = None,
 ) -> type[Activation]:
-    """Make an activation class.
+    r"""Make an activation class.
 
     Args:
         name: the function's name; also its key in the backends' tables.
         derivative: the derivative as an expression in `Activation.x`. May be set later on the
             class where it refers to the class itself.
         kinks: arguments where the function or its derivative jumps.
-        symbol: LaTeX name; `\\operatorname{name}` when empty.
+        symbol: LaTeX name; `\operatorname{name}` when empty.
         order: the number of primes to print.
         at_zero: the exact value at zero, if there is one.
 

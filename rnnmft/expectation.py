@@ -39,7 +39,7 @@ def _depth(expression: sp.Basic) -> int:
 
 
 class GaussianExpectation(sp.Expr):
-    """E[f(z)] for z ~ N(mu, q), or E[f(z_a, z_b)] for a Gaussian pair of given means and covariance.
+    """E[f(z)] for z ~ N(mu, q), or E[f(z_a, z_b)] for a Gaussian pair.
 
     Args (SymPy): `integrand`, `variables` (a Tuple of one or two symbols, canonical), `means`
     (Tuple of the same length), `covariance` (Tuple: (q,) or (q_a, q_ab, q_b)). Build it with
@@ -55,6 +55,7 @@ class GaussianExpectation(sp.Expr):
         means: sp.Tuple,
         covariance: sp.Tuple,
     ) -> GaussianExpectation:
+        """The node as given; `gaussian_expectation` is what makes it canonical."""
         return cast(
             "GaussianExpectation", sp.Expr.__new__(cls, integrand, variables, means, covariance)
         )
@@ -83,11 +84,13 @@ class GaussianExpectation(sp.Expr):
 
     @property
     def free_symbols(self) -> set[sp.Basic]:
+        """Every symbol but the bound ones."""
         inside = self.integrand.free_symbols - set(self.variables)
         return inside | self.args[2].free_symbols | self.args[3].free_symbols
 
     @property
     def bound_symbols(self) -> list[sp.Symbol]:
+        """The bound variables, as SymPy asks for them."""
         return list(self.variables)
 
     def _eval_subs(self, old: sp.Basic, new: sp.Basic) -> sp.Basic | None:

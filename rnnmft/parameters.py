@@ -1,4 +1,4 @@
-"""Parameters of a random network: each knows its domain, can check a value and draw a typical one."""
+"""Parameters of a random network: each knows its domain, checks a value, draws a typical one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Parameter:
         return f"a number from {self.lower:g} to {self.upper:g}"
 
     def validate(self, value: Any, of: str = "") -> float:
-        """Return the value as a float, or raise ParameterError naming argument, value and domain."""
+        """The value as a float, or a ParameterError that names argument, value and domain."""
         name = f"{of}.{self.name}" if of else self.name
         if isinstance(value, (bool, str)):
             raise ParameterError(f"{name} must be {self.domain}, got {value!r}")

@@ -64,9 +64,12 @@ class Preactivation(_Named):
     has_input: bool
 
     def __new__(cls, name: str, sees: Any = 0, input: Any = True) -> Preactivation:
+        """Check and canonicalise what the weights see."""
         self = cast("Preactivation", super().__new__(cls, name))
         if isinstance(sees, str):
-            raise CellError(f"Preactivation {name!r}: sees must be an expression, got text {sees!r}")
+            raise CellError(
+                f"Preactivation {name!r}: sees must be an expression, got text {sees!r}"
+            )
         self.sees = cast("sp.Expr", canonical_functions(sp.sympify(sees, strict=True)))
         self.has_input = bool(input) or isinstance(input, Input)
         if self.sees == 0 and not self.has_input:
@@ -170,7 +173,9 @@ class Cell:
                         f"{', '.join(sorted(s.name for s in (*self.states, *self.preactivations)))}"
                     )
         if len(inputs) > 1:
-            raise CellError(f"cell {self.name!r} has more than one input: {sorted(map(str, inputs))}")
+            raise CellError(
+                f"cell {self.name!r} has more than one input: {sorted(map(str, inputs))}"
+            )
         names = [s.name for s in (*self.states, *self.preactivations, *inputs)]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
@@ -266,7 +271,8 @@ def _collect(
             queue += sorted(p.sees.atoms(Preactivation), key=lambda q: q.name)
         elif found[p.name] != p:
             raise CellError(
-                f"preactivation {p.name!r} is defined twice: it sees {found[p.name].sees} and {p.sees}"
+                f"preactivation {p.name!r} is defined twice: "
+                f"it sees {found[p.name].sees} and {p.sees}"
             )
     return tuple(found.values())
 

@@ -21,7 +21,7 @@ from rnnmft.errors import ParameterError
 if TYPE_CHECKING:
     from rnnmft.cells.cell import Preactivation
 
-__all__ = ["Ensemble", "Inputs", "PreactivationLaw", "WEIGHTS", "build_ensemble"]
+__all__ = ["WEIGHTS", "Ensemble", "Inputs", "PreactivationLaw", "build_ensemble"]
 
 WEIGHTS = ("gaussian", "orthogonal")
 
@@ -61,7 +61,9 @@ class Ensemble(Mapping[str, PreactivationLaw]):
         return {name: law.to_dict() for name, law in self.laws.items()}
 
     def __repr__(self) -> str:
-        rows = [f"{n}: {', '.join(f'{k}={v}' for k, v in vars(p).items())}" for n, p in self.items()]
+        rows = [
+            f"{n}: {', '.join(f'{k}={v}' for k, v in vars(p).items())}" for n, p in self.items()
+        ]
         return f"Ensemble({'; '.join(rows)})"
 
 

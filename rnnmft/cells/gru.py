@@ -18,7 +18,9 @@ def gru() -> Cell:
     h = State("h")
     r, z = Preactivation("r", h), Preactivation("z", h)
     n = Preactivation("n", sigmoid(r) * h)
-    return Cell("gru", update={h: sigmoid(z) * h + (1 - sigmoid(z)) * tanh(n)}, preactivations=(r, z, n))
+    return Cell(
+        "gru", update={h: sigmoid(z) * h + (1 - sigmoid(z)) * tanh(n)}, preactivations=(r, z, n)
+    )
 
 
 def gru_torch() -> Cell:
