@@ -14,6 +14,7 @@ import sympy as sp
 
 from rnnmft.cells import Cell, State
 from rnnmft.errors import DerivationError, ParameterError
+from rnnmft.theory.closed_forms import without_deltas
 from rnnmft.theory.jacobian import JacobianTheory, jacobian_theory
 from rnnmft.theory.moments import MomentTheory, moment_theory
 from rnnmft.theory.notation import MomentKey, Notation
@@ -134,23 +135,36 @@ class Derivation:
         """The two-trajectory moments, in the order of `slope`'s rows."""
         return [k for k in self.cross_moments if len(k) == 2]
 
-    @cached_property
-    def slope(self) -> sp.Matrix:
-        """The Jacobian matrix of the map of the two-trajectory moments, by Price's rule."""
+    def _map_slope(self, trajectories: int) -> sp.Matrix:
+        """The Jacobian matrix of a moment map, through the preactivations' (co)variances."""
         n, theory = self.notation, self.theory
-        symbols = [n.moment(k) for k in self.cross_keys]
+        single = trajectories == 1
+        of = self.moments if single else self.cross_moments
+        keys = [k for k in of if len(k) == trajectories]
+        symbols = [n.moment(k) for k in keys]
         gradients: dict[sp.Symbol, sp.Matrix] = {}
 
         def total(expression: sp.Expr) -> sp.Matrix:
             row = sp.Matrix(1, len(symbols), lambda _, j: sp.diff(expression, symbols[j]))
-            for q_ab, gradient in gradients.items():
-                row += sp.diff(expression, q_ab) * gradient
+            for variance, gradient in gradients.items():
+                row += sp.diff(expression, variance) * gradient
             return row
 
         for p in self.cell.preactivations:
-            gradients[n.q_ab[p]] = total(theory.covariance(p))
-        rows = [total(self.cross_moments[k]) for k in self.cross_keys]
-        return sp.Matrix.vstack(*rows).applyfunc(sp.factor_terms)
+            variable = n.q[p] if single else n.q_ab[p]
+            gradients[variable] = total(theory.variance(p) if single else theory.covariance(p))
+        rows = [total(of[k]) for k in keys]
+        return sp.Matrix.vstack(*rows).applyfunc(without_deltas).applyfunc(sp.factor_terms)
+
+    @cached_property
+    def slope(self) -> sp.Matrix:
+        """The Jacobian matrix of the map of the two-trajectory moments, by Price's rule."""
+        return self._map_slope(2)
+
+    @cached_property
+    def variance_slope(self) -> sp.Matrix:
+        """The Jacobian matrix of the map of the one-trajectory moments, by Bonnet's rule."""
+        return self._map_slope(1)
 
     @cached_property
     def chi(self) -> sp.Expr:

@@ -1,0 +1,1 @@
+"""The analysis: where symbols meet numbers. Mean fields, fixed points, timescales, spectra."""

@@ -1,0 +1,43 @@
+"""The contract of a mean-field solver: what each method of solving the theory must answer."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rnnmft.analysis.jacobian import JacobianLaw
+from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
+from rnnmft.records import Quantity
+
+__all__ = ["Solver"]
+
+
+class Solver(Protocol):
+    """One method of solving the mean-field theory of one cell at one ensemble."""
+
+    def evolve(self, steps: int) -> Trajectory:
+        """Moments over time from the zero state."""
+        ...
+
+    def fixed_points(self) -> list[FixedPoint]:
+        """Every fixed point found, by increasing second moment."""
+        ...
+
+    def fixed_point(self) -> FixedPoint:
+        """The one that the zero state approaches."""
+        ...
+
+    def correlation_fixed_point(self) -> CorrelationFixedPoint:
+        """The stationary correlation of two trajectories."""
+        ...
+
+    def timescales(self) -> Timescales:
+        """xi_q, xi_c and chi_1."""
+        ...
+
+    def gradient_growth(self) -> Quantity:
+        """lim (1/T) log m_1(T), per step."""
+        ...
+
+    def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
+        """The law of the T-step Jacobian's singular values."""
+        ...

@@ -1,0 +1,72 @@
+"""JacobianLaw: the singular values of the T-step state-to-state Jacobian J, as moments of J J^T."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnnmft.errors import Status
+from rnnmft.parameters import check_count
+from rnnmft.records import Quantity, Record
+
+__all__ = ["JacobianLaw"]
+
+
+@dataclass(frozen=True)
+class JacobianLaw(Record):
+    """The moments m_k = (1/mN) tr (J J^T)^k of the T-step Jacobian over all m N singular values.
+
+    `compute(k)` returns the values, errors and status of m_1..m_k; it is the solver's.
+    """
+
+    tying: str
+    horizon: int
+    method: str
+    compute: Callable[[int], tuple[Any, Any, Status]]
+    error_kind: str = "bound"
+
+    def moments(self, highest: int) -> Quantity:
+        """m_1..m_highest, shape (highest,)."""
+        check_count("highest", highest)
+        value, error, status = self.compute(highest)
+        return Quantity(
+            f"moments of J J^T, horizon {self.horizon}, {self.tying}",
+            np.asarray(value),
+            np.asarray(error),
+            status,
+            error_kind=self.error_kind,
+        )
+
+    @property
+    def mean(self) -> Quantity:
+        """m_1: the mean squared singular value; 1 is criticality."""
+        found = self.moments(1)
+        name = f"mean of J J^T, horizon {self.horizon}, {self.tying}"
+        return Quantity(
+            name, float(found[0]), float(found.error[0]), found.status, error_kind=self.error_kind
+        )
+
+    @property
+    def variance(self) -> Quantity:
+        """sigma^2 = m_2 - m_1^2 of the squared singular values; 0 with mean 1 is isometry."""
+        found = self.moments(2)
+        m_1, m_2 = found.value
+        error = float(found.error[1] + 2 * abs(m_1) * found.error[0])
+        name = f"variance of J J^T, horizon {self.horizon}, {self.tying}"
+        value = float(m_2 - m_1**2)
+        return Quantity(name, value, error, found.status, error_kind=self.error_kind)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Horizon, tying, method, mean and variance."""
+        return {
+            "tying": self.tying,
+            "horizon": self.horizon,
+            "method": self.method,
+            "mean": self.mean.to_dict(),
+        }
+
+    def __repr__(self) -> str:
+        return f"JacobianLaw({self.tying}, horizon {self.horizon}, m_1 = {float(self.mean):.8g})"

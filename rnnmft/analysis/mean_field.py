@@ -1,0 +1,121 @@
+"""MeanField: the meeting room of symbols and numbers. It chooses the solver and answers for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnnmft.analysis.closed_moments import ClosedMoments
+from rnnmft.analysis.contract import Solver
+from rnnmft.analysis.jacobian import JacobianLaw
+from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.errors import ParameterError
+from rnnmft.parameters import check_count
+from rnnmft.records import Quantity
+
+__all__ = ["MeanField"]
+
+
+class MeanField:
+    """The mean-field theory of one cell at one ensemble: numbers with errors and statuses.
+
+    Args:
+        cell: any `Cell`.
+        ensemble: `cell.ensemble(...)`; all parameters at their defaults when absent.
+        inputs: the law of the inputs.
+        tying: "untied" (fresh weights at every step).
+        backend: "numpy" or "torch"; device, dtype: for torch.
+
+    Raises:
+        ParameterError: an unknown option, or an ensemble of another cell.
+        DerivationError: this cell has no theory of the requested kind.
+
+    >>> from rnnmft import cells
+    >>> cell = cells.minimal()
+    >>> mf = MeanField(cell, cell.ensemble(e=dict(sigma_w=6.88, sigma_v=1.39)), Inputs(R=0.4616))
+    >>> round(mf.fixed_point().second_moment["h"], 3)
+    0.319
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        ensemble: Ensemble | None = None,
+        inputs: Inputs | None = None,
+        tying: str = "untied",
+        *,
+        backend: str = "numpy",
+        device: str = "auto",
+        dtype: str = "float64",
+    ) -> None:
+        if not isinstance(cell, Cell):
+            raise ParameterError(f"cell must be a Cell, got {cell!r}")
+        if ensemble is not None and not isinstance(ensemble, Ensemble):
+            raise ParameterError(f"ensemble must come from cell.ensemble(...), got {ensemble!r}")
+        if inputs is not None and not isinstance(inputs, Inputs):
+            raise ParameterError(f"inputs must be an Inputs, got {inputs!r}")
+        if tying not in ("untied",):
+            raise ParameterError(f"tying must be 'untied', got {tying!r}")
+        self.cell, self.tying = cell, tying
+        self.ensemble = cell.ensemble() if ensemble is None else ensemble
+        self.inputs = Inputs() if inputs is None else inputs
+        self._solver: Solver = ClosedMoments(cell, self.ensemble, self.inputs, backend)
+
+    @property
+    def method(self) -> str:
+        """Which solver answers."""
+        return type(self._solver).__name__
+
+    def evolve(self, steps: int) -> Trajectory:
+        """Moments over time from the zero state; element t is after t + 1 updates.
+
+        Raises:
+            ParameterError: steps is not a whole number >= 1.
+        """
+        return self._solver.evolve(check_count("steps", steps))
+
+    def fixed_point(self) -> FixedPoint:
+        """The stationary state that the zero state approaches.
+
+        Raises:
+            ConvergenceError: it diverges, or no stable fixed point was found.
+        """
+        return self._solver.fixed_point()
+
+    def fixed_points(self) -> list[FixedPoint]:
+        """All fixed points, stable or not, by increasing second moment."""
+        return self._solver.fixed_points()
+
+    def correlation_fixed_point(self) -> CorrelationFixedPoint:
+        """The stationary correlation c* of two trajectories and the slope chi(c*)."""
+        return self._solver.correlation_fixed_point()
+
+    def timescales(self) -> Timescales:
+        """xi_q and xi_c in steps, and chi_1."""
+        return self._solver.timescales()
+
+    def gradient_growth(self) -> Quantity:
+        """lim (1/T) log m_1(T), per step: 0 at criticality."""
+        return self._solver.gradient_growth()
+
+    def jacobian(self, horizon: int = 1, *, burn_in: int = 30) -> JacobianLaw:
+        """The T-step state-to-state Jacobian at stationarity.
+
+        Raises:
+            ParameterError: horizon is not a whole number >= 1.
+        """
+        check_count("burn_in", burn_in, 0)
+        return self._solver.jacobian(check_count("horizon", horizon), burn_in)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The setting: cell, ensemble, inputs, tying, solver."""
+        return {
+            "cell": self.cell.name,
+            "ensemble": self.ensemble.to_dict(),
+            "inputs": self.inputs.to_dict(),
+            "tying": self.tying,
+            "method": self.method,
+        }
+
+    def __repr__(self) -> str:
+        return f"MeanField({self.cell.name!r}, {self.tying}, {self.method}, {self.ensemble})"

@@ -1,0 +1,116 @@
+"""The records of the analysis: trajectories, fixed points, timescales. Values keyed by plain names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnnmft.errors import Status
+from rnnmft.records import Record
+
+__all__ = ["CorrelationFixedPoint", "FixedPoint", "Timescales", "Trajectory"]
+
+
+@dataclass(frozen=True)
+class Trajectory(Record):
+    """Moments over time from the zero state; element t is after t + 1 updates.
+
+    `second_moment[state]`, `cross_moment[state]`, `correlation[state]`, `mean[state]`: (steps,);
+    `preactivation_variance[name]`, `preactivation_covariance[name]`: (steps,), element t belongs to
+    the preactivation of update t + 1. `error[quantity][name]`: a bound where the solution is
+    deterministic, a standard error where it is sampled (`error_kind`). `tying` names the theory.
+    """
+
+    tying: str
+    steps: int
+    second_moment: Mapping[str, Any]
+    cross_moment: Mapping[str, Any]
+    correlation: Mapping[str, Any]
+    mean: Mapping[str, Any]
+    preactivation_variance: Mapping[str, Any]
+    preactivation_covariance: Mapping[str, Any]
+    error: Mapping[str, Mapping[str, Any]]
+    status: Status = Status.OK
+    error_kind: str = "bound"
+    method: str = "quadrature"
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"E[{s}^2] = {v[-1]:.6g}" for s, v in self.second_moment.items())
+        return f"Trajectory({self.tying}, {self.steps} steps, ends at {last}; {self.status.name})"
+
+
+@dataclass(frozen=True)
+class FixedPoint(Record):
+    """A stationary state of the moments.
+
+    `second_moment[state]` (Q*), `mean[state]`, `preactivation_variance[name]` (q*); `slope`: largest
+    |eigenvalue| of the moment map there; `stable`: slope < 1; `error`: a bound on the moments (a
+    standard error where sampled).
+    """
+
+    tying: str
+    second_moment: Mapping[str, float]
+    mean: Mapping[str, float]
+    preactivation_variance: Mapping[str, float]
+    slope: float
+    stable: bool
+    error: float
+    status: Status = Status.OK
+    method: str = "quadrature"
+    moments: Any = field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field but the internal vector of moments."""
+        found = super().to_dict()
+        found.pop("moments")
+        return found
+
+    def __repr__(self) -> str:
+        second = ", ".join(f"E[{s}^2] = {v:.8g}" for s, v in self.second_moment.items())
+        q = ", ".join(f"q_{s} = {v:.8g}" for s, v in self.preactivation_variance.items())
+        kind = "stable" if self.stable else "unstable"
+        return f"FixedPoint({self.tying}, {kind}: {second}; {q}; +- {self.error:.2g})"
+
+
+@dataclass(frozen=True)
+class CorrelationFixedPoint(Record):
+    """The stationary correlation of two trajectories: c*, and the slope chi(c*) of the map there.
+
+    `correlation[state]`, `cross_moment[state]`; `others`: the correlations of the states at further
+    (unstable or unreached) fixed points, with their slopes.
+    """
+
+    tying: str
+    correlation: Mapping[str, float]
+    cross_moment: Mapping[str, float]
+    slope: float
+    error: float
+    status: Status = Status.OK
+    others: tuple[tuple[Mapping[str, float], float], ...] = ()
+
+    def __repr__(self) -> str:
+        c = ", ".join(f"c_{s} = {v:.8g}" for s, v in self.correlation.items())
+        return f"CorrelationFixedPoint({self.tying}: {c}; slope {self.slope:.6g} +- {self.error:.2g})"
+
+
+@dataclass(frozen=True)
+class Timescales(Record):
+    """Timescales in steps: xi_q = -1/log(slope of the moment map), xi_c = -1/log chi(c*); and chi_1.
+
+    chi_1 is the slope at c = 1 with identical inputs: above 1 chaos, below 1 order.
+    """
+
+    tying: str
+    xi_q: float
+    xi_c: float
+    chi_1: float
+    error: Mapping[str, float]
+    status: Status = Status.OK
+    unit: str = "steps"
+
+    def __repr__(self) -> str:
+        return (
+            f"Timescales({self.tying}: xi_q = {self.xi_q:.6g}, xi_c = {self.xi_c:.6g} steps, "
+            f"chi_1 = {self.chi_1:.8g})"
+        )
