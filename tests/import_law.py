@@ -37,7 +37,7 @@ FLOORS = {
 SYMBOLIC = ("errors", "activations", "parameters", "expectation", "cells", "theory")
 NUMERIC = ("numpy", "scipy", "torch")
 
-# What an import inside a function may keep lazy.
+# What an import inside a function may keep lazy, itself or inside a file of the package.
 HEAVY = {"jinja2", "matplotlib", "mpmath", "numpy", "rich", "scipy", "sympy", "torch", "xarray"}
 
 # (module, imported module): why this breach of the law is right.
@@ -47,10 +47,6 @@ ALLOWED = {
         "depend on what else was imported"
     ),
 }
-
-# These import the package's own floors inside functions, so that `import rnnmft` and the command
-# line's --help load neither SymPy nor torch.
-LAZY_WITHIN = ("__init__", "__main__", "cli")
 
 
 @dataclass
@@ -72,6 +68,7 @@ class Module:
     tree: ast.Module
     text: str
     imports: list[Import] = field(default_factory=list)
+    loads: set[str] = field(default_factory=set)
 
 
 def modules(package: Path) -> dict[str, Module]:
@@ -85,6 +82,8 @@ def modules(package: Path) -> dict[str, Module]:
         found[name] = Module(name, unit, ast.parse(text, str(path)), text)
     for module in found.values():
         module.imports = list(_imports(module.tree, set(found)))
+    for name, module in found.items():
+        module.loads = _loads(name, found, set())
     return found
 
 
@@ -100,7 +99,7 @@ def violations(package: Path) -> list[str]:
             if (module.name, one.target) not in ALLOWED:
                 said += [
                     f"{module.name}:{one.line}: {sentence}"
-                    for sentence in _import_breaches(module, one, package.name, declared)
+                    for sentence in _import_breaches(module, one, found, declared)
                 ]
     return said + _circles(found)
 
@@ -130,8 +129,23 @@ def _imports(tree: ast.Module, known: set[str]) -> Iterator[Import]:
     yield from visit(tree, False, False)
 
 
+def _loads(name: str, found: dict[str, Module], seen: set[str]) -> set[str]:
+    """The heavy libraries that importing a module of the package loads, parents included."""
+    loaded: set[str] = set()
+    parents = [name.rsplit(".", n)[0] for n in range(1, name.count("."))]
+    for one in [name, *parents]:
+        if one in seen or one not in found:
+            continue
+        seen.add(one)
+        for each in found[one].imports:
+            if not each.in_function and not each.typing_only:
+                top = each.target.split(".")[0]
+                loaded |= {top} if top in HEAVY else _loads(each.target, found, seen)
+    return loaded
+
+
 def _import_breaches(
-    module: Module, one: Import, package: str, declared: set[str]
+    module: Module, one: Import, found: dict[str, Module], declared: set[str]
 ) -> Iterator[str]:
     top, *rest = one.target.split(".")
     if not top:
@@ -141,11 +155,13 @@ def _import_breaches(
         yield f"imports {top}, which is not a declared dependency"
     if module.unit in SYMBOLIC and top in NUMERIC:
         yield f"imports {top}; {module.unit} is symbolic"
-    if top == package:
+    if top == module.name.split(".")[0]:
         yield from _floor_breaches(module, one, rest)
-    lazy_ok = top in HEAVY or (top == package and module.unit in LAZY_WITHIN) or one.typing_only
-    if one.in_function and not lazy_ok:
-        yield f"imports {one.target} inside a function, and it is not a heavy library"
+    if one.in_function and not one.typing_only:
+        known = found.get(one.target)
+        brings = {top} & HEAVY if known is None else known.loads - module.loads
+        if not brings:
+            yield f"imports {one.target} inside a function, which keeps no heavy library lazy"
 
 
 def _floor_breaches(module: Module, one: Import, rest: list[str]) -> Iterator[str]:

@@ -38,7 +38,7 @@ PLANTED = {
     "lazy for no reason": (
         "analysis/spectra.py",
         "def f():\n    from rnnmft.theory import moments",
-        "inside a function",
+        "keeps no heavy library lazy",
     ),
     "standard library in a function": ("errors.py", "def f():\n    import json", "inside a func"),
     "circle in a folder": (
@@ -87,6 +87,7 @@ def package(tmp_path: Path) -> Path:
         "report/__init__.py": "",
         "report/html.py": "import jinja2",
         "report/figures.py": "",
+        "cli.py": "def f():\n    from rnnmft.analysis import spectra",
     }
     for name, text in files.items():
         path = root / name
