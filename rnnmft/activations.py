@@ -90,6 +90,7 @@ def define_activation(
     symbol: str = "",
     order: int = 0,
     at_zero: Any = None,
+    formula: str = "",
 ) -> type[Activation]:
     r"""Make an activation class.
 
@@ -101,6 +102,7 @@ def define_activation(
         symbol: LaTeX name; `\operatorname{name}` when empty.
         order: the number of primes to print.
         at_zero: the exact value at zero, if there is one.
+        formula: what the function of x is, for `help()`.
 
     Returns:
         A subclass of `Activation`.
@@ -120,6 +122,9 @@ def define_activation(
             "order": order,
             "at_zero": None if at_zero is None else sp.sympify(at_zero, strict=True),
             "__module__": __name__,
+            "__doc__": f"{name}(x) = {formula}, elementwise."
+            if formula
+            else f"{name}, elementwise.",
         },
     )
 
@@ -135,32 +140,48 @@ def identity(argument: Any) -> sp.Expr:
 
 # Smooth activations. Second derivatives are polynomials in the function and its first derivative.
 tanh_prime = define_activation("tanh_prime", symbol=r"\tanh", order=1, at_zero=1)
-tanh = define_activation("tanh", tanh_prime(_x), symbol=r"\tanh", at_zero=0)
+tanh = define_activation(
+    "tanh", tanh_prime(_x), symbol=r"\tanh", at_zero=0, formula="(e^x - e^-x) / (e^x + e^-x)"
+)
 tanh_prime.derivative = -2 * tanh(_x) * tanh_prime(_x)
 
 sigmoid_prime = define_activation(
     "sigmoid_prime", symbol=r"\sigma", order=1, at_zero=sp.Rational(1, 4)
 )
 sigmoid = define_activation(
-    "sigmoid", sigmoid_prime(_x), symbol=r"\sigma", at_zero=sp.Rational(1, 2)
+    "sigmoid",
+    sigmoid_prime(_x),
+    symbol=r"\sigma",
+    at_zero=sp.Rational(1, 2),
+    formula="1 / (1 + e^-x)",
 )
 sigmoid_prime.derivative = (1 - 2 * sigmoid(_x)) * sigmoid_prime(_x)
 
 gaussian_cdf_prime = define_activation("gaussian_cdf_prime", symbol=r"\Phi", order=1)
 gaussian_cdf_prime.derivative = -_x * gaussian_cdf_prime(_x)
 gaussian_cdf = define_activation(
-    "gaussian_cdf", gaussian_cdf_prime(_x), symbol=r"\Phi", at_zero=sp.Rational(1, 2)
+    "gaussian_cdf",
+    gaussian_cdf_prime(_x),
+    symbol=r"\Phi",
+    at_zero=sp.Rational(1, 2),
+    formula="(1 + erf(x / sqrt(2))) / 2",
 )
 
-softplus = define_activation("softplus", sigmoid(_x), at_zero=sp.log(2))
-silu = define_activation("silu", sigmoid(_x) + _x * sigmoid_prime(_x), at_zero=0)
-gelu = define_activation("gelu", gaussian_cdf(_x) + _x * gaussian_cdf_prime(_x), at_zero=0)
+softplus = define_activation("softplus", sigmoid(_x), at_zero=sp.log(2), formula="log(1 + e^x)")
+silu = define_activation(
+    "silu", sigmoid(_x) + _x * sigmoid_prime(_x), at_zero=0, formula="x sigmoid(x)"
+)
+gelu = define_activation(
+    "gelu", gaussian_cdf(_x) + _x * gaussian_cdf_prime(_x), at_zero=0, formula="x Phi(x)"
+)
 
 # Activations with kinks. Where a derivative jumps, the next one holds a Dirac delta, which the
 # expectation turns into a value of the Gaussian density: Bonnet's and Price's rules stay exact.
 _delta = sp.DiracDelta
-step = define_activation("step", _delta(_x), kinks=(0,), symbol=r"\Theta")
-relu = define_activation("relu", step(_x), kinks=(0,), at_zero=0)
+step = define_activation(
+    "step", _delta(_x), kinks=(0,), symbol=r"\Theta", formula="1 for x > 0, else 0"
+)
+relu = define_activation("relu", step(_x), kinks=(0,), at_zero=0, formula="max(0, x)")
 leaky_relu_prime = define_activation(
     "leaky_relu_prime", sp.Rational(99, 100) * _delta(_x), kinks=(0,), order=1
 )
@@ -171,6 +192,7 @@ leaky_relu = define_activation(
     kinks=(0,),
     symbol=r"\operatorname{leaky\_relu}",
     at_zero=0,
+    formula="max(x, x / 100)",
 )
 hard_tanh_prime = define_activation(
     "hard_tanh_prime", _delta(_x + 1) - _delta(_x - 1), kinks=(-1, 1), order=1
@@ -182,6 +204,7 @@ hard_tanh = define_activation(
     kinks=(-1, 1),
     symbol=r"\operatorname{hard\_tanh}",
     at_zero=0,
+    formula="min(1, max(-1, x))",
 )
 hard_sigmoid_prime = define_activation(
     "hard_sigmoid_prime", (_delta(_x + 3) - _delta(_x - 3)) / 6, kinks=(-3, 3), order=1
@@ -193,12 +216,15 @@ hard_sigmoid = define_activation(
     kinks=(-3, 3),
     symbol=r"\operatorname{hard\_sigmoid}",
     at_zero=sp.Rational(1, 2),
+    formula="min(1, max(0, (x + 3) / 6))",
 )
 softsign_second = define_activation("softsign_second", kinks=(0,), order=2)
 softsign_prime = define_activation(
     "softsign_prime", softsign_second(_x), kinks=(0,), order=1, at_zero=1
 )
-softsign = define_activation("softsign", softsign_prime(_x), kinks=(0,), at_zero=0)
+softsign = define_activation(
+    "softsign", softsign_prime(_x), kinks=(0,), at_zero=0, formula="x / (1 + |x|)"
+)
 softsign_second.derivative = 6 * softsign_prime(_x) ** 2 - 4 * _delta(_x)
 softsign_second.symbol = softsign_prime.symbol = softsign.symbol = r"\operatorname{softsign}"
 
