@@ -34,6 +34,11 @@ def test_a_name_is_the_object_of_its_home(name: str) -> None:
     assert getattr(rnnmft, name) is getattr(home, name)
 
 
+@pytest.mark.parametrize("name", sorted(typed_homes()))
+def test_a_name_says_what_it_is(name: str) -> None:
+    assert (getattr(rnnmft, name).__doc__ or "").strip()
+
+
 def test_importing_a_submodule_hides_no_name() -> None:
     submodules = {path.stem for path in Path(rnnmft.__file__).parent.iterdir()}
     assert submodules & set(rnnmft.__all__) == {"cells"}
