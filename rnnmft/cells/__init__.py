@@ -2,22 +2,31 @@
 
 from collections.abc import Callable
 
-from rnnmft.cells.cell import Cell, Input, Preactivation, State
+from rnnmft.cells.cell import Cell
 from rnnmft.cells.ensemble import Ensemble, Inputs, PreactivationLaw
 from rnnmft.cells.gru import gru, gru_torch
+from rnnmft.cells.laws import ChronoBias, Constant, Law, LogUniform, Normal, Uniform
 from rnnmft.cells.lstm import lstm
 from rnnmft.cells.minimal import minimal
+from rnnmft.cells.symbols import Input, Preactivation, RandomParameter, State
 from rnnmft.cells.vanilla import vanilla
 from rnnmft.errors import CellError
 
 __all__ = [
     "Cell",
+    "ChronoBias",
+    "Constant",
     "Ensemble",
     "Input",
     "Inputs",
+    "Law",
+    "LogUniform",
+    "Normal",
     "Preactivation",
     "PreactivationLaw",
+    "RandomParameter",
     "State",
+    "Uniform",
     "get",
     "gru",
     "gru_torch",

@@ -18,78 +18,16 @@ from sympy.core.function import AppliedUndef
 
 from rnnmft.activations import Activation, canonical_functions
 from rnnmft.cells.ensemble import Ensemble, build_ensemble
+from rnnmft.cells.laws import Law
+from rnnmft.cells.symbols import Input, Preactivation, RandomParameter, State, evaluated
 from rnnmft.errors import CellError
 
-__all__ = ["Cell", "Input", "Preactivation", "State", "dependency_order"]
-
-
-class _Named(sp.Symbol):
-    """A real symbol of a cell. Never cached: two cells may use one name for different things."""
-
-    def __new__(cls, name: str) -> _Named:
-        if not isinstance(name, str) or not name.isidentifier():
-            raise CellError(f"{cls.__name__} needs a name that is an identifier, got {name!r}")
-        return cast("_Named", sp.Symbol.__xnew__(cls, name, real=True))
-
-    def __reduce__(self) -> Any:
-        return type(self), (self.name,)
-
-
-class State(_Named):
-    """A state vector of the cell, one number a unit: `h = State("h")`."""
-
-
-class Input(_Named):
-    """The input as it enters elementwise (as in the minimalRNN): `x = Input("x")`."""
-
-
-class Preactivation(_Named):
-    """e = W y + V x + b, where `sees` is y: an elementwise expression, usually a state.
-
-    Args:
-        name: the name of the preactivation; the key of its parameters in an ensemble.
-        sees: what W multiplies; 0 for a preactivation of the input alone.
-        input: whether there is a term V x; `None` or `False` for none.
-
-    >>> h = State("h")
-    >>> r = Preactivation("r", h)
-    >>> from rnnmft.activations import sigmoid
-    >>> n = Preactivation("n", sigmoid(r) * h)
-    >>> n.sees
-    h*sigmoid(r)
-    """
-
-    __slots__ = ("has_input", "sees")
-    sees: sp.Expr
-    has_input: bool
-
-    def __new__(cls, name: str, sees: Any = 0, input: Any = True) -> Preactivation:
-        """Check and canonicalise what the weights see."""
-        self = cast("Preactivation", super().__new__(cls, name))
-        if isinstance(sees, str):
-            raise CellError(
-                f"Preactivation {name!r}: sees must be an expression, got text {sees!r}"
-            )
-        self.sees = cast("sp.Expr", canonical_functions(sp.sympify(sees, strict=True)))
-        self.has_input = bool(input) or isinstance(input, Input)
-        if self.sees == 0 and not self.has_input:
-            raise CellError(f"Preactivation {name!r} sees nothing: neither a state nor the input")
-        return self
-
-    def _hashable_content(self) -> tuple[Any, ...]:
-        return (*super()._hashable_content(), self.sees, self.has_input)
-
-    def __reduce__(self) -> Any:
-        return type(self), (self.name, self.sees, self.has_input)
-
-    @property
-    def is_recurrent(self) -> bool:
-        """Whether there is a recurrent matrix W."""
-        return self.sees != 0
+__all__ = ["Cell", "Input", "Preactivation", "RandomParameter", "State", "dependency_order"]
 
 
 _ELEMENTWISE = (sp.Add, sp.Mul, sp.Pow, sp.Number, sp.NumberSymbol, sp.exp, sp.erf, sp.sin, sp.cos)
 _ELEMENTWISE += (sp.log, sp.Abs, sp.sign, Activation)
+_ARGUMENTS = ("self", "weights", "parameters")
 
 
 class Cell:
@@ -104,7 +42,9 @@ class Cell:
     Attributes:
         states: in the order of `update`.
         preactivations: in dependency order.
+        sees: read-only {preactivation: what its W multiplies}.
         input: the `Input` that some expression uses elementwise, or None.
+        parameters: the elementwise `RandomParameter`s, by name.
         update: read-only {state: expression}.
 
     Raises:
@@ -126,6 +66,8 @@ class Cell:
     ) -> None:
         if not name or not isinstance(name, str):
             raise CellError(f"a cell needs a name, got {name!r}")
+        if not isinstance(update, Mapping):
+            raise CellError(f"cell {name!r}: update must map states to expressions, got {update!r}")
         if not update:
             raise CellError(f"cell {name!r} has no state: update is empty")
         for state in update:
@@ -143,24 +85,31 @@ class Cell:
         resolve = {sp.Symbol(n): s for n, s in known.items()}
         resolve |= {sp.Symbol(n, real=True): s for n, s in known.items()}
         sees = {p: p.sees.xreplace(resolve) for p in found}
-        self.preactivations = dependency_order(found, sees)
+        whole: dict[Preactivation, Preactivation] = {}
+        for p in dependency_order(found, sees):
+            y = sees[p].xreplace(whole)
+            whole[p] = p if y == p.sees else Preactivation(p.name, y, p.has_input)
+        self.preactivations: tuple[Preactivation, ...] = tuple(whole.values())
         self.sees: Mapping[Preactivation, sp.Expr] = MappingProxyType(
-            {p: sees[p] for p in self.preactivations}
+            {p: p.sees for p in self.preactivations}
         )
         self.update: Mapping[State, sp.Expr] = MappingProxyType(
-            {s: f.xreplace(resolve) for s, f in expressions.items()}
+            {s: f.xreplace(resolve).xreplace(whole) for s, f in expressions.items()}
         )
-        self.input = self._check_symbols()
+        self.input, self.parameters = self._check_symbols()
 
-    def _check_symbols(self) -> Input | None:
-        """Every symbol is a state with an update, a preactivation or the one input."""
+    def _check_symbols(self) -> tuple[Input | None, tuple[RandomParameter, ...]]:
+        """Every symbol is a state with an update, a preactivation, a parameter or the one input."""
         places = {f"the update of {s.name!r}": f for s, f in self.update.items()}
         places |= {f"what {p.name!r} sees": f for p, f in self.sees.items()}
         inputs: set[Input] = set()
+        parameters: set[RandomParameter] = set()
         for place, expression in places.items():
             for symbol in sorted(expression.free_symbols, key=str):
                 if isinstance(symbol, Input):
                     inputs.add(symbol)
+                elif isinstance(symbol, RandomParameter):
+                    parameters.add(symbol)
                 elif isinstance(symbol, State):
                     if symbol not in self.states:
                         raise CellError(
@@ -176,24 +125,34 @@ class Cell:
             raise CellError(
                 f"cell {self.name!r} has more than one input: {sorted(map(str, inputs))}"
             )
-        names = [s.name for s in (*self.states, *self.preactivations, *inputs)]
+        names = [s.name for s in (*self.states, *self.preactivations, *inputs, *parameters)]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise CellError(f"cell {self.name!r} uses one name for two things: {', '.join(twice)}")
-        return next(iter(inputs), None)
+        return next(iter(inputs), None), tuple(sorted(parameters, key=lambda p: p.name))
 
     def ensemble(
         self,
         weights: str | Mapping[str, str] = "gaussian",
-        **parameters: Mapping[str, float],
+        parameters: Mapping[str, Law] | None = None,
+        **preactivations: Mapping[str, float],
     ) -> Ensemble:
-        """The law of the weights and biases of this cell: see `rnnmft.cells.ensemble.Ensemble`.
+        """The law of this cell's weights, biases and elementwise parameters.
+
+        Args:
+            weights: "gaussian", "orthogonal" (every recurrent matrix), or one of them by name.
+            parameters: {name: law} for each elementwise random parameter of the cell.
+            preactivations: {sigma_w, sigma_v, mu_b, sigma_b} by the name of the preactivation.
+
+        Raises:
+            ParameterError: a value outside its domain, an unknown name, a parameter without a law.
 
         >>> from rnnmft import cells
         >>> cells.minimal().ensemble(e=dict(sigma_w=4.0, mu_b=0.5))["e"].sigma_w
         4.0
         """
-        return build_ensemble(self.preactivations, weights, parameters)
+        names = [p.name for p in self.parameters]
+        return build_ensemble(self.preactivations, weights, preactivations, names, parameters or {})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Cell):
@@ -239,7 +198,7 @@ def _expression(value: Any, place: str) -> sp.Expr:
     if isinstance(value, str):
         raise CellError(f"{place} is text; write an expression, or use cells.load for text")
     try:
-        expression = canonical_functions(sp.sympify(value, strict=True))
+        expression = evaluated(canonical_functions(sp.sympify(value, strict=True)))
     except sp.SympifyError:
         raise CellError(f"{place} is not an expression: {value!r}") from None
     for node in sp.preorder_traversal(expression):
@@ -261,10 +220,15 @@ def _collect(
     """All preactivations that the expressions reach, first met first; one name, one meaning."""
     found: dict[str, Preactivation] = {}
     queue: list[Any] = [*extra]
+    for p in queue:
+        if not isinstance(p, Preactivation):
+            raise CellError(f"preactivations must hold Preactivation, got {p!r}")
     for expression in expressions:
         queue += sorted(expression.atoms(Preactivation), key=lambda p: p.name)
     while queue:
         p = queue.pop(0)
+        if p.name in _ARGUMENTS:
+            raise CellError(f"no preactivation can be named {p.name!r}: Cell.ensemble has it")
         if p.name not in found:
             found[p.name] = p
             _expression(p.sees, f"what {p.name!r} sees")

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rnnmft import parameters
+from rnnmft.cells.laws import Law
 from rnnmft.errors import ParameterError
 
 if TYPE_CHECKING:
-    from rnnmft.cells.cell import Preactivation
+    from rnnmft.cells.symbols import Preactivation
 
 __all__ = ["WEIGHTS", "Ensemble", "Inputs", "PreactivationLaw", "build_ensemble"]
 
@@ -43,9 +44,18 @@ class PreactivationLaw:
 
 @dataclass(frozen=True)
 class Ensemble(Mapping[str, PreactivationLaw]):
-    """A mapping from each preactivation's name to its `PreactivationLaw`."""
+    """A mapping from each preactivation's name to its `PreactivationLaw`.
+
+    `parameters` holds the `Law` of each elementwise random parameter by name. `Cell.ensemble`
+    checks and fills in; an ensemble does not change, compares and hashes by value, and pickles.
+    """
 
     laws: Mapping[str, PreactivationLaw]
+    parameters: Mapping[str, Law] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "laws", MappingProxyType(dict(self.laws)))
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
 
     def __getitem__(self, name: str) -> PreactivationLaw:
         return self.laws[name]
@@ -56,14 +66,24 @@ class Ensemble(Mapping[str, PreactivationLaw]):
     def __len__(self) -> int:
         return len(self.laws)
 
+    def __hash__(self) -> int:
+        return hash((frozenset(self.laws.items()), frozenset(self.parameters.items())))
+
+    def __reduce__(self) -> Any:
+        return type(self), (dict(self.laws), dict(self.parameters))
+
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-safe dictionary: {preactivation: its five fields}."""
-        return {name: law.to_dict() for name, law in self.laws.items()}
+        """A JSON-safe dictionary: {preactivation: its five fields}, and "parameters" if any."""
+        rows = {name: law.to_dict() for name, law in self.laws.items()}
+        if self.parameters:
+            rows["parameters"] = {name: law.to_dict() for name, law in self.parameters.items()}
+        return rows
 
     def __repr__(self) -> str:
         rows = [
             f"{n}: {', '.join(f'{k}={v}' for k, v in vars(p).items())}" for n, p in self.items()
         ]
+        rows += [f"{name}: {law!r}" for name, law in self.parameters.items()]
         return f"Ensemble({'; '.join(rows)})"
 
 
@@ -71,21 +91,54 @@ def build_ensemble(
     preactivations: Sequence[Preactivation],
     weights: str | Mapping[str, str],
     given: Mapping[str, Mapping[str, Any]],
+    names: Sequence[str] = (),
+    laws: Mapping[str, Law] = MappingProxyType({}),
 ) -> Ensemble:
-    """Check every value and fill in the defaults (sigma_w = sigma_v = 1, mu_b = sigma_b = 0)."""
-    names = [p.name for p in preactivations]
+    """Check every value and fill in the defaults (sigma_w = sigma_v = 1, mu_b = sigma_b = 0).
+
+    Args:
+        preactivations: of the cell.
+        weights: one kind, or a kind by name.
+        given: the parameters of each preactivation.
+        names: the elementwise random parameters of the cell.
+        laws: their laws; each needs one.
+    """
+    known = [p.name for p in preactivations]
     for name in given:
-        if name not in names:
+        if name not in known:
             raise ParameterError(
-                f"unknown preactivation {name!r}; this cell has {', '.join(names) or 'none'}"
+                f"unknown preactivation {name!r}; this cell has {', '.join(known) or 'none'}"
             )
-    laws = {p.name: _law(p, given.get(p.name, {})) for p in preactivations}
     kinds = _weights(preactivations, weights)
     return Ensemble(
-        MappingProxyType(
-            {n: PreactivationLaw(**values, weights=kinds[n]) for n, values in laws.items()}
-        )
+        {
+            p.name: PreactivationLaw(**_law(p, given.get(p.name, {})), weights=kinds[p.name])
+            for p in preactivations
+        },
+        _parameter_laws(names, laws),
     )
+
+
+def _parameter_laws(names: Sequence[str], laws: Any) -> dict[str, Law]:
+    if not isinstance(laws, Mapping):
+        raise ParameterError(f"parameters must map names to laws, got {laws!r}")
+    for name, law in laws.items():
+        if name not in names:
+            raise ParameterError(
+                f"unknown parameter {name!r}; the elementwise random parameters of this cell are "
+                f"{', '.join(names) or 'none'}"
+            )
+        if not isinstance(law, Law):
+            raise ParameterError(
+                f"parameters[{name!r}] must be a law such as Normal(0, 1), got {law!r}"
+            )
+    missing = [name for name in names if name not in laws]
+    if missing:
+        raise ParameterError(
+            f"no law for the elementwise random parameter {', '.join(missing)}; give one, "
+            f"for example parameters={{{missing[0]!r}: Normal(0, 1)}}"
+        )
+    return {name: laws[name] for name in names}
 
 
 def _law(p: Preactivation, given: Any) -> dict[str, float]:
