@@ -61,6 +61,11 @@ class GaussianExpectation(sp.Expr):
         )
 
     @property
+    def func(self) -> Any:
+        """How SymPy rebuilds the node, in `subs` and everywhere: canonical again."""
+        return gaussian_expectation
+
+    @property
     def integrand(self) -> sp.Expr:
         """f, in the bound variables."""
         return cast("sp.Expr", self.args[0])
@@ -94,14 +99,32 @@ class GaussianExpectation(sp.Expr):
         return list(self.variables)
 
     def _eval_subs(self, old: sp.Basic, new: sp.Basic) -> sp.Basic | None:
-        if old in self.variables:
-            # Bound here: only the parameters may still hold an outer symbol of the same name.
-            return self.rebuild(
-                self.integrand,
-                [m._subs(old, new) for m in self.means],
-                [c._subs(old, new) for c in self.covariance],
-            )
-        return None
+        bound = set(self.variables)
+        if not bound & (old.free_symbols | new.free_symbols):
+            return None
+        integrand, variables = self._apart()
+        if not bound & old.free_symbols:
+            integrand = integrand._subs(old, new)
+        outside = [[part._subs(old, new) for part in law.args] for law in self.args[2:]]
+        return gaussian_expectation(integrand, variables, *outside)
+
+    def _xreplace(self, rule: Any) -> tuple[sp.Basic, bool]:
+        if self in rule:
+            return rule[self], True
+        bound = set(self.variables)
+        unbound = {old: new for old, new in rule.items() if not bound & old.free_symbols}
+        captures = any(bound & new.free_symbols for new in unbound.values())
+        integrand, variables = self._apart() if captures else (self.integrand, self.variables)
+        integrand, within = integrand._xreplace(unbound)
+        outside = [law._xreplace(rule) for law in self.args[2:]]
+        if not within and not any(changed for _, changed in outside):
+            return self, False
+        return gaussian_expectation(integrand, variables, *(law for law, _ in outside)), True
+
+    def _apart(self) -> tuple[sp.Expr, tuple[sp.Symbol, ...]]:
+        """Integrand and variables under names that occur nowhere else."""
+        fresh = {v: sp.Dummy(v.name, real=True) for v in self.variables}
+        return self.integrand.xreplace(fresh), tuple(fresh.values())
 
     def rebuild(
         self, integrand: sp.Expr, means: Sequence[sp.Expr], covariance: Sequence[sp.Expr]
@@ -118,9 +141,8 @@ class GaussianExpectation(sp.Expr):
             self.means,
             self.covariance,
         )
-        if s in variables:
-            return sp.S.Zero
-        weights: list[tuple[sp.Expr, sp.Expr]] = [(sp.S.One, f.diff(s))]
+        explicit = sp.S.Zero if s in variables else f.diff(s)
+        weights: list[tuple[sp.Expr, sp.Expr]] = [(sp.S.One, explicit)]
         weights += [(m.diff(s), f.diff(z)) for m, z in zip(means, variables, strict=True)]
         if len(variables) == 1:
             weights.append((covariance[0].diff(s) / 2, f.diff(variables[0], 2)))
@@ -175,10 +197,8 @@ class GaussianExpectation(sp.Expr):
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         renamed = self.integrand.xreplace(dict(zip(self.variables, self._printed(), strict=True)))
-        law = ",".join(
-            printer._print(part)
-            for part in (*self.covariance, *(m for m in self.means[:1] if m != 0))
-        )
+        means = () if not any(self.means) else self.means
+        law = ",".join(printer._print(p) for p in (*self.covariance, *dict.fromkeys(means)))
         text = rf"\mathbb{{E}}_{{{law}}}\!\left[{printer._print(renamed)}\right]"
         return text if exp is None else rf"{text}^{{{exp}}}"
 
@@ -223,7 +243,7 @@ def gaussian_expectation(
     if len(names) == 2 and len(present) == 1:
         side = names.index(present[0])
         names, mus, cov = (present[0],), (mus[side],), (cov[2 * side],)
-    canonical = bound_variables(_depth(f), len(names))
+    canonical = _canonical_names(f, names)
     if canonical != names:
         f = f.xreplace(dict(zip(names, canonical, strict=True)))
     if len(canonical) == 2:
@@ -231,6 +251,14 @@ def gaussian_expectation(
     parts = [sp.Tuple(*(sp.sympify(p, strict=True) for p in part)) for part in (mus, cov)]
     outside, f = f.as_independent(*canonical, as_Add=False)
     return outside * GaussianExpectation(f, sp.Tuple(*canonical), *parts)
+
+
+def _canonical_names(f: sp.Expr, names: tuple[sp.Symbol, ...]) -> tuple[sp.Symbol, ...]:
+    """The bound variables of the integrand's depth, or the first after them that are not taken."""
+    depth, taken = _depth(f), f.free_symbols - set(names)
+    while taken & set(bound_variables(depth, len(names))):
+        depth += 1
+    return bound_variables(depth, len(names))
 
 
 def _order_pair(
