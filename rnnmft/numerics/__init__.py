@@ -1,0 +1,1 @@
+"""Numbers: backends, Gaussian quadrature, and the compilation of expressions. Knows no theory."""

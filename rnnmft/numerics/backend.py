@@ -1,0 +1,84 @@
+"""The backend contract: an array library, its dtype and device, and one table of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from rnnmft.errors import CompileError
+
+__all__ = ["Backend"]
+
+
+@dataclass(frozen=True, eq=False)
+class Backend:
+    """Where and in what precision an expression is evaluated.
+
+    Attributes:
+        name: "numpy" or "torch".
+        xp: the array namespace (the module `numpy` or `torch`).
+        functions: SymPy function class -> elementwise implementation; the one border from
+            symbols to numbers.
+        dtype: the floating dtype of `xp`.
+        device: "cpu", "cuda", "cuda:1" ...
+        chunk: how many points are evaluated at once; bounds the memory of the quadrature.
+        quiet: a context in which overflow and 0 * inf do not warn; what they make gets a status.
+    """
+
+    name: str
+    xp: Any
+    functions: Mapping[type, Callable[..., Any]]
+    dtype: Any
+    device: str
+    chunk: int
+    quiet: Callable[[], AbstractContextManager[Any]]
+
+    @property
+    def eps(self) -> float:
+        """The spacing of the dtype at 1."""
+        return float(self.xp.finfo(self.dtype).eps)
+
+    @property
+    def tiny(self) -> float:
+        """The smallest normal number of the dtype."""
+        return float(self.xp.finfo(self.dtype).tiny)
+
+    def asarray(self, value: Any) -> Any:
+        """The value as an array of this backend: its dtype, on its device."""
+        if self.name == "numpy":
+            return self.xp.asarray(value, dtype=self.dtype)
+        return self.xp.as_tensor(value, dtype=self.dtype, device=self.device)
+
+    def full(self, shape: tuple[int, ...], value: float) -> Any:
+        """An array filled with one number."""
+        if self.name == "numpy":
+            return self.xp.full(shape, value, dtype=self.dtype)
+        return self.xp.full(shape, value, dtype=self.dtype, device=self.device)
+
+    def codes(self, shape: tuple[int, ...], code: int) -> Any:
+        """An array of status codes: places in `tuple(Status)`."""
+        if self.name == "numpy":
+            return self.xp.full(shape, code, dtype=self.xp.int8)
+        return self.xp.full(shape, code, dtype=self.xp.int8, device=self.device)
+
+    def to_numpy(self, array: Any) -> Any:
+        """The array as NumPy's, on the host."""
+        return array if self.name == "numpy" else array.detach().cpu().numpy()
+
+    def function(self, function_class: type) -> Callable[..., Any]:
+        """The implementation of a SymPy function, or CompileError saying how to add it."""
+        found = self.functions.get(function_class)
+        if found is None:
+            name = function_class.__name__
+            hint = (
+                "a Dirac delta has no values: integrate it out first (GaussianExpectation.doit)"
+                if function_class is sp.DiracDelta
+                else "add it with rnnmft.numerics.backends.register"
+                f"({name}, numpy=..., torch=...), where each is an elementwise function of arrays"
+            )
+            raise CompileError(f"the {self.name} table has no function {name!r}: {hint}")
+        return found

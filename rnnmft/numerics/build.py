@@ -1,0 +1,247 @@
+"""From SymPy expressions to a block: equal subexpressions once, expectations of one law together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+
+from rnnmft.errors import CompileError
+from rnnmft.expectation import GaussianExpectation
+from rnnmft.numerics.average import Average
+from rnnmft.numerics.backend import Backend
+from rnnmft.numerics.block import Apply, Block, Instruction, Power, Product, Sum
+from rnnmft.numerics.landmarks import find_landmarks
+from rnnmft.numerics.regression import nested_pair
+
+__all__ = ["Builder", "build_block"]
+
+
+def build_block(
+    outputs: Sequence[sp.Expr],
+    arguments: Sequence[sp.Symbol],
+    backend: Backend,
+    rtol: float,
+    assignments: Iterable[tuple[sp.Symbol, sp.Expr]] = (),
+    uncertain: Iterable[sp.Symbol] = (),
+) -> Block:
+    """A block that computes the outputs from the arguments.
+
+    Args:
+        outputs: expressions in the arguments and the assigned symbols.
+        arguments: the block's inputs, in order.
+        backend: the table.
+        rtol: wanted relative accuracy of the expectations.
+        assignments: (symbol, expression), each in the arguments and the symbols before it.
+        uncertain: arguments that come with an error.
+
+    Raises:
+        CompileError: an unknown symbol or function.
+    """
+    builder = Builder(arguments, backend, rtol, uncertain)
+    assigned = [(s, _without_pairs(e)) for s, e in assignments]
+    found = [_without_pairs(e) for e in outputs]
+    builder.plan(assigned, found)
+    for symbol, expression in assigned:
+        builder.assign(symbol, expression)
+    return builder.finish([builder.slot(e) for e in found])
+
+
+def _without_pairs(expression: Any) -> sp.Expr:
+    """Every expectation over a pair as one inside another."""
+    expression = sp.sympify(expression, strict=True)
+    return expression.replace(
+        lambda node: isinstance(node, GaussianExpectation) and len(node.variables) == 2,
+        nested_pair_of,
+    )
+
+
+def nested_pair_of(node: Any) -> sp.Expr:
+    """The pair node as nested univariate ones (`replace` hands over rebuilt nodes)."""
+    return nested_pair(node)
+
+
+class Builder:
+    """Builds one block: a slot for each subexpression, hash-consed on SymPy's structural equality."""
+
+    def __init__(
+        self,
+        arguments: Sequence[sp.Symbol],
+        backend: Backend,
+        rtol: float,
+        uncertain: Iterable[sp.Symbol] = (),
+    ) -> None:
+        self._backend = backend
+        self._rtol = rtol
+        self._known: dict[sp.Basic, int] = {}
+        self._template: list[Any] = []
+        self._instructions: list[Instruction] = []
+        self._uncertain: set[int] = set()
+        self._groups: dict[sp.Basic, list[GaussianExpectation]] = {}
+        self._arguments = tuple(self._new(None) for _ in arguments)
+        self._known.update(zip(arguments, self._arguments, strict=True))
+        self._uncertain.update(self._known[s] for s in uncertain)
+
+    # --- expectations of one law ---------------------------------------------------------------
+
+    def plan(self, assigned: Sequence[tuple[sp.Symbol, sp.Expr]], outputs: Sequence[sp.Expr]) -> None:
+        """Group the expectations by law and by stage, so that a group never needs itself.
+
+        The stage of a node is one more than the latest stage of what its law and its integrand use.
+        """
+        stage_of: dict[sp.Basic, int] = {}
+        groups: dict[tuple[Any, ...], list[GaussianExpectation]] = {}
+
+        def stage(expression: sp.Basic) -> int:
+            if isinstance(expression, sp.Symbol):
+                return stage_of.get(expression, 0)
+            if isinstance(expression, GaussianExpectation):
+                if expression not in stage_of:
+                    used = [stage(s) for s in expression.free_symbols]
+                    used += [stage(p) for p in (*expression.means, *expression.covariance)]
+                    stage_of[expression] = 1 + max(used, default=0)
+                    nested = expression.integrand.has(GaussianExpectation)
+                    law = (expression.means, expression.covariance, nested, stage_of[expression])
+                    groups.setdefault(law, []).append(expression)
+                return stage_of[expression]
+            return max((stage(part) for part in expression.args), default=0)
+
+        for symbol, expression in assigned:
+            stage_of[symbol] = stage(expression)
+        for expression in outputs:
+            stage(expression)
+        self._groups = {node: members for members in groups.values() for node in members}
+
+    def _average(self, node: GaussianExpectation) -> int:
+        members = self._groups.get(node, [node])
+        variable = sp.Dummy("e", real=True)
+        integrands = [m.integrand.xreplace({m.variables[0]: variable}) for m in members]
+        captured = sorted(
+            set().union(*(f.free_symbols for f in integrands)) - {variable}, key=sp.default_sort_key
+        )
+        captured_slots = tuple(self.slot(s) for s in captured)
+        marks = [m for f in integrands for m in find_landmarks(f, variable)]
+        marks = list(dict.fromkeys(marks))
+        mean, variance = self.slot(node.means[0]), self.slot(node.covariance[0])
+        doubtful = [s for s, i in zip(captured, captured_slots, strict=True) if i in self._uncertain]
+        block = build_block(
+            integrands, [variable, *captured], self._backend, self._rtol, uncertain=doubtful
+        )
+        places = tuple(self.slot(m.place) for m in marks)
+        widths = tuple(self.slot(m.width) for m in marks)
+        slots = tuple(self._new(None) for _ in members)
+        kinks = tuple(m.kink for m in marks)
+        self._instructions.append(
+            Average(
+                mean,
+                variance,
+                captured_slots,
+                places,
+                widths,
+                kinks,
+                slots,
+                block,
+                self._backend,
+                self._rtol,
+            )
+        )
+        self._known.update(zip(members, slots, strict=True))
+        self._uncertain.update(slots)
+        return self._known[node]
+
+    # --- slots ---------------------------------------------------------------------------------
+
+    def assign(self, symbol: sp.Symbol, expression: sp.Expr) -> None:
+        """Give a symbol the slot of its expression."""
+        self._known[symbol] = self.slot(expression)
+
+    def finish(self, outputs: Sequence[int]) -> Block:
+        """The block with these output slots."""
+        return Block(self._arguments, tuple(outputs), self._template, self._instructions)
+
+    def slot(self, expression: sp.Basic) -> int:
+        """The slot of an expression; its instructions are added where it is new."""
+        found = self._known.get(expression)
+        if found is None:
+            found = self._known[expression] = self._add(expression)
+        return found
+
+    def _new(self, constant: float | None) -> int:
+        self._template.append(constant)
+        return len(self._template) - 1
+
+    def _emit(self, instruction: Any) -> int:
+        self._instructions.append(instruction)
+        if self._uncertain.intersection(instruction.inputs):
+            self._uncertain.add(instruction.slot)
+        return instruction.slot
+
+    def _add(self, expression: sp.Basic) -> int:
+        if isinstance(expression, GaussianExpectation):
+            return self._average(expression)
+        if isinstance(expression, sp.Symbol):
+            raise CompileError(
+                f"the expression uses {str(expression)!r}, which is neither an argument nor assigned"
+            )
+        if not expression.free_symbols and not expression.has(GaussianExpectation):
+            return self._new(_number(expression))
+        if isinstance(expression, sp.Pow):
+            return self._power(*expression.args)
+        if isinstance(expression, (sp.Add, sp.Mul)):
+            inputs = tuple(self.slot(part) for part in _ordered(expression.args))
+            make = Sum if isinstance(expression, sp.Add) else Product
+            return self._emit(make(inputs, self._new(None)))
+        return self._function(expression)
+
+    def _power(self, base: sp.Expr, exponent: sp.Expr) -> int:
+        if exponent.free_symbols or exponent.has(GaussianExpectation):
+            return self.slot(sp.exp(exponent * sp.log(base)))
+        i = self.slot(base)
+        slope = None
+        if i in self._uncertain:
+            slope = self.slot(exponent * base ** (exponent - 1))
+        power = Power((i,), self._new(None), _number(exponent), self._backend.xp.sqrt, slope)
+        return self._emit(power)
+
+    def _function(self, expression: sp.Basic) -> int:
+        function = self._backend.function(expression.func)
+        if isinstance(expression, (sp.Max, sp.Min)):
+            inputs = [self.slot(part) for part in expression.args]
+            found = inputs[0]
+            for other in inputs[1:]:
+                found = self._emit(Apply((found, other), self._new(None), function, (self._one(),) * 2))
+            return found
+        inputs = tuple(self.slot(part) for part in expression.args)
+        slopes: tuple[int, ...] = ()
+        if self._uncertain.intersection(inputs):
+            slopes = tuple(
+                self._slope(expression, k) if i in self._uncertain else i
+                for k, i in enumerate(inputs)
+            )
+        return self._emit(Apply(inputs, self._new(None), function, slopes))
+
+    def _one(self) -> int:
+        return self.slot(sp.S.One)
+
+    def _slope(self, expression: Any, k: int) -> int:
+        """The slot of a partial derivative; at a jump, first order sees nothing."""
+        if isinstance(expression, sp.Abs):
+            return self._one()
+        slope = expression.fdiff(k + 1)
+        return self.slot(slope.replace(sp.DiracDelta, lambda *_: sp.S.Zero))
+
+
+def _ordered(parts: Sequence[sp.Basic]) -> Sequence[sp.Basic]:
+    """Numbers first, so that a constant meets the smallest array."""
+    return sorted(parts, key=lambda part: not part.is_number)
+
+
+def _number(expression: sp.Basic) -> float:
+    """A constant expression as a float."""
+    value = sp.N(expression, 30)
+    if not value.is_real:
+        raise CompileError(f"the constant {expression} is not a finite real number")
+    return float(value)
+
+

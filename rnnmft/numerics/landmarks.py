@@ -1,0 +1,111 @@
+"""Where an integrand changes fast: read from the arguments of its activations, symbolically.
+
+An argument a z + b that is affine in the bound variable z gives a landmark at z = -b / a of width
+1 / |a|, or one at (kink - b) / a for each kink of the activation. An inner expectation over
+y ~ N(m(z), v) hands its own landmarks (place p, width w) outwards: they are passed where
+m(z) = p, on a scale sqrt(w^2 + v) / |dm/dz|. An argument that is not affine gives none: the doubling
+of the nodes copes, or reports that it did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sympy as sp
+
+from rnnmft.activations import Activation
+from rnnmft.expectation import GaussianExpectation
+
+__all__ = ["Landmark", "find_landmarks"]
+
+# Entire functions change on no scale of their own.
+_SCALELESS = (sp.sin, sp.cos, sp.exp)
+_KINKED_AT_ZERO = (sp.Abs, sp.sign, sp.log, sp.Heaviside)
+
+
+@dataclass(frozen=True)
+class Landmark:
+    """A place and a width as expressions without the bound variable; whether it is a kink."""
+
+    place: sp.Expr
+    width: sp.Expr
+    kink: bool
+
+
+def find_landmarks(integrand: sp.Expr, variable: sp.Symbol) -> list[Landmark]:
+    """The landmarks of an integrand in one bound variable, each once; kinks cover what they meet."""
+    found: dict[tuple[sp.Expr, bool], Landmark] = {}
+    for mark in _walk(integrand, variable):
+        known = found.get((mark.place, mark.kink))
+        if known is None or (mark.width.is_number and (mark.width < known.width) == True):  # noqa: E712
+            found[mark.place, mark.kink] = mark
+    return list(found.values())
+
+
+def _walk(expression: sp.Basic, variable: sp.Symbol) -> Iterator[Landmark]:
+    if variable not in expression.free_symbols:
+        return
+    if isinstance(expression, GaussianExpectation):
+        yield from _through(expression, variable)
+    elif isinstance(expression, sp.Pow):
+        base, exponent = expression.args
+        if not (exponent.is_Integer and exponent.is_nonnegative) and not exponent.has(variable):
+            yield from _zeros(base, variable, (sp.S.Zero,))
+    elif isinstance(expression, (sp.Max, sp.Min)) and len(expression.args) == 2:
+        yield from _zeros(expression.args[0] - expression.args[1], variable, (sp.S.Zero,))
+    elif isinstance(expression, sp.Function) and not isinstance(expression, _SCALELESS):
+        kinks: tuple[sp.Expr, ...] = ()
+        if isinstance(expression, Activation):
+            kinks = type(expression).kinks
+        elif isinstance(expression, _KINKED_AT_ZERO):
+            kinks = (sp.S.Zero,)
+        yield from _zeros(expression.args[0], variable, kinks)
+    for part in expression.args:
+        if not isinstance(expression, GaussianExpectation):
+            yield from _walk(part, variable)
+
+
+def _zeros(
+    argument: sp.Expr, variable: sp.Symbol, kinks: tuple[sp.Expr, ...]
+) -> Iterator[Landmark]:
+    line = _affine(argument, variable)
+    if line is None:
+        return
+    slope, constant = line
+    width = 1 / sp.Abs(slope)
+    if not kinks:
+        yield Landmark(-constant / slope, width, False)
+    for kink in kinks:
+        yield Landmark((kink - constant) / slope, width, True)
+
+
+def _through(node: GaussianExpectation, variable: sp.Symbol) -> Iterator[Landmark]:
+    """Landmarks of a univariate inner node, seen from outside."""
+    for part in (*node.means, *node.covariance):
+        yield from _walk(part, variable)
+    bound = node.variables[0]
+    for mark in _walk(node.integrand, variable):
+        if bound not in mark.place.free_symbols and bound not in mark.width.free_symbols:
+            yield mark
+    (variance,) = node.covariance
+    for mark in find_landmarks(node.integrand, bound):
+        line = _affine(node.means[0] - mark.place, variable)
+        if line is None or variable in mark.width.free_symbols:
+            continue
+        slope, constant = line
+        spread = sp.S.Zero if variable in variance.free_symbols else variance
+        yield Landmark(
+            -constant / slope, sp.sqrt(mark.width**2 + spread) / sp.Abs(slope), mark.kink
+        )
+
+
+def _affine(argument: sp.Expr, variable: sp.Symbol) -> tuple[sp.Expr, sp.Expr] | None:
+    """(slope, constant) of an argument that is affine in the variable and contains it, or None."""
+    slope = sp.diff(argument, variable)
+    if slope == 0 or variable in slope.free_symbols:
+        return None
+    constant = argument.xreplace({variable: sp.S.Zero})
+    if constant.has(sp.nan, sp.zoo, sp.oo):
+        return None
+    return slope, constant
