@@ -11,9 +11,11 @@ A user adds an activation with `define_activation` and, for numbers, a row in th
 
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar
 
 import sympy as sp
+from sympy.core.function import ArgumentIndexError
 
 __all__ = [
     "Activation",
@@ -50,7 +52,7 @@ class Activation(sp.Function):
 
     nargs = 1
     x: ClassVar[sp.Symbol] = _x
-    derivative: ClassVar[sp.Expr]
+    derivative: ClassVar[sp.Expr | None] = None
     kinks: ClassVar[tuple[sp.Expr, ...]] = ()
     symbol: ClassVar[str] = ""
     order: ClassVar[int] = 0
@@ -66,8 +68,12 @@ class Activation(sp.Function):
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """The derivative, an activation of its own."""
         if argindex != 1:
-            raise sp.ArgumentIndexError(self, argindex)
-        return type(self).derivative.xreplace({_x: self.args[0]})
+            raise ArgumentIndexError(self, argindex)
+        derivative = type(self).derivative
+        if derivative is None:
+            name = type(self).__name__
+            raise NotImplementedError(f"{name!r} has no derivative; set {name}.derivative")
+        return derivative.xreplace({_x: self.args[0]})
 
     def _eval_is_extended_real(self) -> bool | None:
         return self.args[0].is_extended_real
@@ -121,7 +127,8 @@ def define_activation(
             "symbol": symbol,
             "order": order,
             "at_zero": None if at_zero is None else sp.sympify(at_zero, strict=True),
-            "__module__": __name__,
+            # The caller's module, as for a named tuple: there pickle looks for the class.
+            "__module__": sys._getframe(1).f_globals.get("__name__", __name__),
             "__doc__": f"{name}(x) = {formula}, elementwise."
             if formula
             else f"{name}, elementwise.",
@@ -244,7 +251,7 @@ def canonical_functions(expression: sp.Expr) -> sp.Expr:
             expression = expression.replace(theirs, lambda *a, _f=ours: _f(a[0]))
     if expression.has(sp.Max):
         expression = expression.replace(
-            lambda node: isinstance(node, sp.Max) and node.args[0].is_zero and len(node.args) == 2,
-            lambda node: relu(node.args[1]),
+            lambda node: isinstance(node, sp.Max) and len(node.args) == 2 and 0 in node.args,
+            lambda node: relu(sp.Add(*node.args)),
         )
     return expression
