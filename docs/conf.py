@@ -19,23 +19,21 @@ extensions = [
     "code_cell",
     "derivation_pages",
     "myst_parser",
-    "sphinx.ext.autodoc",
+    "public_names",
     "sphinx.ext.mathjax",
-    "sphinx.ext.napoleon",
     "sphinxcontrib.bibtex",
 ]
 exclude_patterns = ["_build", "_extensions"]
-nitpicky = False
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
-autodoc_typehints = "signature"
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 
 html_theme = "furo"
 html_title = "rnnmft"
-html_static_path = []
+html_static_path = ["_static"]
+html_css_files = ["rnnmft.css"]
 html_copy_source = False
 html_show_sourcelink = False
