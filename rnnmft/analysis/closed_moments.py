@@ -37,6 +37,8 @@ class ClosedMoments:
             autocorrelation (its untied recursion needs the whole past).
     """
 
+    method = "closed moments"
+
     def __init__(
         self, cell: Cell, ensemble: Ensemble, inputs: Inputs, backend: str = "numpy"
     ) -> None:

@@ -14,6 +14,8 @@ __all__ = ["Solver"]
 class Solver(Protocol):
     """One method of solving the mean-field theory of one cell at one ensemble."""
 
+    method: str
+
     def evolve(self, steps: int) -> Trajectory:
         """Moments over time from the zero state."""
         ...

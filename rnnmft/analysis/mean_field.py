@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnnmft.analysis.closed_moments import ClosedMoments
+from rnnmft.analysis.choice import choose_solver
 from rnnmft.analysis.contract import Solver
 from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
@@ -12,6 +12,7 @@ from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_count
 from rnnmft.records import Quantity
+from rnnmft.sampling import Sampling
 
 __all__ = ["MeanField"]
 
@@ -23,8 +24,11 @@ class MeanField:
         cell: any `Cell`.
         ensemble: `cell.ensemble(...)`; all parameters at their defaults when absent.
         inputs: the law of the inputs.
-        tying: "untied" (fresh weights at every step).
-        backend: "numpy" or "torch"; device, dtype: for torch.
+        tying: "untied" (fresh weights at every step: the closure of the literature) or "tied"
+            (one set of weights, as in a real network: exact, by sampling units).
+        backend: "numpy" or "torch", for the quadratures of the closed untied theory.
+        device, dtype, seed, particles, repetitions: for sampled units: "auto", "cpu" or "cuda";
+            "float64" or "float32"; how many units in all and in how many independent parts.
 
     Raises:
         ParameterError: an unknown option, or an ensemble of another cell.
@@ -47,6 +51,9 @@ class MeanField:
         backend: str = "numpy",
         device: str = "auto",
         dtype: str = "float64",
+        seed: int = 0,
+        particles: int = 100_000,
+        repetitions: int = 8,
     ) -> None:
         if not isinstance(cell, Cell):
             raise ParameterError(f"cell must be a Cell, got {cell!r}")
@@ -54,17 +61,20 @@ class MeanField:
             raise ParameterError(f"ensemble must come from cell.ensemble(...), got {ensemble!r}")
         if inputs is not None and not isinstance(inputs, Inputs):
             raise ParameterError(f"inputs must be an Inputs, got {inputs!r}")
-        if tying not in ("untied",):
-            raise ParameterError(f"tying must be 'untied', got {tying!r}")
+        if tying not in ("tied", "untied"):
+            raise ParameterError(f"tying must be 'tied' or 'untied', got {tying!r}")
         self.cell, self.tying = cell, tying
         self.ensemble = cell.ensemble() if ensemble is None else ensemble
         self.inputs = Inputs() if inputs is None else inputs
-        self._solver: Solver = ClosedMoments(cell, self.ensemble, self.inputs, backend)
+        sampling = Sampling(particles, repetitions, seed, device, dtype)
+        self._solver: Solver = choose_solver(
+            cell, self.ensemble, self.inputs, tying, backend, sampling
+        )
 
     @property
     def method(self) -> str:
-        """Which solver answers."""
-        return type(self._solver).__name__
+        """Which solver answers: "closed moments" or "sampled units"."""
+        return self._solver.method
 
     def evolve(self, steps: int) -> Trajectory:
         """Moments over time from the zero state; element t is after t + 1 updates.

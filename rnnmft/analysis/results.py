@@ -9,7 +9,7 @@ from typing import Any
 from rnnmft.errors import Status
 from rnnmft.records import Record
 
-__all__ = ["CorrelationFixedPoint", "FixedPoint", "Timescales", "Trajectory"]
+__all__ = ["Autocorrelation", "CorrelationFixedPoint", "FixedPoint", "Timescales", "Trajectory"]
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class FixedPoint(Record):
 
     `second_moment[state]` (Q*), `mean[state]`, `preactivation_variance[name]` (q*); `slope`: largest
     |eigenvalue| of the moment map there; `stable`: slope < 1; `error`: a bound on the moments (a
-    standard error where sampled).
+    standard error where sampled, and then `slope` is None: it was not computed).
     """
 
     tying: str
     second_moment: Mapping[str, float]
     mean: Mapping[str, float]
     preactivation_variance: Mapping[str, float]
-    slope: float
+    slope: float | None
     stable: bool
     error: float
     status: Status = Status.OK
@@ -114,3 +114,28 @@ class Timescales(Record):
             f"Timescales({self.tying}: xi_q = {self.xi_q:.6g}, xi_c = {self.xi_c:.6g} steps, "
             f"chi_1 = {self.chi_1:.8g})"
         )
+
+
+@dataclass(frozen=True)
+class Autocorrelation(Record):
+    """C(tau) = E[v^t v^{t - tau}] at stationarity, tau = 0..lags, of states and preactivations.
+
+    `value[name]`, `error[name]`: (lags + 1,); preactivations are taken about mu_b; errors are
+    standard errors.
+    """
+
+    tying: str
+    lags: int
+    value: Mapping[str, Any]
+    error: Mapping[str, Any]
+
+    def memory(self, name: str) -> float:
+        """The integrated timescale sum_tau C(tau) / C(0) - 1/2, in steps, up to the first zero."""
+        series = self.value[name] / self.value[name][0]
+        negative = [i for i, v in enumerate(series) if v <= 0]
+        end = negative[0] if negative else len(series)
+        return float(series[:end].sum() - 0.5)
+
+    def __repr__(self) -> str:
+        scales = ", ".join(f"{n}: {self.memory(n):.3g}" for n in self.value)
+        return f"Autocorrelation({self.tying}, {self.lags} lags; memory in steps {scales})"

@@ -1,0 +1,35 @@
+"""Which solver answers: closed moments where they close, sampled units otherwise and when tied."""
+
+from __future__ import annotations
+
+from rnnmft.analysis.closed_moments import ClosedMoments
+from rnnmft.analysis.contract import Solver
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.errors import DerivationError
+from rnnmft.sampling import Sampling
+
+__all__ = ["choose_solver"]
+
+
+def choose_solver(
+    cell: Cell,
+    ensemble: Ensemble,
+    inputs: Inputs,
+    tying: str,
+    backend: str,
+    sampling: Sampling,
+) -> Solver:
+    """The solver for a setting.
+
+    Tied weights have no closed recursion for gated cells: units are sampled. Untied, a cell affine
+    in its states closes in its moments (quadrature); any other is sampled.
+    """
+    if tying == "untied":
+        try:
+            return ClosedMoments(cell, ensemble, inputs, backend)
+        except DerivationError:
+            pass
+    # Sampling needs torch: only settings that are sampled load it.
+    from rnnmft.analysis.sampled import SampledUnits
+
+    return SampledUnits(cell, ensemble, inputs, tying, sampling)
