@@ -6,7 +6,12 @@ marked `cuda` on a machine without a CUDA device; those are left out and counted
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
+
+# The same examples at every run and no deadline: a busy machine is not a wrong result.
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("suite")
 
 _without_device = pytest.StashKey[int]()
 _skipped = pytest.StashKey[list[str]]()
