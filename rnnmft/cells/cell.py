@@ -24,7 +24,6 @@ from rnnmft.errors import CellError
 
 __all__ = ["Cell", "Input", "Preactivation", "RandomParameter", "State", "dependency_order"]
 
-
 _ELEMENTWISE = (sp.Add, sp.Mul, sp.Pow, sp.Number, sp.NumberSymbol, sp.exp, sp.erf, sp.sin, sp.cos)
 _ELEMENTWISE += (sp.log, sp.Abs, sp.sign, Activation)
 _ARGUMENTS = ("self", "weights", "parameters")
@@ -172,6 +171,8 @@ class Cell:
         names = ", ".join(s.name for s in self.states)
         text = f"Cell {self.name!r}: states {names}; preactivations "
         text += ", ".join(p.name for p in self.preactivations) or "none"
+        if self.parameters:
+            text += f"; random parameters {', '.join(q.name for q in self.parameters)}"
         return text + (f"; input {self.input.name} elementwise" if self.input else "")
 
     def _repr_latex_(self) -> str:
@@ -180,10 +181,12 @@ class Cell:
     def latex(self) -> str:
         """The cell's equations as one LaTeX `aligned` block."""
         lines = []
+        x = sp.latex(self.input) if self.input else "x"
         for p in self.preactivations:
-            terms = [rf"W_{{{p.name}}} {_bracket(self.sees[p])}"] if p.is_recurrent else []
-            terms += [rf"V_{{{p.name}}} x"] if p.has_input else []
-            lines.append(f"{sp.latex(p)} &= {' + '.join([*terms, f'b_{{{p.name}}}'])}")
+            name = sp.latex(p)
+            terms = [rf"W_{{{name}}} {_bracket(self.sees[p])}"] if p.is_recurrent else []
+            terms += [rf"V_{{{name}}} {x}"] if p.has_input else []
+            lines.append(f"{name} &= {' + '.join([*terms, f'b_{{{name}}}'])}")
         lines += [f"{sp.latex(s)}' &= {sp.latex(f)}" for s, f in self.update.items()]
         return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
 
@@ -207,7 +210,8 @@ def _expression(value: Any, place: str) -> sp.Expr:
                 f"{place} uses the undefined function {node.func.__name__!r}; "
                 "define it with rnnmft.activations.define_activation"
             )
-        if node in (sp.nan, sp.zoo, sp.oo, -sp.oo, sp.I):
+        complex_root = isinstance(node, sp.Pow) and node.is_number and node.is_real is False
+        if complex_root or node in (sp.nan, sp.zoo, sp.oo, -sp.oo, sp.I):
             raise CellError(f"{place} holds {node}: it must be a finite real expression")
         if not isinstance(node, (sp.Symbol, *_ELEMENTWISE)):
             raise CellError(f"{place} is not elementwise: it uses {type(node).__name__}")

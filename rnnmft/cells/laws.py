@@ -78,7 +78,7 @@ class Law(ABC):
         """
         n = check_count("n", n, least=0)
         try:
-            value = self._moment(n)
+            value = self._moment(n) if n else 1.0
         except OverflowError:
             value = _INF
         if not math.isfinite(value):
@@ -226,8 +226,6 @@ class LogUniform(Law):
         return self.mean**2 * _odd_series(x, lambda k: 2 * k) / math.sinh(x)
 
     def _moment(self, n: int) -> float:
-        if n == 0:
-            return 1.0
         width = n * self._log_ratio
         return self.low**n * math.expm1(width) / width
 

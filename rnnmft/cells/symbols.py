@@ -75,16 +75,13 @@ class Preactivation(_Named):
     def __new__(cls, name: str, sees: Any = 0, input: Any = True) -> Preactivation:
         """Check and canonicalise what the weights see."""
         self = cast("Preactivation", super().__new__(cls, name))
-        if isinstance(sees, str):
-            raise CellError(
-                f"Preactivation {name!r}: sees must be an expression, got text {sees!r}"
-            )
         try:
-            self.sees = evaluated(canonical_functions(sp.sympify(sees, strict=True)))
+            expression = sp.sympify(sees, strict=True)
         except sp.SympifyError:
-            raise CellError(
-                f"Preactivation {name!r}: sees must be an expression, got {sees!r}"
-            ) from None
+            expression = None
+        if not isinstance(expression, sp.Expr):
+            raise CellError(f"Preactivation {name!r}: sees must be an expression, got {sees!r}")
+        self.sees = evaluated(canonical_functions(expression))
         self.has_input = bool(input) or isinstance(input, Input)
         if self.sees == 0 and not self.has_input:
             raise CellError(f"Preactivation {name!r} sees nothing: neither a state nor the input")
