@@ -1,0 +1,137 @@
+"""`simulate`: run finite networks from the zero state and measure them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.simulation.estimates import Simulation
+from rnnmft.simulation.inputs import InputSequence
+from rnnmft.simulation.jacobians import JacobianSample, measure
+from rnnmft.simulation.network import Network
+from rnnmft.simulation.parameters import Generators, TiedParameters, UntiedParameters
+from rnnmft.simulation.plan import Batch, Plan, checked_plan
+from rnnmft.simulation.recorder import Recorder
+from rnnmft.simulation.summary import BatchResult, gather
+
+__all__ = ["simulate"]
+
+Progress = Callable[[int, int], object]
+
+
+def simulate(
+    cell: Cell,
+    ensemble: Ensemble,
+    inputs: Inputs,
+    width: int = 1024,
+    networks: int = 8,
+    steps: int = 30,
+    tying: str = "tied",
+    jacobian_horizons: Iterable[int] = (),
+    jacobian_networks: int | None = None,
+    spectrum: bool = False,
+    resolvent_points: Iterable[complex] = (),
+    autocovariance_lags: Iterable[int] = (),
+    device: str | torch.device = "auto",
+    dtype: str = "float32",
+    seed: int = 0,
+    memory: int | None = None,
+    progress: Progress | None = None,
+) -> Simulation:
+    """Draw random networks, run two trajectories a and b from the zero state, and measure.
+
+        e_k = W_k y_k + V_k x + b_k        s_a' = F_a(s, x, e)
+
+    Args:
+        cell: the cell.
+        ensemble: the law of its W, V, b: `cell.ensemble(...)`.
+        inputs: the law of x; N_in = N.
+        width: N, at least 1.
+        networks: how many independent networks; all errors are over them.
+        steps: updates from the zero state.
+        tying: "tied" (one W, V, b at every step: a real RNN) or "untied" (fresh at every step).
+        jacobian_horizons: T of the Jacobians d s^{steps + T} / d s^{steps} along trajectory a.
+        jacobian_networks: only so many networks are used for Jacobians; all by default.
+        spectrum: whether to keep all singular values.
+        resolvent_points: complex z at which to give (1/(mN)) tr (z - J J^T)^{-1}.
+        autocovariance_lags: lags below `steps` for E[v^T v^{T-lag}] at the last step T.
+        device: "auto" (CUDA where there is one), "cpu", "cuda", or a torch device.
+        dtype: "float32" or "float64", of weights, states and Jacobians. One seed draws the same
+            networks in both. Averages and spectra are always float64.
+        seed: a whole number >= 0. The same seed gives the same networks whatever the number of
+            networks, steps, horizons or the memory; on CPU and on CUDA they differ.
+        memory: bytes that a batch of networks may take, 1 GiB on a CPU by default. Results
+            depend on it by rounding only.
+        progress: called as progress(done, total), in steps of networks.
+
+    Returns:
+        `Simulation`: arrays over steps, whose element t is after t + 1 updates.
+
+    Raises:
+        ParameterError: an argument outside its domain, or an ensemble of another cell.
+
+    >>> from rnnmft.cells import Inputs, minimal
+    >>> cell = minimal()
+    >>> run = simulate(cell, cell.ensemble(), Inputs(), width=64, networks=2, steps=3, device="cpu")
+    >>> run.second_moment["h"].mean.shape, run.status.name
+    ((3,), 'OK')
+    """
+    plan = checked_plan(
+        cell,
+        ensemble,
+        inputs,
+        width=width,
+        networks=networks,
+        steps=steps,
+        tying=tying,
+        jacobian_horizons=jacobian_horizons,
+        jacobian_networks=jacobian_networks,
+        spectrum=spectrum,
+        resolvent_points=resolvent_points,
+        autocovariance_lags=autocovariance_lags,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        memory=memory,
+    )
+    batches = list(plan.batches())
+    total = sum(batch.count * plan.steps_of(batch) for batch in batches)
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, total)
+
+    return gather(plan, [_run(plan, batch, advance) for batch in batches])
+
+
+@torch.no_grad()
+def _run(plan: Plan, batch: Batch, advance: Callable[[int], None]) -> BatchResult:
+    generators = Generators(plan.seed, batch.first, batch.count, plan.device)
+    width, dtype = plan.width, plan.torch_dtype
+    network = Network(plan.cell, width, plan.device, dtype)
+    drawn = generators.parameters
+    if plan.tying == "tied":
+        parameters = TiedParameters(plan.cell, plan.ensemble, width, drawn, dtype)
+    else:
+        parameters = UntiedParameters(plan.ensemble, width, drawn, dtype)
+    x = InputSequence(plan.inputs, plan.steps_of(batch), generators.inputs, width, dtype)
+    recorder = Recorder(plan.cell, plan.ensemble, plan.lags)
+    states = network.zero_state(batch.count)
+    for _ in range(plan.steps):
+        states, preactivations = network.step(states, x.advance(), parameters)
+        recorder.record(states, preactivations)
+        advance(batch.count)
+    jacobians: dict[int, JacobianSample] = {}
+    tangent = network.tangent(batch.count) if batch.jacobians else None
+    for horizon in range(1, plan.steps_of(batch) - plan.steps + 1):
+        states, _ = network.step(states, x.advance(), parameters, tangent)
+        if tangent is not None and horizon in plan.horizons:
+            jacobians[horizon] = measure(tangent, plan.spectrum or bool(plan.points))
+        advance(batch.count)
+    autocovariance = recorder.autocovariance() if plan.lags else None
+    return BatchResult(recorder.moments(), autocovariance, jacobians)

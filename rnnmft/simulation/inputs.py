@@ -1,0 +1,106 @@
+"""Input sequences: two Gaussian trajectories, correlated in time and with each other.
+
+    E[x_i^{t,a} x_i^{s,a}] = R kappa(t - s)        E[x_i^{t,a} x_i^{s,b}] = c_x R kappa(t - s)
+
+The temporal factor L (kappa(t - s) = sum_j L_tj L_sj) is lower triangular: a longer run begins
+with the same inputs as a shorter one.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnmft.cells import Inputs
+from rnnmft.errors import ParameterError
+from rnnmft.simulation.weights import standard_normals
+
+__all__ = ["InputSequence", "temporal_factor"]
+
+# A pivot this small is zero up to rounding: kappa is degenerate there (as a cosine is).
+_PIVOT = 1e-12
+# What a wrongly dropped or negative pivot may leave in kappa; sqrt(_PIVOT) at worst.
+_RESIDUAL = 2e-6
+
+
+def temporal_factor(inputs: Inputs, length: int) -> np.ndarray:
+    """Lower-triangular L (length, length) with L L^T = kappa(t - s); zero columns where singular.
+
+    Raises:
+        ParameterError: kappa is not positive semidefinite over that length.
+    """
+    lags = np.arange(length)
+    kappa = np.array([inputs.kappa(int(lag)) for lag in lags])
+    covariance = kappa[np.abs(lags[:, None] - lags[None, :])]
+    factor = np.zeros_like(covariance)
+    rest = covariance.copy()
+    for j in range(length):
+        pivot = rest[j, j]
+        if pivot > _PIVOT:
+            factor[j:, j] = rest[j:, j] / sqrt(pivot)
+            rest[j:, j:] -= np.outer(factor[j:, j], factor[j:, j])
+    if length and np.abs(factor @ factor.T - covariance).max() > _RESIDUAL:
+        raise ParameterError(
+            "temporal must be a positive semidefinite autocorrelation; it is not one over "
+            f"{length} steps"
+        )
+    return factor
+
+
+class InputSequence:
+    """The inputs of many networks, step after step.
+
+    Args:
+        inputs: their law.
+        length: how many steps there will be at most.
+        generators: one a network.
+        width: N_in.
+        dtype: of the result.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        length: int,
+        generators: list[torch.Generator],
+        width: int,
+        dtype: torch.dtype,
+    ) -> None:
+        self.inputs, self.generators = inputs, generators
+        self.width, self.dtype = width, dtype
+        self._step = 0
+        self._innovations: dict[int, Tensor] = {}
+        self._factor: np.ndarray | None = None
+        if not isinstance(inputs.temporal, str):
+            self._factor = temporal_factor(inputs, length)
+
+    def advance(self) -> Tensor:
+        """x^t of shape (networks, 2, N_in): trajectories a and b; then t goes on by one."""
+        t = self._step
+        self._step += 1
+        if self._factor is None:
+            if self.inputs.temporal == "white":
+                return self._draw()
+            return self._innovation(0)
+        row = self._factor[t]
+        shape = (len(self.generators), 2, self.width)
+        x = torch.zeros(shape, dtype=self.dtype, device=self.generators[0].device)
+        for j in np.flatnonzero(row):
+            x.add_(self._innovation(int(j)), alpha=float(row[j]))
+        for j in [j for j in self._innovations if not self._factor[t + 1 :, j].any()]:
+            del self._innovations[j]
+        return x
+
+    def _innovation(self, j: int) -> Tensor:
+        if j not in self._innovations:
+            self._innovations[j] = self._draw()
+        return self._innovations[j]
+
+    def _draw(self) -> Tensor:
+        drawn = standard_normals(self.generators, (2, self.width), self.dtype)
+        c = self.inputs.correlation
+        drawn[:, 1] = c * drawn[:, 0] + sqrt(max(0.0, 1.0 - c * c)) * drawn[:, 1]
+        return drawn.mul_(sqrt(self.inputs.R))

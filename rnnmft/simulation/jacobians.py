@@ -1,0 +1,154 @@
+"""The T-step Jacobian of finite networks by direct products, and what is measured of it.
+
+The tangent d s^t / d s^0 is pushed through the linearised step
+
+    delta y_k = sum dY_k/d(s, e) delta(s, e)     delta e_k = W_k delta y_k
+    delta s_a' = sum dF_a/d(s, e) delta(s, e)
+
+whose elementwise derivatives come from torch.autograd (the gradient of the sum), not from SymPy:
+this floor shares no calculus with the theory it is to test. States are stacked in the cell's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnnmft.simulation.weights import Matrix
+
+__all__ = ["JacobianSample", "Tangent", "elementwise_derivatives", "measure"]
+
+Elementwise = Callable[..., tuple[Tensor, ...]]
+
+
+def elementwise_derivatives(
+    function: Elementwise, arguments: Sequence[Tensor]
+) -> list[list[Tensor | None]]:
+    """d(output i)/d(argument j), elementwise, as [i][j]; None where it vanishes identically."""
+    with torch.enable_grad():
+        leaves = [a.detach().requires_grad_() for a in arguments]
+        rows: list[list[Tensor | None]] = []
+        for output in function(*leaves):
+            if not output.requires_grad:
+                rows.append([None] * len(leaves))
+                continue
+            gradients = torch.autograd.grad(
+                output.sum(), leaves, retain_graph=True, allow_unused=True
+            )
+            rows.append(list(gradients))
+    return rows
+
+
+class Tangent:
+    """d s^t / d s^0 of many networks, as it is pushed from step to step along trajectory 0.
+
+    It is kept at a root-mean-square singular value of 1, with the logarithm of what was taken out,
+    so that hundreds of steps neither overflow nor vanish.
+
+    Args:
+        shape: (networks, number of states m, N).
+        given: how many elementwise arguments stand between states and preactivations: the input
+            and the random parameters, which do not depend on the initial state.
+        device: where.
+        dtype: torch.float32 or torch.float64.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        given: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        networks, count, width = shape
+        identity = torch.eye(count * width, dtype=dtype, device=device)
+        self.states: list[Tensor] = [
+            block.expand(networks, -1, -1) for block in identity.split(width)
+        ]
+        self.log_scale = torch.zeros(networks, dtype=torch.float64, device=device)
+        self._given = given
+        self._preactivations: list[Tensor | None] = []
+
+    def jacobian(self) -> Tensor:
+        """d s^t / d s^0 without its scale: (networks, mN, mN)."""
+        return torch.cat(self.states, dim=1)
+
+    def push_preactivation(
+        self, matrix: Matrix | None, sees: Elementwise, known: Sequence[Tensor]
+    ) -> None:
+        """delta e_k = W_k delta y_k; called for one preactivation after the other."""
+        if matrix is None:
+            self._preactivations.append(None)
+            return
+        (delta,) = self._linearised(sees, known)
+        self._preactivations.append(None if delta is None else matrix.columns(delta))
+
+    def push_states(self, update: Elementwise, known: Sequence[Tensor]) -> None:
+        """delta s', which ends the step."""
+        pushed = self._linearised(update, known)
+        zero = torch.zeros_like(self.states[0])
+        self.states = [zero.clone() if delta is None else delta for delta in pushed]
+        self._preactivations = []
+        self._rescale()
+
+    def _linearised(self, function: Elementwise, known: Sequence[Tensor]) -> list[Tensor | None]:
+        deltas = [*self.states, *[None] * self._given, *self._preactivations]
+        rows = elementwise_derivatives(function, [a[:, 0] for a in known])
+        results: list[Tensor | None] = []
+        for row in rows:
+            total: Tensor | None = None
+            for derivative, delta in zip(row, deltas, strict=True):
+                if derivative is None or delta is None:
+                    continue
+                factor = derivative.unsqueeze(-1)
+                total = factor * delta if total is None else total.addcmul_(factor, delta)
+            results.append(total)
+        return results
+
+    def _rescale(self) -> None:
+        columns = self.states[0].shape[-1]
+        square = torch.stack([_squares(s) for s in self.states]).sum(0) / columns
+        norm = torch.where((square > 0) & square.isfinite(), square.sqrt(), 1.0)
+        for s in self.states:
+            s.div_(norm.to(s.dtype)[:, None, None])
+        self.log_scale += norm.log()
+
+
+def _squares(x: Tensor) -> Tensor:
+    """The squared Frobenius norm of each network's matrix, summed in float64."""
+    return torch.linalg.vector_norm(x, dim=(-2, -1), dtype=torch.float64).square()
+
+
+@dataclass(frozen=True)
+class JacobianSample:
+    """Of each network: m_1..m_3 (networks, 3), singular values (networks, mN) or None."""
+
+    moments: Tensor
+    singular_values: Tensor | None
+
+
+def measure(tangent: Tangent, spectrum: bool) -> JacobianSample:
+    """m_k = tr (J J^T)^k / (mN) for k = 1, 2, 3; the singular values, in float64, if asked.
+
+    m_1 = |J|^2 / (mN), m_2 = |J J^T|^2 / (mN), m_3 = |J J^T J|^2 / (mN) (Frobenius norms).
+    """
+    moments, values = [], []
+    # One network after another: the products need several (mN)^2 matrices each.
+    for scale, *blocks in zip(tangent.log_scale, *tangent.states, strict=True):
+        jacobian = torch.cat(blocks)
+        gram = jacobian @ jacobian.T
+        traces = torch.stack([_squares(jacobian), _squares(gram), _squares(gram @ jacobian)])
+        powers = 2.0 * torch.arange(1, 4, dtype=torch.float64, device=scale.device)
+        moments.append(traces / len(jacobian) * (powers * scale).exp())
+        if spectrum:
+            values.append(_singular_values(jacobian) * scale.exp())
+    return JacobianSample(torch.stack(moments), torch.stack(values) if spectrum else None)
+
+
+def _singular_values(jacobian: Tensor) -> Tensor:
+    if not jacobian.isfinite().all():  # LAPACK would raise; the caller reports the divergence
+        return torch.full_like(jacobian[0], torch.nan, dtype=torch.float64)
+    return torch.linalg.svdvals(jacobian.double())

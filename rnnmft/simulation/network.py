@@ -1,0 +1,99 @@
+"""Finite networks of one cell, stepped together: e_k = W_k y_k + V_k x + b_k, s_a' = F_a(s, x, e).
+
+All tensors of a step have shape (networks, trajectories, N).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from rnnmft.cells import Cell
+from rnnmft.numerics.backends import torch_backend
+from rnnmft.numerics.compile import compile_elementwise
+from rnnmft.simulation.jacobians import Tangent
+from rnnmft.simulation.parameters import Parameters
+
+__all__ = ["Network"]
+
+
+class Network:
+    """The step of a cell, compiled for one device and precision.
+
+    The elementwise functions take, in this order, the states, the input (where the cell uses it
+    elementwise), the elementwise random parameters and the preactivations known so far.
+
+    Args:
+        cell: which cell.
+        width: N.
+        device: where its tensors live.
+        dtype: torch.float32 or torch.float64.
+    """
+
+    def __init__(self, cell: Cell, width: int, device: torch.device, dtype: torch.dtype) -> None:
+        self.cell, self.width, self.device, self.dtype = cell, width, device, dtype
+        self._backend = torch_backend(str(device), str(dtype))
+        self._sees = {p: self._compile([y], k) for k, (p, y) in enumerate(cell.sees.items())}
+        self._update = self._compile(list(cell.update.values()), len(cell.preactivations))
+
+    def _compile(self, expressions: list[object], known: int) -> Callable[..., tuple[Tensor, ...]]:
+        preactivations = self.cell.preactivations[:known]
+        arguments = [*self.cell.states, *self._given(), *preactivations]
+        return compile_elementwise(expressions, arguments, self._backend)
+
+    def _given(self) -> list[object]:
+        """The elementwise arguments that the states do not change."""
+        entering = [] if self.cell.input is None else [self.cell.input]
+        return [*entering, *self.cell.parameters]
+
+    def zero_state(self, networks: int, trajectories: int = 2) -> list[Tensor]:
+        """The state from which every run starts."""
+        shape = (networks, trajectories, self.width)
+        return [torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in self.cell.states]
+
+    def tangent(self, networks: int) -> Tangent:
+        """The identity tangent, to be handed to `step`."""
+        shape = (networks, len(self.cell.states), self.width)
+        return Tangent(shape, len(self._given()), self.device, self.dtype)
+
+    def step(
+        self,
+        states: Sequence[Tensor],
+        x: Tensor,
+        parameters: Parameters,
+        tangent: Tangent | None = None,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """One update.
+
+        Args:
+            states: in the cell's order, each (networks, trajectories, N).
+            x: the input, (networks, trajectories, N).
+            parameters: where W, V and b come from.
+            tangent: if given, it is pushed through the step linearised at trajectory 0.
+
+        Returns:
+            The new states, and the preactivations computed on the way, in the cell's order.
+        """
+        entering = [] if self.cell.input is None else [x]
+        known = [*states, *entering, *parameters.elementwise]
+        preactivations: list[Tensor] = []
+        for p in self.cell.preactivations:
+            # W is used up before V is drawn: they may share memory.
+            e = torch.zeros_like(x)
+            w = parameters.recurrent(p)
+            if w is not None:
+                (y,) = self._sees[p](*known)
+                e = w.rows(y.expand_as(x))
+            if tangent is not None:
+                tangent.push_preactivation(w, self._sees[p], known)
+            v = parameters.input(p)
+            if v is not None:
+                e = e + v.rows(x)
+            e = e + parameters.bias(p)
+            preactivations.append(e)
+            known.append(e)
+        if tangent is not None:
+            tangent.push_states(self._update, known)
+        return [s.expand_as(x) for s in self._update(*known)], preactivations

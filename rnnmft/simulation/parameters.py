@@ -1,0 +1,181 @@
+"""Where a network's W, V and b come from: drawn once (tied), at every step (untied), or given.
+
+Seeds. Network i of a run with seed s has two generators, one for its parameters and one for its
+inputs, seeded with hash(s) + (2 i + stream) * 2654435769 modulo 2^32, where hash is NumPy's
+`SeedSequence`: all different within a run, and independent of how networks are chunked. Parameters
+are drawn in this order: the elementwise ones, then for each preactivation W, V and b, skipping what
+is absent or has sigma = 0. Numbers on CPU and on CUDA differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import sqrt
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnmft.cells import Cell, Ensemble, Law, Preactivation
+from rnnmft.simulation.weights import DenseMatrix, Matrix, haar_reflectors, standard_normals
+
+__all__ = ["FixedParameters", "Generators", "Parameters", "TiedParameters", "UntiedParameters"]
+
+_STRIDE = 2654435769  # odd, so that multiples of it modulo 2^32 never repeat
+
+
+class Generators:
+    """The random generators of networks first .. first + count - 1 of a run."""
+
+    def __init__(self, seed: int, first: int, count: int, device: torch.device) -> None:
+        base = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        self.parameters, self.inputs = (
+            [
+                torch.Generator(device).manual_seed((base + (2 * i + stream) * _STRIDE) % 2**32)
+                for i in range(first, first + count)
+            ]
+            for stream in (0, 1)
+        )
+
+
+class Parameters(Protocol):
+    """What a network asks for at every step, preactivation by preactivation.
+
+    A matrix may be overwritten by the next call: use it before asking for another.
+
+    Attributes:
+        elementwise: the elementwise random parameters in the cell's order, each (networks, 1, N);
+            fixed in time also where W, V and b are not.
+    """
+
+    elementwise: tuple[Tensor, ...]
+
+    def recurrent(self, p: Preactivation) -> Matrix | None:
+        """W_k, or None where there is none or sigma_w = 0."""
+        ...
+
+    def input(self, p: Preactivation) -> Matrix | None:
+        """V_k, or None where there is none or sigma_v = 0."""
+        ...
+
+    def bias(self, p: Preactivation) -> Tensor:
+        """b_k, of shape (networks, 1, N)."""
+        ...
+
+
+class UntiedParameters:
+    """Fresh W, V, b from the ensemble whenever asked; elementwise parameters drawn once."""
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        width: int,
+        generators: list[torch.Generator],
+        dtype: torch.dtype,
+    ) -> None:
+        self.ensemble, self.width, self.dtype = ensemble, width, dtype
+        self.generators = generators
+        self._buffer: Tensor | None = None
+        # A cell holds its elementwise parameters in the order of their names.
+        laws = [law for _, law in sorted(ensemble.parameters.items())]
+        self.elementwise = tuple(self._drawn(law) for law in laws)
+
+    def recurrent(self, p: Preactivation) -> Matrix | None:
+        """A new W_k."""
+        law = self.ensemble[p.name]
+        if law.sigma_w == 0.0:
+            return None
+        if law.weights == "gaussian":
+            return self._gaussian(law.sigma_w)
+        drawn = haar_reflectors(self.generators, self.width, self.dtype, self._reused())
+        return replace(drawn, scale=law.sigma_w)
+
+    def input(self, p: Preactivation) -> Matrix | None:
+        """A new V_k; N_in = N."""
+        sigma_v = self.ensemble[p.name].sigma_v
+        return self._gaussian(sigma_v) if sigma_v else None
+
+    def bias(self, p: Preactivation) -> Tensor:
+        """A new b_k."""
+        law = self.ensemble[p.name]
+        shape = (1, self.width)
+        if law.sigma_b == 0.0:
+            full = (len(self.generators), *shape)
+            device = self.generators[0].device
+            return torch.full(full, law.mu_b, dtype=self.dtype, device=device)
+        return standard_normals(self.generators, shape, self.dtype) * law.sigma_b + law.mu_b
+
+    def keep(self) -> None:
+        """Leave the last matrix to whoever has it: the next one gets memory of its own."""
+        self._buffer = None
+
+    def _drawn(self, law: Law) -> Tensor:
+        uniform = [torch.rand(1, self.width, generator=g, device=g.device) for g in self.generators]
+        # Multiples of 2^-24, moved to the middle of their interval: the ends 0 and 1 never occur.
+        return law.quantile(torch.stack(uniform).double() + 2.0**-25).to(self.dtype)
+
+    def _gaussian(self, sigma: float) -> DenseMatrix:
+        shape = (self.width, self.width)
+        drawn = standard_normals(self.generators, shape, self.dtype, self._reused())
+        return DenseMatrix(drawn, sigma / sqrt(self.width))
+
+    def _reused(self) -> Tensor:
+        """One buffer for every matrix: a fresh one would cost as much again in page faults."""
+        if self._buffer is None:
+            shape = (len(self.generators), self.width, self.width)
+            self._buffer = torch.empty(shape, device=self.generators[0].device)
+        return self._buffer
+
+
+class FixedParameters:
+    """The same W, V, b at every step, as given: {name: (W, V, b)}.
+
+    Args:
+        given: for each preactivation its W (networks, N, N) or None, V (networks, N, N_in) or
+            None, and b (networks, 1, N).
+        elementwise: the elementwise parameters in the cell's order, each (networks, 1, N).
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, tuple[Matrix | None, Matrix | None, Tensor]],
+        elementwise: Sequence[Tensor] = (),
+    ) -> None:
+        self.given, self.elementwise = dict(given), tuple(elementwise)
+
+    def recurrent(self, p: Preactivation) -> Matrix | None:
+        """The W_k given."""
+        return self.given[p.name][0]
+
+    def input(self, p: Preactivation) -> Matrix | None:
+        """The V_k given."""
+        return self.given[p.name][1]
+
+    def bias(self, p: Preactivation) -> Tensor:
+        """The b_k given."""
+        return self.given[p.name][2]
+
+
+class TiedParameters(FixedParameters):
+    """W, V, b drawn once from the ensemble."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        ensemble: Ensemble,
+        width: int,
+        generators: list[torch.Generator],
+        dtype: torch.dtype,
+    ) -> None:
+        source = UntiedParameters(ensemble, width, generators, dtype)
+        given: dict[str, tuple[Matrix | None, Matrix | None, Tensor]] = {}
+        for p in cell.preactivations:
+            w = source.recurrent(p)
+            kept_w = w and w.dense()
+            source.keep()
+            v = source.input(p)
+            source.keep()
+            given[p.name] = (kept_w, v, source.bias(p))
+        super().__init__(given, source.elementwise)

@@ -1,0 +1,229 @@
+"""What a simulation is asked to do, checked, and how its networks are dealt out to batches."""
+
+from __future__ import annotations
+
+import cmath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.errors import ParameterError
+from rnnmft.parameters import check_count
+
+__all__ = ["Batch", "Plan"]
+
+TYINGS = ("tied", "untied")
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+# Bytes that a batch may take on a CPU; on CUDA a quarter of what is free.
+CPU_MEMORY = 2**30
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Networks first .. first + count - 1, with or without their Jacobians."""
+
+    first: int
+    count: int
+    jacobians: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The checked arguments of `simulate`; see there."""
+
+    cell: Cell
+    ensemble: Ensemble
+    inputs: Inputs
+    width: int
+    networks: int
+    steps: int
+    tying: str
+    horizons: tuple[int, ...]
+    jacobian_networks: int
+    spectrum: bool
+    points: tuple[complex, ...]
+    lags: tuple[int, ...]
+    device: torch.device
+    dtype: str
+    seed: int
+    memory: int
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The precision of states, weights and tangents."""
+        return DTYPES[self.dtype]
+
+    @property
+    def last_step(self) -> int:
+        """Steps of a network with Jacobians: the forward ones and the longest horizon."""
+        return self.steps + max(self.horizons, default=0)
+
+    def steps_of(self, batch: Batch) -> int:
+        """How many steps the networks of a batch take."""
+        return self.last_step if batch.jacobians else self.steps
+
+    def batches(self) -> Iterator[Batch]:
+        """Batches of networks in order, each within the memory; at least one network each."""
+        with_jacobians = self.jacobian_networks if self.horizons else 0
+        for jacobians, first, end in (
+            (True, 0, with_jacobians),
+            (False, with_jacobians, self.networks),
+        ):
+            size = max(1, self.memory // self.bytes_per_network(jacobians))
+            for start in range(first, end, size):
+                yield Batch(start, min(size, end - start), jacobians)
+
+    def bytes_per_network(self, jacobians: bool) -> int:
+        """An upper estimate of what one network holds at a time."""
+        number = self.torch_dtype.itemsize
+        square = self.width**2
+        matrices = 2 * len(self.cell.preactivations) if self.tying == "tied" else 1
+        held = square * (matrices * number + 3 * 4 + 2 * number)
+        held += 64 * (len(self.cell.states) + len(self.cell.preactivations)) * self.width * number
+        if jacobians:
+            states = len(self.cell.states)
+            blocks = 3 * states + len(self.cell.preactivations) + 2
+            held += blocks * states * square * number
+            held += (states**2) * square * (2 * number + 3 * 8)
+        return held
+
+
+def checked_plan(
+    cell: Any,
+    ensemble: Any,
+    inputs: Any,
+    *,
+    width: Any,
+    networks: Any,
+    steps: Any,
+    tying: Any,
+    jacobian_horizons: Any,
+    jacobian_networks: Any,
+    spectrum: bool,
+    resolvent_points: Any,
+    autocovariance_lags: Any,
+    device: Any,
+    dtype: Any,
+    seed: Any,
+    memory: Any,
+) -> Plan:
+    """Check every argument of `simulate`, or raise ParameterError with a sentence."""
+    _check_kind("cell", cell, Cell)
+    _check_kind("ensemble", ensemble, Ensemble)
+    _check_kind("inputs", inputs, Inputs)
+    _check_ensemble(cell, ensemble)
+    _check_choice("tying", tying, TYINGS)
+    _check_choice("dtype", dtype, tuple(DTYPES))
+    networks, steps = check_count("networks", networks), check_count("steps", steps)
+    subset = networks if jacobian_networks is None else jacobian_networks
+    if check_count("jacobian_networks", subset) > networks:
+        raise ParameterError(
+            f"jacobian_networks must be at most networks = {networks}, got {subset}"
+        )
+    place = checked_device(device)
+    return Plan(
+        cell=cell,
+        ensemble=ensemble,
+        inputs=inputs,
+        width=check_count("width", width),
+        networks=networks,
+        steps=steps,
+        tying=tying,
+        horizons=_whole_numbers("jacobian_horizons", jacobian_horizons, 1, None),
+        jacobian_networks=int(subset),
+        spectrum=bool(spectrum),
+        points=_complex_numbers("resolvent_points", resolvent_points),
+        lags=_whole_numbers("autocovariance_lags", autocovariance_lags, 0, steps - 1),
+        device=place,
+        dtype=dtype,
+        seed=check_count("seed", seed, 0),
+        memory=default_memory(place) if memory is None else check_count("memory", memory),
+    )
+
+
+def checked_device(device: Any) -> torch.device:
+    """The torch device; "auto" is CUDA where there is one.
+
+    >>> checked_device("cpu")
+    device(type='cpu')
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ParameterError(f"device must be 'auto' or a torch device, got {device!r}") from None
+    if chosen.type not in ("cpu", "cuda"):
+        raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {device!r}")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ParameterError(f"device {device!r} is not there: torch sees no such CUDA device")
+    return chosen
+
+
+def default_memory(device: torch.device) -> int:
+    """Bytes that a batch of networks may take."""
+    if device.type == "cuda":
+        return max(CPU_MEMORY, torch.cuda.mem_get_info(device)[0] // 4)
+    return CPU_MEMORY
+
+
+def _check_kind(name: str, value: Any, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise ParameterError(f"{name} must be of type {kind.__name__}, got {value!r}")
+
+
+def _check_ensemble(cell: Cell, ensemble: Ensemble) -> None:
+    names = [p.name for p in cell.preactivations]
+    if set(ensemble) != set(names):
+        raise ParameterError(
+            f"ensemble must be of cell {cell.name!r} with preactivations {', '.join(names)}, "
+            f"got one with {', '.join(ensemble)}"
+        )
+    names = [p.name for p in cell.parameters]
+    if set(ensemble.parameters) != set(names):
+        raise ParameterError(
+            f"ensemble must give a law to each elementwise parameter of cell {cell.name!r} "
+            f"({', '.join(names) or 'none'}), got {', '.join(ensemble.parameters) or 'none'}"
+        )
+    for p in cell.preactivations:
+        law = ensemble[p.name]
+        if (law.sigma_w and not p.is_recurrent) or (law.sigma_v and not p.has_input):
+            raise ParameterError(
+                f"ensemble must be of cell {cell.name!r}, whose {p.name!r} has no such matrix, "
+                f"got {law}"
+            )
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ParameterError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _items(name: str, values: Any) -> list[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ParameterError(f"{name} must be a sequence of numbers, got {values!r}")
+    return list(values)
+
+
+def _whole_numbers(name: str, values: Any, least: int, most: int | None) -> tuple[int, ...]:
+    numbers = tuple(check_count(f"each of {name}", v, least) for v in _items(name, values))
+    for number in numbers:
+        if most is not None and number > most:
+            raise ParameterError(f"each of {name} must be at most {most}, got {number}")
+    return tuple(sorted(set(numbers)))
+
+
+def _complex_numbers(name: str, values: Any) -> tuple[complex, ...]:
+    numbers = []
+    for value in _items(name, values):
+        try:
+            number = complex(value)
+        except (TypeError, ValueError):
+            raise ParameterError(f"{name} must hold complex numbers, got {value!r}") from None
+        if not cmath.isfinite(number):
+            raise ParameterError(f"{name} must hold finite complex numbers, got {value!r}")
+        numbers.append(number)
+    return tuple(numbers)
