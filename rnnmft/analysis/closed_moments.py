@@ -14,6 +14,7 @@ from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescale
 from rnnmft.analysis.untied import Array, Point, point_of, untied_recursion
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status
+from rnnmft.numerics.compile import STATUSES
 from rnnmft.records import Quantity
 from rnnmft.theory.notation import MomentKey
 
@@ -49,6 +50,7 @@ class ClosedMoments:
             )
         self.cell, self.ensemble, self.inputs = cell, ensemble, inputs
         self.recursion = untied_recursion(cell, inputs.temporal == "constant", backend)
+        self.recursion.require_closed()
         self.point: Point = point_of(self.recursion.derivation, ensemble, inputs)
 
     # --- trajectories --------------------------------------------------------------------------
@@ -262,11 +264,11 @@ class ClosedMoments:
 
 
 def _worse(status: Status, *found: Any) -> Status:
-    """The first status that is not OK."""
+    """The first status that is not OK; arrays hold the codes of `numerics.compile.STATUSES`."""
     if status is not Status.OK:
         return status
-    for array in found:
-        for one in np.ravel(np.asarray(array, dtype=object)):
-            if isinstance(one, Status) and one is not Status.OK:
-                return one
+    for codes in found:
+        bad = np.asarray(codes)[np.asarray(codes) != 0]
+        if len(bad):
+            return STATUSES[int(bad.flat[0])]
     return Status.OK

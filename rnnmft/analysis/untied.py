@@ -48,6 +48,10 @@ class UntiedRecursion:
     derivation: Derivation
     backend: str = "numpy"
 
+    def require_closed(self) -> None:
+        """Raise DerivationError unless moments, cross moments and tangent process all close."""
+        _ = self.keys, self.cross_keys, self.derivation.tangent.operator
+
     # --- names ---------------------------------------------------------------------------------
 
     @cached_property
