@@ -19,6 +19,7 @@ FLOORS = {
     "parameters": 2,
     "records": 2,
     "expectation": 2,
+    "page": 2,
     "cells": 3,
     "numerics": 3,
     "theory": 4,
