@@ -65,6 +65,24 @@ class Backend:
             return self.xp.full(shape, code, dtype=self.xp.int8)
         return self.xp.full(shape, code, dtype=self.xp.int8, device=self.device)
 
+    def as_codes(self, array: Any) -> Any:
+        """Integers as status codes."""
+        if self.name == "numpy":
+            return array.astype(self.xp.int8)
+        return array.to(self.xp.int8)
+
+    def range(self, size: int) -> Any:
+        """The places 0 .. size - 1."""
+        if self.name == "numpy":
+            return self.xp.arange(size)
+        return self.xp.arange(size, device=self.device)
+
+    def dot(self, first: Any, second: Any) -> Any:
+        """Sums of products over the last axis."""
+        if self.name == "numpy":
+            return self.xp.vecdot(first, second)
+        return self.xp.linalg.vecdot(first, second)
+
     def to_numpy(self, array: Any) -> Any:
         """The array as NumPy's, on the host."""
         return array if self.name == "numpy" else array.detach().cpu().numpy()

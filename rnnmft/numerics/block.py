@@ -17,17 +17,24 @@ __all__ = ["Apply", "Block", "Instruction", "Power", "Product", "State", "Sum", 
 
 @dataclass
 class State:
-    """What a run of a block fills: values and errors of the slots, and the gravest status."""
+    """What a run of a block fills: values and errors of the slots, and the gravest status.
+
+    `tolerance`: how far off each output may be, shape (outputs, ...), or None for not at all.
+    """
 
     values: list[Any]
     errors: list[Any]
     status: Any = None
+    tolerance: Any = None
 
 
 class Instruction(Protocol):
     """One step of a block."""
 
-    inputs: tuple[int, ...]
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The slots that are read."""
+        ...
 
     def run(self, state: State) -> None:
         """Read the inputs' slots, write the outputs'."""
@@ -139,13 +146,14 @@ class Block:
     """A compiled straight-line program.
 
     `template` holds the constants in their slots; `inputs` and `outputs` are slots. A slot is let
-    go after its last use (`released[k]` after instruction k).
+    go after its last use (`released[k]` after instruction k). `nested`: whether it holds integrals.
     """
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     template: list[Any]
     instructions: Sequence[Instruction]
+    nested: bool = False
     released: list[tuple[int, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -161,9 +169,11 @@ class Block:
             if slot not in self.outputs and self.template[slot] is None:
                 self.released[k] = (*self.released[k], slot)
 
-    def run(self, values: Sequence[Any], errors: Sequence[Any] | None = None) -> State:
+    def run(
+        self, values: Sequence[Any], errors: Sequence[Any] | None = None, tolerance: Any = None
+    ) -> State:
         """Run on arrays for the inputs, with bounds on their errors where they have any."""
-        state = State(list(self.template), [None] * len(self.template))
+        state = State(list(self.template), [None] * len(self.template), tolerance=tolerance)
         for k, slot in enumerate(self.inputs):
             state.values[slot] = values[k]
             if errors is not None:

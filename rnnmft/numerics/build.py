@@ -1,8 +1,8 @@
-"""From SymPy expressions to a block: equal subexpressions once, expectations of one law together."""
+"""From SymPy expressions to a block: equal parts once, expectations of one law together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sympy as sp
@@ -12,6 +12,7 @@ from rnnmft.expectation import GaussianExpectation
 from rnnmft.numerics.average import Average
 from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.block import Apply, Block, Instruction, Power, Product, Sum
+from rnnmft.numerics.cancellation import without_cancellation
 from rnnmft.numerics.landmarks import find_landmarks
 from rnnmft.numerics.regression import nested_pair
 
@@ -40,30 +41,24 @@ def build_block(
         CompileError: an unknown symbol or function.
     """
     builder = Builder(arguments, backend, rtol, uncertain)
-    assigned = [(s, _without_pairs(e)) for s, e in assignments]
-    found = [_without_pairs(e) for e in outputs]
+    assigned = [(s, _prepared(e)) for s, e in assignments]
+    found = [_prepared(e) for e in outputs]
     builder.plan(assigned, found)
     for symbol, expression in assigned:
         builder.assign(symbol, expression)
     return builder.finish([builder.slot(e) for e in found])
 
 
-def _without_pairs(expression: Any) -> sp.Expr:
-    """Every expectation over a pair as one inside another."""
-    expression = sp.sympify(expression, strict=True)
+def _prepared(expression: Any) -> sp.Expr:
+    """The expression without cancelling sums, expectations over pairs as one inside another."""
+    expression = without_cancellation(sp.sympify(expression, strict=True))
     return expression.replace(
-        lambda node: isinstance(node, GaussianExpectation) and len(node.variables) == 2,
-        nested_pair_of,
+        lambda node: isinstance(node, GaussianExpectation) and len(node.variables) == 2, nested_pair
     )
 
 
-def nested_pair_of(node: Any) -> sp.Expr:
-    """The pair node as nested univariate ones (`replace` hands over rebuilt nodes)."""
-    return nested_pair(node)
-
-
 class Builder:
-    """Builds one block: a slot for each subexpression, hash-consed on SymPy's structural equality."""
+    """Builds one block: a slot for each subexpression, by SymPy's structural equality."""
 
     def __init__(
         self,
@@ -75,17 +70,23 @@ class Builder:
         self._backend = backend
         self._rtol = rtol
         self._known: dict[sp.Basic, int] = {}
+        # Parts of derivatives: their own errors are of second order and are not followed.
+        self._exact: dict[sp.Basic, int] = {}
+        self._following = True
         self._template: list[Any] = []
         self._instructions: list[Instruction] = []
         self._uncertain: set[int] = set()
         self._groups: dict[sp.Basic, list[GaussianExpectation]] = {}
+        self._weights: dict[sp.Basic, list[tuple[int, sp.Expr]]] | None = None
         self._arguments = tuple(self._new(None) for _ in arguments)
         self._known.update(zip(arguments, self._arguments, strict=True))
         self._uncertain.update(self._known[s] for s in uncertain)
 
     # --- expectations of one law ---------------------------------------------------------------
 
-    def plan(self, assigned: Sequence[tuple[sp.Symbol, sp.Expr]], outputs: Sequence[sp.Expr]) -> None:
+    def plan(
+        self, assigned: Sequence[tuple[sp.Symbol, sp.Expr]], outputs: Sequence[sp.Expr]
+    ) -> None:
         """Group the expectations by law and by stage, so that a group never needs itself.
 
         The stage of a node is one more than the latest stage of what its law and its integrand use.
@@ -112,6 +113,8 @@ class Builder:
         for expression in outputs:
             stage(expression)
         self._groups = {node: members for members in groups.values() for node in members}
+        if not assigned and all(law[-1] == 1 for law in groups):
+            self._weights = _weights(outputs, list(self._groups))
 
     def _average(self, node: GaussianExpectation) -> int:
         members = self._groups.get(node, [node])
@@ -124,7 +127,9 @@ class Builder:
         marks = [m for f in integrands for m in find_landmarks(f, variable)]
         marks = list(dict.fromkeys(marks))
         mean, variance = self.slot(node.means[0]), self.slot(node.covariance[0])
-        doubtful = [s for s, i in zip(captured, captured_slots, strict=True) if i in self._uncertain]
+        doubtful = [
+            s for s, i in zip(captured, captured_slots, strict=True) if i in self._uncertain
+        ]
         block = build_block(
             integrands, [variable, *captured], self._backend, self._rtol, uncertain=doubtful
         )
@@ -132,6 +137,10 @@ class Builder:
         widths = tuple(self.slot(m.width) for m in marks)
         slots = tuple(self._new(None) for _ in members)
         kinks = tuple(m.kink for m in marks)
+        weights = None
+        if self._weights is not None:
+            found = [self._weights[m] for m in members]
+            weights = tuple(tuple((k, self.slot(w)) for k, w in pairs) for pairs in found)
         self._instructions.append(
             Average(
                 mean,
@@ -144,6 +153,7 @@ class Builder:
                 block,
                 self._backend,
                 self._rtol,
+                weights,
             )
         )
         self._known.update(zip(members, slots, strict=True))
@@ -158,13 +168,24 @@ class Builder:
 
     def finish(self, outputs: Sequence[int]) -> Block:
         """The block with these output slots."""
-        return Block(self._arguments, tuple(outputs), self._template, self._instructions)
+        nested = bool(self._groups)
+        return Block(self._arguments, tuple(outputs), self._template, self._instructions, nested)
 
     def slot(self, expression: sp.Basic) -> int:
         """The slot of an expression; its instructions are added where it is new."""
         found = self._known.get(expression)
+        if found is None and not self._following:
+            found = self._exact.get(expression)
         if found is None:
-            found = self._known[expression] = self._add(expression)
+            found = self._add(expression)
+            (self._known if self._following else self._exact)[expression] = found
+        return found
+
+    def _derivative(self, expression: sp.Basic) -> int:
+        """The slot of a derivative that weighs an error."""
+        following, self._following = self._following, False
+        found = self.slot(expression)
+        self._following = following
         return found
 
     def _new(self, constant: float | None) -> int:
@@ -173,7 +194,7 @@ class Builder:
 
     def _emit(self, instruction: Any) -> int:
         self._instructions.append(instruction)
-        if self._uncertain.intersection(instruction.inputs):
+        if self._following and self._uncertain.intersection(instruction.inputs):
             self._uncertain.add(instruction.slot)
         return instruction.slot
 
@@ -182,7 +203,7 @@ class Builder:
             return self._average(expression)
         if isinstance(expression, sp.Symbol):
             raise CompileError(
-                f"the expression uses {str(expression)!r}, which is neither an argument nor assigned"
+                f"the expression uses {str(expression)!r}, neither an argument nor assigned before"
             )
         if not expression.free_symbols and not expression.has(GaussianExpectation):
             return self._new(_number(expression))
@@ -199,8 +220,8 @@ class Builder:
             return self.slot(sp.exp(exponent * sp.log(base)))
         i = self.slot(base)
         slope = None
-        if i in self._uncertain:
-            slope = self.slot(exponent * base ** (exponent - 1))
+        if self._following and i in self._uncertain:
+            slope = self._derivative(exponent * base ** (exponent - 1))
         power = Power((i,), self._new(None), _number(exponent), self._backend.xp.sqrt, slope)
         return self._emit(power)
 
@@ -210,11 +231,13 @@ class Builder:
             inputs = [self.slot(part) for part in expression.args]
             found = inputs[0]
             for other in inputs[1:]:
-                found = self._emit(Apply((found, other), self._new(None), function, (self._one(),) * 2))
+                found = self._emit(
+                    Apply((found, other), self._new(None), function, (self._one(),) * 2)
+                )
             return found
         inputs = tuple(self.slot(part) for part in expression.args)
         slopes: tuple[int, ...] = ()
-        if self._uncertain.intersection(inputs):
+        if self._following and self._uncertain.intersection(inputs):
             slopes = tuple(
                 self._slope(expression, k) if i in self._uncertain else i
                 for k, i in enumerate(inputs)
@@ -229,7 +252,24 @@ class Builder:
         if isinstance(expression, sp.Abs):
             return self._one()
         slope = expression.fdiff(k + 1)
-        return self.slot(slope.replace(sp.DiracDelta, lambda *_: sp.S.Zero))
+        return self._derivative(slope.replace(sp.DiracDelta, lambda *_: sp.S.Zero))
+
+
+def _weights(
+    outputs: Sequence[sp.Expr], nodes: Sequence[sp.Basic]
+) -> dict[sp.Basic, list[tuple[int, sp.Expr]]] | None:
+    """(output, d output / d node times the nodes in it), where outputs are affine in the nodes."""
+    names = {node: sp.Dummy() for node in nodes}
+    found: dict[sp.Basic, list[tuple[int, sp.Expr]]] = {node: [] for node in nodes}
+    for k, output in enumerate(outputs):
+        plain = output.xreplace(names)
+        inside = [node for node in nodes if names[node] in plain.free_symbols]
+        for node in inside:
+            slope = sp.diff(plain, names[node])
+            if slope.free_symbols.intersection(names.values()):
+                return None
+            found[node].append((k, len(inside) * slope))
+    return found if all(found.values()) else None
 
 
 def _ordered(parts: Sequence[sp.Basic]) -> Sequence[sp.Basic]:
@@ -243,5 +283,3 @@ def _number(expression: sp.Basic) -> float:
     if not value.is_real:
         raise CompileError(f"the constant {expression} is not a finite real number")
     return float(value)
-
-

@@ -84,7 +84,7 @@ class Program:
         return self.backend.xp.broadcast_to(value, (size,))
 
     def _status(self, status: Any, given: list[Any], found: list[Any], size: int) -> Any:
-        """The gravest status met; arguments or outputs that are not finite have one of their own."""
+        """The gravest status met; arguments and outputs that are not finite have their own."""
         backend, xp = self.backend, self.backend.xp
         code = backend.codes((size,), OK)
         if status is not None:

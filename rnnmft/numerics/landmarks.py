@@ -3,8 +3,8 @@
 An argument a z + b that is affine in the bound variable z gives a landmark at z = -b / a of width
 1 / |a|, or one at (kink - b) / a for each kink of the activation. An inner expectation over
 y ~ N(m(z), v) hands its own landmarks (place p, width w) outwards: they are passed where
-m(z) = p, on a scale sqrt(w^2 + v) / |dm/dz|. An argument that is not affine gives none: the doubling
-of the nodes copes, or reports that it did not.
+m(z) = p, on a scale sqrt(w^2 + v) / |dm/dz|. An argument that is not affine gives none: the
+doubling of the nodes copes, or reports that it did not.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Landmark:
 
 
 def find_landmarks(integrand: sp.Expr, variable: sp.Symbol) -> list[Landmark]:
-    """The landmarks of an integrand in one bound variable, each once; kinks cover what they meet."""
+    """The landmarks of an integrand in one bound variable, each place once."""
     found: dict[tuple[sp.Expr, bool], Landmark] = {}
     for mark in _walk(integrand, variable):
         known = found.get((mark.place, mark.kink))

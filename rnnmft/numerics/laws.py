@@ -17,7 +17,7 @@ __all__ = [
     "STATUSES",
     "UNDEFINED",
     "Integrals",
-    "Integrand",
+    "Integrands",
     "Laws",
     "Sample",
 ]
@@ -55,6 +55,20 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Integrands:
+    """K functions of a Gaussian variable and of parameters, evaluated together.
+
+    `sample(e, parameters, tolerance)`: e of shape (b, n), parameters of shape (b, 1); `tolerance`
+    of shape (K, b, n) or None is how far off the values may be. `nested`: whether it makes use of
+    that, because its values are integrals themselves.
+    """
+
+    sample: Callable[[Any, Sequence[Any], Any], Sample]
+    count: int
+    nested: bool = False
+
+
+@dataclass(frozen=True)
 class Integrals:
     """K integrals over each of B laws: `values` and `errors` of shape (K, B), `status` (B,) codes.
 
@@ -66,28 +80,30 @@ class Integrals:
     status: Any
 
 
-Integrand = Callable[..., "Sample | Sequence[Any]"]
-
-
 @dataclass(frozen=True)
 class Laws:
     """A batch of B Gaussian laws: mu, sqrt(q), landmarks, what the integrands depend on besides.
 
-    `centre`: the integrands' values at mu, shape (K, B), where the sensitivity to the law is asked.
+    `atol`: errors that may be left in the integrals, shape (K, B), or None for none. `centre`: the
+    integrands' values at mu, shape (K, B), where the sensitivity to the law is asked.
     """
 
     mean: Any
     std: Any
     landmarks: Landmarks | None
     parameters: tuple[Any, ...]
+    atol: Any = None
     centre: Any = None
 
     def take(self, rows: Any) -> Laws:
-        """Some of the laws: `rows` is a slice, a mask or an array of places."""
+        """Some of the laws: `rows` is a slice, a mask, an array of places, or None for all."""
+        if rows is None:
+            return self
         return Laws(
             self.mean[rows],
             self.std[rows],
             None if self.landmarks is None else self.landmarks.take(rows),
             tuple(p[rows] for p in self.parameters),
+            None if self.atol is None else self.atol[:, rows],
             None if self.centre is None else self.centre[:, rows],
         )

@@ -28,6 +28,7 @@ class SafeInverse(sp.Function):
     nargs = 1
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """-1/x^2, as a function that is 0 where this one is."""
         return -self * self
 
 
@@ -37,6 +38,7 @@ class ResidualVariance(sp.Function):
     nargs = 3
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """(S^2, -2 S, 1) with the slope S = q_ab / q_a."""
         q_a, q_ab, _ = self.args
         slope = q_ab * SafeInverse(q_a)
         return (slope**2, -2 * slope, sp.S.One)[argindex - 1]
@@ -47,7 +49,9 @@ def residual_variance(xp: Any, q_a: Any, q_ab: Any, q_b: Any) -> Any:
     positive = q_a > 0
     divisor = xp.where(positive, q_a, q_a * 0 + 1)
     # A constant correlates with nothing: any covariance with it is invalid.
-    explained = xp.where(positive, q_ab / divisor * q_ab, xp.where(q_ab == 0, q_ab, divisor * float("inf")))
+    explained = xp.where(
+        positive, q_ab / divisor * q_ab, xp.where(q_ab == 0, q_ab, divisor * float("inf"))
+    )
     residual = q_b - explained
     slack = max(1e4 * float(xp.finfo(residual.dtype).eps), _SLACK)
     valid = (residual >= -slack * q_b) & (q_a >= 0) & (q_b >= 0)

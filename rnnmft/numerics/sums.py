@@ -2,100 +2,160 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from rnnmft.numerics.backend import Backend
-from rnnmft.numerics.charts import Chart
-from rnnmft.numerics.laws import Integrand, Laws, Sample
+from rnnmft.numerics.charts import Chart, Nodes
+from rnnmft.numerics.laws import Integrands, Laws, Sample
 from rnnmft.numerics.rules import Level
 
-__all__ = ["Integrands", "Sums"]
-
-_INVERSE_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
+__all__ = ["Sums", "sample_at", "sum_level"]
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What the new nodes of one level add, for B laws.
+    """What the new nodes of one level add, for B laws and K integrands.
 
-    `rows`: shape (R, K, B), linear in the nodes: E[f], E[|f|], E[error of f], and, where the
-    sensitivity to the law is asked, E[(f - f(mu)) z] and E[(f - f(mu)) (z^2 - 1)].
-    `status`: the gravest code an integrand met, (B,), or None. `ends`: (K, B), the integrand at the
-    ends of the range times the range's length (None but at the first level).
+    `total`: E[f], shape (K, B). `carried`: E[error of f], (K, B), or None. `slopes`: where the
+    sensitivity to the law is asked, E[(f - f(mu)) z] and E[(f - f(mu)) (z^2 - 1)], (2, K, B).
+    `status`: the gravest code an integrand met, (B,), or None. At the first level only:
+    `magnitude`, E[|f|], and `ends`, the integrand at the ends of the range times the range's
+    length, both (K, B).
     """
 
-    rows: Any
-    status: Any
-    ends: Any
+    total: Any
+    carried: Any = None
+    slopes: Any = None
+    status: Any = None
+    magnitude: Any = None
+    ends: Any = None
 
+    def take(self, rows: Any) -> Sums:
+        """The sums of some of the laws; None for all."""
+        if rows is None:
+            return self
+        fields = (self.total, self.carried, self.slopes, self.status, self.magnitude, self.ends)
+        return Sums(*(None if f is None else f[..., rows] for f in fields))
 
-@dataclass(frozen=True)
-class Integrands:
-    """K functions of a Gaussian variable and of parameters, evaluated together on one backend."""
-
-    function: Integrand
-    count: int
-    backend: Backend
-
-    def at(self, points: Any, laws: Laws) -> tuple[Any, Any, Any]:
-        """Values (K, b, n), errors (K, b, n) or None, status (b, n) or None at points (b, n)."""
-        xp = self.backend.xp
-        found = self.function(points, *(p[:, None] for p in laws.parameters))
-        sample = found if isinstance(found, Sample) else Sample(found)
-        shape = tuple(points.shape)
-        values = xp.stack([xp.broadcast_to(v, shape) for v in sample.values])
-        errors = None
-        if sample.uncertain:
-            zero = points * 0
-            known = [zero if e is None else e for e in sample.errors]
-            errors = xp.stack([xp.broadcast_to(e, shape) for e in known])
-        status = None if sample.status is None else xp.broadcast_to(sample.status, shape)
-        return values, errors, status
-
-    def sum_level(self, laws: Laws, chart: Chart, level: Level, first: bool) -> Sums:
-        """The sums over a level's new nodes, in blocks of laws that bound the memory."""
-        xp = self.backend.xp
-        size = len(laws.mean)
-        nodes = len(level.place) * (chart.edges.shape[1] - 1)
-        block = max(1, self.backend.chunk // nodes)
-        if size <= block:
-            return self._sum_block(laws, chart, level, first)
-        slices = [slice(i, i + block) for i in range(0, size, block)]
-        parts = [self._sum_block(laws.take(s), chart.take(s), level, first) for s in slices]
-        status = None
-        if any(p.status is not None for p in parts):
-            status = xp.concatenate(
-                [self.backend.codes((p.rows.shape[-1],), 0) if p.status is None else p.status for p in parts]
-            )
+    def refined(self, more: Sums, xp: Any) -> Sums:
+        """The sums with the nodes of the next level added."""
         return Sums(
-            xp.concatenate([p.rows for p in parts], -1),
-            status,
-            xp.concatenate([p.ends for p in parts], -1) if first else None,
+            0.5 * self.total + more.total,
+            _halved_plus(self.carried, more.carried),
+            _halved_plus(self.slopes, more.slopes),
+            _graver(xp, self.status, more.status),
+            self.magnitude,
         )
 
-    def _sum_block(self, laws: Laws, chart: Chart, level: Level, first: bool) -> Sums:
-        xp = self.backend.xp
-        size, std = len(laws.mean), laws.std[:, None]
-        length = chart.edges[:, 1:] - chart.edges[:, :-1]
-        u = (chart.edges[:, :-1, None] + length[:, :, None] * level.place).reshape(size, -1)
-        sinh = xp.sinh(u)
-        distance = chart.offset + chart.scale * sinh
-        z = distance / std
-        density = xp.exp(-0.5 * z * z) * xp.sqrt(1.0 + sinh * sinh)
-        density = density * (_INVERSE_SQRT_2PI * chart.scale / std)
-        weight = density * (length[:, :, None] * level.weight).reshape(size, -1)
-        values, errors, status = self.at(laws.mean[:, None] + distance, laws)
-        weighted = values * weight
-        rows = [xp.sum(weighted, -1), xp.sum(xp.abs(weighted), -1)]
-        rows.append(rows[0] * 0 if errors is None else xp.sum(errors * weight, -1))
-        if laws.centre is not None:
-            # f(mu) is taken off because it integrates to nothing here but cancellation.
-            moved = (values - laws.centre[:, :, None]) * weight
-            rows += [xp.sum(moved * z, -1), xp.sum(moved * (z * z - 1.0), -1)]
-        ends = None
-        if first:
-            at_ends = [xp.abs(values[:, :, i]) * density[:, i] for i in (0, -1)]
-            ends = xp.maximum(*at_ends) * xp.sum(length, -1)
-        return Sums(xp.stack(rows), None if status is None else xp.amax(status, -1), ends)
+
+def _halved_plus(old: Any, new: Any) -> Any:
+    if old is None or new is None:
+        return new if old is None else 0.5 * old
+    return 0.5 * old + new
+
+
+def _graver(xp: Any, first: Any, second: Any) -> Any:
+    if first is None or second is None:
+        return second if first is None else first
+    return xp.maximum(first, second)
+
+
+def sample_at(integrands: Integrands, points: Any, laws: Laws, tolerance: Any = None) -> Sample:
+    """The integrands at points (b, n)."""
+    return integrands.sample(points, [p[:, None] for p in laws.parameters], tolerance)
+
+
+def sum_level(
+    integrands: Integrands,
+    laws: Laws,
+    chart: Chart,
+    level: Level,
+    backend: Backend,
+    budget: Any = None,
+    first: bool = False,
+) -> Sums:
+    """The sums over a level's new nodes, in blocks of laws that bound the memory.
+
+    `budget`, shape (K, B): the error that nested integrals may leave in each sum, or None.
+    """
+    size = len(laws.mean)
+    block = max(1, backend.chunk // (len(level.place) * chart.pieces))
+    if size <= block:
+        return _sum_block(integrands, laws, chart, level, backend, budget, first)
+    parts = []
+    for i in range(0, size, block):
+        rows = slice(i, i + block)
+        allowed = None if budget is None else budget[:, rows]
+        parts.append(
+            _sum_block(
+                integrands, laws.take(rows), chart.take(rows), level, backend, allowed, first
+            )
+        )
+    return _joined(parts, backend)
+
+
+def _joined(parts: list[Sums], backend: Backend) -> Sums:
+    """The sums of consecutive blocks of laws as one."""
+    joined = []
+    for name in ("total", "carried", "slopes", "status", "magnitude", "ends"):
+        arrays = [getattr(p, name) for p in parts]
+        if all(a is None for a in arrays):
+            joined.append(None)
+            continue
+        if any(a is None for a in arrays):
+            blank = [p.total * 0 if name == "carried" else _no_code(p, backend) for p in parts]
+            arrays = [b if a is None else a for a, b in zip(arrays, blank, strict=True)]
+        joined.append(backend.xp.concatenate(arrays, -1))
+    return Sums(*joined)
+
+
+def _no_code(part: Sums, backend: Backend) -> Any:
+    return backend.codes((part.total.shape[-1],), 0)
+
+
+def _sum_block(
+    integrands: Integrands,
+    laws: Laws,
+    chart: Chart,
+    level: Level,
+    backend: Backend,
+    budget: Any,
+    first: bool,
+) -> Sums:
+    xp = backend.xp
+    nodes = chart.nodes(level, backend)
+    shape = tuple(nodes.distance.shape)
+    weight = xp.broadcast_to(nodes.weight, shape)
+    tolerance = None
+    if budget is not None:
+        tolerance = budget[:, :, None] / (shape[1] * weight)
+    sample = sample_at(integrands, laws.mean[:, None] + nodes.distance, laws, tolerance)
+    values = [xp.broadcast_to(v, shape) for v in sample.values]
+    total = xp.stack([backend.dot(v, weight) for v in values])
+    carried = slopes = magnitude = ends = None
+    if sample.uncertain:
+        carried = xp.stack(
+            [
+                total[0] * 0 if e is None else backend.dot(xp.broadcast_to(e, shape), weight)
+                for e in sample.errors
+            ]
+        )
+    if laws.centre is not None:
+        slopes = _slopes(values, laws, nodes, weight, backend)
+    if first:
+        sizes = [xp.abs(v) for v in values]
+        magnitude = xp.stack([backend.dot(v, weight) for v in sizes])
+        ends = xp.stack([xp.amax(v[:, [0, -1]] * nodes.ends, -1) for v in sizes])
+    status = None
+    if sample.status is not None:
+        status = xp.amax(xp.broadcast_to(sample.status, shape), -1)
+    return Sums(total, carried, slopes, status, magnitude, ends)
+
+
+def _slopes(values: list[Any], laws: Laws, nodes: Nodes, weight: Any, backend: Backend) -> Any:
+    """f(mu) is taken off because its part integrates to nothing but cancellation."""
+    xp = backend.xp
+    first, second = weight * nodes.z, weight * (nodes.z * nodes.z - 1.0)
+    moved = [v - c[:, None] for v, c in zip(values, laws.centre, strict=True)]
+    return xp.stack([xp.stack([backend.dot(m, w) for m in moved]) for w in (first, second)])
