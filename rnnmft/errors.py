@@ -33,7 +33,30 @@ class ParameterError(RnnmftError, ValueError):
 
 
 class ParseError(RnnmftError, ValueError):
-    """A text could not be read as a cell; the message gives line, column and reason."""
+    """A text could not be read as a cell; the message gives line, column and reason.
+
+    Attributes:
+        reason: what is wrong there.
+        line: from 1, or None where no place can be named.
+        column: from 1, or None.
+        source: the file's name, or None.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        line: int | None = None,
+        column: int | None = None,
+        source: str | None = None,
+    ) -> None:
+        super().__init__(reason, line, column, source)
+        self.reason, self.line, self.column, self.source = reason, line, column, source
+
+    def __str__(self) -> str:
+        place = [] if self.source is None else [self.source]
+        place += [] if self.line is None else [f"line {self.line}"]
+        place += [] if self.column is None else [f"column {self.column}"]
+        return f"{', '.join(place)}: {self.reason}" if place else self.reason
 
 
 class DerivationError(RnnmftError):

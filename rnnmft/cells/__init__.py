@@ -9,6 +9,7 @@ from rnnmft.cells.laws import ChronoBias, Constant, Law, LogUniform, Normal, Uni
 from rnnmft.cells.lstm import lstm
 from rnnmft.cells.minimal import minimal
 from rnnmft.cells.symbols import Input, Preactivation, RandomParameter, State
+from rnnmft.cells.text import load, loads
 from rnnmft.cells.vanilla import vanilla
 from rnnmft.errors import CellError
 
@@ -30,6 +31,8 @@ __all__ = [
     "get",
     "gru",
     "gru_torch",
+    "load",
+    "loads",
     "lstm",
     "minimal",
     "names",

@@ -20,6 +20,7 @@ from rnnmft.activations import Activation, canonical_functions
 from rnnmft.cells.ensemble import Ensemble, build_ensemble
 from rnnmft.cells.laws import Law
 from rnnmft.cells.symbols import Input, Preactivation, RandomParameter, State, evaluated
+from rnnmft.cells.toml_writer import cell_to_toml
 from rnnmft.errors import CellError
 
 __all__ = ["Cell", "Input", "Preactivation", "RandomParameter", "State", "dependency_order"]
@@ -152,6 +153,18 @@ class Cell:
         """
         names = [p.name for p in self.parameters]
         return build_ensemble(self.preactivations, weights, preactivations, names, parameters or {})
+
+    def to_toml(self) -> str:
+        """The cell's text form, which `rnnmft.cells.loads` reads back to an equal cell.
+
+        Raises:
+            CellError: the cell holds a function, number or name that the text form cannot express.
+
+        >>> from rnnmft import cells
+        >>> cells.loads(cells.gru().to_toml()) == cells.gru()
+        True
+        """
+        return cell_to_toml(self)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Cell):

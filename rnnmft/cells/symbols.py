@@ -7,6 +7,7 @@ within one cell it means one thing.
 from __future__ import annotations
 
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import sympy as sp
 
@@ -85,7 +86,7 @@ class Preactivation(_Named):
         self.has_input = bool(input) or isinstance(input, Input)
         if self.sees == 0 and not self.has_input:
             raise CellError(f"Preactivation {name!r} sees nothing: neither a state nor the input")
-        return self
+        return _PREACTIVATIONS.setdefault((name, self.sees, self.has_input), self)
 
     def _hashable_content(self) -> tuple[Any, ...]:
         return (*super()._hashable_content(), self.sees, self.has_input)
@@ -97,6 +98,13 @@ class Preactivation(_Named):
     def is_recurrent(self) -> bool:
         """Whether there is a recurrent matrix W."""
         return self.sees != 0
+
+
+# Equal preactivations are one object. They nest, so that comparing two copies of a chain in which
+# each sees its predecessor twice would take a time exponential in its length.
+_PREACTIVATIONS: WeakValueDictionary[tuple[str, sp.Expr, bool], Preactivation] = (
+    WeakValueDictionary()
+)
 
 
 def evaluated(expression: sp.Expr) -> sp.Expr:
