@@ -44,7 +44,7 @@ class Recorder:
             self._recent.append(vectors)
 
     def moments(self) -> np.ndarray:
-        """First, second and cross moment of states, then of e - mu_b: (names, networks, 3, steps)."""
+        """First, second, cross moment of states, then e - mu_b: (names, networks, 3, steps)."""
         return torch.stack(self._moments, dim=-1).cpu().numpy()
 
     def autocovariance(self) -> np.ndarray:

@@ -74,8 +74,9 @@ def gather(plan: Plan, runs: list[BatchResult]) -> Simulation:
 
 def _divergence(moments: np.ndarray) -> tuple[int | None, ...]:
     """For each network the first step with a number that is not finite, counted from 1."""
-    finite = np.isfinite(moments).all(axis=(0, 2))
-    return tuple(None if all(row) else row.index(False) + 1 for row in finite.tolist())
+    lost = np.any(~np.isfinite(moments), axis=(0, 2))
+    first = lost.argmax(axis=1) + 1
+    return tuple(int(t) if lost[i].any() else None for i, t in enumerate(first))
 
 
 def _correlation(second: Estimate, cross: Estimate) -> Estimate:
