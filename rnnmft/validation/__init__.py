@@ -1,0 +1,6 @@
+"""Validation: a theory of infinite width against networks of finite width, able to fail."""
+
+from rnnmft.validation.experiment import validate
+from rnnmft.validation.record import Claim, Gap, ValidationReport
+
+__all__ = ["Claim", "Gap", "ValidationReport", "validate"]

@@ -1,0 +1,201 @@
+"""`validate`: run networks of several widths, extrapolate, and test every claim of the theory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.errors import Status
+from rnnmft.simulation import Simulation
+from rnnmft.validation.extrapolation import Design, Extrapolation, extrapolate
+from rnnmft.validation.plan import Plan, make_plan, make_setting
+from rnnmft.validation.provenance import provenance
+from rnnmft.validation.record import Claim, Gap, ValidationReport
+from rnnmft.validation.targets import Target, Untested, stationary_window
+from rnnmft.validation.verdicts import judge
+
+__all__ = ["validate"]
+
+Array = NDArray[np.float64]
+Runs = Mapping[str, list[Simulation]]
+Progress = Callable[[float, float], object]
+
+# What rounding may do to an average over units, relative to its size.
+_ROUNDING = {"float32": 1e-6, "float64": 1e-13}
+_SERIES = ("second_moment", "cross_moment", "correlation")
+
+
+def validate(
+    cell: Cell,
+    ensemble: Ensemble | None = None,
+    inputs: Inputs | None = None,
+    widths: Sequence[int] = (64, 128, 256),
+    networks: int | Sequence[int] | None = None,
+    steps: int = 30,
+    seed: int = 0,
+    tyings: Iterable[str] = ("untied",),
+    horizons: Iterable[int] = (1,),
+    *,
+    gap: bool = True,
+    false_alarm_rate: float = 1e-3,
+    control: float = 0.02,
+    device: str = "auto",
+    dtype: str = "float32",
+    command: str = "",
+    progress: Progress | None = None,
+) -> ValidationReport:
+    """Compare the theory with networks of finite width, extrapolated to infinite width.
+
+    Every quantity is fitted as a + b/N; a is tested against the theory with Student's t, networks
+    being the independent units. The declared rate of false alarms is divided evenly among the
+    claims, and a control repeats each test with the prediction moved by 2 %.
+
+    Args:
+        cell: the cell.
+        ensemble: `cell.ensemble(...)`; all parameters at their defaults when absent.
+        inputs: the law of the inputs.
+        widths: at least three, increasing.
+        networks: how many of each width, one number or one a width. When absent, a pilot run
+            decides how many it takes to see the control, within about a minute of one core.
+        steps: updates from the zero state.
+        seed: of everything; a whole number >= 0.
+        tyings: which theories to test, each against networks of its own kind.
+        horizons: of the Jacobians whose moments m_1, m_2 are claimed.
+        gap: whether to measure how far tied networks are from the untied theory.
+        false_alarm_rate: the probability that a correct theory is rejected anywhere.
+        control: the fraction by which the controls move the predictions.
+        device: as for `simulate`.
+        dtype: of the networks, "float32" or "float64".
+        command: the command line to be noted in the report.
+        progress: called as progress(done, total).
+
+    Returns:
+        `ValidationReport`; its `passed` says whether every claim held and every control failed.
+
+    Raises:
+        ParameterError: an argument outside its domain.
+        DerivationError: there is no theory for this cell.
+    """
+    setting = make_setting(cell, ensemble, inputs, steps, horizons, seed, device, dtype)
+    plan = make_plan(setting, tyings, widths, networks, gap, false_alarm_rate, control)
+    runs = _simulate(plan, progress)
+    claims, unmeasured = _test(plan, runs)
+    measured_on = next((run[0].device for run in runs.values()), "cpu")
+    return ValidationReport(
+        cell=cell,
+        ensemble=setting.ensemble,
+        inputs=setting.inputs,
+        design=plan.design,
+        pilot=plan.pilot,
+        steps=setting.steps,
+        horizons=setting.horizons,
+        seed=setting.seed,
+        dtype=dtype,
+        false_alarm_rate=false_alarm_rate,
+        control=control,
+        claims=tuple(claims),
+        gaps=tuple(_gaps(plan, runs)) if gap else (),
+        untested=(*plan.untested, *unmeasured),
+        theory=plan.theory,
+        evolution={t: _evolution(plan.design[t], run) for t, run in runs.items()},
+        provenance=provenance(measured_on, command),
+    )
+
+
+def _simulate(plan: Plan, progress: Progress | None) -> dict[str, list[Simulation]]:
+    """Every width of every tying; the progress counts the work, not the networks."""
+    jobs = [
+        (tying, width, networks, networks * cost)
+        for tying, design in plan.design.items()
+        for width, networks, cost in zip(
+            design.widths, design.networks, plan.setting.costs(design.widths, tying), strict=True
+        )
+    ]
+    total = sum(work for *_, work in jobs)
+    runs: dict[str, list[Simulation]] = {tying: [] for tying in plan.design}
+    before = 0.0
+    for tying, width, networks, work in jobs:
+
+        def advance(done: int, of: int, start: float = before, share: float = work) -> None:
+            if progress is not None:
+                progress(start + share * done / of, total)
+
+        runs[tying].append(plan.setting.run(width, networks, tying, progress=advance))
+        before += work
+    return runs
+
+
+def _fit(
+    design: Design, samples: list[Array], scale: Array, rounding: float
+) -> tuple[Extrapolation, Extrapolation]:
+    """The extrapolated values, and their level: the mean of value / scale."""
+    levels = [(s / scale).reshape(len(s), -1).mean(axis=1) for s in samples]
+    return extrapolate(design, samples, rounding), extrapolate(design, levels, rounding)
+
+
+def _test(plan: Plan, runs: Runs) -> tuple[list[Claim], list[Untested]]:
+    claims: list[Claim] = []
+    unmeasured: list[Untested] = []
+    rounding = _ROUNDING[plan.setting.dtype]
+    for tying, targets in plan.claims.items():
+        for target in targets:
+            samples = [target.measured(run) for run in runs[tying]]
+            if not all(np.isfinite(s).all() for s in samples):
+                reason = next((r.reason for r in runs[tying] if r.reason), str(Status.UNDEFINED))
+                unmeasured.append(Untested(target.name, tying, reason))
+                continue
+            fitted = _fit(plan.design[tying], samples, target.prediction.scale, rounding)
+            verdict = judge(target.prediction, *fitted, plan.threshold, plan.control)
+            claims.append(Claim(target, *fitted, verdict))
+    return claims, unmeasured
+
+
+def _gaps(plan: Plan, runs: Runs) -> list[Gap]:
+    """Tied networks against each claim of the untied theory."""
+    targets = plan.claims.get("untied", [])
+    if "tied" not in runs:
+        return []
+    return [
+        found
+        for target in targets
+        if (found := _gap(target, plan.design["tied"], runs["tied"])) is not None
+    ]
+
+
+def _gap(target: Target, design: Design, runs: list[Simulation]) -> Gap | None:
+    samples = [target.measured(run) for run in runs]
+    if not all(np.isfinite(s).all() for s in samples):
+        return None
+    predicted, scale = target.prediction.value, target.prediction.scale
+    if predicted.ndim:
+        window = stationary_window(len(predicted))
+        samples, predicted, scale = (
+            [s[:, window] for s in samples],
+            predicted[window],
+            scale[window],
+        )
+    fitted, level = _fit(design, samples, scale, 0.0)
+    last = (..., -1) if predicted.ndim else ()
+    return Gap(
+        name=target.name,
+        latex=target.latex,
+        theory=float(predicted[last]),
+        networks=float(fitted.limit.value[last]),
+        error=float(fitted.limit.error[last]),
+        gap=float(level.limit.value - (predicted / scale).mean()),
+        gap_error=float(level.limit.error),
+    )
+
+
+def _evolution(design: Design, runs: list[Simulation]) -> dict[str, dict[str, Extrapolation]]:
+    """The moments over time, extrapolated, where every network has them."""
+    found: dict[str, dict[str, Extrapolation]] = {quantity: {} for quantity in _SERIES}
+    for quantity in _SERIES:
+        for state in getattr(runs[0], quantity):
+            samples = [getattr(run, quantity)[state].samples for run in runs]
+            if all(np.isfinite(s).all() for s in samples):
+                found[quantity][state] = extrapolate(design, samples)
+    return found

@@ -1,0 +1,181 @@
+"""ValidationReport: every claim with its numbers and verdict, the gap of tied networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rnnmft.analysis.results import Trajectory
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.records import Record, json_safe
+from rnnmft.validation.extrapolation import Design, Extrapolation
+from rnnmft.validation.provenance import Provenance
+from rnnmft.validation.sample_size import Pilot
+from rnnmft.validation.targets import Target, Untested
+from rnnmft.validation.verdicts import Verdict
+
+__all__ = ["Claim", "Gap", "ValidationReport"]
+
+
+@dataclass(frozen=True, eq=False)
+class Claim(Record):
+    """A tested claim: what was predicted, what networks extrapolate to, and the verdict."""
+
+    target: Target
+    fitted: Extrapolation
+    level: Extrapolation
+    verdict: Verdict
+
+    @property
+    def name(self) -> str:
+        """Of the quantity."""
+        return self.target.name
+
+    @property
+    def curvature_z(self) -> float:
+        """The curvature of the level in standard errors: what a + b/N leaves out."""
+        found = self.level.curvature
+        return float(found.value / found.error) if found.error > 0 else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe; the design is the report's and stands there."""
+        return {
+            **self.target.to_dict(),
+            "limit": self.fitted.limit.to_dict(),
+            "slope": self.fitted.slope.to_dict(),
+            "level_slope": self.level.slope.to_dict(),
+            "curvature_z": json_safe(self.curvature_z),
+            "verdict": self.verdict.to_dict(),
+        } | {"prediction": self.target.prediction.to_dict()}
+
+    def __repr__(self) -> str:
+        v = self.verdict
+        return (
+            f"{self.target.tying} {self.name}: {v.outcome} (deviation {v.deviation:+.2%} +- "
+            f"{v.deviation_error:.2%}, p = {v.p_value:.2g}; resolves {v.resolution:.2%})"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Gap(Record):
+    """Tied networks minus the untied theory, at infinite width: an estimate, not a claim.
+
+    `theory`, `networks`, `error`: at the last step for a series; `gap`, `gap_error`: relative to
+    the scale, averaged over the stationary last third of the steps.
+    """
+
+    name: str
+    latex: str
+    theory: float
+    networks: float
+    error: float
+    gap: float
+    gap_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationReport(Record):
+    """A theory against networks of finite width.
+
+    Attributes:
+        cell, ensemble, inputs: the setting.
+        design: {tying: widths and numbers of networks}, fixed beforehand.
+        pilot: {tying: how the numbers were chosen}; empty where they were given.
+        steps, horizons, seed, dtype: of the simulations.
+        false_alarm_rate: the probability that a correct report rejects any claim.
+        control: by which fraction the controls move the predictions.
+        claims: in the order of the theories.
+        gaps: tied networks against the untied theory.
+        untested: what the theory could not predict, or the networks not measure, and why.
+        theory: {tying: the theory's moments over time}.
+        evolution: {tying: {quantity: {state: extrapolated moments over time}}}.
+    """
+
+    cell: Cell
+    ensemble: Ensemble
+    inputs: Inputs
+    design: Mapping[str, Design]
+    pilot: Mapping[str, Pilot]
+    steps: int
+    horizons: tuple[int, ...]
+    seed: int
+    dtype: str
+    false_alarm_rate: float
+    control: float
+    claims: tuple[Claim, ...]
+    gaps: tuple[Gap, ...]
+    untested: tuple[Untested, ...]
+    theory: Mapping[str, Trajectory] = field(repr=False)
+    evolution: Mapping[str, Mapping[str, Mapping[str, Extrapolation]]] = field(repr=False)
+    provenance: Provenance = field(repr=False)
+
+    def outcomes(self, outcome: str, *, primary: bool = False) -> list[Claim]:
+        """The claims with that outcome."""
+        return [
+            c
+            for c in self.claims
+            if c.verdict.outcome == outcome and (c.target.primary or not primary)
+        ]
+
+    @property
+    def rejected(self) -> bool:
+        """Whether any claim was rejected."""
+        return bool(self.outcomes("rejected"))
+
+    @property
+    def passed(self) -> bool:
+        """Whether there are claims, none was rejected, and every primary control was."""
+        primary = [c for c in self.claims if c.target.primary]
+        seen = all(c.verdict.control_rejected for c in primary)
+        return bool(primary) and not self.rejected and seen
+
+    def summary(self) -> str:
+        """The verdict in one sentence."""
+        if not self.claims:
+            return "Nothing could be tested."
+        if self.rejected:
+            names = ", ".join(f"{c.name} ({c.target.tying})" for c in self.outcomes("rejected"))
+            return f"Rejected: {names}."
+        held = len(self.outcomes("accepted"))
+        text = f"{held} of {len(self.claims)} claims hold"
+        open_ = [f"{c.name} ({c.target.tying})" for c in self.outcomes("inconclusive")]
+        if open_:
+            text += f"; too few networks to tell {self.control:.0%} in {', '.join(open_)}"
+        return f"{text}; none is rejected."
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe: the setting, the design, every claim, and whether the report passed."""
+        return {
+            "passed": self.passed,
+            "summary": self.summary(),
+            "cell": self.cell.name,
+            "ensemble": self.ensemble.to_dict(),
+            "inputs": self.inputs.to_dict(),
+            "design": json_safe(self.design),
+            "pilot": json_safe(self.pilot),
+            "steps": self.steps,
+            "horizons": list(self.horizons),
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "false_alarm_rate": self.false_alarm_rate,
+            "control": self.control,
+            "claims": [c.to_dict() for c in self.claims],
+            "gaps": [g.to_dict() for g in self.gaps],
+            "untested": [u.to_dict() for u in self.untested],
+            "provenance": self.provenance.to_dict(),
+        }
+
+    def to_json(self, path: str | Path) -> None:
+        """Write `to_dict()` as JSON."""
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    def __repr__(self) -> str:
+        head = f"ValidationReport({self.cell.name!r}: {self.summary()}"
+        rows = [repr(c) for c in self.claims]
+        rows += [f"tied gap in {g.name}: {g.gap:+.2%} +- {g.gap_error:.2%}" for g in self.gaps]
+        rows += [f"not tested: {u.name} ({u.tying}): {u.reason}" for u in self.untested]
+        return "\n  ".join([head, *rows]) + ")"
