@@ -266,14 +266,15 @@ def dependency_order(
     Raises:
         CellError: naming the preactivations of a circle.
     """
+    needs = {p: sees[p].free_symbols for p in preactivations}
     order: list[Preactivation] = []
     waiting = list(preactivations)
     while waiting:
-        ready = [p for p in waiting if not any(q in sees[p].free_symbols for q in waiting)]
-        if not ready:
+        ready = next((p for p in waiting if needs[p].isdisjoint(waiting)), None)
+        if ready is None:
             raise CellError(f"circle among preactivations: {_circle(waiting, sees)}")
-        order.append(ready[0])
-        waiting.remove(ready[0])
+        order.append(ready)
+        waiting.remove(ready)
     return tuple(order)
 
 

@@ -31,7 +31,7 @@ MAX_DEPTH = 32
 MAX_LITERAL = 40
 MAX_EXPONENT = 64
 # Bits of a number, of the number under a root, and of all numbers of a sum or product together.
-_MAX_NUMBER_BITS, _MAX_ROOT_BITS, _MAX_TOTAL_BITS = 1024, 64, 1 << 15
+_MAX_NUMBER_BITS, _MAX_ROOT_BITS, _MAX_TOTAL_BITS = 1024, 64, 1 << 14
 # exp(exp(exp(9))) as a constant would be evaluated by the first question SymPy asks about it.
 _MAX_CONSTANT_ARGUMENT = 100
 
@@ -315,7 +315,7 @@ class _Parser:
             self.refuse("a constant exponent must be a plain number", up)
         if abs(e) > MAX_EXPONENT or (e.is_Rational and e.q > MAX_EXPONENT):
             self.refuse(f"the exponent exceeds {MAX_EXPONENT}", up)
-        if base.value.is_zero and e.is_negative:
+        if e < 0 and base.value.is_Number and not base.value:
             self.refuse("division by zero", at)
         bits = base.bits * max(1, math.ceil(abs(e))) + exponent.bits
         if abs(e) != 1 and bits > _MAX_NUMBER_BITS:
@@ -328,11 +328,11 @@ class _Parser:
     def _checked(self, value: sp.Expr, bits: int, at: _Token) -> _Sized:
         if value in (sp.nan, sp.zoo, sp.oo, -sp.oo):
             self.refuse("this is not a finite number", at)
-        if not value.free_symbols and value.is_extended_real is False:
-            self.refuse("this is not a real number", at)
         if not value.is_Number:
+            if not value.free_symbols and value.is_extended_real is False:
+                self.refuse("this is not a real number", at)
             return _Sized(value, bits)
-        if value.is_Float and (math.isinf(float(value)) or (float(value) == 0.0) != value.is_zero):
+        if value.is_Float and (math.isinf(float(value)) or (float(value) == 0.0) != (not value)):
             self.refuse("a number exceeds the range of floating point", at)
         size = _bits(value)
         if size > _MAX_NUMBER_BITS:

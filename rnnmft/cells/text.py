@@ -144,7 +144,7 @@ class _Reader:
         except RecursionError:
             raise ParseError("not TOML that can be read: nested too deep") from None
         except ValueError as error:
-            raise _toml_error(str(error)) from None
+            raise _toml_error(str(error), self.positions.line_and_column(len(text))) from None
         for key in data:
             if key not in _KEYS:
                 self.refuse(f"unknown key {key!r}; known are {', '.join(_KEYS)}", key)
@@ -244,9 +244,9 @@ class _Reader:
         return parse_expression(text, self.symbols, self.functions, at)
 
 
-def _toml_error(message: str) -> ParseError:
-    found = re.search(r" \(at line (\d+), column (\d+)\)$", message)
+def _toml_error(message: str, end: tuple[int, int]) -> ParseError:
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
     if found is None:
         return ParseError(f"not TOML: {message}")
-    reason = f"not TOML: {message[: found.start()]}"
-    return ParseError(reason, int(found[1]), int(found[2]))
+    line, column = (int(found[1]), int(found[2])) if found[1] else end
+    return ParseError(f"not TOML: {message[: found.start()]}", line, column)
