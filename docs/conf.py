@@ -20,7 +20,7 @@ extensions = [
     "derivation_pages",
     "myst_parser",
     "public_names",
-    "sphinx.ext.mathjax",
+    "mathml",
     "sphinxcontrib.bibtex",
 ]
 exclude_patterns = ["_build", "_extensions"]
@@ -31,6 +31,7 @@ bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "rnnmft"
 html_static_path = ["_static"]

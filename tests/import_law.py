@@ -22,8 +22,11 @@ FLOORS = {
     "page": 2,
     "cells": 3,
     "numerics": 3,
+    "page": 3,
+    "sampling": 3,
     "theory": 4,
     "simulation": 4,
+    "tracing": 4,
     "analysis": 5,
     "validation": 6,
     "export": 6,
@@ -102,7 +105,7 @@ def violations(package: Path) -> list[str]:
                     f"{module.name}:{one.line}: {sentence}"
                     for sentence in _import_breaches(module, one, found, declared)
                 ]
-    return said + _circles(found)
+    return list(dict.fromkeys(said + _circles(found)))
 
 
 def _imports(tree: ast.Module, known: set[str]) -> Iterator[Import]:

@@ -109,7 +109,8 @@ def _figures() -> list[nodes.Node]:
             drawn, format="svg", bbox_inches="tight", metadata={"Date": None}
         )
         svg = drawn.getvalue()
-        shown.append(nodes.raw("", svg[svg.index("<svg") :], format="html"))
+        figure = f'<div class="cell-figure">{svg[svg.index("<svg") :]}</div>'
+        shown.append(nodes.raw("", figure, format="html"))
         plt.close(number)
     return shown
 
