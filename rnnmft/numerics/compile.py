@@ -66,9 +66,12 @@ class Program:
         given = [backend.asarray(a) for a in arrays]
         shape = tuple(xp.broadcast_shapes(*(tuple(a.shape) for a in given))) if given else ()
         flat = [xp.broadcast_to(a, shape).reshape(-1) for a in given]
+        size = len(flat[0]) if flat else 1
+        if size == 0:
+            nothing = tuple(backend.full(shape, 0.0) for _ in self.block.outputs)
+            return Evaluation(nothing, nothing, backend.codes(shape, OK))
         with backend.quiet():
             state = self.block.run(flat)
-            size = len(flat[0]) if flat else 1
             found = [self._full(state.values[i], size) for i in self.block.outputs]
             errors = [self._full(state.errors[i], size) for i in self.block.outputs]
             status = self._status(state.status, flat, found, size)

@@ -181,12 +181,12 @@ def _first_level(results: Results, laws: Laws, chart: Chart) -> tuple[Sums, Any]
         budget = _SHARE * laws.atol
     elif integrands.nested:
         free = backend.full((integrands.count, len(laws.mean)), math.inf)
-        rough = sum_level(integrands, laws, chart, level, backend, free, first=True)
+        rough = sum_level(integrands, laws, chart, level, backend, 0, free)
         allowed = results.rtol * backend.xp.abs(rough.total)
         allowed = allowed + _ROUNDING * backend.eps * rough.magnitude
         # A sum that underflows must not ask for the impossible.
         budget = _SHARE * backend.xp.maximum(allowed, allowed * 0 + backend.tiny)
-    return sum_level(integrands, laws, chart, level, backend, budget, first=True), budget
+    return sum_level(integrands, laws, chart, level, backend, 0, budget), budget
 
 
 def _inside(sums: Sums, laws: Laws, backend: Backend, last: bool) -> Any:
@@ -227,15 +227,12 @@ def _double(
     while True:
         number += 1
         level = rule(backend, chart.intervals, number)
-        more = sum_level(results.integrands, laws, chart, level, backend, budget)
+        more = sum_level(results.integrands, laws, chart, level, backend, number, budget)
         new = sums.refined(more, xp)
         change = xp.abs(new.total - sums.total)
         sums, floor = new, rounding * xp.maximum(new.magnitude, xp.abs(new.total))
-        allowed = results.rtol * xp.abs(new.total) + floor
-        if laws.atol is not None:
-            allowed = xp.maximum(allowed, laws.atol)
+        each = change <= _allowed(results, laws, new, floor)
         finite = xp.all(xp.isfinite(new.total), 0)
-        each = change <= allowed
         met = xp.all(each, 0)
         last = 2 * len(level.place) * chart.pieces >= _MAX_NODES
         stop = finite if last else met & finite
@@ -257,6 +254,15 @@ def _double(
             laws, chart, sums, rows, budget = _keep(go, laws, chart, sums, rows, budget)
             change = change[:, go]
         before = change
+
+
+def _allowed(results: Results, laws: Laws, sums: Sums, floor: Any) -> Any:
+    """How large the last change may be, (K, B); what the integrand's own error is no nodes mend."""
+    xp = results.backend.xp
+    allowed = results.rtol * xp.abs(sums.total) + floor
+    if sums.carried is not None:
+        allowed = allowed + sums.carried
+    return allowed if laws.atol is None else xp.maximum(allowed, laws.atol)
 
 
 def _keep(go: Any, laws: Laws, chart: Chart, sums: Sums, rows: Any, budget: Any) -> tuple[Any, ...]:

@@ -45,18 +45,43 @@ class ResidualVariance(sp.Function):
 
 
 def residual_variance(xp: Any, q_a: Any, q_ab: Any, q_b: Any) -> Any:
-    """The residual variance, elementwise: 0 where rounding made it negative, nan where invalid."""
-    positive = q_a > 0
-    divisor = xp.where(positive, q_a, q_a * 0 + 1)
-    # A constant correlates with nothing: any covariance with it is invalid.
-    explained = xp.where(
-        positive, q_ab / divisor * q_ab, xp.where(q_ab == 0, q_ab, divisor * float("inf"))
-    )
-    residual = q_b - explained
-    slack = max(1e4 * float(xp.finfo(residual.dtype).eps), _SLACK)
-    valid = (residual >= -slack * q_b) & (q_a >= 0) & (q_b >= 0)
-    zero = residual * 0
+    """The residual variance, elementwise: 0 where rounding made it negative, nan where invalid.
+
+    q_a q_b - q_ab^2 is formed without rounding of the products: near a correlation of one its
+    relative error would otherwise be that of the whole expectation.
+    """
+    shape = xp.broadcast_shapes(*(tuple(q.shape) for q in (q_a, q_ab, q_b)))
+    q_a, q_ab, q_b = (xp.broadcast_to(q, shape) for q in (q_a, q_ab, q_b))
+    determinant = _difference_of_products(xp, q_a, q_b, q_ab, q_ab)
+    size = q_a * q_b
+    slack = max(1e4 * float(xp.finfo(size.dtype).eps), _SLACK)
+    zero, point = size * 0, q_a == 0
+    residual = xp.where(point, q_b, determinant / xp.where(point, zero + 1, q_a))
+    valid = (q_a >= 0) & (q_b >= 0) & (determinant >= -slack * size)
     return xp.where(valid, xp.where(residual > 0, residual, zero), zero + float("nan"))
+
+
+def _difference_of_products(xp: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """a b - c d with the rounding of both products put back (Dekker 1971)."""
+    first, lost_first = _exact_product(xp, a, b)
+    second, lost_second = _exact_product(xp, c, d)
+    return (first - second) + (lost_first - lost_second)
+
+
+def _exact_product(xp: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """fl(a b) and what rounding took off."""
+    product = a * b
+    (a_high, a_low), (b_high, b_low) = _halves(xp, a), _halves(xp, b)
+    lost = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return product, lost
+
+
+def _halves(xp: Any, x: Any) -> tuple[Any, Any]:
+    """x as a sum of two numbers of half its digits."""
+    factor = 134217729.0 if float(xp.finfo(x.dtype).eps) < 1e-10 else 4097.0
+    scaled = factor * x
+    high = scaled - (scaled - x)
+    return high, x - high
 
 
 def nested_pair(node: GaussianExpectation) -> GaussianExpectation:

@@ -84,9 +84,14 @@ class Results:
         z = backend.asarray([0.0] + [self.reaches[-1] * 2.0 ** (k - 12) for k in range(13)])
         rung = backend.asarray([float(k) for k in range(1, 13)])
         outgrown = laws.mean != laws.mean
+        inner = self.backend.codes(tuple(laws.mean.shape), OK)
         for side in (-1.0, 1.0):
             points = laws.mean[:, None] + laws.std[:, None] * (side * z)
-            for value in sample_at(self.integrands, points, laws).values:
+            sample = sample_at(self.integrands, points, laws)
+            if sample.status is not None:
+                codes = xp.broadcast_to(sample.status, tuple(points.shape))
+                inner = xp.maximum(inner, xp.amax(codes, -1))
+            for value in sample.values:
                 full = xp.broadcast_to(value, tuple(points.shape))
                 log = xp.log(xp.abs(full)) - 0.5 * z * z
                 # The slope of the logarithm over z^2: it rises where f outgrows the Gaussian.
@@ -97,7 +102,8 @@ class Results:
                 before = (log[:, 1:-1] - log[:, :-2]) / (z[1:-1] - z[:-2])
                 grows = decides & (rise >= 0) & ~(rise < before)
                 outgrown = outgrown | xp.any(grows, -1)
-        self._set_status(rows, xp.where(outgrown, DIVERGENT, NOT_CONVERGED))
+        own = self.backend.as_codes(xp.where(outgrown, DIVERGENT, NOT_CONVERGED))
+        self._set_status(rows, xp.maximum(own, inner))
 
     def put_degenerate(self, laws: Laws, variance: Any, law_errors: Any) -> None:
         """q = 0: the integrand at mu. An error of q acts as the two-point law of that variance."""

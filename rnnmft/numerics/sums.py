@@ -13,15 +13,19 @@ from rnnmft.numerics.rules import Level
 __all__ = ["Sums", "sample_at", "sum_level"]
 
 
+# Levels that measure E[|f|]: enough for a scale of rounding, cheaper than all of them.
+_MEASURED = 3
+
+
 @dataclass(frozen=True)
 class Sums:
     """What the new nodes of one level add, for B laws and K integrands.
 
     `total`: E[f], shape (K, B). `carried`: E[error of f], (K, B), or None. `slopes`: where the
     sensitivity to the law is asked, E[(f - f(mu)) z] and E[(f - f(mu)) (z^2 - 1)], (2, K, B).
-    `status`: the gravest code an integrand met, (B,), or None. At the first level only:
-    `magnitude`, E[|f|], and `ends`, the integrand at the ends of the range times the range's
-    length, both (K, B).
+    `status`: the gravest code an integrand met, (B,), or None. `magnitude`: E[|f|], (K, B), of the
+    first levels, where it is measured. `ends`: at the first level, the integrand at the ends of the
+    range times the range's length, (K, B).
     """
 
     total: Any
@@ -45,8 +49,13 @@ class Sums:
             _halved_plus(self.carried, more.carried),
             _halved_plus(self.slopes, more.slopes),
             _graver(xp, self.status, more.status),
-            self.magnitude,
+            _halved_plus(self.magnitude, more.magnitude) if more.measured else self.magnitude,
         )
+
+    @property
+    def measured(self) -> bool:
+        """Whether this level measured E[|f|]."""
+        return self.magnitude is not None
 
 
 def _halved_plus(old: Any, new: Any) -> Any:
@@ -72,24 +81,24 @@ def sum_level(
     chart: Chart,
     level: Level,
     backend: Backend,
+    number: int,
     budget: Any = None,
-    first: bool = False,
 ) -> Sums:
-    """The sums over a level's new nodes, in blocks of laws that bound the memory.
+    """The sums over the new nodes of level `number`, in blocks of laws that bound the memory.
 
     `budget`, shape (K, B): the error that nested integrals may leave in each sum, or None.
     """
     size = len(laws.mean)
     block = max(1, backend.chunk // (len(level.place) * chart.pieces))
     if size <= block:
-        return _sum_block(integrands, laws, chart, level, backend, budget, first)
+        return _sum_block(integrands, laws, chart, level, backend, number, budget)
     parts = []
     for i in range(0, size, block):
         rows = slice(i, i + block)
         allowed = None if budget is None else budget[:, rows]
         parts.append(
             _sum_block(
-                integrands, laws.take(rows), chart.take(rows), level, backend, allowed, first
+                integrands, laws.take(rows), chart.take(rows), level, backend, number, allowed
             )
         )
     return _joined(parts, backend)
@@ -120,8 +129,8 @@ def _sum_block(
     chart: Chart,
     level: Level,
     backend: Backend,
+    number: int,
     budget: Any,
-    first: bool,
 ) -> Sums:
     xp = backend.xp
     nodes = chart.nodes(level, backend)
@@ -143,10 +152,11 @@ def _sum_block(
         )
     if laws.centre is not None:
         slopes = _slopes(values, laws, nodes, weight, backend)
-    if first:
+    if number < _MEASURED:
         sizes = [xp.abs(v) for v in values]
         magnitude = xp.stack([backend.dot(v, weight) for v in sizes])
-        ends = xp.stack([xp.amax(v[:, [0, -1]] * nodes.ends, -1) for v in sizes])
+        if number == 0:
+            ends = xp.stack([xp.amax(v[:, [0, -1]] * nodes.ends, -1) for v in sizes])
     status = None
     if sample.status is not None:
         status = xp.amax(xp.broadcast_to(sample.status, shape), -1)

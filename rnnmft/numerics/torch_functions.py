@@ -18,6 +18,7 @@ from rnnmft.numerics.regression import ResidualVariance, SafeInverse, residual_v
 __all__ = ["TORCH_FUNCTIONS"]
 
 _INVERSE_SQRT_2PI = 0.3989422804014327
+_SQRT_HALF = 0.7071067811865476
 
 
 def _tanh_prime(x: Any) -> Any:
@@ -32,6 +33,11 @@ def _sigmoid_prime(x: Any) -> Any:
 
 def _gaussian_cdf_prime(x: Any) -> Any:
     return _INVERSE_SQRT_2PI * torch.exp(-0.5 * x * x)
+
+
+def _gaussian_cdf(x: Any) -> Any:
+    # torch.special.ndtr rounds to 0 and to multiples of eps in the lower tail.
+    return 0.5 * torch.erfc(-_SQRT_HALF * x)
 
 
 def _softplus(x: Any) -> Any:
@@ -100,11 +106,11 @@ TORCH_FUNCTIONS: dict[type, Callable[..., Any]] = {
     act.tanh_prime: _tanh_prime,
     act.sigmoid: torch.sigmoid,
     act.sigmoid_prime: _sigmoid_prime,
-    act.gaussian_cdf: torch.special.ndtr,
+    act.gaussian_cdf: _gaussian_cdf,
     act.gaussian_cdf_prime: _gaussian_cdf_prime,
     act.softplus: _softplus,
     act.silu: lambda x: x * torch.sigmoid(x),
-    act.gelu: lambda x: x * torch.special.ndtr(x),
+    act.gelu: lambda x: x * _gaussian_cdf(x),
     act.step: _step,
     act.relu: torch.relu,
     act.leaky_relu: _leaky_relu,
