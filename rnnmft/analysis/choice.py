@@ -1,7 +1,8 @@
-"""Which solver answers: closed moments where they close, sampled units otherwise and when tied."""
+"""Which solver answers: closed moments, transport of a law, or sampled units."""
 
 from __future__ import annotations
 
+from rnnmft.analysis.accumulated import TransportedLaw
 from rnnmft.analysis.closed_moments import ClosedMoments
 from rnnmft.analysis.contract import Solver
 from rnnmft.cells import Cell, Ensemble, Inputs
@@ -22,11 +23,16 @@ def choose_solver(
     """The solver for a setting.
 
     Tied weights have no closed recursion for gated cells: units are sampled. Untied, a cell affine
-    in its states closes in its moments (quadrature); any other is sampled.
+    in its states closes in its moments (quadrature); one with a single accumulated state has its law
+    transported (spectral, deterministic); any other is sampled.
     """
     if tying == "untied":
         try:
             return ClosedMoments(cell, ensemble, inputs, backend)
+        except DerivationError:
+            pass
+        try:
+            return TransportedLaw(cell, ensemble, inputs)
         except DerivationError:
             pass
     # Sampling needs torch: only settings that are sampled load it.

@@ -1,0 +1,321 @@
+"""The untied theory of an accumulated state as maps: one trajectory, two, and the tangent.
+
+Couples the law's transport to the second moments that it feeds: q_k from E[y_k^2], the readouts'
+E[h^2] = sum_jk E[factor_j factor_k] E[f_j f_k(c')].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from rnnmft.analysis.accumulator_step import AccumulatorStep, coefficient_factors
+from rnnmft.analysis.law_grid import LawGrid
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.errors import DerivationError
+from rnnmft.numerics.compile import Program, compile_elementwise, compile_program
+from rnnmft.theory.accumulator import AccumulatorForm, accumulator_form
+from rnnmft.theory.moments import moment_theory
+
+__all__ = ["AccumulatedModel", "Joint", "OneLaw", "Tangent"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OneLaw:
+    """One trajectory: weights of E[c^p g(c)], p = 0, 1, 2; E[c], and E[s^2] of every state."""
+
+    law: tuple[Array, Array, Array]
+    mean: Mapping[str, float]
+    second: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Two trajectories: weights Omega of E[g(c_a) k(c_b)], and E[s_a s_b] of every state."""
+
+    omega: Array
+    cross: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Tangent:
+    """Perturbations: weights of E[dc^2 g(c)], and E[dh^2] of the readouts."""
+
+    weights: Array
+    squares: Mapping[str, float]
+
+
+@lru_cache(maxsize=32)
+def _readout_programs(cell: Cell) -> tuple[Program, Program, Program, dict[str, int]]:
+    """E[factor_j factor_k], the same across two trajectories, and of derivatives by preactivation."""
+    form, theory = accumulator_form(cell), moment_theory(cell)
+    n = theory.notation
+    single, cross, slopes = [], [], []
+    for terms in form.readouts.values():
+        for j in terms:
+            for k in terms:
+                single.append(theory.expect(j.factor * k.factor))
+                pair = theory.on(j.factor, 0, 2) * theory.on(k.factor, 1, 2)
+                cross.append(theory.expect(pair, 2))
+                slopes += [
+                    theory.expect(sp.diff(j.factor, p) * sp.diff(k.factor, p))
+                    for p in cell.preactivations
+                ]
+        single += [theory.expect(j.factor) for j in terms]
+    mus = [n.mu_b[p] for p in cell.preactivations]
+    qs = [n.q[p] for p in cell.preactivations]
+    qab = [n.q_ab[p] for p in cell.preactivations]
+    return (
+        compile_program([], single, [*qs, *mus]),
+        compile_program([], cross, [*qs, *qab, *mus]),
+        compile_program([], slopes, [*qs, *mus]),
+        {p.name: i for i, p in enumerate(cell.preactivations)},
+    )
+
+
+@dataclass(frozen=True)
+class AccumulatedModel:
+    """The maps of one cell at one ensemble on one grid; `nodes` Gauss nodes a coefficient.
+
+    Raises (on `check`):
+        DerivationError: the cell or the input is not of this kind.
+    """
+
+    cell: Cell
+    ensemble: Ensemble
+    inputs: Inputs
+    grid: LawGrid
+    nodes: int
+
+    @cached_property
+    def form(self) -> AccumulatorForm:
+        """The cell as accumulated state and readouts."""
+        return accumulator_form(self.cell)
+
+    def check(self) -> None:
+        """Raise DerivationError unless the transport applies."""
+        coefficient_factors(self.cell)
+        if self.cell.input is not None:
+            raise DerivationError(
+                f"the input enters cell {self.cell.name!r} elementwise: its law is not "
+                "one-dimensional"
+            )
+
+    def refined(self, grid: LawGrid, nodes: int) -> AccumulatedModel:
+        """The same model at another resolution."""
+        return replace(self, grid=grid, nodes=nodes)
+
+    # --- preactivations ------------------------------------------------------------------------
+
+    def sees(self, name: str) -> str | None:
+        """Which second moment a preactivation sees: a state's name, "new" for c', None."""
+        p = next(p for p in self.cell.preactivations if p.name == name)
+        seen = self.cell.sees[p]
+        if seen == 0:
+            return None
+        return "new" if seen == self.cell.update[self.form.state] else seen.name
+
+    def variances(
+        self, second: Mapping[str, float], new: float | None, correlation: float = 1.0
+    ) -> dict[str, float]:
+        """q_k (or q_k^ab, from cross moments and c_x) of the preactivations that can be known yet."""
+        found = {}
+        for p in self.cell.preactivations:
+            law, sees = self.ensemble[p.name], self.sees(p.name)
+            if sees == "new" and new is None:
+                continue
+            square = 0.0 if sees is None else new if sees == "new" else second[sees]
+            drive = law.sigma_v**2 * self.inputs.R * correlation if p.has_input else 0.0
+            found[p.name] = law.sigma_w**2 * float(square or 0.0) + drive + law.sigma_b**2
+        return found
+
+    def step(self, second: Mapping[str, float]) -> AccumulatorStep:
+        """The law's step at the variances that follow from second moments."""
+        q = self.variances(second, None)
+        laws = {name: (self.ensemble[name].mu_b, value) for name, value in q.items()}
+        return AccumulatorStep(self.cell, self.grid, laws, self.nodes)
+
+    # --- one trajectory ------------------------------------------------------------------------
+
+    @cached_property
+    def _values(self) -> dict[str, list[tuple[Array, Array]]]:
+        """{readout: [(f_j, f_j') at the grid's nodes]}."""
+        found = {}
+        for state, terms in self.form.readouts.items():
+            rows = []
+            for term in terms:
+                pair = (term.of_state, sp.diff(term.of_state, self.form.new))
+                f, slope = compile_elementwise(pair, [self.form.new])(self.grid.nodes)
+                rows.append((f, slope))
+            found[state.name] = rows
+        return found
+
+    def zero(self) -> OneLaw:
+        """The zero state."""
+        empty = np.zeros(self.grid.size)
+        names = [s.name for s in self.cell.states]
+        return OneLaw(
+            (self.grid.at_zero(), empty, empty),
+            dict.fromkeys(names, 0.0),
+            dict.fromkeys(names, 0.0),
+        )
+
+    def _arguments(
+        self, q: Mapping[str, float], qab: Mapping[str, float] | None = None
+    ) -> list[Any]:
+        names = [p.name for p in self.cell.preactivations]
+        means = [self.ensemble[n].mu_b for n in names]
+        middle = [] if qab is None else [qab[n] for n in names]
+        return [*(q[n] for n in names), *middle, *means]
+
+    def read(
+        self, law: Array, new: float, before: Mapping[str, float]
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Means and second moments of the readouts of a law of c', at last step's second moments."""
+        q = self.variances(before, new)
+        found = iter(_readout_programs(self.cell)[0](*self._arguments(q)).values)
+        mean, second = {}, {}
+        for name, rows in self._values.items():
+            second[name] = float(
+                sum(float(next(found)) * (law @ (f * g)) for f, _ in rows for g, _ in rows)
+            )
+            mean[name] = float(sum(float(next(found)) * (law @ f) for f, _ in rows))
+        return mean, second
+
+    def advance(self, at: OneLaw) -> OneLaw:
+        """One update of one trajectory."""
+        step, c = self.step(at.second), self.form.state.name
+        law = step.move(at.law)
+        mean, new = step.moments(at.mean[c], at.second[c])
+        return self._with_readouts(law, mean, new, at.second)
+
+    def _with_readouts(
+        self, law: tuple[Array, Array, Array], mean: float, new: float, before: Mapping[str, float]
+    ) -> OneLaw:
+        c = self.form.state.name
+        means, seconds = self.read(law[0], new, before)
+        return OneLaw(law, {**means, c: mean}, {**seconds, c: new})
+
+    def stationary(self, second: Mapping[str, float]) -> OneLaw:
+        """The law and readouts that are stationary at the variances of given second moments."""
+        step = self.step(second)
+        a, aa, b, bb = step.coefficient_moments()
+        mean = b / (1.0 - a)
+        new = (2 * a * b * mean + bb) / (1.0 - aa)
+        return self._with_readouts(step.stationary(), mean, new, second)
+
+    def one_law_slope(self, at: OneLaw, drivers: list[str]) -> tuple[Array, Array]:
+        """The linearised update on (weights, E[c], E[s^2] of every state), and a start vector.
+
+        The constant mode of the weights (their mass) is taken out. Derivatives by the scalars are
+        central differences of `advance`; the weights enter linearly.
+        """
+        names, size = [s.name for s in self.cell.states], self.grid.size
+        total = size + 1 + len(names)
+        matrix = np.zeros((total, total))
+        p = self.step(at.second).matrix
+        deflated = p.T - np.outer(at.law[0], np.ones(size))
+        matrix[:size, :size] = deflated
+        q = self.variances(at.second, at.second[self.form.state.name])
+        found = iter(_readout_programs(self.cell)[0](*self._arguments(q)).values)
+        for name, rows in self._values.items():
+            gradient = sum(float(next(found)) * f * g for f, _ in rows for g, _ in rows)
+            for _ in rows:
+                next(found)
+            matrix[size + 1 + names.index(name), :size] = gradient @ deflated
+        for column, name in [(size, ""), *((size + 1 + i, n) for i, n in enumerate(names))]:
+            matrix[:, column] = self._central(at, name, names)
+        start = np.zeros(total)
+        for name in drivers or names:
+            start += matrix[:, size + 1 + names.index(name)]
+        start[size + 1 + names.index(self.form.state.name)] += 1e-3
+        return matrix, start
+
+    def _central(self, at: OneLaw, name: str, names: list[str]) -> Array:
+        """d advance / d (E[c] or one E[s^2]) by a central difference."""
+        c = self.form.state.name
+        scale = 1e-5 * max(at.second[name or c], 1e-8)
+
+        def moved(shift: float) -> Array:
+            mean = {**at.mean, c: at.mean[c] + (0.0 if name else shift)}
+            second = {**at.second, **({name: at.second[name] + shift} if name else {})}
+            new = self.advance(OneLaw(at.law, mean, second))
+            return np.r_[new.law[0], new.mean[c], [new.second[n] for n in names]]
+
+        return (moved(scale) - moved(-scale)) / (2.0 * scale)
+
+    # --- two trajectories ----------------------------------------------------------------------
+
+    def apart(self) -> Joint:
+        """Both trajectories at the zero state."""
+        one = self.grid.at_zero()
+        return Joint(np.outer(one, one), {s.name: 0.0 for s in self.cell.states})
+
+    def advance_joint(self, joint: Joint, at: OneLaw, after: OneLaw) -> Joint:
+        """One update of two trajectories, each of which goes from `at` to `after`."""
+        c = self.form.state.name
+        qab = self.variances(joint.cross, None, self.inputs.correlation)
+        step = self.step(at.second)
+        move, (aa, bb) = step.joint(qab)
+        a, _, b, _ = step.coefficient_moments()
+        new = aa * joint.cross[c] + 2 * a * b * at.mean[c] + bb
+        omega = move(joint.omega)
+        q = self.variances(at.second, after.second[c])
+        qab = self.variances(joint.cross, new, self.inputs.correlation)
+        found = iter(_readout_programs(self.cell)[1](*self._arguments(q, qab)).values)
+        cross = {c: new}
+        for name, rows in self._values.items():
+            cross[name] = float(
+                sum(float(next(found)) * (f @ omega @ g) for f, _ in rows for g, _ in rows)
+            )
+        return Joint(omega, cross)
+
+    # --- tangent -------------------------------------------------------------------------------
+
+    def tangent_operator(self, at: OneLaw) -> Array:
+        """The matrix on (weights of E[dc^2 g(c)], E[dh^2] of each readout) at a stationary law."""
+        step, size = self.step(at.second), self.grid.size
+        names = list(self._values)
+        total = size + len(names)
+        column = {
+            None: np.zeros(total),
+            self.form.state.name: np.r_[np.ones(size), np.zeros(len(names))],
+        }
+        column |= {n: np.eye(total)[size + i] for i, n in enumerate(names)}
+        matrix = np.zeros((total, total))
+        matrix[:size, :size] = step.tangent_matrix.T
+        for name, source in step.tangent_sources(at.law).items():
+            weight = self.ensemble[name].sigma_w ** 2
+            matrix[:size] += np.outer(weight * source, column[self.sees(name)])
+        column["new"] = matrix[:size].sum(0)
+        q = self.variances(at.second, at.second[self.form.state.name])
+        programs = _readout_programs(self.cell)
+        factors = iter(programs[0](*self._arguments(q)).values)
+        slopes = iter(programs[2](*self._arguments(q)).values)
+        for i, (_, rows) in enumerate(self._values.items()):
+            for f, df in rows:
+                for g, dg in rows:
+                    matrix[size + i] += float(next(factors)) * ((df * dg) @ matrix[:size])
+                    overlap = float(at.law[0] @ (f * g))
+                    for p in self.cell.preactivations:
+                        weight = self.ensemble[p.name].sigma_w ** 2 * float(next(slopes)) * overlap
+                        matrix[size + i] += weight * column[self.sees(p.name)]
+            for _ in rows:
+                next(factors)
+        return matrix
+
+    def tangent_start(self, at: OneLaw) -> Array:
+        """Unit perturbations of every state: the vector of `tangent_operator`."""
+        return np.r_[at.law[0], np.ones(len(self._values))]
+
+    def tangent_total(self, vector: Array) -> float:
+        """m_1: (E[dc^2] + sum E[dh^2]) / number of states."""
+        return float(vector.sum()) / len(self.cell.states)

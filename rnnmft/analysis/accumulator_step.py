@@ -1,0 +1,261 @@
+"""One step of an accumulated state's law at given preactivation variances, as matrices.
+
+Holds the Gauss rules of gain and noise (and of their squared derivatives, for the tangent process) at
+one set of preactivation laws, and applies them to laws, joint laws of two trajectories and tangents.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from rnnmft.analysis.gauss_rules import (
+    CoefficientRule,
+    coefficient_rule,
+    joint_weights,
+    product_rule,
+)
+from rnnmft.analysis.law_grid import LawGrid
+from rnnmft.cells import Cell
+from rnnmft.errors import DerivationError
+from rnnmft.numerics.compile import compile_elementwise
+from rnnmft.theory.accumulator import AccumulatorForm, accumulator_form
+
+__all__ = ["AccumulatorStep", "Factor", "coefficient_factors"]
+
+Array = NDArray[np.float64]
+Function = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor of gain or noise: a function of one preactivation, with its derivative."""
+
+    name: str
+    function: Function
+    derivative: Function
+
+
+def _compiled(expression: sp.Expr, symbol: sp.Symbol) -> Function:
+    compiled = compile_elementwise([expression], [symbol])
+    return lambda values: compiled(np.asarray(values))[0]
+
+
+def _factors(product: sp.Expr, what: str, form: AccumulatorForm) -> tuple[Factor, ...]:
+    """The factors of a product of functions of one preactivation each, constants absorbed."""
+    constant, rest = product.as_independent(*product.free_symbols, as_Add=False)
+    factors: dict[sp.Symbol, sp.Expr] = {}
+    for factor in sp.Mul.make_args(rest):
+        symbols = sorted(factor.free_symbols, key=str)
+        if len(symbols) != 1 or symbols[0] not in form.cell.preactivations:
+            raise DerivationError(
+                f"the {what} of {form.state.name!r} in cell {form.cell.name!r} is not a product of "
+                "functions of one preactivation each"
+            )
+        factors[symbols[0]] = factors.get(symbols[0], sp.S.One) * factor
+    first = next(iter(factors))
+    factors[first] = constant * factors[first]
+    return tuple(
+        Factor(s.name, _compiled(f, s), _compiled(sp.diff(f, s), s)) for s, f in factors.items()
+    )
+
+
+@lru_cache(maxsize=64)
+def coefficient_factors(cell: Cell) -> tuple[tuple[Factor, ...], tuple[Factor, ...]]:
+    """The factors of gain and of noise.
+
+    Raises:
+        DerivationError: they share a preactivation, or are not products of one-variable functions.
+    """
+    form = accumulator_form(cell)
+    if not form.independent or not form.gain.free_symbols or not form.noise.free_symbols:
+        raise DerivationError(
+            f"gain and noise of {form.state.name!r} in cell {cell.name!r} are not independent "
+            "random numbers"
+        )
+    return _factors(form.gain, "gain", form), _factors(form.noise, "noise", form)
+
+
+@dataclass(frozen=True)
+class AccumulatorStep:
+    """Matrices of one step at preactivation laws {name: (mean, variance)}.
+
+    `size`: Gauss nodes of a coefficient.
+    """
+
+    cell: Cell
+    grid: LawGrid
+    laws: Mapping[str, tuple[float, float]]
+    size: int
+
+    @cached_property
+    def _factors(self) -> tuple[tuple[Factor, ...], tuple[Factor, ...]]:
+        return coefficient_factors(self.cell)
+
+    def _rule(
+        self, of: tuple[Factor, ...], weights: Mapping[str, Function] | None = None
+    ) -> tuple[CoefficientRule, list[CoefficientRule], Callable[[list[Array]], Array]]:
+        parts = [
+            coefficient_rule(
+                f.function, *self.laws[f.name], self.size, weights[f.name] if weights else None
+            )
+            for f in of
+        ]
+        whole, joint = product_rule(parts, self.size)
+        return whole, parts, joint
+
+    def _fine_gain(self, weights: Mapping[str, Function] | None = None) -> CoefficientRule:
+        """The gain's rule for one trajectory: fine nodes in e where the gain has one factor."""
+        factors = self._factors[0]
+        if len(factors) > 1:
+            return self._rule(factors, weights)[0]
+        (f,) = factors
+        weight = weights[f.name] if weights else None
+        return coefficient_rule(f.function, *self.laws[f.name], None, weight)
+
+    @cached_property
+    def gain(self) -> CoefficientRule:
+        """The gain's rule for one trajectory."""
+        return self._fine_gain()
+
+    @cached_property
+    def noise(
+        self,
+    ) -> tuple[CoefficientRule, list[CoefficientRule], Callable[[list[Array]], Array]]:
+        """The noise's rule, likewise."""
+        return self._rule(self._factors[1])
+
+    @cached_property
+    def gains(self) -> tuple[Array, Array, Array]:
+        """E[alpha^p phi(alpha c)] for p = 0, 1, 2."""
+        tensor, rule = self.grid.gain_tensor(self.gain), self.gain
+        powers = [rule.weights * rule.nodes**p for p in range(3)]
+        return tuple(np.tensordot(w, tensor, axes=1) for w in powers)  # type: ignore[return-value]
+
+    @cached_property
+    def noises(self) -> tuple[Array, Array, Array]:
+        """E[beta^p phi(c + beta)] for p = 0, 1, 2."""
+        rule = self.noise[0]
+        tensor = self.grid.noise_tensor(rule)
+        powers = [rule.weights * rule.nodes**p for p in range(3)]
+        return tuple(np.tensordot(w, tensor, axes=1) for w in powers)  # type: ignore[return-value]
+
+    @cached_property
+    def matrix(self) -> Array:
+        """P: (P g)(c_i) = E[g(alpha c_i + beta)]; weights move by w' = w P."""
+        return self.gains[0] @ self.noises[0]
+
+    def move(self, law: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        """The weights of E[c^p g(c)], p = 0, 1, 2, one step later: c'^p = (alpha c + beta)^p."""
+        (a0, a1, a2), (b0, b1, b2), (w0, w1, w2) = self.gains, self.noises, law
+        one = (w1 @ a1) @ b0 + (w0 @ a0) @ b1
+        two = (w2 @ a2) @ b0 + 2.0 * (w1 @ a1) @ b1 + (w0 @ a0) @ b2
+        return (w0 @ a0) @ b0, one, two
+
+    def stationary(self) -> tuple[Array, Array, Array]:
+        """The weights of E[c^p g(c)], p = 0, 1, 2, of the stationary law."""
+        (a0, a1, a2), (b0, b1, b2) = self.gains, self.noises
+        size = self.grid.size
+        # w (1 - P) = 0 with unit mass: 1 - P + 1 u^T is regular and w its row u^T, for u = 1 / n.
+        system = np.eye(size) - self.matrix + 1.0 / size
+        w0 = np.linalg.solve(system.T, np.full(size, 1.0 / size))
+        one = np.eye(self.grid.size) - a1 @ b0
+        w1 = np.linalg.solve(one.T, (w0 @ a0) @ b1)
+        two = np.eye(self.grid.size) - a2 @ b0
+        w2 = np.linalg.solve(two.T, 2.0 * (w1 @ a1) @ b1 + (w0 @ a0) @ b2)
+        return w0, w1, w2
+
+    # --- moments of the coefficients -----------------------------------------------------------
+
+    def coefficient_moments(self) -> tuple[float, float, float, float]:
+        """E[alpha], E[alpha^2], E[beta], E[beta^2]."""
+        alpha, beta = self.gain, self.noise[0]
+        return (
+            float(alpha.weights @ alpha.nodes),
+            float(alpha.weights @ alpha.nodes**2),
+            float(beta.weights @ beta.nodes),
+            float(beta.weights @ beta.nodes**2),
+        )
+
+    def moments(self, mean: float, second: float) -> tuple[float, float]:
+        """E[c'] and E[c'^2] from E[c] and E[c^2]: exact, whatever the grid."""
+        a, aa, b, bb = self.coefficient_moments()
+        return a * mean + b, aa * second + 2 * a * b * mean + bb
+
+    def reach(self, order: int = 24, mass: float = 1e-17) -> float:
+        """C such that the stationary law has about `mass` beyond |c| = C at most, by its moments."""
+        alpha, beta = np.abs(self.gain.nodes), np.abs(self.noise[0].nodes)
+        size = float(beta.max()) or 1.0
+        gains = [float(self.gain.weights @ alpha**j) for j in range(order + 1)]
+        noises = [float(self.noise[0].weights @ (beta / size) ** j) for j in range(order + 1)]
+        moments = [1.0]
+        for n in range(1, order + 1):
+            total = sum(math.comb(n, j) * gains[j] * noises[n - j] * moments[j] for j in range(n))
+            moments.append(total / max(1.0 - gains[n], 1e-9))
+        return size * min((moments[n] / mass) ** (1.0 / n) for n in range(8, order + 1, 4))
+
+    # --- two trajectories ----------------------------------------------------------------------
+
+    def joint(
+        self, covariances: Mapping[str, float]
+    ) -> tuple[Callable[[Array], Array], tuple[float, float]]:
+        """How the joint weights of (c_a, c_b) move, and (E[alpha alpha], E[beta beta])."""
+        moves, products = [], []
+        for (rule, parts, combine), factors, tensor in (
+            (self._rule(self._factors[0]), self._factors[0], self.grid.gain_tensor),
+            (self.noise, self._factors[1], self.grid.noise_tensor),
+        ):
+            weights = combine(
+                [
+                    joint_weights(part, f.function, *self.laws[f.name], covariances[f.name])
+                    for part, f in zip(parts, factors, strict=True)
+                ]
+            )
+            products.append(float(rule.nodes @ weights @ rule.nodes))
+            left, values, right = np.linalg.svd(weights)
+            rank = int((values > 1e-13 * values[0]).sum())
+            phi, size = tensor(rule).reshape(len(rule.nodes), -1), self.grid.size
+            first = ((left[:, :rank] * values[:rank]).T @ phi).reshape(rank * size, size)
+            second = (right[:rank] @ phi).reshape(rank, size, size)
+            moves.append((first, second))
+
+        def move(omega: Array) -> Array:
+            for first, second in moves:
+                # sum_r first_r^T omega second_r as one batched and one plain product.
+                omega = first.T @ (omega @ second).reshape(first.shape[0], -1)
+            return omega
+
+        return move, (products[0], products[1])
+
+    # --- tangent -------------------------------------------------------------------------------
+
+    def _tilted(self, which: int, along: str) -> Array:
+        """The matrix of gain or noise under the weight (d coefficient / d e)^2."""
+        factors = self._factors[which]
+        weights: dict[str, Function] = {}
+        for f in factors:
+            taken = f.derivative if f.name == along else f.function
+            weights[f.name] = lambda e, _f=taken: _f(e) ** 2
+        if which == 0:
+            rule = self._fine_gain(weights)
+            return rule.mean(self.grid.gain_tensor(rule))
+        rule = self._rule(factors, weights)[0]
+        return rule.mean(self.grid.noise_tensor(rule))
+
+    @cached_property
+    def tangent_matrix(self) -> Array:
+        """How u[g] = E[dc^2 g(c)] moves by itself: u' = u T, T = E[alpha^2 g(alpha c + beta)]."""
+        return self.gains[2] @ self.noises[0]
+
+    def tangent_sources(self, law: tuple[Array, Array, Array]) -> dict[str, Array]:
+        """{preactivation k: weights of E[(dc'/de_k)^2 g(c')]}: (dc'/de)^2 is c^2 f'^2 for a gain."""
+        gain, noise = self._factors
+        w0, _, w2 = law
+        found = {f.name: (w2 @ self._tilted(0, f.name)) @ self.noises[0] for f in gain}
+        return found | {f.name: (w0 @ self.gains[0]) @ self._tilted(1, f.name) for f in noise}
