@@ -1,8 +1,8 @@
 """Closed forms of Gaussian expectations: one table, tried in order; unknown integrals stay nodes.
 
 Univariate: polynomials, Dirac deltas, exp of quadratics times polynomials, erf and gaussian_cdf,
-their squares at zero mean, sin, relu and step. Bivariate at zero mean: the arcsine kernels (Williams
-1998) and the arc-cosine kernels of degree 0 and 1 (Cho & Saul 2009).
+their squares at zero mean, sin, relu and step. Bivariate at zero mean: the arcsine kernels
+(Williams 1998) and the arc-cosine kernels of degree 0 and 1 (Cho & Saul 2009).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _affine(argument: sp.Expr, z: sp.Symbol) -> tuple[sp.Expr, sp.Expr] | None:
 
 
 def _integrate_deltas(node: GaussianExpectation) -> sp.Expr:
-    """E[delta(a z + b) g] = density(z0) g(z0) / |a|, with z0 = -b / a; on a pair, given the other."""
+    """E[delta(a z + b) g] = density(z0) g(z0) / |a|, z0 = -b / a; on a pair, given the other."""
     terms = []
     for term in sp.Add.make_args(sp.expand(node.integrand)):
         deltas = sorted(term.atoms(sp.DiracDelta), key=sp.default_sort_key)
@@ -100,7 +100,10 @@ def _delta(node: GaussianExpectation) -> sp.Expr | None:
 
 
 def _exponential(node: GaussianExpectation) -> sp.Expr | None:
-    """E[p(z) exp(a z^2 + b z + c)]: complete the square; exists where 1 - 2 a q > 0."""
+    """E[p(z) exp(a z^2 + b z + c)]: complete the square.
+
+    The integral exists where 1 - 2 a q > 0; where that is not certain the node stays as it is.
+    """
     (z,), (mu,), (q,) = node.variables, node.means, node.covariance
     f = node.integrand.replace(
         gaussian_cdf_prime, lambda x: sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
@@ -120,6 +123,8 @@ def _exponential(node: GaussianExpectation) -> sp.Expr | None:
     if sp.degree(exponent, z) > 2 if exponent.has(z) else False:
         return None
     scale = 1 - 2 * a * q
+    if not (a.is_nonpositive or scale.is_positive):
+        return None
     mean = (mu + b * q) / scale
     weight = sp.exp(c + (2 * b * mu + b**2 * q + 2 * a * mu**2) / (2 * scale)) / sp.sqrt(scale)
     d = sp.Dummy()
@@ -203,7 +208,7 @@ def _relu_sum(on: sp.Expr, z: sp.Symbol, above: Callable[[int], sp.Expr]) -> sp.
 def _arcsine(
     function: type[sp.Function], widen: int, q_a: sp.Expr, q_ab: sp.Expr, q_b: sp.Expr
 ) -> sp.Expr:
-    """E[erf erf] = (2/pi) asin(2 q_ab / sqrt((1 + 2 q_a)(1 + 2 q_b))); Phi = (1 + erf(./sqrt 2)) / 2."""
+    """E[erf erf] = (2/pi) asin(2 q_ab / sqrt((1 + 2 q_a)(1 + 2 q_b))); Phi likewise, q for 2 q."""
     both = (1 + widen * q_a) * (1 + widen * q_b)
     root = 1 + widen * q_a if q_a == q_b else sp.sqrt(both)
     angle = sp.asin(widen * q_ab / root)

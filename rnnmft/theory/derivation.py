@@ -262,8 +262,8 @@ def _steps(d: Derivation) -> list[Step]:
             "Variance of the preactivations",
             None,
             list(d.preactivation_variance.values()),
-            "Weights of variance sigma_w^2 / N see y, input weights of variance sigma_v^2 / N_in see "
-            "the input; the terms are independent, so variances add.",
+            "Weights of variance sigma_w^2 / N see y, input weights of variance sigma_v^2 / N_in "
+            "see the input; the terms are independent, so variances add.",
             citation=_CHEN,
         ),
         Step(
@@ -277,8 +277,8 @@ def _steps(d: Derivation) -> list[Step]:
                 for s, f in cell.update.items()
             ],
             list(d.second_moment.values()),
-            "Square the update, collect powers of the state, and average: each coefficient depends on "
-            "the preactivations and the input alone and factorises by independence.",
+            "Square the update, collect powers of the state, and average: each coefficient depends "
+            "on the preactivations and the input alone and factorises by independence.",
             citation=_CHEN,
         ),
     ]
@@ -296,16 +296,16 @@ def _steps(d: Derivation) -> list[Step]:
             "Two trajectories",
             list(d.preactivation_covariance.values()),
             list(d.cross_moment.values()),
-            "Two inputs of correlation c_x drive the same network; the same averages over correlated "
-            "pairs of preactivations give the cross moment, and c = Q_ab / Q the correlation.",
+            "Two inputs of correlation c_x drive the same network; the same averages over "
+            "correlated pairs of preactivations give the cross moment, and c = Q_ab / Q the correlation.",
             citation=_CHEN,
         ),
         Step(
             "Slope of the correlation map",
             None,
             [sp.Eq(sp.Symbol("chi"), d.chi, evaluate=False)],
-            "Differentiate the cross recursion; d/dq_ab E[f(e_a) g(e_b)] = E[f' g'] (Price), and q_ab "
-            "moves with the cross moments through what the weights see.",
+            "Differentiate the cross recursion; d/dq_ab E[f(e_a) g(e_b)] = E[f' g'] (Price), and "
+            "q_ab moves with the cross moments through what the weights see.",
             citation="Price 1958; Schoenholz et al. 2017; " + _CHEN,
         ),
     ]

@@ -7,7 +7,8 @@ Linearised at one unit, with the matrices W_k cut out, a step reads
 A (m x m), B (m x K), C (K x m), D (K x K, strictly lower triangular). With tau = [[A, B], [C, D]],
 t = z^(-1/2), P_u = diag(t 1_m, a), P_v = diag(t 1_m, b) the resolvent of J J^T follows from
 
-    G_v = (1 - tau P_u tau^T P_v)^(-1) tau P_u tau^T,    G_u = (1 - tau^T P_v tau P_u)^(-1) tau^T P_v tau,
+    G_v = (1 - tau P_u tau^T P_v)^(-1) tau P_u tau^T,
+    G_u = (1 - tau^T P_v tau P_u)^(-1) tau^T P_v tau,
     a_k = Phi(v_k u_k) v_k,   b_k = Phi(v_k u_k) u_k,   v_k = E[(G_v)_{y_k}], u_k = E[(G_u)_{e_k}],
     (1/mN) tr (z - J J^T)^(-1) = (1 + t E[tr_s G_v] / m) / z,
 
@@ -25,8 +26,8 @@ from functools import cached_property, lru_cache
 import sympy as sp
 from sympy.polys.rings import PolyElement, ring
 
-from rnnmft.cells import Cell
-from rnnmft.errors import DerivationError, ParameterError
+from rnnmft.cells import Cell, Preactivation
+from rnnmft.errors import ParameterError
 from rnnmft.theory.moments import MomentTheory, moment_theory
 
 __all__ = ["DETERMINING_SERIES", "JacobianTheory", "MomentProgram", "jacobian_theory"]
@@ -48,7 +49,7 @@ DETERMINING_SERIES = {"gaussian": _gaussian, "orthogonal": _orthogonal}
 
 @dataclass(frozen=True)
 class MomentProgram:
-    """Moments m_1..m_k as a chain of definitions: `averages`, then `self_energies`, then `moments`."""
+    """m_1..m_k as a chain of definitions: `averages`, then `self_energies`, then `moments`."""
 
     averages: dict[sp.Symbol, sp.Expr]
     self_energies: dict[sp.Symbol, sp.Expr]
@@ -56,11 +57,10 @@ class MomentProgram:
 
     def moment(self, k: int) -> sp.Expr:
         """m_k with every definition substituted."""
-        value = self.moments[k - 1]
-        for definitions in (self.self_energies, self.averages):
-            for symbol, expression in reversed(definitions.items()):
-                value = value.subs(symbol, expression)
-        return value
+        whole: dict[sp.Basic, sp.Basic] = {}
+        for symbol, expression in (*self.averages.items(), *self.self_energies.items()):
+            whole[symbol] = expression.xreplace(whole)
+        return self.moments[k - 1].xreplace(whole)
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,36 @@ class JacobianTheory:
             self._derivatives(seen, preactivations),
         )
 
+    @property
+    def recurrent(self) -> list[Preactivation]:
+        """The preactivations that have a recurrent matrix: only through these does de answer dy."""
+        return [p for p in self.cell.preactivations if p.is_recurrent]
+
     @cached_property
     def transfer(self) -> sp.Matrix:
-        """tau = [[A, B], [C, D]]: rows (s', y), columns (s, e)."""
+        """tau = [[A, B], [C, D]]: rows (s', y), columns (s, e), recurrent preactivations only."""
         a, b, c, d = self.blocks
-        return sp.Matrix(sp.BlockMatrix([[a, b], [c, d]]))
+        kept = [k for k, p in enumerate(self.cell.preactivations) if p.is_recurrent]
+        upper = a.row_join(b[:, kept])
+        return upper.col_join(c[kept, :].row_join(d[kept, kept]))
+
+    @cached_property
+    def entries(self) -> dict[tuple[int, int], sp.Expr]:
+        """The entries of tau that are not constant numbers, by place."""
+        tau = self.transfer
+        places = ((i, j) for i in range(tau.rows) for j in range(tau.cols))
+        return {(i, j): tau[i, j] for i, j in places if not tau[i, j].is_Rational}
+
+    @cached_property
+    def _means(self) -> dict[tuple[int, ...], sp.Expr]:
+        return {}
+
+    def mean_of(self, exponents: tuple[int, ...]) -> sp.Expr:
+        """E[product of powers of `entries`] over a unit; computed once for all programs."""
+        if exponents not in self._means:
+            factors = (e**n for e, n in zip(self.entries.values(), exponents, strict=True))
+            self._means[exponents] = sp.factor_terms(self.theory.expect(sp.Mul(*factors)))
+        return self._means[exponents]
 
     def moment(self, k: int, weights: str | Mapping[str, str] = "gaussian") -> sp.Expr:
         """m_k = (1/mN) tr (J J^T)^k in Gaussian expectations and moments of the states.
@@ -110,7 +135,7 @@ class JacobianTheory:
         return self.moment(1, weights)
 
     def variance(self, weights: str | Mapping[str, str] = "gaussian") -> sp.Expr:
-        """sigma^2 = m_2 - m_1^2: zero is dynamical isometry."""
+        """sigma^2 = m_2 - m_1^2: 0 (with m_1 = 1) is dynamical isometry."""
         program = self.program(2, weights)
         return program.moment(2) - program.moment(1) ** 2
 
@@ -142,37 +167,31 @@ def _moment_program(
     return _Expansion(of, highest, dict(kinds)).run()
 
 
+_Rows = list[list[PolyElement]]
+
+
 class _Expansion:
-    """The expansion of the block equation in t, order by order, over a polynomial ring."""
+    """The expansion of the block equation in t, order by order, over a polynomial ring.
+
+    The ring's generators are the entries of tau and the unknowns a_kj, b_kj.
+    """
 
     def __init__(self, of: JacobianTheory, highest: int, kinds: Mapping[str, str]) -> None:
         self.of, self.highest, self.kinds = of, highest, kinds
-        self.m, self.count = len(of.cell.states), len(of.cell.preactivations)
-        self.a = [
-            [sp.Symbol(f"a_{p.name}_{j}") for j in range(highest)] for p in of.cell.preactivations
-        ]
-        self.b = [
-            [sp.Symbol(f"b_{p.name}_{j}") for j in range(highest)] for p in of.cell.preactivations
-        ]
-        size = self.m + self.count
-        tau = of.transfer
-        entries = {
-            (i, j): sp.Symbol(f"tau_{i}_{j}")
-            for i in range(size)
-            for j in range(size)
-            if not tau[i, j].is_Rational
-        }
-        self.value = {symbol: tau[at] for at, symbol in entries.items()}
-        unknowns = [s for row in (*self.a, *self.b) for s in row]
-        self.ring, *generators = ring([*entries.values(), *unknowns], sp.QQ)
-        self.generator = dict(zip([*entries.values(), *unknowns], generators, strict=True))
-        self.entry_count = len(entries)
-        self.tau = [
-            [
-                self.generator[entries[i, j]] if (i, j) in entries else self.ring(tau[i, j])
-                for j in range(size)
-            ]
-            for i in range(size)
+        self.preactivations = of.recurrent
+        self.m, self.count = len(of.cell.states), len(self.preactivations)
+        self.size = self.m + self.count
+        names = [p.name for p in self.preactivations]
+        self.a = [[sp.Symbol(f"a_{n}_{j}") for j in range(highest)] for n in names]
+        self.b = [[sp.Symbol(f"b_{n}_{j}") for j in range(highest)] for n in names]
+        self.unknowns = [s for row in (*self.a, *self.b) for s in row]
+        entries = [sp.Symbol(f"tau_{i}_{j}") for i, j in of.entries]
+        self.ring, *generators = ring([*entries, *self.unknowns], sp.QQ)
+        self.generator = dict(zip(self.unknowns, generators[len(entries) :], strict=True))
+        at = dict(zip(of.entries, generators, strict=False))
+        over = range(self.size)
+        self.tau: _Rows = [
+            [at[i, j] if (i, j) in at else self.ring(of.transfer[i, j]) for j in over] for i in over
         ]
         self.averages: dict[sp.Symbol, sp.Expr] = {}
         self.by_monomial: dict[tuple[int, ...], sp.Expr] = {}
@@ -183,107 +202,113 @@ class _Expansion:
         self.v_hat: list[list[sp.Expr]] = [[] for _ in range(self.count)]
         self.u_hat: list[list[sp.Expr]] = [[] for _ in range(self.count)]
         moments = []
-        right: list[list[list[PolyElement]]] = []
-        left: list[list[list[PolyElement]]] = []
+        right: list[_Rows] = []
+        left: list[_Rows] = []
         for j in range(self.highest):
             right.append(self._order(j, right, self._transpose(self.tau), self.a, self.b))
-            left.append(self._order(j, left, self.tau, self.b, self.a))
-            self._close(j, right[j], left[j])
+            self._close_a(j, right[j])
+            if j + 1 < self.highest:
+                left.append(self._order(j, left, self.tau, self.b, self.a))
+                self._close_b(j, left[j])
             trace = sum((right[j][i][i] for i in range(self.m)), self.ring(0))
             moments.append(self._average(trace) / self.m)
         return MomentProgram(self.averages, self.self_energies, tuple(moments))
 
-    def _close(self, j: int, right: list[list[PolyElement]], left: list[list[PolyElement]]) -> None:
-        """a_kj ascending in k (what is seen comes first), b_kj descending (what sees comes last)."""
+    def _close_a(self, j: int, right: _Rows) -> None:
+        """a_kj ascending in k: what is seen comes first."""
         for k in range(self.count):
             self.v_hat[k].append(self._average(right[self.m + k][self.m + k]))
         for k in range(self.count):
             self.self_energies[self.a[k][j]] = self._self_energy(k, j, self.v_hat[k])
-        if j + 1 == self.highest:
-            return
+
+    def _close_b(self, j: int, left: _Rows) -> None:
+        """b_kj descending in k: what sees comes last."""
         for k in reversed(range(self.count)):
             self.u_hat[k].append(self._average(left[self.m + k][self.m + k]))
         for k in reversed(range(self.count)):
             self.self_energies[self.b[k][j]] = self._self_energy(k, j, self.u_hat[k])
 
     def _self_energy(self, k: int, j: int, factor: list[sp.Expr]) -> sp.Expr:
-        """Coefficient of t^(2j+1) in Phi(v u) * factor, all three series in odd or even powers of t."""
-        p = self.of.cell.preactivations[k]
+        """Coefficient of t^(2j+1) in Phi(v u) * factor; v, u and factor are odd series in t."""
+        p = self.preactivations[k]
         sigma_w = self.of.theory.notation.sigma_w[p]
         series = DETERMINING_SERIES[self.kinds[p.name]]
-        total = series(sigma_w, 0) * factor[j]
+        total = [series(sigma_w, 0) * factor[j]]
         product = [
-            sum(self.v_hat[k][i] * self.u_hat[k][n - i] for i in range(n + 1)) for n in range(j)
+            sp.Add(*(self.v_hat[k][i] * self.u_hat[k][n - i] for i in range(n + 1)))
+            for n in range(j)
         ]
         power = [sp.S.One] + [sp.S.Zero] * j
         for order in range(1, j + 1):
-            # x = v u starts at t^2: x^order shifts by one and multiplies by the product series.
-            power = [
-                sp.S.Zero if n == 0 else sum(power[n - 1 - i] * product[i] for i in range(n))
-                for n in range(j + 1)
-            ]
             coefficient = series(sigma_w, order)
-            if coefficient != 0:
-                total += coefficient * sum(power[n] * factor[j - n] for n in range(j + 1))
-        return total
+            if coefficient == 0:
+                break
+            # x = v u starts at t^2: x^order shifts by one and multiplies by the product series.
+            power = [sp.S.Zero] + [
+                sp.Add(*(power[n - 1 - i] * product[i] for i in range(n))) for n in range(1, j + 1)
+            ]
+            total += [coefficient * power[n] * factor[j - n] for n in range(order, j + 1)]
+        return sp.Add(*total)
 
     def _order(
         self,
         j: int,
-        lower: list[list[list[PolyElement]]],
-        inner: list[list[PolyElement]],
+        lower: list[_Rows],
+        inner: _Rows,
         near: list[list[sp.Symbol]],
         far: list[list[sp.Symbol]],
-    ) -> list[list[PolyElement]]:
-        """Coefficient of t^(2j+1) in G = X + X P G, X = tau P' tau^T (inner = tau^T)."""
-        outer = self._transpose(inner)
-        layers = [self._sandwich(outer, near, n, inner) for n in range(j + 1)]
-        total = layers[j]
+    ) -> _Rows:
+        """Coefficient of t^(2j+1) in G = X + X P G, X = tau P' tau^T (inner = tau^T).
+
+        G is symmetric; of the last order only the diagonal is read.
+        """
+        outer, last = self._transpose(inner), j + 1 == self.highest
+        layers = [self._sandwich(outer, near, n, inner, False) for n in range(j)]
+        total = self._sandwich(outer, near, j, inner, last)
         for i in range(j):
             for n in range(j - i):
-                weighted = self._sandwich(layers[i], far, n, lower[j - 1 - i - n])
-                total = [
-                    [x + y for x, y in zip(*rows, strict=True)]
-                    for rows in zip(total, weighted, strict=True)
-                ]
+                term = self._sandwich(layers[i], far, n, lower[j - 1 - i - n], last)
+                for row, added in zip(total, term, strict=True):
+                    for c, value in enumerate(added):
+                        row[c] += value
         return total
 
     def _sandwich(
-        self,
-        left: list[list[PolyElement]],
-        unknown: list[list[sp.Symbol]],
-        order: int,
-        right: list[list[PolyElement]],
-    ) -> list[list[PolyElement]]:
-        """left diag(coefficient of order `order`) right, the states' part of the diagonal being t."""
-        size = self.m + self.count
-        diagonal = [self.ring(1 if order == 0 else 0)] * self.m
-        diagonal += [self.generator[unknown[k][order]] for k in range(self.count)]
-        scaled = [[diagonal[i] * x for x in right[i]] for i in range(size)]
+        self, left: _Rows, unknown: list[list[sp.Symbol]], order: int, right: _Rows, diagonal: bool
+    ) -> _Rows:
+        """left diag(coefficient of order `order`) right; the states' part of the diagonal is t."""
+        weights = [self.ring(1 if order == 0 else 0)] * self.m
+        weights += [self.generator[unknown[k][order]] for k in range(self.count)]
+        scaled = [[w * x for x in row] for w, row in zip(weights, right, strict=True)]
+        zero = self.ring(0)
         return [
-            [sum((row[i] * scaled[i][c] for i in range(size)), self.ring(0)) for c in range(size)]
-            for row in left
+            [
+                sum((row[i] * scaled[i][c] for i in range(self.size) if row[i]), zero)
+                if c == r or not diagonal
+                else zero
+                for c in range(self.size)
+            ]
+            for r, row in enumerate(left)
         ]
 
     @staticmethod
-    def _transpose(rows: list[list[PolyElement]]) -> list[list[PolyElement]]:
+    def _transpose(rows: _Rows) -> _Rows:
         return [list(column) for column in zip(*rows, strict=True)]
 
     def _average(self, polynomial: PolyElement) -> sp.Expr:
         """E of a polynomial: its monomials in tau become averages, the unknowns are numbers."""
-        total = sp.S.Zero
+        split = len(self.of.entries)
+        collected: dict[tuple[int, ...], list[sp.Expr]] = {}
         for exponents, coefficient in polynomial.terms():
-            entries, unknowns = exponents[: self.entry_count], exponents[self.entry_count :]
-            symbols = list(self.generator)[self.entry_count :]
-            factor = sp.Mul(*(s**e for s, e in zip(symbols, unknowns, strict=True) if e))
-            total += sp.Rational(coefficient) * self._mean_of(entries) * factor
-        return total
+            drawn = zip(self.unknowns, exponents[split:], strict=True)
+            term = sp.Mul(sp.Rational(coefficient), *(s**e for s, e in drawn if e))
+            collected.setdefault(exponents[:split], []).append(term)
+        return sp.Add(*(self._mean_of(e) * sp.Add(*terms) for e, terms in collected.items()))
 
     def _mean_of(self, exponents: tuple[int, ...]) -> sp.Expr:
         """The symbol of E[monomial in tau], defined once."""
         if exponents not in self.by_monomial:
-            product = sp.Mul(*(v**e for v, e in zip(self.value.values(), exponents, strict=True)))
-            value = sp.factor(self.of.theory.expect(product))
+            value = self.of.mean_of(exponents)
             if value.is_number or value.is_Symbol:
                 self.by_monomial[exponents] = value
             else:

@@ -5,21 +5,23 @@ With fresh weights at every step e_k is Gaussian and independent of the unit's p
     E[prod s_a'] = E[prod F_a(s, x, e)],    q_k = sigma_w^2 E[y_k^2] + sigma_v^2 R + sigma_b^2.
 
 Where every F_a is affine in the states the moments up to any degree close among themselves. An
-input constant in time is a recurrent variable with the update x' = x. (Chen 2018 for the minimalRNN.)
+input constant in time is a recurrent variable with the update x' = x. (Chen 2018: minimalRNN.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import sympy as sp
 
 from rnnmft.cells import Cell, Preactivation
+from rnnmft.cells.symbols import RandomParameter
 from rnnmft.errors import DerivationError
 from rnnmft.theory.independence import GaussianLaw, expect
 from rnnmft.theory.notation import MomentKey, Notation
+from rnnmft.theory.powers import collect_powers
 
 __all__ = ["MomentTheory", "moment_theory"]
 
@@ -37,7 +39,7 @@ class MomentTheory:
     def laws(
         self, trajectories: int, of: Iterable[Preactivation] | None = None
     ) -> list[GaussianLaw]:
-        """The Gaussian laws of the preactivations and, where it is white, of the elementwise input."""
+        """The Gaussian laws of the preactivations and of the elementwise input where it is white."""
         n = self.notation
         found = []
         for p in self.cell.preactivations if of is None else of:
@@ -67,23 +69,27 @@ class MomentTheory:
             DerivationError: a state enters other than polynomially, so that no moments close.
         """
         n = self.notation
+        fixed = sorted(expression.atoms(RandomParameter), key=str)
+        if fixed:
+            raise DerivationError(
+                f"the moments of cell {self.cell.name!r} do not close: its elementwise parameter "
+                f"{fixed[0].name!r} is fixed in time, so the state depends on it"
+            )
         followed = [n.on(s, t, trajectories) for t in range(trajectories) for s in n.recurrent]
-        white = [v for law in self.laws(trajectories, ()) for v in law.variables]
-        variables = [*followed, *(v for v in white if expression.is_polynomial(v))]
-        if not expression.is_polynomial(*variables):
+        powers = collect_powers(expression, followed)
+        if powers is None:
             raise DerivationError(
                 f"the moments of cell {self.cell.name!r} do not close: a state enters nonlinearly "
                 "in an expectation, which needs the law of the state and not only its moments"
             )
-        laws = self.laws(trajectories)
-        total = sp.S.Zero
-        for exponents, coefficient in sp.Poly(expression, *variables).terms():
-            width = len(n.recurrent)
+        laws, width = self.laws(trajectories), len(n.recurrent)
+        white = [v for law in self.laws(trajectories, ()) for v in law.variables]
+        terms = []
+        for exponents, coefficient in powers.items():
             sides = [exponents[t * width : (t + 1) * width] for t in range(trajectories)]
-            drawn = zip(variables[len(followed) :], exponents[len(followed) :], strict=True)
-            weight = _tidy(sp.factor(coefficient)) * sp.Mul(*(v**power for v, power in drawn))
-            total += expect(weight, laws) * self.moment(tuple(map(tuple, sides)))
-        return total
+            moment = self.moment(tuple(map(tuple, sides)))
+            terms += [average * moment for average in _averages(coefficient, white, laws)]
+        return sp.Add(*terms)
 
     def moment(self, key: MomentKey) -> sp.Expr:
         """The moment of a key: 1, a symbol, or a known moment of the input alone."""
@@ -104,7 +110,7 @@ class MomentTheory:
         factors = []
         for t, side in enumerate(key):
             for s, power in zip(n.recurrent, side, strict=True):
-                new = self.cell.update[s] if s in self.cell.update else s
+                new = s if s == self.cell.input else self.cell.update[s]
                 factors.append(self.on(new, t, len(key)) ** power)
         return self.expect(sp.Mul(*factors), len(key))
 
@@ -140,6 +146,19 @@ class MomentTheory:
         n = self.notation
         wide = n.sigma_v[p] ** 2 * drive if p.has_input else sp.S.Zero
         return n.sigma_w[p] ** 2 * seen + wide + n.sigma_b[p] ** 2
+
+
+def _averages(
+    coefficient: sp.Expr, white: list[sp.Symbol], laws: list[GaussianLaw]
+) -> Iterator[sp.Expr]:
+    """The expectation of a coefficient, term by term in the powers of a white elementwise input."""
+    powers = collect_powers(coefficient, white)
+    if powers is None:
+        powers = {(0,) * len(white): coefficient}
+    for exponents, factor in powers.items():
+        number, rest = factor.primitive()
+        drawn = sp.Mul(*(v**e for v, e in zip(white, exponents, strict=True)))
+        yield number * expect(_tidy(rest) * drawn, laws)
 
 
 def _tidy(product: sp.Expr) -> sp.Expr:

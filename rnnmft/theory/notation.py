@@ -1,4 +1,4 @@
-"""The symbols of a derivation: one name for each quantity, short where the cell has one of its kind.
+"""The symbols of a derivation: one name a quantity, short where the cell has one of its kind.
 
 A cell with one preactivation and one state gets q, mu_b, sigma_w, Q as in the papers; otherwise
 names carry the preactivation or state: q_z, sigma_w_z, Q_h.
@@ -14,7 +14,8 @@ from rnnmft.cells import Cell, Input, Preactivation, State
 
 __all__ = ["MomentKey", "Notation"]
 
-#: Exponents of the recurrent variables, one tuple a trajectory: ((2,),) is E[h^2], ((1,), (1,)) E[h_a h_b].
+#: Exponents of the recurrent variables, one tuple a trajectory: ((2,),) is E[h^2] and
+#: ((1,), (1,)) is E[h_a h_b].
 MomentKey = tuple[tuple[int, ...], ...]
 
 
@@ -64,7 +65,10 @@ class Notation:
         """The symbol of a moment of the recurrent variables; equal by symmetry, equal symbol."""
         key = tuple(sorted(key, reverse=True))
         if key not in self._moments:
-            self._moments[key] = self._name_moment(key)
+            symbol, taken = self._name_moment(key), set(self._moments.values())
+            while symbol in taken:  # names run together: a, bc and ab, c both make abc
+                symbol = _symbol(symbol.name, "x", nonnegative=bool(symbol.is_nonnegative))
+            self._moments[key] = symbol
         return self._moments[key]
 
     def known(self) -> dict[MomentKey, sp.Symbol]:
@@ -89,7 +93,7 @@ class Notation:
         return _symbol("M", *powers, *(["ab"] if len(key) == 2 else []))
 
     def state_key(self, *states: State, trajectories: int = 1) -> MomentKey:
-        """The key of E[product of states]; with two trajectories, the first state on a, the second on b."""
+        """The key of E[product of states]; of two trajectories, the first is on a, the second on b."""
         if trajectories == 2:
             return tuple(tuple(int(v == s) for v in self.recurrent) for s in states)
         return (tuple(sum(v == s for s in states) for v in self.recurrent),)

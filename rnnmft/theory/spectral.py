@@ -13,6 +13,7 @@ class SpectralRadius(sp.Expr):
     """max |lambda| over the eigenvalues of a square matrix; `args[0]` is the matrix."""
 
     def __new__(cls, matrix: Any) -> SpectralRadius:
+        """The node of a square matrix."""
         return cast("SpectralRadius", sp.Expr.__new__(cls, sp.ImmutableMatrix(matrix)))
 
     def _latex(self, printer: Any) -> str:

@@ -1,4 +1,4 @@
-"""The tangent process: how a small perturbation's second moments move, untied (theory of gradients).
+"""The tangent process: how a small perturbation's second moments move, untied.
 
     ds' = A ds + B de,   dy = C ds + D de,   de_k ~ N(0, v_k),   v_k = sigma_w^2 E[dy_k^2],
 
@@ -37,11 +37,12 @@ class TangentTheory:
         """The matrix of the map T -> T', rows and columns in the order of `pairs`.
 
         Raises:
-            DerivationError: the cell is not affine in its states.
+            DerivationError: the cell is not affine in its states, or the weight of a state depends
+                on an elementwise input that is constant in time (the perturbation remembers it).
         """
         theory, cell = self.jacobian.theory, self.jacobian.cell
         a, b, c, d = self.jacobian.blocks
-        if (a.free_symbols | c.free_symbols) & set(cell.states):
+        if (a.free_symbols | c.free_symbols) & set(theory.notation.recurrent):
             raise DerivationError(
                 f"cell {cell.name!r} is not affine in its states: its tangent process depends on "
                 "the law of the state"
