@@ -6,9 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DERIVATIONS := $(wildcard derivations/*.py)
+BENCHMARKS := $(subst /,.,$(basename $(wildcard benchmarks/*.py)))
 
-# Two test workers share two cores: one thread each is faster than two that fight.
-export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE = 1
 # pyright would ask the network whether there is a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
@@ -46,6 +45,9 @@ derivations: $(STAMP) ## the papers' equations, typed by hand, against the engin
 docs: $(STAMP) ## the documentation, every page executed, warnings are errors
 	@$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs docs/_build/html
 
+# Two test workers share two cores: one thread each is faster than two that fight.
+pytest test-slow: export OMP_NUM_THREADS = 1
+
 pytest: $(STAMP)
 	@$(BIN)/pytest --quiet --numprocesses 2
 
@@ -56,7 +58,7 @@ validate: $(STAMP) ## every claim under validation/ against simulated networks
 	@$(BIN)/rnnmft validate
 
 bench: $(STAMP) ## what is timed, against what
-	@$(BIN)/python -m benchmarks
+	@for module in $(BENCHMARKS); do $(BIN)/python -m $$module || exit 1; done
 
 wheel: $(STAMP) ## dist/*.whl
 	@$(BIN)/python -m build --wheel --outdir dist . > $(VENV)/wheel.log 2>&1 \
