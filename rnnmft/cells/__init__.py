@@ -3,13 +3,24 @@
 from collections.abc import Callable
 
 from rnnmft.cells.cell import Cell
+from rnnmft.cells.chrono_lstm import chrono_lstm
+from rnnmft.cells.coupled_lstm import coupled_lstm
 from rnnmft.cells.ensemble import Ensemble, Inputs, PreactivationLaw
 from rnnmft.cells.gru import gru, gru_torch
+from rnnmft.cells.indrnn import indrnn
+from rnnmft.cells.janet import janet
 from rnnmft.cells.laws import ChronoBias, Constant, Law, LogUniform, Normal, Uniform
+from rnnmft.cells.leaky_rnn import leaky_rnn
 from rnnmft.cells.lstm import lstm
+from rnnmft.cells.mgu import mgu
+from rnnmft.cells.min_gru import min_gru
+from rnnmft.cells.min_lstm import min_lstm
 from rnnmft.cells.minimal import minimal
+from rnnmft.cells.peephole_lstm import diagonal_peephole_lstm, peephole_lstm
+from rnnmft.cells.residual_rnn import residual_rnn
 from rnnmft.cells.symbols import Input, Preactivation, RandomParameter, State
 from rnnmft.cells.text import load, loads
+from rnnmft.cells.ugrnn import ugrnn
 from rnnmft.cells.vanilla import vanilla
 from rnnmft.errors import CellError
 
@@ -28,14 +39,27 @@ __all__ = [
     "RandomParameter",
     "State",
     "Uniform",
+    "chrono_lstm",
+    "coupled_lstm",
+    "diagonal_peephole_lstm",
     "get",
     "gru",
     "gru_torch",
+    "indrnn",
+    "janet",
+    "leaky_rnn",
     "load",
     "loads",
     "lstm",
+    "mgu",
+    "min_gru",
+    "min_lstm",
     "minimal",
     "names",
+    "peephole_lstm",
+    "residual_rnn",
+    "typical_laws",
+    "ugrnn",
     "vanilla",
 ]
 
@@ -45,6 +69,25 @@ ZOO: dict[str, Callable[[], Cell]] = {
     "gru": gru,
     "gru_torch": gru_torch,
     "lstm": lstm,
+    "peephole_lstm": peephole_lstm,
+    "diagonal_peephole_lstm": diagonal_peephole_lstm,
+    "coupled_lstm": coupled_lstm,
+    "chrono_lstm": chrono_lstm,
+    "mgu": mgu,
+    "ugrnn": ugrnn,
+    "janet": janet,
+    "min_gru": min_gru,
+    "min_lstm": min_lstm,
+    "leaky_rnn": leaky_rnn,
+    "residual_rnn": residual_rnn,
+    "indrnn": indrnn,
+}
+
+# What the papers draw, where the zoo's cells have elementwise random parameters.
+_LAWS: dict[str, dict[str, Law]] = {
+    "diagonal_peephole_lstm": {p: Normal(0, 0.1) for p in ("p_f", "p_i", "p_o")},
+    "chrono_lstm": {"b": ChronoBias(100)},
+    "indrnn": {"u": Uniform(0, 1)},
 }
 
 
@@ -62,3 +105,15 @@ def get(name: str) -> Cell:
     if name not in ZOO:
         raise CellError(f"no cell named {name!r} in the zoo; there are {', '.join(ZOO)}")
     return ZOO[name]()
+
+
+def typical_laws(name: str) -> dict[str, Law]:
+    """Laws of the elementwise random parameters of a zoo cell, as its paper draws them.
+
+    Empty where the cell has none. They are for examples; `Cell.ensemble` takes what it is given.
+
+    >>> get("indrnn").ensemble(parameters=typical_laws("indrnn")).parameters["u"]
+    Uniform(low=0.0, high=1.0)
+    """
+    get(name)
+    return dict(_LAWS.get(name, {}))

@@ -1,6 +1,7 @@
 """The LSTM with forget gates: Hochreiter & Schmidhuber 1997; Gers et al. 2000.
 
-Torch twin: `torch.nn.LSTMCell`; states in the order c, h.
+The forget gate multiplies the old state: f = 1 keeps it. Torch twin: `torch.nn.LSTMCell`; states in
+the order c, h.
 """
 
 from rnnmft.activations import sigmoid, tanh

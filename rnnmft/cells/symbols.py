@@ -12,9 +12,9 @@ from weakref import WeakValueDictionary
 import sympy as sp
 
 from rnnmft.activations import canonical_functions
-from rnnmft.errors import CellError
+from rnnmft.errors import CellError, ParameterError
 
-__all__ = ["Input", "Preactivation", "RandomParameter", "State", "evaluated"]
+__all__ = ["Input", "Preactivation", "RandomParameter", "State", "evaluated", "real_number"]
 
 
 class _Named(sp.Symbol):
@@ -118,3 +118,21 @@ def evaluated(expression: sp.Expr) -> sp.Expr:
     if not expression.args:
         return expression
     return cast("sp.Expr", expression.func(*(evaluated(part) for part in expression.args)))
+
+
+def real_number(name: str, value: Any) -> sp.Expr:
+    """A finite real number as SymPy has it, exact where it was given exactly.
+
+    Raises:
+        ParameterError: naming the argument.
+
+    >>> real_number("leak", 0.5)
+    0.500000000000000
+    """
+    try:
+        number = sp.sympify(value, strict=True)
+    except sp.SympifyError:
+        number = sp.nan
+    if not (isinstance(number, sp.Expr) and number.is_number and number.is_real):
+        raise ParameterError(f"{name} must be a finite real number, got {value!r}")
+    return number

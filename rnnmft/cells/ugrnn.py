@@ -1,0 +1,25 @@
+"""The update gate RNN: Collins, Sohl-Dickstein & Sussillo 2017 (arXiv 1611.09913).
+
+The gate multiplies the old state: g = 1 keeps it.
+"""
+
+from rnnmft.activations import sigmoid, tanh
+from rnnmft.cells.cell import Cell
+from rnnmft.cells.symbols import Preactivation, State
+
+__all__ = ["ugrnn"]
+
+
+def ugrnn() -> Cell:
+    """h' = sigmoid(g) h + (1 - sigmoid(g)) tanh(c).
+
+    >>> ugrnn()
+    Cell 'ugrnn': states h; preactivations g, c
+    """
+    h = State("h")
+    g, c = Preactivation("g", h), Preactivation("c", h)
+    return Cell(
+        "ugrnn",
+        update={h: sigmoid(g) * h + (1 - sigmoid(g)) * tanh(c)},
+        preactivations=(g, c),
+    )

@@ -1,0 +1,160 @@
+"""Plain PyTorch steps of the zoo's cells, typed from each paper's equations.
+
+Each takes the weights as `p`, where p.a(name, y, x) = W y + V x + b, without the term that the
+preactivation lacks (y or x None), and p[name] is an elementwise parameter; then the input and the
+old states. It returns the new states. Nothing of rnnmft is used here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, sigmoid, tanh
+
+
+@dataclass
+class Weights:
+    """W (N, N), V (N, N_in) and b (N) by preactivation; elementwise parameters (N) by name."""
+
+    matrices: dict[str, tuple[Tensor, Tensor, Tensor]]
+    elementwise: dict[str, Tensor]
+
+    def a(self, name: str, y: Tensor | None, x: Tensor | None) -> Tensor:
+        """W y + V x + b for rows y (batch, N) and x (batch, N_in)."""
+        w, v, b = self.matrices[name]
+        total = b
+        if y is not None:
+            total = total + y @ w.T
+        if x is not None:
+            total = total + x @ v.T
+        return total
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.elementwise[name]
+
+
+def vanilla(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    return (tanh(p.a("e", h, x)),)
+
+
+def minimal(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    u = sigmoid(p.a("e", h, x))
+    return (u * h + (1 - u) * x,)
+
+
+def gru(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    r, z = sigmoid(p.a("r", h, x)), sigmoid(p.a("z", h, x))
+    n = tanh(p.a("n", r * h, x))
+    return (z * h + (1 - z) * n,)
+
+
+def gru_torch(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    r, z = sigmoid(p.a("r", h, x)), sigmoid(p.a("z", h, x))
+    n = tanh(p.a("n_x", None, x) + r * p.a("n_h", h, None))
+    return (z * h + (1 - z) * n,)
+
+
+def lstm(p: Weights, x: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    i, f, o = (sigmoid(p.a(gate, h, x)) for gate in "ifo")
+    c = f * c + i * tanh(p.a("g", h, x))
+    return c, o * tanh(c)
+
+
+def peephole_lstm(p: Weights, x: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    i = sigmoid(p.a("i", h, x) + p.a("i_c", c, None))
+    f = sigmoid(p.a("f", h, x) + p.a("f_c", c, None))
+    c = f * c + i * tanh(p.a("g", h, x))
+    o = sigmoid(p.a("o", h, x) + p.a("o_c", c, None))  # the new c
+    return c, o * tanh(c)
+
+
+def diagonal_peephole_lstm(p: Weights, x: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    i = sigmoid(p.a("i", h, x) + p["p_i"] * c)
+    f = sigmoid(p.a("f", h, x) + p["p_f"] * c)
+    c = f * c + i * tanh(p.a("g", h, x))
+    o = sigmoid(p.a("o", h, x) + p["p_o"] * c)
+    return c, o * tanh(c)
+
+
+def coupled_lstm(p: Weights, x: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    f, o = sigmoid(p.a("f", h, x)), sigmoid(p.a("o", h, x))
+    c = f * c + (1 - f) * tanh(p.a("g", h, x))
+    return c, o * tanh(c)
+
+
+def chrono_lstm(p: Weights, x: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    i = sigmoid(p.a("i", h, x) - p["b"])
+    f = sigmoid(p.a("f", h, x) + p["b"])
+    o = sigmoid(p.a("o", h, x))
+    c = f * c + i * tanh(p.a("g", h, x))
+    return c, o * tanh(c)
+
+
+def mgu(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    f = sigmoid(p.a("f", h, x))
+    candidate = tanh(p.a("g", f * h, x))
+    return ((1 - f) * h + f * candidate,)
+
+
+def ugrnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    g, c = sigmoid(p.a("g", h, x)), tanh(p.a("c", h, x))
+    return (g * h + (1 - g) * c,)
+
+
+def janet(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    beta = 1.0
+    s = p.a("f", h, x)
+    c = tanh(p.a("c", h, x))
+    return (sigmoid(s) * h + (1 - sigmoid(s - beta)) * c,)
+
+
+def min_gru(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    z = sigmoid(p.a("z", None, x))
+    return ((1 - z) * h + z * p.a("g", None, x),)
+
+
+def min_lstm(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    f, i = sigmoid(p.a("f", None, x)), sigmoid(p.a("i", None, x))
+    f, i = f / (f + i), i / (f + i)
+    return (f * h + i * p.a("g", None, x),)
+
+
+def leaky_rnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    leak = 0.2
+    return ((1 - leak) * h + leak * tanh(p.a("e", h, x)),)
+
+
+def residual_rnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    step, shortcut = 0.5, 0.9
+    return (shortcut * h + step * tanh(p.a("e", h, x)),)
+
+
+def indrnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    return (torch.relu(p.a("e", None, x) + p["u"] * h),)
+
+
+TWINS: dict[str, Callable[..., Any]] = {
+    twin.__name__: twin
+    for twin in (
+        vanilla,
+        minimal,
+        gru,
+        gru_torch,
+        lstm,
+        peephole_lstm,
+        diagonal_peephole_lstm,
+        coupled_lstm,
+        chrono_lstm,
+        mgu,
+        ugrnn,
+        janet,
+        min_gru,
+        min_lstm,
+        leaky_rnn,
+        residual_rnn,
+        indrnn,
+    )
+}
