@@ -1,0 +1,134 @@
+"""The fixed point that the zero state reaches, for a whole batch of parameters at once.
+
+The recursion takes some steps from zero, Newton's method finishes, and the result is believed only
+where further steps of the recursion come closer to it at the rate of the map's slope. The rest
+(several fixed points, near criticality) is left to the search one point at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Reached", "reach"]
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_STEPS, _MORE, _NEWTON = 16, 12, 14
+_RTOL = 1e-10
+_HUGE = 1e9
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """Where a batch of recursions ends.
+
+    Attributes:
+        values: (n, B).
+        slope: spectral radius of the map there, (B,).
+        error: bound on the values, (B,).
+        certain: whether the values are the limit from zero, (B,).
+        diverged: whether the recursion left every bound, (B,).
+    """
+
+    values: Array
+    slope: Array
+    error: Array
+    certain: Flags
+    diverged: Flags
+
+
+def reach(
+    step: Callable[[Array, NDArray[np.intp]], tuple[Array, Array]],
+    jacobian: Callable[[Array, NDArray[np.intp]], Array],
+    count: int,
+    batch: int,
+) -> Reached:
+    """Follow x' = step(x) from 0 to its limit.
+
+    Args:
+        step: (values (n, b), rows (b,)) -> new values and their errors, (n, b) each; `rows` tells
+            which members of the batch are meant.
+        jacobian: the same arguments -> the derivative of step, (b, n, n).
+        count: n.
+        batch: B.
+    """
+    rows = np.arange(batch)
+    early = _follow(step, np.zeros((count, batch)), rows, _STEPS)
+    late = _follow(step, early, rows, _MORE)
+    diverged = ~np.isfinite(late).all(axis=0) | (np.abs(late).max(axis=0, initial=0) > _HUGE)
+    values = np.where(diverged, 0.0, late)
+    active = np.flatnonzero(~diverged)
+    for _ in range(_NEWTON):
+        if not len(active):
+            break
+        moved = _newton(step, jacobian, values[:, active], active)
+        change = np.abs(moved - values[:, active]).max(axis=0)
+        size = np.abs(moved).max(axis=0)
+        values[:, active] = moved
+        keep = np.isfinite(change) & (change > _RTOL * 1e-3 * size)
+        active = active[keep & (size < _HUGE)]
+    return _judged(step, jacobian, early, late, values, diverged)
+
+
+def _follow(
+    step: Callable[[Array, NDArray[np.intp]], tuple[Array, Array]],
+    values: Array,
+    rows: NDArray[np.intp],
+    steps: int,
+) -> Array:
+    for _ in range(steps):
+        # Beyond any bound there is nothing to learn, and the quadrature would overflow.
+        inside = np.abs(values).max(axis=0, initial=0) < _HUGE
+        if not inside.any():
+            return values
+        values = np.where(inside, values, np.inf)
+        values[:, inside] = step(values[:, inside], rows[inside])[0]
+        values = np.where(np.isfinite(values), values, np.inf)
+    return values
+
+
+def _newton(
+    step: Callable[[Array, NDArray[np.intp]], tuple[Array, Array]],
+    jacobian: Callable[[Array, NDArray[np.intp]], Array],
+    values: Array,
+    rows: NDArray[np.intp],
+) -> Array:
+    new = step(values, rows)[0]
+    system = np.eye(len(values)) - np.nan_to_num(jacobian(values, rows), posinf=0.0, neginf=0.0)
+    flat = np.abs(np.linalg.det(system)) < 1e-14
+    system[flat] = np.eye(len(values))
+    moved = values + np.linalg.solve(system, (new - values).T[..., None])[..., 0].T
+    return np.where(np.isfinite(moved), moved, values)
+
+
+def _judged(
+    step: Callable[[Array, NDArray[np.intp]], tuple[Array, Array]],
+    jacobian: Callable[[Array, NDArray[np.intp]], Array],
+    early: Array,
+    late: Array,
+    values: Array,
+    diverged: Flags,
+) -> Reached:
+    batch = values.shape[1]
+    slope, error = np.full(batch, np.nan), np.full(batch, np.inf)
+    certain = np.zeros(batch, dtype=bool)
+    rows = np.flatnonzero(~diverged)
+    if len(rows):
+        at = values[:, rows]
+        new, own = step(at, rows)
+        matrices = np.nan_to_num(jacobian(at, rows), posinf=_HUGE, neginf=-_HUGE)
+        slope[rows] = np.abs(np.linalg.eigvals(matrices)).max(axis=1)
+        residual = (np.abs(new - at) + own).max(axis=0)
+        error[rows] = residual / np.maximum(np.abs(1 - slope[rows]), 1e-12)
+        size = np.abs(at).max(axis=0)
+        before, after = (np.abs(x[:, rows] - at).max(axis=0) for x in (early, late))
+        # From early to late the distance must shrink as the slope says, or be gone already.
+        rate = np.maximum(slope[rows], 0.2) ** (_MORE / 2)
+        nearer = (after <= rate * before) | (after <= 1e-8 * size)
+        certain[rows] = nearer & (slope[rows] < 1) & (error[rows] <= 1e-6 * (size + _RTOL))
+    return Reached(values, slope, error, certain, diverged)

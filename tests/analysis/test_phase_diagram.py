@@ -1,0 +1,118 @@
+"""Phase diagrams: the batch against one point at a time, and a status where there is no value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rnnmft import cells
+from rnnmft.activations import relu
+from rnnmft.analysis.mean_field import MeanField
+from rnnmft.analysis.parameter_grid import ParameterGrid
+from rnnmft.analysis.phase_diagram import QUANTITIES, phase_diagram
+from rnnmft.cells import Inputs
+from rnnmft.errors import ParameterError, Status
+
+# Both sides solve their equations to rounding and differ by what conditioning makes of it.
+ROUNDING = 1e-9
+
+SWEEPS = {
+    "minimal": (cells.minimal(), {("e", "sigma_w"): [3.0], ("e", "mu_b"): [0.5, 4.0]}),
+    "gru": (cells.gru(), {("z", "mu_b"): [1.0], ("n", "sigma_w"): [2.0]}),
+    "vanilla, R": (cells.vanilla(), {"R": [0.2, 0.5], "correlation": [0.2]}),
+}
+
+
+def scalar(field: MeanField, name: str) -> list[float]:
+    if name in ("second_moment", "preactivation_variance"):
+        return list(getattr(field.fixed_point(), name).values())
+    if name == "correlation":
+        return list(field.correlation_fixed_point().correlation.values())
+    if name.startswith("m_"):
+        return [float(field.jacobian(1).moments(int(name[2:])).value[-1])]
+    if name == "gradient_growth":
+        return [float(field.gradient_growth())]
+    return [getattr(field.timescales(), name)]
+
+
+@pytest.mark.parametrize("which", SWEEPS)
+def test_the_batch_agrees_with_one_point_at_a_time(which: str) -> None:
+    cell, vary = SWEEPS[which]
+    found = phase_diagram(cell, None, None, vary, QUANTITIES)
+    assert (found.status == "OK").all()
+    grid = ParameterGrid.of(MeanField(cell), vary)
+    for i in range(grid.size):
+        field = MeanField(cell, *grid.setting(i))
+        for name in QUANTITIES:
+            got = found[name].values.reshape(-1, grid.size)[:, i]
+            np.testing.assert_allclose(got, scalar(field, name), rtol=ROUNDING, atol=ROUNDING)
+
+
+def test_the_fixed_point_is_the_one_that_the_zero_state_reaches() -> None:
+    # Near mu_b = 4.6 this cell has three fixed points: the branch reached from zero jumps.
+    cell = cells.minimal()
+    ensemble = cell.ensemble(e={"sigma_w": 6.88, "sigma_v": 1.39})
+    vary = {("e", "mu_b"): [4.5, 4.6, 4.7]}
+    found = phase_diagram(cell, ensemble, Inputs(R=0.4616), vary, ["second_moment"])
+    field = MeanField(cell, ensemble, Inputs(R=0.4616))
+    grid = ParameterGrid.of(field, vary)
+    counts = []
+    for i, value in enumerate(found.second_moment.values[0]):
+        every = MeanField(cell, *grid.setting(i)).fixed_points()
+        counts.append(len(every))
+        # Q' grows with Q here, so the moments rise from zero to the lowest fixed point.
+        assert value == pytest.approx(every[0].second_moment["h"], rel=ROUNDING)
+    assert counts == [1, 3, 1]
+
+
+def test_an_element_without_a_value_says_why() -> None:
+    vary = {("e", "sigma_w"): [1.0, 2.0, -1.0, float("nan")]}
+    found = phase_diagram(cells.vanilla(relu), None, None, vary, ["second_moment", "xi_c"])
+    assert found.status.sel(quantity="second_moment").values.tolist() == [
+        "OK",
+        "DIVERGES",
+        "INVALID",
+        "INVALID",
+    ]
+    assert np.isfinite(found.second_moment.values[0]).tolist() == [True, False, False, False]
+    assert found.status.attrs["DIVERGES"] == Status.DIVERGES.value
+
+
+def test_a_correlation_of_nothing_is_undefined() -> None:
+    vary = {("e", "sigma_w"): [0.5]}
+    found = phase_diagram(cells.vanilla(), None, Inputs(R=0.0), vary, ["correlation", "chi_1"])
+    assert found.status.values[:, 0].tolist() == ["UNDEFINED", "OK"]
+    assert found.chi_1.item() == pytest.approx(0.25)  # sigma_w^2 tanh'(0)^2
+
+
+def test_every_value_that_is_nan_has_a_status() -> None:
+    names = ["second_moment", "xi_q", "gradient_growth", "m_2"]
+    vary = {("e", "sigma_w"): [0.5, 1.5], "R": [0.0, 1.0]}
+    found = phase_diagram(cells.vanilla(relu), None, None, vary, names)
+    for name in names:
+        nan = np.isnan(found[name].values).reshape(-1, 2, 2).any(axis=0)
+        ok = found.status.sel(quantity=name).values == "OK"
+        assert (nan == ~ok).all(), name
+
+
+@pytest.mark.parametrize(
+    ("vary", "quantities", "sentence"),
+    [
+        ({}, ["chi_1"], "vary must name"),
+        ({("x", "sigma_w"): [1]}, ["chi_1"], r"no x\.sigma_w"),
+        ({("e", "sigma"): [1]}, ["chi_1"], r"no e\.sigma"),
+        ({"Q": [1]}, ["chi_1"], "neither 'R'"),
+        ({"R": []}, ["chi_1"], "no values"),
+        ({"R": ["a"]}, ["chi_1"], "must be numbers"),
+        ({"R": [1]}, ["chi_2"], "unknown quantity"),
+        ({"R": [1]}, [], "at least one"),
+    ],
+)
+def test_what_is_refused(vary: dict, quantities: list[str], sentence: str) -> None:
+    with pytest.raises(ParameterError, match=sentence):
+        phase_diagram(cells.minimal(), None, None, vary, quantities)
+
+
+def test_a_matrix_that_is_absent_cannot_vary() -> None:
+    with pytest.raises(ParameterError, match="no matrix for sigma_w"):
+        phase_diagram(cells.gru_torch(), None, None, {("n_x", "sigma_w"): [1.0]})
