@@ -1,7 +1,7 @@
 """The untied solver of cells nonlinear in an accumulated state: deterministic transport of its law.
 
-No sampling: the law of c is moved on a spectral grid (`law_grid`), the readouts' second moments follow,
-and every answer is computed at two resolutions whose difference is its error estimate.
+No sampling: the law of c is moved on a spectral grid (`law_grid`), the readouts' second moments
+follow, and every answer is computed at two resolutions whose difference is its error estimate.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, root
+from scipy.optimize import brentq, newton, root
 
 from rnnmft.analysis.accumulated_model import AccumulatedModel, Joint, OneLaw
 from rnnmft.analysis.closed_moments import timescale
@@ -27,9 +27,9 @@ from rnnmft.records import Quantity
 __all__ = ["TransportedLaw"]
 
 Array = NDArray[np.float64]
-_COARSE = (56, 16)
+_COARSE = (48, 14)
 _LEVELS = ((96, 16), (144, 20), (216, 26))
-_JOINT = ((48, 14), (64, 18))
+_JOINT = ((56, 14), (72, 18))
 _TOLERANCE = 1e-9
 
 
@@ -68,12 +68,15 @@ class TransportedLaw:
 
     # --- trajectories --------------------------------------------------------------------------
 
-    def _history(self, steps: int, level: tuple[int, int]) -> dict[str, dict[str, Array]]:
+    def _history(
+        self, steps: int, level: tuple[int, int], joint_level: tuple[int, int]
+    ) -> dict[str, dict[str, Array]]:
+        """Every moment at every step: {kind: {name: (steps,)}}."""
         model = self._model(self._reach, level)
-        joint_model = self._model(self._reach, min(level, _JOINT[-1]))
+        joint_model = self._model(self._reach, joint_level)
         at, joint = model.zero(), joint_model.apart()
         pair_at = joint_model.zero()
-        rows: list[tuple[dict[str, Mapping[str, float]], ...]] = []
+        rows: list[dict[str, Mapping[str, float]]] = []
         for _ in range(steps):
             after, pair_after = model.advance(at), joint_model.advance(pair_at)
             new = after.second[model.form.state.name]
@@ -82,26 +85,24 @@ class TransportedLaw:
             q = model.variances(at.second, new)
             qab = model.variances(joint.cross, new_joint, self.inputs.correlation)
             rows.append(
-                (
-                    {
-                        "second_moment": after.second,
-                        "cross_moment": joint_after.cross,
-                        "mean": after.mean,
-                        "preactivation_variance": q,
-                        "preactivation_covariance": qab,
-                    },
-                )
+                {
+                    "second_moment": after.second,
+                    "cross_moment": joint_after.cross,
+                    "mean": after.mean,
+                    "preactivation_variance": q,
+                    "preactivation_covariance": qab,
+                }
             )
             at, pair_at, joint = after, pair_after, joint_after
-        kinds = rows[0][0]
         return {
-            kind: {n: np.array([r[0][kind][n] for r in rows]) for n in kinds[kind]}
-            for kind in kinds
+            kind: {name: np.array([row[kind][name] for row in rows]) for name in names}
+            for kind, names in rows[0].items()
         }
 
     def evolve(self, steps: int) -> Trajectory:
         """Moments after 1, .., steps updates from the zero state."""
-        fine, coarse = (self._history(steps, level) for level in (_LEVELS[0], _JOINT[0]))
+        fine = self._history(steps, _LEVELS[0], _JOINT[1])
+        coarse = self._history(steps, _JOINT[1], _JOINT[0])
         second = fine["second_moment"]
         correlation = {
             s: np.where(second[s] > 0, fine["cross_moment"][s] / np.maximum(second[s], 1e-300), 0.0)
@@ -117,14 +118,18 @@ class TransportedLaw:
             correlation=correlation,
             error=error,
             method=self.method,
-            **fine,
+            second_moment=second,
+            cross_moment=fine["cross_moment"],
+            mean=fine["mean"],
+            preactivation_variance=fine["preactivation_variance"],
+            preactivation_covariance=fine["preactivation_covariance"],
         )
 
     # --- fixed points --------------------------------------------------------------------------
 
     @cached_property
     def _drivers(self) -> list[str]:
-        """The states whose second moments feed a preactivation through weights that are not zero."""
+        """The states whose second moments feed a preactivation through non-zero weights."""
         model = self._model(1.0, _COARSE)
         seen = {
             model.sees(p.name)
@@ -154,7 +159,7 @@ class TransportedLaw:
         """Approximate fixed points of the reduced map, at low resolution."""
         gap = self._gap(_COARSE)
         if len(self._drivers) == 1:
-            grid = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 29)])
+            grid = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 22)])
             values = np.array([gap(np.array([g]))[0] for g in grid])
             brackets = np.flatnonzero(values[:-1] * values[1:] < 0)
             found = [
@@ -170,14 +175,23 @@ class TransportedLaw:
     def _polished(self, start: Array, level: tuple[int, int]) -> Array:
         if not self._drivers:
             return start
-        solved = root(self._gap(level), start, tol=1e-13)
-        return np.asarray(solved.x)
+        gap = self._gap(level)
+        if len(self._drivers) == 1:
+            first = gap(start)[0]
+            if first == 0.0:
+                return start
+            value = newton(
+                lambda v: gap(np.array([v]))[0], start[0], x1=start[0] + first, tol=1e-14
+            )
+            return np.array([value])
+        return np.asarray(root(gap, start, tol=1e-13).x)
 
     @cached_property
     def _points(self) -> list[tuple[OneLaw, float, tuple[int, int]]]:
         """Every fixed point, its error by doubling the resolution, and the level that met it."""
         found = []
         for start in self._starts:
+            law = self._reduced(_COARSE)(start)
             at, before, error, level = start, None, math.inf, _LEVELS[0]
             for level in _LEVELS:
                 at = self._polished(at, level)
@@ -263,17 +277,16 @@ class TransportedLaw:
         drivers = self._points[self._attractor()][0].second
         model = self._model(self._reach, level)
         at = model.stationary(drivers)
-        joint = model.apart()
+        step, joint = model.step(drivers), model.apart()
         before, rate = 0.0, 0.0
         for taken in range(2000):
-            new = model.advance_joint(joint, at, at)
+            new = model.advance_joint(joint, at, at, step)
             change = max(
                 abs(new.cross[s] - joint.cross[s]) / max(at.second[s], 1e-300) for s in at.second
             )
-            if before > 0 and change > 1e-9:
-                rate = change / before
+            rate = change / before if before > 0 else 0.0
             joint, before = new, change
-            if change < 1e-10:
+            if change < 1e-8:
                 return joint, at, rate
             if taken > 400 and rate > 0.9999:
                 break
@@ -340,7 +353,7 @@ class TransportedLaw:
         def compute(highest: int) -> tuple[Any, Any, Status]:
             if highest > 1:
                 raise DerivationError(
-                    "transport of the law knows m_1 of the Jacobian; higher moments need its spectrum"
+                    "transport of the law knows m_1 of the Jacobian; more needs its spectrum"
                 )
             values = []
             for model, at, operator in self._operators:

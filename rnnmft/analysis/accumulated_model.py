@@ -6,22 +6,26 @@ E[h^2] = sum_jk E[factor_j factor_k] E[f_j f_k(c')].
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from rnnmft.analysis.accumulator_step import AccumulatorStep, coefficient_factors
+from rnnmft.analysis.accumulator_step import (
+    AccumulatorStep,
+    Factor,
+    coefficient_factors,
+    factors_of,
+)
+from rnnmft.analysis.gauss_rules import gaussian_mean, gaussian_pair_mean
 from rnnmft.analysis.law_grid import LawGrid
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import DerivationError
-from rnnmft.numerics.compile import Program, compile_elementwise, compile_program
+from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.theory.accumulator import AccumulatorForm, accumulator_form
-from rnnmft.theory.moments import moment_theory
 
 __all__ = ["AccumulatedModel", "Joint", "OneLaw", "Tangent"]
 
@@ -54,31 +58,13 @@ class Tangent:
 
 
 @lru_cache(maxsize=32)
-def _readout_programs(cell: Cell) -> tuple[Program, Program, Program, dict[str, int]]:
-    """E[factor_j factor_k], the same across two trajectories, and of derivatives by preactivation."""
-    form, theory = accumulator_form(cell), moment_theory(cell)
-    n = theory.notation
-    single, cross, slopes = [], [], []
-    for terms in form.readouts.values():
-        for j in terms:
-            for k in terms:
-                single.append(theory.expect(j.factor * k.factor))
-                pair = theory.on(j.factor, 0, 2) * theory.on(k.factor, 1, 2)
-                cross.append(theory.expect(pair, 2))
-                slopes += [
-                    theory.expect(sp.diff(j.factor, p) * sp.diff(k.factor, p))
-                    for p in cell.preactivations
-                ]
-        single += [theory.expect(j.factor) for j in terms]
-    mus = [n.mu_b[p] for p in cell.preactivations]
-    qs = [n.q[p] for p in cell.preactivations]
-    qab = [n.q_ab[p] for p in cell.preactivations]
-    return (
-        compile_program([], single, [*qs, *mus]),
-        compile_program([], cross, [*qs, *qab, *mus]),
-        compile_program([], slopes, [*qs, *mus]),
-        {p.name: i for i, p in enumerate(cell.preactivations)},
-    )
+def _readout_factors(cell: Cell) -> dict[str, tuple[tuple[Factor, ...], ...]]:
+    """{readout: the factors of each term}, every factor a function of one preactivation."""
+    form = accumulator_form(cell)
+    return {
+        s.name: tuple(factors_of(t.factor, f"readout {s.name!r}", form) for t in terms)
+        for s, terms in form.readouts.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -103,6 +89,7 @@ class AccumulatedModel:
     def check(self) -> None:
         """Raise DerivationError unless the transport applies."""
         coefficient_factors(self.cell)
+        _readout_factors(self.cell)
         if self.cell.input is not None:
             raise DerivationError(
                 f"the input enters cell {self.cell.name!r} elementwise: its law is not "
@@ -126,7 +113,7 @@ class AccumulatedModel:
     def variances(
         self, second: Mapping[str, float], new: float | None, correlation: float = 1.0
     ) -> dict[str, float]:
-        """q_k (or q_k^ab, from cross moments and c_x) of the preactivations that can be known yet."""
+        """q_k (or q_k^ab, from cross moments and c_x) of the preactivations known so far."""
         found = {}
         for p in self.cell.preactivations:
             law, sees = self.ensemble[p.name], self.sees(p.name)
@@ -168,26 +155,54 @@ class AccumulatedModel:
             dict.fromkeys(names, 0.0),
         )
 
-    def _arguments(
-        self, q: Mapping[str, float], qab: Mapping[str, float] | None = None
-    ) -> list[Any]:
-        names = [p.name for p in self.cell.preactivations]
-        means = [self.ensemble[n].mu_b for n in names]
-        middle = [] if qab is None else [qab[n] for n in names]
-        return [*(q[n] for n in names), *middle, *means]
+    def _average(
+        self,
+        first: tuple[Factor, ...],
+        second: tuple[Factor, ...],
+        q: Mapping[str, float],
+        qab: Mapping[str, float] | None = None,
+        along: str = "",
+    ) -> float:
+        """E[product of both terms' factors]; on two trajectories with qab; d/d`along` of each."""
+        result = 1.0
+        left, right = ({f.name: f for f in of} for of in (first, second))
+        if along and not (along in left and along in right):
+            return 0.0
+        for name in {**left, **right}:
+            f, g = (
+                (of[name].derivative if name == along else of[name].function)
+                if name in of
+                else _one
+                for of in (left, right)
+            )
+            law = self.ensemble[name].mu_b, q[name]
+            if qab is None:
+                result *= gaussian_mean(lambda e, _f=f, _g=g: _f(e) * _g(e), *law)
+            else:
+                result *= gaussian_pair_mean(f, g, *law, qab[name])
+        return result
+
+    def _terms(self) -> Iterator[tuple[str, list[tuple[tuple[Factor, ...], Array, Array]]]]:
+        """(readout, [(factors, f_j, f_j') ...])."""
+        for name, rows in self._values.items():
+            factors = _readout_factors(self.cell)[name]
+            yield name, [(a, f, df) for a, (f, df) in zip(factors, rows, strict=True)]
 
     def read(
         self, law: Array, new: float, before: Mapping[str, float]
     ) -> tuple[dict[str, float], dict[str, float]]:
-        """Means and second moments of the readouts of a law of c', at last step's second moments."""
+        """Means and second moments of the readouts of c', at last step's second moments."""
         q = self.variances(before, new)
-        found = iter(_readout_programs(self.cell)[0](*self._arguments(q)).values)
         mean, second = {}, {}
-        for name, rows in self._values.items():
+        for name, terms in self._terms():
             second[name] = float(
-                sum(float(next(found)) * (law @ (f * g)) for f, _ in rows for g, _ in rows)
+                sum(
+                    self._average(a, b, q) * (law @ (f * g))
+                    for a, f, _ in terms
+                    for b, g, _ in terms
+                )
             )
-            mean[name] = float(sum(float(next(found)) * (law @ f) for f, _ in rows))
+            mean[name] = float(sum(self._average(a, (), q) * (law @ f) for a, f, _ in terms))
         return mean, second
 
     def advance(self, at: OneLaw) -> OneLaw:
@@ -225,11 +240,8 @@ class AccumulatedModel:
         deflated = p.T - np.outer(at.law[0], np.ones(size))
         matrix[:size, :size] = deflated
         q = self.variances(at.second, at.second[self.form.state.name])
-        found = iter(_readout_programs(self.cell)[0](*self._arguments(q)).values)
-        for name, rows in self._values.items():
-            gradient = sum(float(next(found)) * f * g for f, _ in rows for g, _ in rows)
-            for _ in rows:
-                next(found)
+        for name, terms in self._terms():
+            gradient = sum(self._average(a, b, q) * f * g for a, f, _ in terms for b, g, _ in terms)
             matrix[size + 1 + names.index(name), :size] = gradient @ deflated
         for column, name in [(size, ""), *((size + 1 + i, n) for i, n in enumerate(names))]:
             matrix[:, column] = self._central(at, name, names)
@@ -259,22 +271,27 @@ class AccumulatedModel:
         one = self.grid.at_zero()
         return Joint(np.outer(one, one), {s.name: 0.0 for s in self.cell.states})
 
-    def advance_joint(self, joint: Joint, at: OneLaw, after: OneLaw) -> Joint:
-        """One update of two trajectories, each of which goes from `at` to `after`."""
+    def advance_joint(
+        self, joint: Joint, at: OneLaw, after: OneLaw, step: AccumulatorStep | None = None
+    ) -> Joint:
+        """One update of two trajectories, each of which goes from `at` to `after` by `step`."""
         c = self.form.state.name
         qab = self.variances(joint.cross, None, self.inputs.correlation)
-        step = self.step(at.second)
+        step = self.step(at.second) if step is None else step
         move, (aa, bb) = step.joint(qab)
         a, _, b, _ = step.coefficient_moments()
         new = aa * joint.cross[c] + 2 * a * b * at.mean[c] + bb
         omega = move(joint.omega)
         q = self.variances(at.second, after.second[c])
         qab = self.variances(joint.cross, new, self.inputs.correlation)
-        found = iter(_readout_programs(self.cell)[1](*self._arguments(q, qab)).values)
         cross = {c: new}
-        for name, rows in self._values.items():
+        for name, terms in self._terms():
             cross[name] = float(
-                sum(float(next(found)) * (f @ omega @ g) for f, _ in rows for g, _ in rows)
+                sum(
+                    self._average(a, b, q, qab) * (f @ omega @ g)
+                    for a, f, _ in terms
+                    for b, g, _ in terms
+                )
             )
         return Joint(omega, cross)
 
@@ -297,19 +314,16 @@ class AccumulatedModel:
             matrix[:size] += np.outer(weight * source, column[self.sees(name)])
         column["new"] = matrix[:size].sum(0)
         q = self.variances(at.second, at.second[self.form.state.name])
-        programs = _readout_programs(self.cell)
-        factors = iter(programs[0](*self._arguments(q)).values)
-        slopes = iter(programs[2](*self._arguments(q)).values)
-        for i, (_, rows) in enumerate(self._values.items()):
-            for f, df in rows:
-                for g, dg in rows:
-                    matrix[size + i] += float(next(factors)) * ((df * dg) @ matrix[:size])
+        for i, (_, terms) in enumerate(self._terms()):
+            for a, f, df in terms:
+                for b, g, dg in terms:
+                    matrix[size + i] += self._average(a, b, q) * ((df * dg) @ matrix[:size])
                     overlap = float(at.law[0] @ (f * g))
                     for p in self.cell.preactivations:
-                        weight = self.ensemble[p.name].sigma_w ** 2 * float(next(slopes)) * overlap
-                        matrix[size + i] += weight * column[self.sees(p.name)]
-            for _ in rows:
-                next(factors)
+                        slope = self._average(a, b, q, along=p.name)
+                        weight = self.ensemble[p.name].sigma_w ** 2 * slope * overlap
+                        if weight:
+                            matrix[size + i] += weight * column[self.sees(p.name)]
         return matrix
 
     def tangent_start(self, at: OneLaw) -> Array:
@@ -319,3 +333,7 @@ class AccumulatedModel:
     def tangent_total(self, vector: Array) -> float:
         """m_1: (E[dc^2] + sum E[dh^2]) / number of states."""
         return float(vector.sum()) / len(self.cell.states)
+
+
+def _one(e: Array) -> Array:
+    return np.ones_like(e)

@@ -1,7 +1,7 @@
 """One step of an accumulated state's law at given preactivation variances, as matrices.
 
-Holds the Gauss rules of gain and noise (and of their squared derivatives, for the tangent process) at
-one set of preactivation laws, and applies them to laws, joint laws of two trajectories and tangents.
+Holds the Gauss rules of gain and noise (and of their squared derivatives, for the tangent process)
+at one set of preactivation laws, and applies them to laws, joint laws and tangents.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -27,7 +28,7 @@ from rnnmft.errors import DerivationError
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.theory.accumulator import AccumulatorForm, accumulator_form
 
-__all__ = ["AccumulatorStep", "Factor", "coefficient_factors"]
+__all__ = ["AccumulatorStep", "Factor", "coefficient_factors", "factors_of"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
@@ -47,16 +48,20 @@ def _compiled(expression: sp.Expr, symbol: sp.Symbol) -> Function:
     return lambda values: compiled(np.asarray(values))[0]
 
 
-def _factors(product: sp.Expr, what: str, form: AccumulatorForm) -> tuple[Factor, ...]:
-    """The factors of a product of functions of one preactivation each, constants absorbed."""
+def factors_of(product: sp.Expr, what: str, form: AccumulatorForm) -> tuple[Factor, ...]:
+    """The factors of a product of functions of one preactivation each, constants absorbed.
+
+    Raises:
+        DerivationError: it is not such a product.
+    """
     constant, rest = product.as_independent(*product.free_symbols, as_Add=False)
     factors: dict[sp.Symbol, sp.Expr] = {}
     for factor in sp.Mul.make_args(rest):
         symbols = sorted(factor.free_symbols, key=str)
         if len(symbols) != 1 or symbols[0] not in form.cell.preactivations:
             raise DerivationError(
-                f"the {what} of {form.state.name!r} in cell {form.cell.name!r} is not a product of "
-                "functions of one preactivation each"
+                f"the {what} in cell {form.cell.name!r} is not a product of functions of one "
+                "preactivation each"
             )
         factors[symbols[0]] = factors.get(symbols[0], sp.S.One) * factor
     first = next(iter(factors))
@@ -79,7 +84,10 @@ def coefficient_factors(cell: Cell) -> tuple[tuple[Factor, ...], tuple[Factor, .
             f"gain and noise of {form.state.name!r} in cell {cell.name!r} are not independent "
             "random numbers"
         )
-    return _factors(form.gain, "gain", form), _factors(form.noise, "noise", form)
+    return (
+        factors_of(form.gain, f"gain of {form.state.name!r}", form),
+        factors_of(form.noise, f"noise of {form.state.name!r}", form),
+    )
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class AccumulatorStep:
         factors = self._factors[0]
         if len(factors) > 1:
             return self._rule(factors, weights)[0]
-        (f,) = factors
+        f = factors[0]
         weight = weights[f.name] if weights else None
         return coefficient_rule(f.function, *self.laws[f.name], None, weight)
 
@@ -169,7 +177,7 @@ class AccumulatorStep:
         w1 = np.linalg.solve(one.T, (w0 @ a0) @ b1)
         two = np.eye(self.grid.size) - a2 @ b0
         w2 = np.linalg.solve(two.T, 2.0 * (w1 @ a1) @ b1 + (w0 @ a0) @ b2)
-        return w0, w1, w2
+        return np.asarray(w0), np.asarray(w1), np.asarray(w2)
 
     # --- moments of the coefficients -----------------------------------------------------------
 
@@ -189,7 +197,7 @@ class AccumulatorStep:
         return a * mean + b, aa * second + 2 * a * b * mean + bb
 
     def reach(self, order: int = 24, mass: float = 1e-17) -> float:
-        """C such that the stationary law has about `mass` beyond |c| = C at most, by its moments."""
+        """C such that the stationary law has at most about `mass` beyond |c| = C."""
         alpha, beta = np.abs(self.gain.nodes), np.abs(self.noise[0].nodes)
         size = float(beta.max()) or 1.0
         gains = [float(self.gain.weights @ alpha**j) for j in range(order + 1)]
@@ -202,15 +210,24 @@ class AccumulatorStep:
 
     # --- two trajectories ----------------------------------------------------------------------
 
+    @cached_property
+    def _joint_parts(self) -> list[tuple[Any, ...]]:
+        """For gain and noise: rule, factors' rules, their combination, cardinal functions."""
+        found = []
+        for of, tensor in zip(
+            self._factors, (self.grid.gain_tensor, self.grid.noise_tensor), strict=True
+        ):
+            rule, parts, combine = self._rule(of)
+            phi = tensor(rule).reshape(len(rule.nodes), -1)
+            found.append((rule, parts, combine, of, phi))
+        return found
+
     def joint(
         self, covariances: Mapping[str, float]
     ) -> tuple[Callable[[Array], Array], tuple[float, float]]:
         """How the joint weights of (c_a, c_b) move, and (E[alpha alpha], E[beta beta])."""
         moves, products = [], []
-        for (rule, parts, combine), factors, tensor in (
-            (self._rule(self._factors[0]), self._factors[0], self.grid.gain_tensor),
-            (self.noise, self._factors[1], self.grid.noise_tensor),
-        ):
+        for rule, parts, combine, factors, phi in self._joint_parts:
             weights = combine(
                 [
                     joint_weights(part, f.function, *self.laws[f.name], covariances[f.name])
@@ -219,8 +236,7 @@ class AccumulatorStep:
             )
             products.append(float(rule.nodes @ weights @ rule.nodes))
             left, values, right = np.linalg.svd(weights)
-            rank = int((values > 1e-13 * values[0]).sum())
-            phi, size = tensor(rule).reshape(len(rule.nodes), -1), self.grid.size
+            rank, size = int((values > 1e-13 * values[0]).sum()), self.grid.size
             first = ((left[:, :rank] * values[:rank]).T @ phi).reshape(rank * size, size)
             second = (right[:rank] @ phi).reshape(rank, size, size)
             moves.append((first, second))
@@ -254,7 +270,7 @@ class AccumulatorStep:
         return self.gains[2] @ self.noises[0]
 
     def tangent_sources(self, law: tuple[Array, Array, Array]) -> dict[str, Array]:
-        """{preactivation k: weights of E[(dc'/de_k)^2 g(c')]}: (dc'/de)^2 is c^2 f'^2 for a gain."""
+        """{k: weights of E[(dc'/de_k)^2 g(c')]}; (dc'/de)^2 is c^2 f'^2 for a gain."""
         gain, noise = self._factors
         w0, _, w2 = law
         found = {f.name: (w2 @ self._tilted(0, f.name)) @ self.noises[0] for f in gain}

@@ -23,8 +23,8 @@ def choose_solver(
     """The solver for a setting.
 
     Tied weights have no closed recursion for gated cells: units are sampled. Untied, a cell affine
-    in its states closes in its moments (quadrature); one with a single accumulated state has its law
-    transported (spectral, deterministic); any other is sampled.
+    in its states closes in its moments (quadrature); one with a single accumulated state has its
+    law transported (spectral, deterministic); any other is sampled.
     """
     if tying == "untied":
         try:

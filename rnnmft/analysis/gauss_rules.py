@@ -3,8 +3,8 @@
 The law of alpha(e), e Gaussian, enters a transport only through E[g(alpha)] for smooth g. The
 m-point Gauss rule of that law (Golub & Welsch 1969; here by Lanczos with full
 reorthogonalisation on a fine discretisation) gives these to spectral accuracy with few nodes. For
-two trajectories the joint law is kept as the weights W_jk = E[l_j(alpha_a) l_k(alpha_b)] on the same
-nodes, l_j their Lagrange polynomials.
+two trajectories the joint law is kept as the weights W_jk = E[l_j(alpha_a) l_k(alpha_b)] on the
+same nodes, l_j their Lagrange polynomials.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CoefficientRule", "coefficient_rule", "compressed", "joint_weights", "product_rule"]
+__all__ = [
+    "CoefficientRule",
+    "coefficient_rule",
+    "compressed",
+    "gaussian_mean",
+    "gaussian_pair_mean",
+    "joint_weights",
+    "product_rule",
+]
 
 Array = NDArray[np.float64]
 _REACH = 9.0
@@ -125,6 +133,27 @@ def joint_weights(
     second = rule.lagrange(function(mean + np.sqrt(variance) * both.ravel()))
     inner = second.reshape(len(rule.nodes), len(z), len(z)) @ w
     return (first * w) @ inner.T
+
+
+def gaussian_mean(function: Callable[[Array], Array], mean: float, variance: float) -> float:
+    """E[function(e)], e ~ N(mean, variance), on the trapezoidal nodes."""
+    z, w = _grid(variance)
+    return float(w @ function(mean + np.sqrt(variance) * z))
+
+
+def gaussian_pair_mean(
+    first: Callable[[Array], Array],
+    second: Callable[[Array], Array],
+    mean: float,
+    variance: float,
+    covariance: float,
+) -> float:
+    """E[first(e_a) second(e_b)] of a Gaussian pair of equal laws."""
+    rho = min(1.0, max(-1.0, covariance / variance)) if variance > 0 else 0.0
+    z, w = _grid(variance)
+    both = rho * z[:, None] + np.sqrt(1.0 - rho**2) * z[None, :]
+    inner = second(mean + np.sqrt(variance) * both) @ w
+    return float((w * first(mean + np.sqrt(variance) * z)) @ inner)
 
 
 def product_rule(

@@ -1,8 +1,8 @@
 """A one-dimensional law on a spectral grid: E[g(c)] = sum_i w_i g(c_i) for smooth bounded g.
 
-The nodes are Chebyshev points in t, c = sinh(S t), |t| <= 1: dense where activations bend, sparse in the
-tails. A step of c' = alpha c + beta moves functions, (P g)(c) = E[g(alpha c + beta)], so weights move by
-w' = w P. For independent alpha and beta P is a product of two matrices.
+The nodes are Chebyshev points in t, c = sinh(S t), |t| <= 1: dense where activations bend, sparse
+in the tails. A step of c' = alpha c + beta moves functions, (P g)(c) = E[g(alpha c + beta)], so
+weights move by w' = w P. For independent alpha and beta P is a product of two matrices.
 
 Points near and beyond the ends are brought back by a smooth map that differs from the identity only
 where the law has no mass. A hard clamp would put a kink there, and an interpolant feels a kink

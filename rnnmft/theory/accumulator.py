@@ -33,6 +33,7 @@ class LawExpectation(sp.Expr):
     is_commutative = True
 
     def __new__(cls, integrand: Any, state: sp.Symbol) -> LawExpectation:
+        """The node E[integrand] over the law of `state`."""
         return cast("LawExpectation", sp.Expr.__new__(cls, integrand, state))
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
@@ -156,7 +157,7 @@ def _readout(cell: Cell, read: State, state: State, new: sp.Symbol) -> tuple[Rea
 
 
 def _check_seen(form: AccumulatorForm, p: Preactivation) -> None:
-    """What a preactivation sees must be one state, the new accumulated state, or the input alone."""
+    """A preactivation may see one state, the new accumulated state, or the input alone."""
     seen = form.cell.sees[p]
     if seen == 0 or seen in form.cell.states or seen == form.cell.update[form.state]:
         return
