@@ -1,0 +1,108 @@
+"""Which part of which parameter of a module is a preactivation's W, V and b.
+
+A fused matrix holds several gates, a bias may be the sum of two vectors, and a matrix may be stored
+transposed or be multiplied by a number. A `Slice` says all that, and reads and writes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rnnmft.errors import CellError
+
+__all__ = ["Binding", "Slice", "parameter_of", "read", "write"]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """scale times a block of a parameter, with its axes in another order.
+
+    Attributes:
+        parameter: the name, as in `module.named_parameters()` (or buffers).
+        ranges: (start, stop) along each of the parameter's own axes.
+        axes: the parameter's axes in the order in which the block has them; an axis that is left
+            out has a range of one.
+        scale: what the module multiplies the block by before it uses it.
+
+    >>> Slice("weight_hh", ((4, 8), (0, 4)), (0, 1)).shape
+    (4, 4)
+    """
+
+    parameter: str
+    ranges: tuple[tuple[int, int], ...]
+    axes: tuple[int, ...]
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of what is read."""
+        return tuple(self.ranges[a][1] - self.ranges[a][0] for a in self.axes)
+
+    @property
+    def transposed(self) -> bool:
+        """Whether a matrix is read with its axes swapped."""
+        return len(self.axes) == 2 and self.axes[0] > self.axes[1]
+
+    def overlaps(self, other: Slice) -> bool:
+        """Whether some entry of the parameter is in both."""
+        return self.parameter == other.parameter and all(
+            a < d and c < b for (a, b), (c, d) in zip(self.ranges, other.ranges, strict=True)
+        )
+
+    def of(self, module: Any) -> Any:
+        """The block as it stands in the module's parameter, without the scale: a view."""
+        tensor = parameter_of(module, self.parameter)
+        if tensor.ndim != len(self.ranges) or any(
+            stop > size for (_, stop), size in zip(self.ranges, tensor.shape, strict=True)
+        ):
+            raise CellError(
+                f"parameter {self.parameter!r} has shape {tuple(tensor.shape)}, which is not that "
+                "of the module that was traced"
+            )
+        block = tensor[tuple(slice(*r) for r in self.ranges)]
+        dropped = [a for a in range(tensor.ndim) if a not in self.axes]
+        block = block.permute(*self.axes, *dropped)
+        for _ in dropped:
+            block = block.squeeze(-1)
+        return block
+
+
+@dataclass(frozen=True)
+class Binding:
+    """The module's parameters that make one preactivation e = W y + V x + b.
+
+    Each of the three is the sum of its slices; an empty one is absent.
+    """
+
+    recurrent: tuple[Slice, ...] = ()
+    input: tuple[Slice, ...] = ()
+    bias: tuple[Slice, ...] = ()
+
+
+def parameter_of(module: Any, name: str) -> Any:
+    """The module's parameter or buffer of that name, detached from the graph of gradients."""
+    owner: Any = module
+    for part in name.split("."):
+        owner = getattr(owner, part, None)
+    if owner is None:
+        raise CellError(f"{type(module).__name__} has no parameter {name!r}: trace this module")
+    return owner.detach()
+
+
+def read(module: Any, slices: tuple[Slice, ...]) -> Any:
+    """The sum of the slices as a new tensor, or None where there are none."""
+    if not slices:
+        return None
+    total = slices[0].scale * slices[0].of(module)
+    for one in slices[1:]:
+        total = total + one.scale * one.of(module)
+    return total
+
+
+def write(module: Any, slices: tuple[Slice, ...], value: Any) -> None:
+    """Set the sum of the slices: all of it into the first, zero into the others."""
+    first, *others = slices
+    first.of(module).copy_(value / first.scale)
+    for one in others:
+        one.of(module).zero_()

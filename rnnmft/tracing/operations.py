@@ -1,0 +1,344 @@
+"""What each operation of an exported graph does to a grid of units; the table of what is mapped.
+
+`apply` looks an operation up; one that is not found is refused, with the reason where there is one
+in `REASONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from rnnmft.tracing.arrays import Array, Parameter, Value, blocks, grid_of
+from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
+from rnnmft.tracing.products import linear, matrix_product
+from rnnmft.tracing.refusal import RefusalError
+from rnnmft.tracing.sums import Groups, Sum, exact, number
+
+__all__ = ["KEPT", "REASONS", "Context", "apply", "constant", "is_number"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an operation needs to know: the closed sums, the cell's width, the result's shape."""
+
+    groups: Groups
+    width: int
+    shape: tuple[int, ...]
+
+
+_COUPLES = "it couples the units, which a cell does by its matrices alone"
+_RANDOM = "it draws random numbers at every step; a cell's parameters are drawn once"
+REASONS = {
+    **dict.fromkeys(["layer_norm", "rms_norm", "group_norm", "native_layer_norm"], _COUPLES),
+    **dict.fromkeys(["_softmax", "softmax.int", "_log_softmax", "log_softmax.int"], _COUPLES),
+    **dict.fromkeys(["sum.dim_IntList", "mean.dim", "sum", "mean", "cumsum", "linalg_vector_norm"]),
+    **dict.fromkeys(["dropout", "native_dropout", "bernoulli", "rand_like", "randn_like"], _RANDOM),
+    **dict.fromkeys(["alpha_dropout", "feature_dropout", "rand", "randn", "normal"], _RANDOM),
+    "batch_norm": "it couples the elements of a batch, and has a memory of its own",
+    "where.self": "a choice between two formulas is none of the known activations",
+    "roll": "it moves units around",
+    "flip": "it moves units around",
+}
+REASONS = {name: reason or _COUPLES for name, reason in REASONS.items()}
+
+
+def constant(value: float) -> Array:
+    """A number as an array."""
+    grid = np.empty((), dtype=object)
+    grid[()] = number(value)
+    return Array(grid)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number, of Python's or of the graph's."""
+    if isinstance(value, Array):
+        return value.is_number
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def apply(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """The result of an operation: a value, or a list of values.
+
+    Raises:
+        RefusalError: the operation, or this use of it, has no meaning in a cell.
+    """
+    if name in LINEAR or name in FUNCTIONS:
+        return _pointwise(name, context, args, kwargs)
+    if name not in _OPERATIONS:
+        if name.endswith("_scatter") or name in ("copy", "index_put"):
+            raise RefusalError("it writes into a part of a tensor")
+        raise RefusalError(REASONS.get(name, "it is none of the operations of a cell"))
+    return _OPERATIONS[name](context, *args, **kwargs)
+
+
+def _pointwise(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, Any]) -> Value:
+    matrices = [a for a in args if isinstance(a, Parameter) and len(a.long) > 1]
+    if matrices:
+        return _scaled(name, args, matrices[0])
+    arrays = _aligned([a for a in args if isinstance(a, Array | Parameter)], context.width)
+    keywords = {k: _keyword(v) for k, v in kwargs.items()}
+    places = iter(arrays)
+    given = [next(places) if isinstance(a, Array | Parameter) else a for a in args]
+
+    def one(*parts: Sum) -> Sum:
+        entries = iter(parts)
+        values = [next(entries) if isinstance(a, Array) else a for a in given]
+        if name in LINEAR:
+            sums = [v if isinstance(v, Sum) else number(v) for v in values]
+            done = LINEAR[name](*sums, **keywords)
+            if done is not None:
+                return done
+        closed = [_expression(v, context.groups) for v in values]
+        return Sum(rest=FUNCTIONS[name](*closed, **keywords))
+
+    return _each(one, arrays)
+
+
+def _keyword(value: Any) -> Any:
+    if isinstance(value, Array) and value.is_number:
+        return float(value.grid.item().rest)
+    return value
+
+
+def _expression(value: Any, groups: Groups) -> Any:
+    if isinstance(value, Sum):
+        return groups.close(value)
+    return exact(value) if is_number(value) else value
+
+
+def _scaled(name: str, args: Sequence[Any], matrix: Parameter) -> Parameter:
+    """A matrix times a number is one; everything else that is done to a matrix is refused."""
+    others = [a for a in args if a is not matrix]
+    if all(is_number(a) for a in others):
+        (c,) = [float(_keyword(a)) for a in others] or (1.0,)
+        if name in ("mul.Tensor", "mul.Scalar"):
+            return replace(matrix, scale=matrix.scale * c)
+        if name in ("div.Tensor", "div.Scalar") and args[0] is matrix and c:
+            return replace(matrix, scale=matrix.scale / c)
+        if name == "neg":
+            return replace(matrix, scale=-matrix.scale)
+    raise RefusalError(
+        f"it makes a matrix of the matrix {matrix.name!r}: the entries of a cell's matrices are "
+        "independent (or the matrix is Haar orthogonal), so a matrix must be a parameter itself, "
+        "or a block, a transpose or a multiple of one"
+    )
+
+
+def _aligned(values: Sequence[Value], width: int) -> list[Array]:
+    """Arrays with the same axis of units and the same blocks; a vector takes those of the rest."""
+    found = [v for v in values if isinstance(v, Array) and not v.is_number]
+    vectors = [v for v in values if isinstance(v, Parameter)]
+    if found:
+        widths = found[0].widths
+    elif vectors:
+        widths = blocks(max(vectors[0].shape), width)
+    else:
+        return [v for v in values if isinstance(v, Array)]
+    for vector in vectors:
+        if max(vector.shape) != sum(widths):
+            raise RefusalError(f"the shape of {vector.name!r} makes an outer product")
+    arrays = [v if isinstance(v, Array) else grid_of(v, widths) for v in values]
+    for one in arrays:
+        if not one.is_number and (one.unit != _unit_of(arrays) or one.widths != widths):
+            raise RefusalError("it combines units with other units")
+    return arrays
+
+
+def _unit_of(arrays: Sequence[Array]) -> int:
+    """The axis of the units of the first that has one."""
+    return next(a.unit for a in arrays if not a.is_number)
+
+
+def _each(function: Callable[..., Sum], arrays: Sequence[Array]) -> Array:
+    """Apply a function of sums entry by entry, with broadcasting."""
+    grids = np.broadcast_arrays(*(a.grid for a in arrays))
+    result = np.empty(grids[0].shape, dtype=object)
+    for index in np.ndindex(result.shape):
+        result[index] = function(*(g[index] for g in grids))
+    typical = [a for a in arrays if not a.is_number]
+    if not typical:
+        return Array(result.reshape(()))
+    batched = next((a for a in typical if a.batch is not None), typical[0])
+    return replace(batched, grid=result)
+
+
+def _unary(method: str) -> Callable[..., Any]:
+    """An operation that is a method of arrays and parameters; numbers stay as they are."""
+
+    def operation(context: Context, value: Value, *args: Any, **_: Any) -> Value:
+        if is_number(value):
+            return value
+        return getattr(value, method)(*args)
+
+    return operation
+
+
+def _view(context: Context, value: Value, *_: Any, **__: Any) -> Value:
+    return value if is_number(value) else value.view(context.shape)
+
+
+def _transpose(context: Context, value: Value, first: int = 0, second: int = 1) -> Value:
+    if is_number(value) or len(value.shape) < 2:
+        return value
+    axes = list(range(len(value.shape)))
+    axes[first], axes[second] = axes[second], axes[first]
+    return value.permute(axes)
+
+
+def _squeeze(context: Context, value: Value, axes: int | Sequence[int] | None = None) -> Value:
+    if is_number(value):
+        return value
+    every = range(len(value.shape)) if axes is None else [axes] if isinstance(axes, int) else axes
+    return value.squeeze(list(every))
+
+
+def _slice(
+    context: Context,
+    value: Value,
+    axis: int = 0,
+    start: int | None = None,
+    stop: int | None = None,
+    step: int = 1,
+) -> Value:
+    if is_number(value):
+        return value
+    size = value.shape[axis]
+    first, last, _ = slice(start, stop).indices(size)
+    if step != 1:
+        raise RefusalError(f"it takes every {step}th unit: the units of a cell are all alike")
+    return value.cut(axis, first, last)
+
+
+def _pieces(context: Context, value: Value, sizes: Sequence[int], axis: int = 0) -> list[Value]:
+    if is_number(value):
+        return [value] * len(sizes)
+    edges = np.cumsum([0, *sizes]).tolist()
+    return [value.cut(axis, a, b) for a, b in pairwise(edges)]
+
+
+def _split(context: Context, value: Value, size: int, axis: int = 0) -> list[Value]:
+    whole = value.shape[axis]
+    sizes = [min(size, whole - start) for start in range(0, whole, size)]
+    return _pieces(context, value, sizes, axis)
+
+
+def _chunk(context: Context, value: Value, count: int, axis: int = 0) -> list[Value]:
+    return _split(context, value, -(-value.shape[axis] // count), axis)
+
+
+def _unbind(context: Context, value: Value, axis: int = 0) -> list[Value]:
+    return [value.select(axis, j) for j in range(value.shape[axis])]
+
+
+def _cat(context: Context, values: Sequence[Value], axis: int = 0) -> Array:
+    if any(is_number(v) or (isinstance(v, Parameter) and len(v.long) > 1) for v in values):
+        raise RefusalError("it joins constants or matrices: only states, inputs and vectors join")
+    arrays = [
+        grid_of(v, blocks(max(v.shape), context.width)) if isinstance(v, Parameter) else v
+        for v in values
+    ]
+    if len({(a.unit, a.batch) for a in arrays}) > 1:
+        raise RefusalError("it joins arrays whose axes mean different things")
+    first = arrays[0]
+    rank = first.grid.ndim
+    axis = axis % rank - rank
+    if axis == first.batch:
+        raise RefusalError("it joins elements of the batch")
+    grid = np.concatenate([a.grid for a in arrays], axis)
+    if axis != first.unit:
+        return replace(first, grid=grid)
+    return replace(first, grid=grid, widths=tuple(w for a in arrays for w in a.widths))
+
+
+def _stack(context: Context, values: Sequence[Value], axis: int = 0) -> Array:
+    return _cat(context, [v.unsqueeze(axis) for v in values], axis)
+
+
+def _same(context: Context, value: Value, *_: Any, dtype: Any = None, **__: Any) -> Value:
+    if dtype is not None and not dtype.is_floating_point:
+        raise RefusalError(f"it turns numbers into {dtype}")
+    return value
+
+
+def _detach(context: Context, value: Value) -> Value:
+    if isinstance(value, Parameter) or is_number(value):
+        return value
+    raise RefusalError("it cuts the gradient, which the cell's equations would not say")
+
+
+def _filled(place: int) -> Callable[..., Array]:
+    """A constant tensor; the fill value stands at this place of the arguments."""
+
+    def operation(context: Context, *args: Any, **_: Any) -> Array:
+        value = args[place]
+        return value if isinstance(value, Array) else constant(float(value))
+
+    return operation
+
+
+def _number_of(context: Context, value: Value) -> Array:
+    if isinstance(value, Array) and value.is_number:
+        return value
+    raise RefusalError("it takes the value of one unit out of the tensor")
+
+
+def _affine(
+    context: Context, bias: Value, a: Value, b: Value, *, beta: float = 1, alpha: float = 1
+) -> Value:
+    """beta * bias + alpha * (a @ b)."""
+    product = _pointwise("mul.Scalar", context, [_matmul(context, a, b), alpha], {})
+    added = _pointwise("mul.Scalar", context, [bias, beta], {})
+    return _pointwise("add.Tensor", context, [added, product], {})
+
+
+def _matmul(context: Context, a: Value, b: Value) -> Array:
+    return matrix_product(a, b, context.width, context.groups)
+
+
+def _linear(context: Context, x: Value, weight: Value, bias: Value | None = None) -> Value:
+    if not isinstance(weight, Parameter):
+        return _matmul(context, x, _transpose(context, weight, -1, -2))
+    if isinstance(x, Parameter):
+        return _matmul(context, x, weight)
+    product = linear(x, weight, context.width, context.groups)
+    if bias is None:
+        return product
+    return _pointwise("add.Tensor", context, [product, bias], {})
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "linear": _linear,
+    **dict.fromkeys(["matmul", "mm", "mv", "bmm"], _matmul),
+    **dict.fromkeys(["addmm", "addmv", "baddbmm"], _affine),
+    **dict.fromkeys(["permute"], _unary("permute")),
+    **dict.fromkeys(["t", "transpose.int", "numpy_T", "mT"], _transpose),
+    **dict.fromkeys(["view", "_unsafe_view", "reshape", "flatten.using_ints"], _view),
+    "unsqueeze": _unary("unsqueeze"),
+    **dict.fromkeys(["squeeze", "squeeze.dim", "squeeze.dims"], _squeeze),
+    "expand": lambda context, value, *_, **__: (
+        value if is_number(value) else value.expand(context.shape)
+    ),
+    "select.int": _unary("select"),
+    "slice.Tensor": _slice,
+    "split_with_sizes": _pieces,
+    "split.Tensor": _split,
+    "chunk": _chunk,
+    "unbind.int": _unbind,
+    "cat": _cat,
+    "stack": _stack,
+    **dict.fromkeys(["clone", "alias", "contiguous", "_to_copy", "lift_fresh_copy"], _same),
+    "detach": _detach,
+    "full": _filled(1),
+    "full_like": _filled(1),
+    "scalar_tensor": _filled(0),
+    "_local_scalar_dense": _number_of,
+    "item": _number_of,
+}
+
+# What is not decomposed further: what has a row above, and what is refused under its own name.
+KEPT = (*LINEAR, *FUNCTIONS, *_OPERATIONS, *REASONS)

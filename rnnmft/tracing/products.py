@@ -1,0 +1,109 @@
+"""Matrix products: a parameter matrix times a state or the input; everything else is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import sympy as sp
+
+from rnnmft.cells.symbols import Input
+from rnnmft.tracing.arrays import Array, Parameter, Value, as_block, blocks
+from rnnmft.tracing.bindings import Slice
+from rnnmft.tracing.refusal import RefusalError
+from rnnmft.tracing.sums import Groups, Product, Sum
+
+__all__ = ["linear", "matrix_product"]
+
+
+def matrix_product(a: Value, b: Value, width: int, groups: Groups) -> Array:
+    """a @ b, of which one is a parameter matrix."""
+    if isinstance(a, Parameter) and isinstance(b, Parameter):
+        raise RefusalError(
+            f"it multiplies the parameters {a.name!r} and {b.name!r}: a recurrent matrix must be "
+            "one parameter, its entries independent"
+        )
+    if isinstance(b, Parameter) and isinstance(a, Array):
+        return linear(a, b, width, groups, transposed=False)
+    if isinstance(a, Parameter) and isinstance(b, Array):
+        axis = -2 if len(b.shape) > 1 else -1
+        return _product(b, axis, a, _matrix_axes(a), width, groups)
+    raise RefusalError("it multiplies two things that are no parameters, and so couples the units")
+
+
+def linear(
+    x: Array, matrix: Parameter, width: int, groups: Groups, transposed: bool = True
+) -> Array:
+    """x W^T of a matrix stored as (out, in); not transposed, x W of one stored as (in, out)."""
+    first, second = _matrix_axes(matrix)
+    axes = (first, second) if transposed else (second, first)
+    return _product(x, -1, matrix, axes, width, groups)
+
+
+def _matrix_axes(matrix: Parameter) -> tuple[int, int]:
+    """Its own axes that stand first and second in the view."""
+    if len(matrix.long) == 2:
+        return matrix.long[0], matrix.long[1]
+    raise RefusalError(f"the parameter {matrix.name!r} is no matrix here: it sums over the units")
+
+
+def _product(
+    seen: Array, axis: int, matrix: Parameter, axes: tuple[int, int], width: int, groups: Groups
+) -> Array:
+    """The product with the matrix whose own axes are (out, in), along one axis of what it sees."""
+    if seen.is_number:
+        raise RefusalError(f"{matrix.name!r} multiplies a constant: that is no random vector")
+    if seen.unit != axis:
+        raise RefusalError(f"{matrix.name!r} multiplies along an axis that is not that of units")
+    out_size, in_size = (matrix.ranges[a][1] - matrix.ranges[a][0] for a in axes)
+    if in_size != sum(seen.widths):
+        raise RefusalError(f"the shape of {matrix.name!r} does not fit")
+    rows = list(_ranges(blocks(out_size, width)))
+    columns = list(_ranges(seen.widths))
+    block: Callable[..., Slice] = lambda row, column: as_block(matrix, axes, row, column)  # noqa: E731
+
+    def multiply(values: np.ndarray) -> np.ndarray:
+        result = np.empty(len(rows), dtype=object)
+        for j, row in enumerate(rows):
+            total = Sum()
+            for column, value in zip(columns, values, strict=True):
+                operand, c = _operand(value, column[1] - column[0], width, matrix.name, groups)
+                total = total + Sum({Product(block(row, column), operand): c * matrix.scale})
+            result[j] = total
+        return result
+
+    moved = np.moveaxis(seen.grid, axis, -1)
+    flat = moved.reshape(-1, len(columns))
+    grid = np.empty((len(flat), len(rows)), dtype=object)
+    for j, values in enumerate(flat):
+        grid[j] = multiply(values)
+    grid = np.moveaxis(grid.reshape(*moved.shape[:-1], len(rows)), -1, axis)
+    return Array(grid, axis, blocks(out_size, width), seen.batch, seen.size)
+
+
+def _ranges(widths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    start = 0
+    for width in widths:
+        yield start, start + width
+        start += width
+
+
+def _operand(
+    value: Sum, size: int, width: int, name: str, groups: Groups
+) -> tuple[sp.Expr | None, float]:
+    """What the matrix sees, None for the input, and a number times it."""
+    inputs = [s for s in value.rest.free_symbols if isinstance(s, Input)]
+    if not value.atoms and len(inputs) == 1:
+        ratio = value.rest / inputs[0]
+        if ratio.is_Number:
+            return None, float(ratio)
+    if value.number is not None:
+        raise RefusalError(f"{name!r} multiplies a constant: that is no random vector")
+    expression = groups.close(value)
+    if size != width:
+        what = "a function of the input" if inputs else f"{size} units, not the {width} of a state"
+        raise RefusalError(
+            f"{name!r} sees {what}: a cell's matrices see its states (all of one width) or the "
+            "input itself, so a product of two smaller matrices is not one of them"
+        )
+    return expression, 1.0

@@ -1,0 +1,72 @@
+"""Guesses at the widths of a cell module's state and input from the shapes of its parameters.
+
+They are tried one after the other: a wrong one does not fit the module's own products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+__all__ = ["MOST", "guesses"]
+
+_WIDTH = ("hidden_size", "hidden_dim", "hidden_features", "hidden_units", "hidden", "n_hidden")
+_WIDTH += ("num_hidden", "hid_size", "nhid", "num_units", "units", "n_units", "state_size", "width")
+_WIDTH += ("d_hidden", "d_model", "dim_hidden", "hdim", "size", "dim", "N")
+_INPUT = (
+    "input_size",
+    "input_dim",
+    "in_features",
+    "input_features",
+    "n_in",
+    "n_input",
+    "num_input",
+)
+_INPUT += ("n_inputs", "num_inputs", "in_dim", "in_size", "d_in", "d_input", "dim_in", "xdim")
+MOST = 60
+
+
+def guesses(module: Any, width: int | None, inputs: int | None) -> Iterator[tuple[int, int]]:
+    """Pairs (width of the state, width of the input), likely ones first, at most `MOST`.
+
+    Args:
+        module: the cell module.
+        width: the state's, where it is known.
+        inputs: the input's, where it is known.
+    """
+    shapes = [tuple(t.shape) for t in (*module.parameters(), *module.buffers())]
+    widths = [width] if width is not None else _widths(module, shapes)
+    pairs = (
+        (n, k)
+        for n in widths
+        for k in ([inputs] if inputs is not None else _inputs(module, shapes, n))
+    )
+    yield from islice(pairs, MOST)
+
+
+def _attributes(module: Any, names: tuple[str, ...]) -> list[int]:
+    found = [vars(module).get(name) for name in names]
+    return [n for n in found if isinstance(n, int) and not isinstance(n, bool) and n > 1]
+
+
+def _widths(module: Any, shapes: list[tuple[int, ...]]) -> list[int]:
+    """Named attributes, then square and fused recurrent matrices, then vectors, then the rest."""
+    matrices = [s[-2:] for s in shapes if len(s) > 1]
+    found = _attributes(module, _WIDTH)
+    found += [a for a, b in matrices if a == b]
+    found += [min(m) for m in matrices if max(m) % min(m) == 0]
+    found += [s[-1] for s in shapes if s]
+    found += [n for s in shapes for n in s]
+    found += [n // k for s in shapes for n in s for k in range(2, 7) if n % k == 0]
+    return [n for n in dict.fromkeys(found) if n > 1]
+
+
+def _inputs(module: Any, shapes: list[tuple[int, ...]], width: int) -> list[int]:
+    """Named attributes, then the sizes of matrices that are not the state's, joined or alone."""
+    sizes = [n for s in shapes if len(s) > 1 for n in s]
+    found = _attributes(module, _INPUT)
+    found += [n for n in sizes if n % width]
+    found += [n - width for n in sizes if n > width]
+    found += [width, *sizes]
+    return [n for n in dict.fromkeys(found) if n > 1]

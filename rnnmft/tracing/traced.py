@@ -1,0 +1,245 @@
+"""A PyTorch module as a cell, and the way back to its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, cast
+
+import sympy as sp
+import torch
+
+from rnnmft.cells.cell import Cell
+from rnnmft.cells.symbols import Input, State
+from rnnmft.errors import CellError, ParameterError
+from rnnmft.tracing.assembly import Assembly
+from rnnmft.tracing.bindings import Binding, Slice, parameter_of, read, write
+from rnnmft.tracing.exporting import Exported, export
+from rnnmft.tracing.sums import Group, Groups, Product
+from rnnmft.tracing.walk import Walk
+
+__all__ = ["Traced", "trace"]
+
+# PyTorch's cells have the names, and the LSTM the order of states, of the zoo.
+_NAMES = {
+    torch.nn.RNNCell: ("vanilla", ("h",)),
+    torch.nn.GRUCell: ("gru_torch", ("h",)),
+    torch.nn.LSTMCell: ("lstm", ("h", "c")),
+}
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A cell that was read from a module, and where its parameters are in the module.
+
+    Attributes:
+        cell: the cell.
+        bindings: {preactivation: which parts of which parameters are its W, V and b}.
+        elementwise: {random parameter: the parts of vectors that it is the sum of}.
+        numbers: {scalar parameter or constant buffer: the number that stands for it in the cell}.
+        states: the names of the states in the order in which forward takes and returns them.
+        width: of the states of the module that was traced.
+        input_width: of its input.
+    """
+
+    cell: Cell
+    bindings: Mapping[str, Binding]
+    elementwise: Mapping[str, tuple[Slice, ...]]
+    numbers: Mapping[str, float]
+    states: tuple[str, ...]
+    width: int
+    input_width: int
+
+    def parameters(self, module: torch.nn.Module) -> dict[str, tuple[Any, Any, Any]]:
+        """{preactivation: (W, V, b)} as they are in the module: new tensors, without gradients.
+
+        Args:
+            module: the traced module, or another one of the same class and sizes.
+
+        Returns:
+            W of shape (N, N), V (N, N_in), b (N,). W and V are None where there is no such
+            matrix; b is zero where the module has no bias.
+
+        Raises:
+            CellError: the module has other parameters, or other numbers, than the traced one.
+        """
+        self._check(module)
+        found = {}
+        for name, binding in self.bindings.items():
+            w, v, b = (read(module, s) for s in (binding.recurrent, binding.input, binding.bias))
+            if b is None:
+                b = (w if w is not None else v).new_zeros(self.width)
+            found[name] = (w, v, b)
+        return found
+
+    def elementwise_parameters(self, module: torch.nn.Module) -> dict[str, Any]:
+        """{random parameter: its values, shape (N,)} as they are in the module: new tensors.
+
+        Raises:
+            CellError: the module has other parameters, or other numbers, than the traced one.
+        """
+        self._check(module)
+        return {name: read(module, slices) for name, slices in self.elementwise.items()}
+
+    def write_(
+        self,
+        module: torch.nn.Module,
+        preactivations: Mapping[str, tuple[Any, Any, Any]],
+        elementwise: Mapping[str, Any] = MappingProxyType({}),
+    ) -> torch.nn.Module:
+        """Set parameters of the module in place; what is not given stays as it is.
+
+        Where the module adds two vectors to make one bias (or two matrices to make one), all of it
+        goes into the first and the other becomes zero.
+
+        Args:
+            module: the traced module, or another one of the same class and sizes.
+            preactivations: {name: (W, V, b)} with the shapes that `parameters` returns; None leaves
+                a part as it is.
+            elementwise: {random parameter: values of shape (N,)}.
+
+        Returns:
+            The module.
+
+        Raises:
+            ParameterError: an unknown name, another shape, or a part that the module does not have
+                (where only a bias of zeros can be set). Nothing is written then.
+        """
+        self._check(module)
+        plan: list[tuple[tuple[Slice, ...], torch.Tensor, str]] = []
+        for name, values in preactivations.items():
+            binding = _known(self.bindings, name, "preactivation")
+            parts = (binding.recurrent, binding.input, binding.bias)
+            for slices, value, part in zip(parts, values, "WVb", strict=True):
+                if value is None or (part == "b" and not slices and not torch.any(value)):
+                    continue
+                plan.append((slices, value, f"{part} of {name!r}"))
+        for name, value in elementwise.items():
+            plan.append((_known(self.elementwise, name, "parameter"), value, repr(name)))
+        for slices, value, what in plan:
+            _check_shape(slices, value, what)
+        with torch.no_grad():
+            for slices, value, _ in plan:
+                write(module, slices, value)
+        return module
+
+    def _check(self, module: torch.nn.Module) -> None:
+        """The numbers in the cell's equations are still those of the module."""
+        for name, value in self.numbers.items():
+            now = float(parameter_of(module, name).flatten()[0])
+            if now != value:
+                raise CellError(
+                    f"{name!r} was {value} when the cell was traced and is {now} now: it stands "
+                    "as a number in the cell's equations; trace the module again"
+                )
+
+
+def trace(
+    module: torch.nn.Module,
+    *,
+    states: Sequence[str] | Mapping[str, int] | None = None,
+    input: int | None = None,
+    name: str | None = None,
+) -> Traced:
+    """Read a cell from a PyTorch module; see `rnnmft.cells.from_torch`, which gives the cell alone.
+
+    Args:
+        module: the module.
+        states: the names of the states in forward's order, or {name: width}.
+        input: the width of the input.
+        name: the cell's name.
+
+    Raises:
+        CellError: naming the operation that is no part of a cell, and the module's source line.
+
+    >>> traced = trace(torch.nn.GRUCell(3, 4))
+    >>> traced.bindings["z"].recurrent
+    (Slice(parameter='weight_hh', ranges=((4, 8), (0, 4)), axes=(0, 1), scale=1.0),)
+    """
+    known = _NAMES.get(type(module))
+    named, width = _sizes(states)
+    exported = export(module, named or (known and known[1]), width, input)
+    names = exported.call.states
+    symbols = [cast("State", State(n)) for n in names]
+    x = cast("Input", Input("x" if "x" not in names else "x_in"))
+    walk = Walk(module, exported, symbols, x)
+    closed = [walk.groups.close(value) for value in walk.results]
+    reached = _reached(walk.groups, closed)
+    taken = [x.name, *(s.name for s in symbols)]
+    assembly = Assembly(reached, walk.places, walk.labels, module, taken)
+    update = {s: assembly.resolve(e) for s, e in zip(symbols, closed, strict=True)}
+    if known:
+        update = {s: update[s] for s in sorted(symbols, key=lambda s: s.name)}
+    cell = Cell(
+        name or (known[0] if known else type(module).__name__),
+        update=update,
+        preactivations=assembly.preactivations,
+    )
+    return _record(cell, assembly, walk, exported, symbols)
+
+
+def _sizes(
+    states: Sequence[str] | Mapping[str, int] | None,
+) -> tuple[tuple[str, ...] | None, int | None]:
+    """(names, width) from what the user said about the states."""
+    if states is None:
+        return None, None
+    if isinstance(states, str) or not states:
+        raise CellError(f"states must be names or {{name: width}}, got {states!r}")
+    if not isinstance(states, Mapping):
+        return tuple(states), None
+    widths = {*states.values()}
+    if len(widths) > 1:
+        raise CellError(f"the states of a cell have one width, got {dict(states)!r}")
+    return tuple(states), widths.pop()
+
+
+def _reached(groups: Groups, expressions: Sequence[sp.Expr]) -> list[Group]:
+    """The closed sums that the updates need, in the order of closing."""
+    by_symbol = {g.symbol: g for g in groups.known.values()}
+    found: set[sp.Dummy] = set()
+    waiting = list(expressions)
+    while waiting:
+        for symbol in (waiting.pop().free_symbols & by_symbol.keys()) - found:
+            found.add(symbol)
+            waiting += [
+                atom.operand
+                for atom in by_symbol[symbol].atoms
+                if isinstance(atom, Product) and atom.operand is not None
+            ]
+    return [g for g in groups.known.values() if g.symbol in found]
+
+
+def _record(
+    cell: Cell, assembly: Assembly, walk: Walk, exported: Exported, symbols: Sequence[State]
+) -> Traced:
+    order = [p.name for p in cell.preactivations]
+    bindings = {assembly.names[term]: term.binding for term in assembly.terms if not term.is_vector}
+    return Traced(
+        cell=cell,
+        bindings=MappingProxyType({n: bindings[n] for n in order}),
+        elementwise=MappingProxyType(
+            {assembly.names[t]: t.binding.bias for t in assembly.terms if t.is_vector}
+        ),
+        numbers=MappingProxyType(dict(walk.numbers)),
+        states=tuple(s.name for s in symbols),
+        width=exported.width,
+        input_width=exported.input_width,
+    )
+
+
+def _known(names: Mapping[str, Any], name: str, kind: str) -> Any:
+    if name not in names:
+        raise ParameterError(f"unknown {kind} {name!r}; this cell has {', '.join(names) or 'none'}")
+    return names[name]
+
+
+def _check_shape(slices: tuple[Slice, ...], value: Any, what: str) -> None:
+    if not slices:
+        raise ParameterError(f"{what} cannot be written: the module has no such term")
+    if not isinstance(value, torch.Tensor) or tuple(value.shape) != slices[0].shape:
+        raise ParameterError(
+            f"{what} must be a tensor of shape {slices[0].shape}, got "
+            f"{tuple(value.shape) if isinstance(value, torch.Tensor) else repr(value)}"
+        )

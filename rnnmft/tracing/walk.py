@@ -1,0 +1,200 @@
+"""The walk through an exported graph: every node that the new states need, as a grid of sums."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from rnnmft.cells.symbols import Input, State
+from rnnmft.errors import CellError
+from rnnmft.tracing.arrays import Array, Parameter
+from rnnmft.tracing.bindings import parameter_of
+from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
+from rnnmft.tracing.exporting import Exported
+from rnnmft.tracing.operations import Context, apply, constant, is_number
+from rnnmft.tracing.refusal import RefusalError
+from rnnmft.tracing.source import Place, assigned_names, aten_name, place_of_node, spoken_name
+from rnnmft.tracing.sums import Atom, Groups, Sum
+
+__all__ = ["Walk"]
+
+
+class Walk:
+    """The values of a graph's nodes, in the order of the graph.
+
+    Args:
+        module: the module, for the values of its scalars.
+        exported: its graph.
+        states: the symbols of the states, in the order in which forward takes them.
+        x: the symbol of the input.
+
+    Attributes:
+        groups: the closed sums.
+        places: {atom: where the module makes it}, in the order of making.
+        labels: {atom: what the source calls it}, for parts of fused matrices.
+        numbers: {name: value} of the scalars and constant buffers that became numbers.
+        results: the new states.
+    """
+
+    def __init__(
+        self, module: torch.nn.Module, exported: Exported, states: Sequence[State], x: Input
+    ) -> None:
+        self.module = module
+        self.exported = exported
+        self.groups = Groups()
+        self.places: dict[Atom, Place | None] = {}
+        self.labels: dict[Atom, str] = {}
+        self.numbers: dict[str, float] = {}
+        self._first_names = _first_names(module)
+        self._symbols = {
+            exported.input: (x, exported.input_width),
+            **{
+                name: (state, exported.width)
+                for name, state in zip(exported.states, states, strict=True)
+            },
+        }
+        self._values: dict[torch.fx.Node, Any] = {}
+        needed = _ancestors(exported.results)
+        for node in exported.graph.nodes:
+            if node in needed:
+                self._values[node] = self._value(node)
+        self.results = [self._result(node) for node in exported.results]
+
+    def _result(self, node: torch.fx.Node) -> Sum:
+        value = self._values[node]
+        if isinstance(value, Array) and value.grid.size == 1:
+            return value.grid.flat[0]
+        raise self._refused(node, "a state does not depend on any state or input")
+
+    def _value(self, node: torch.fx.Node) -> Any:
+        if node.op == "placeholder":
+            if node.name in self._symbols:
+                return self._argument(node.name)
+            try:
+                return self._held(node.name)
+            except RefusalError as reason:
+                raise self._refused(node, str(reason)) from None
+        if node.op != "call_function":
+            raise self._refused(node, "it is no operation on tensors")
+        args: Any = torch.fx.map_arg(node.args, self._valued)
+        kwargs: Any = torch.fx.map_arg(node.kwargs, self._valued)
+        if node.target is operator.getitem:
+            return args[0][args[1]]
+        try:
+            value = self._apply(node, list(args), dict(kwargs))
+        except RefusalError as reason:
+            raise self._refused(node, str(reason)) from None
+        self._note(node, value)
+        return value
+
+    def _valued(self, node: torch.fx.Node) -> Any:
+        return self._values[node]
+
+    def _argument(self, name: str) -> Array:
+        symbol, width = self._symbols[name]
+        batch = self.exported.batch
+        grid = np.empty((1,) if batch is None else (1, 1), dtype=object)
+        grid.fill(Sum(rest=symbol))
+        if batch is None:
+            return Array(grid, -1, (width,))
+        return Array(grid, -1, (width,), -2, batch)
+
+    def _held(self, placeholder: str) -> Array | Parameter:
+        """A parameter; a scalar, or a buffer with one value everywhere, is a number."""
+        name = self.exported.holds[placeholder]
+        unregistered = name in self.exported.constants
+        if unregistered:
+            tensor = self.exported.constants[name].detach()
+        else:
+            name = self._first_names.get(name, name)
+            tensor = parameter_of(self.module, name)
+        learnable = name in dict(self.module.named_parameters())
+        alike = not learnable and not unregistered and bool((tensor == tensor.flatten()[0]).all())
+        if tensor.numel() == 1 or alike:
+            value = float(tensor.flatten()[0])
+            if not unregistered:
+                self.numbers[name] = value
+            return constant(value)
+        if unregistered:
+            raise RefusalError(
+                "the module holds a tensor that is neither a parameter nor a buffer; register it"
+            )
+        shape = tuple(tensor.shape)
+        return Parameter(name, tuple((0, n) for n in shape), tuple(range(len(shape))))
+
+    def _apply(self, node: torch.fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        name = aten_name(node)
+        if (name in LINEAR or name in FUNCTIONS) and all(
+            is_number(a) for a in (*args, *kwargs.values()) if isinstance(a, Array | Parameter)
+        ):
+            return _folded(node, args, kwargs)
+        value = node.meta.get("val")
+        shape = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
+        return apply(name, Context(self.groups, self.exported.width, shape), args, kwargs)
+
+    def _note(self, node: torch.fx.Node, value: Any) -> None:
+        """Remember where atoms were made, and the names that the source gives to parts."""
+        pieces = value if isinstance(value, list) else [value]
+        place = place_of_node(node)
+        sums = [list(piece.grid.flat) if isinstance(piece, Array) else [] for piece in pieces]
+        for atom in (atom for entries in sums for one in entries for atom in one.atoms):
+            self.places.setdefault(atom, place)
+        names = assigned_names(place)
+        if len(names) != len(pieces):
+            return
+        for name, entries in zip(names, sums, strict=True):
+            if len(entries) == 1:
+                for atom in self.groups.behind(entries[0]):
+                    self.labels.setdefault(atom, name)
+
+    def _refused(self, node: torch.fx.Node, reason: str) -> CellError:
+        place = place_of_node(node) or next(
+            (found for user in node.users if (found := place_of_node(user))), None
+        )
+        what = f"the parameter {self.exported.holds.get(node.name, node.name)!r}"
+        if node.op == "call_function":
+            what = spoken_name(node)
+        return CellError(
+            f"cannot trace {type(self.module).__name__}: {what} has no place in a cell: {reason}; "
+            f"at {place or 'an unknown line'}"
+        )
+
+
+def _folded(node: torch.fx.Node, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Array:
+    """An operation on numbers alone, done by torch in double precision."""
+
+    def tensor(value: Any) -> Any:
+        if isinstance(value, Array):
+            return torch.tensor(float(value.grid.flat[0].rest), dtype=torch.float64)
+        return value
+
+    if not callable(node.target):
+        raise RefusalError("it is no operation on tensors")
+    done = node.target(*map(tensor, args), **{k: tensor(v) for k, v in kwargs.items()})
+    value = float(done)
+    if value != value or value in (float("inf"), float("-inf")):
+        raise RefusalError(f"it makes the number {value}")
+    return constant(value)
+
+
+def _ancestors(nodes: Sequence[torch.fx.Node]) -> set[torch.fx.Node]:
+    found: set[torch.fx.Node] = set()
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += node.all_input_nodes
+    return found
+
+
+def _first_names(module: torch.nn.Module) -> dict[str, str]:
+    """{name: the first name of the same tensor}, for tensors that a module holds twice."""
+    first: dict[int, str] = {}
+    named = [*module.named_parameters(remove_duplicate=False)]
+    named += [*module.named_buffers(remove_duplicate=False)]
+    return {name: first.setdefault(id(tensor), name) for name, tensor in named}
