@@ -5,6 +5,7 @@ Run as `python -m benchmarks.simulation`; writes benchmarks/results/simulation.j
 
 import argparse
 import json
+import os
 import platform
 import sys
 import time
@@ -21,28 +22,31 @@ RESULTS = Path(__file__).parent / "results" / "simulation.json"
 
 
 def best_of(function, repetitions=3):
-    """The shortest of a few wall-clock times, in seconds, after one run that warms up."""
+    """The least processor time and the least wall-clock time of a few runs, after one to warm up.
+
+    On a machine that others use too, processor time says what the work costs.
+    """
     function()
-    seconds = []
+    pairs = []
     for _ in range(repetitions):
-        start = time.perf_counter()
+        start = time.process_time(), time.perf_counter()
         function()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+        pairs.append((time.process_time() - start[0], time.perf_counter() - start[1]))
+    return tuple(min(column) for column in zip(*pairs, strict=True))
 
 
 def bounds():
-    """What the machine does at most: each rate is of the one operation alone."""
+    """What the machine does at most in a second of processor time, one operation at a time."""
     generators = [torch.Generator().manual_seed(i) for i in range(NETWORKS)]
     weights = torch.empty(NETWORKS, WIDTH, WIDTH)
     shape = (WIDTH, WIDTH)
-    draw = best_of(lambda: standard_normals(generators, shape, torch.float32, weights))
+    draw, _ = best_of(lambda: standard_normals(generators, shape, torch.float32, weights))
     vectors = torch.randn(NETWORKS, 2, WIDTH)
-    read = best_of(lambda: torch.bmm(vectors, weights.mT))
+    read, _ = best_of(lambda: torch.bmm(vectors, weights.mT))
     square = weights[0]
-    multiply = best_of(lambda: square @ square)
+    multiply, _ = best_of(lambda: square @ square)
     double = square.double()
-    decompose = best_of(lambda: torch.linalg.svdvals(double))
+    decompose, _ = best_of(lambda: torch.linalg.svdvals(double))
     return {
         "normals_per_second": weights.numel() / draw,
         "weights_applied_per_second": weights.numel() / read,
@@ -57,7 +61,7 @@ def timed(cell, limits, tying, weights="gaussian", horizon=None):
     options = {"width": WIDTH, "networks": NETWORKS, "steps": STEPS, "device": "cpu"}
     if horizon:
         options |= {"jacobian_horizons": (horizon,), "spectrum": True}
-    seconds = best_of(lambda: simulate(cell, ensemble, Inputs(), tying=tying, **options))
+    cpu, wall = best_of(lambda: simulate(cell, ensemble, Inputs(), tying=tying, **options))
     recurrent = sum(p.is_recurrent for p in cell.preactivations)
     matrices = recurrent + sum(p.has_input for p in cell.preactivations)
     steps = STEPS + (horizon or 0)
@@ -77,7 +81,8 @@ def timed(cell, limits, tying, weights="gaussian", horizon=None):
         "networks": NETWORKS,
         "steps": STEPS,
         "jacobian_horizon": horizon,
-        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "wall_seconds": wall,
         "bound_seconds": None if weights == "orthogonal" else bound,
     }
 
@@ -97,6 +102,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=RESULTS)
     output = parser.parse_args().output
+    load = os.getloadavg()[0]
     limits = bounds()
     minimal, lstm = cells.minimal(), cells.lstm()
     runs = [
@@ -110,9 +116,13 @@ def main():
         timed(lstm, limits, "untied"),
     ]
     document = {
-        "about": "Best of 3 wall-clock times; bound_seconds adds up the bounds' rates alone.",
+        "about": "Least of 3 runs; bound_seconds is the processor time of the bounds alone.",
         "command": f"python -m benchmarks.simulation, {torch.get_num_threads()} thread(s)",
-        "hardware": {"processor": processor(), "threads": torch.get_num_threads()},
+        "hardware": {
+            "processor": processor(),
+            "threads": torch.get_num_threads(),
+            "load_average": load,
+        },
         "versions": {
             "rnnmft": __version__,
             "python": platform.python_version(),
@@ -128,7 +138,7 @@ def main():
         bound = "" if run["bound_seconds"] is None else f", bound {run['bound_seconds']:.2f} s"
         horizon = f", J({run['jacobian_horizon']})" if run["jacobian_horizon"] else ""
         name = f"{run['cell']} {run['tying']} {run['weights']}{horizon}"
-        print(f"{name}: {run['seconds']:.2f} s{bound}")
+        print(f"{name}: {run['cpu_seconds']:.2f} s cpu, {run['wall_seconds']:.2f} s wall{bound}")
 
 
 if __name__ == "__main__":
