@@ -6,6 +6,7 @@ from rnnmft.cells.cell import Cell
 from rnnmft.cells.chrono_lstm import chrono_lstm
 from rnnmft.cells.coupled_lstm import coupled_lstm
 from rnnmft.cells.ensemble import Ensemble, Inputs, PreactivationLaw
+from rnnmft.cells.from_torch import from_torch
 from rnnmft.cells.gru import gru, gru_torch
 from rnnmft.cells.indrnn import indrnn
 from rnnmft.cells.janet import janet
@@ -42,6 +43,7 @@ __all__ = [
     "chrono_lstm",
     "coupled_lstm",
     "diagonal_peephole_lstm",
+    "from_torch",
     "get",
     "gru",
     "gru_torch",

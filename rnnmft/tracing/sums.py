@@ -68,7 +68,7 @@ def exact(value: float) -> sp.Expr:
     """A number as SymPy has it: an integer or a short binary fraction as such, else a Float.
 
     >>> exact(0.5), exact(3.0), exact(0.1)
-    (1/2, 3, 0.1)
+    (1/2, 3, 0.100000000000000)
     """
     numerator, denominator = float(value).as_integer_ratio()
     if denominator <= 1024 and abs(numerator) < 2**53:
