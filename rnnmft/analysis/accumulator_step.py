@@ -123,7 +123,7 @@ class AccumulatorStep:
         factors = self._factors[0]
         if len(factors) > 1:
             return self._rule(factors, weights)[0]
-        f = factors[0]
+        f = next(iter(factors))
         weight = weights[f.name] if weights else None
         return coefficient_rule(f.function, *self.laws[f.name], None, weight)
 
@@ -177,7 +177,7 @@ class AccumulatorStep:
         w1 = np.linalg.solve(one.T, (w0 @ a0) @ b1)
         two = np.eye(self.grid.size) - a2 @ b0
         w2 = np.linalg.solve(two.T, 2.0 * (w1 @ a1) @ b1 + (w0 @ a0) @ b2)
-        return np.asarray(w0), np.asarray(w1), np.asarray(w2)
+        return w0.astype(np.float64), w1.astype(np.float64), w2.astype(np.float64)
 
     # --- moments of the coefficients -----------------------------------------------------------
 

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError
-from rnnmft.numerics.compile import Evaluation, Program, compile_program
-from rnnmft.theory.derivation import Derivation, derive
+from rnnmft.numerics.compile import Program, compile_program
+from rnnmft.theory.derivation import Derivation, closed_derivation
 from rnnmft.theory.notation import MomentKey
 
 __all__ = ["Array", "Point", "UntiedRecursion", "point_of", "untied_recursion"]
 
 Array = NDArray[np.float64]
+Codes = NDArray[np.int8]
 Point = dict[sp.Symbol, Array]
 
 
@@ -47,6 +48,7 @@ class UntiedRecursion:
 
     derivation: Derivation
     backend: str = "numpy"
+    rtol: float = 1e-11
 
     def require_closed(self) -> None:
         """Raise DerivationError unless moments, cross moments and tangent process all close."""
@@ -112,7 +114,9 @@ class UntiedRecursion:
         if cross:
             arguments = [*self.symbols(self.cross_keys), *arguments]
             assignments += self._covariances()
-        return compile_program([*assignments, *before], outputs, arguments, backend=self.backend)
+        return compile_program(
+            [*assignments, *before], outputs, arguments, backend=self.backend, rtol=self.rtol
+        )
 
     @cached_property
     def _step(self) -> Program:
@@ -134,7 +138,9 @@ class UntiedRecursion:
 
     @cached_property
     def _linear_step(self) -> Program:
-        return self._compile(self._linear(list(self.derivation.moments.values()), self.keys), self.keys)
+        return self._compile(
+            self._linear(list(self.derivation.moments.values()), self.keys), self.keys
+        )
 
     @cached_property
     def _cross_linear(self) -> Program:
@@ -155,29 +161,34 @@ class UntiedRecursion:
 
     # --- calls ---------------------------------------------------------------------------------
 
-    def _call(self, program: Program, point: Point, *moments: Array) -> Evaluation:
+    def _call(
+        self, program: Program, point: Point, *moments: Array
+    ) -> tuple[Array, Array, NDArray[np.int8]]:
+        """Values and errors (outputs, B) and status codes (B,), as NumPy's arrays."""
         stacked = [row for block in moments for row in block]
-        return program(*stacked, *(point[s] for s in self.parameters))
+        found = program(*stacked, *(point[s] for s in self.parameters))
+        host = program.backend.to_numpy
+        values, errors = (
+            np.stack([host(a) for a in part]) for part in (found.values, found.errors)
+        )
+        return values.astype(float), errors.astype(float), np.asarray(host(found.status))
 
-    def step(self, moments: Array, point: Point) -> tuple[Array, Array, Array, Array]:
-        """One update: (new moments, their errors, q of the step, status), shapes (n, B), .., (B,)."""
-        found = self._call(self._step, point, moments)
-        values, errors = np.stack(found.values), np.stack(found.errors)
+    def step(self, moments: Array, point: Point) -> tuple[Array, Array, Array, Codes]:
+        """One update: (new moments, their errors, q of the step, status): (n, B), .., (B,)."""
+        values, errors, status = self._call(self._step, point, moments)
         count = len(self.keys)
-        return values[:count], errors[:count], values[count:], np.asarray(found.status)
+        return values[:count], errors[:count], values[count:], status
 
     def cross_step(
         self, cross: Array, moments: Array, point: Point
-    ) -> tuple[Array, Array, Array, Array]:
+    ) -> tuple[Array, Array, Array, Codes]:
         """One update of the cross moments, given the one-trajectory moments before it."""
-        found = self._call(self._cross_step, point, cross, moments)
-        values, errors = np.stack(found.values), np.stack(found.errors)
+        values, errors, status = self._call(self._cross_step, point, cross, moments)
         count = len(self.cross_keys)
-        return values[:count], errors[:count], values[count:], np.asarray(found.status)
+        return values[:count], errors[:count], values[count:], status
 
-    def _solve(self, found: Evaluation, count: int) -> Array:
+    def _solve(self, values: Array, count: int) -> Array:
         """Stationary moments of an affine map whose radius is below 1; inf elsewhere."""
-        values = np.stack(found.values)
         matrix = np.moveaxis(values[: count * count].reshape(count, count, -1), -1, 0)
         constant = np.moveaxis(values[count * count :], -1, 0)
         usable = np.isfinite(matrix).all(axis=(1, 2)) & np.isfinite(constant).all(axis=1)
@@ -190,35 +201,48 @@ class UntiedRecursion:
 
     def stationary(self, moments: Array, point: Point) -> Array:
         """The moments that are stationary at the preactivation variances of the given moments."""
-        return self._solve(self._call(self._linear_step, point, moments), len(self.keys))
+        return self._solve(self._call(self._linear_step, point, moments)[0], len(self.keys))
 
     def cross_stationary(self, cross: Array, moments: Array, point: Point) -> Array:
         """The cross moments that are stationary at the given moments' covariances."""
-        found = self._call(self._cross_linear, point, cross, moments)
-        return self._solve(found, len(self.cross_keys))
+        values, _, _ = self._call(self._cross_linear, point, cross, moments)
+        return self._solve(values, len(self.cross_keys))
 
     def slope(self, moments: Array, point: Point) -> Array:
         """The Jacobian of the moment map, shape (B, n, n)."""
-        return _matrix(self._call(self._slope, point, moments))
+        return _matrix(self._call(self._slope, point, moments)[0])
 
     def cross_slope(self, cross: Array, moments: Array, point: Point) -> Array:
         """The Jacobian of the cross-moment map, shape (B, n, n)."""
-        return _matrix(self._call(self._cross_slope, point, cross, moments))
+        return _matrix(self._call(self._cross_slope, point, cross, moments)[0])
 
     def tangent(self, moments: Array, point: Point) -> Array:
         """The operator on E[ds_a ds_b], shape (B, pairs, pairs)."""
-        return _matrix(self._call(self._tangent, point, moments))
+        return _matrix(self._call(self._tangent, point, moments)[0])
 
     # --- the one-step Jacobian -----------------------------------------------------------------
 
     def jacobian_moments(
         self, highest: int, weights: Mapping[str, str], moments: Array, point: Point
-    ) -> tuple[Array, Array, Array]:
-        """m_1..m_highest of J J^T at stationary moments: values, errors (highest, B), status (B,)."""
+    ) -> tuple[Array, Array, Codes]:
+        """m_1..m_highest of J J^T when stationary: values, errors (highest, B), status (B,)."""
         program, keys = _jacobian_program(self, highest, tuple(sorted(weights.items())))
         extended = self._extend(keys, moments, point)
-        found = self._call(program, point, extended)
-        return np.stack(found.values), np.stack(found.errors), np.asarray(found.status)
+        return self._call(program, point, extended)
+
+    def moment_value(self, key: MomentKey, moments: Array, point: Point) -> Array:
+        """Any one-trajectory moment at stationary moments, (B,); inf where it does not exist."""
+        symbol, n = self.derivation.theory.moment(key), self.derivation.notation
+        if key in self.keys:
+            return moments[self.keys.index(key)]
+        if n.known().get(key) != symbol:  # of the input alone
+            value = sp.lambdify([n.R], symbol, "math")
+            return np.array([float(value(r)) for r in point[n.R]])
+        keys = [
+            *self.keys,
+            *(k for k in self.derivation.theory.closure([key]) if k not in self.keys),
+        ]
+        return self._extend(keys, moments, point)[keys.index(key)]
 
     def _extend(self, keys: list[MomentKey], moments: Array, point: Point) -> Array:
         """Stationary values of further moments (of higher degree), the given ones held fixed."""
@@ -226,12 +250,11 @@ class UntiedRecursion:
         if not higher:
             return moments
         program = _higher_program(self, tuple(higher))
-        solved = self._solve(self._call(program, point, moments), len(higher))
+        solved = self._solve(self._call(program, point, moments)[0], len(higher))
         return np.concatenate([moments, solved])
 
 
-def _matrix(found: Evaluation) -> Array:
-    values = np.stack(found.values)
+def _matrix(values: Array) -> Array:
     size = round(len(values) ** 0.5)
     return np.moveaxis(values.reshape(size, size, -1), -1, 0)
 
@@ -240,11 +263,12 @@ def _matrix(found: Evaluation) -> Array:
 def _jacobian_program(
     of: UntiedRecursion, highest: int, weights: tuple[tuple[str, str], ...]
 ) -> tuple[Program, list[MomentKey]]:
-    """The compiled moments of J J^T, and the state moments they need (the recursion's own first)."""
+    """The compiled moments of J J^T, and the state moments they need (its own first)."""
     chain = of.derivation.jacobian.program(highest, dict(weights))
     definitions = [*chain.averages.items(), *chain.self_energies.items()]
     named = {s: k for k, s in of.derivation.notation.known().items()}
-    free = set().union(*(e.free_symbols for _, e in definitions), *(m.free_symbols for m in chain.moments))
+    used = [e for _, e in definitions] + list(chain.moments)
+    free = set().union(*(e.free_symbols for e in used))
     needed = [named[s] for s in sorted(free & set(named), key=str)]
     closed = of.derivation.theory.closure(needed) if needed else {}
     keys = [*of.keys, *(k for k in closed if k not in of.keys)]
@@ -259,12 +283,12 @@ def _higher_program(of: UntiedRecursion, higher: tuple[MomentKey, ...]) -> Progr
 
 
 @lru_cache(maxsize=64)
-def untied_recursion(cell: Cell, constant_input: bool = False, backend: str = "numpy") -> UntiedRecursion:
+def untied_recursion(
+    cell: Cell, constant_input: bool = False, backend: str = "numpy"
+) -> UntiedRecursion:
     """The compiled untied recursion of a cell; cached, so that sweeps compile once.
 
     Raises:
         DerivationError: the cell's moments do not close.
     """
-    return UntiedRecursion(derive(cell, constant_input=constant_input), backend)
-
-
+    return UntiedRecursion(closed_derivation(cell, constant_input), backend)

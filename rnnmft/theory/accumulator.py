@@ -14,40 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
 
 import sympy as sp
 
 from rnnmft.cells import Cell, Preactivation, State
 from rnnmft.errors import DerivationError
 
-__all__ = ["AccumulatorForm", "LawExpectation", "Readout", "accumulator_form"]
-
-
-class LawExpectation(sp.Expr):
-    """E_c[f(c)] over the law of an accumulated state, which no moment recursion gives.
-
-    `args`: the integrand and the state's symbol.
-    """
-
-    is_commutative = True
-
-    def __new__(cls, integrand: Any, state: sp.Symbol) -> LawExpectation:
-        """The node E[integrand] over the law of `state`."""
-        return cast("LawExpectation", sp.Expr.__new__(cls, integrand, state))
-
-    def _latex(self, printer: Any, exp: str | None = None) -> str:
-        integrand, state = self.args
-        text = (
-            rf"\mathbb{{E}}_{{{printer._print(state)}}}\!\left[{printer._print(integrand)}\right]"
-        )
-        return text if exp is None else rf"{text}^{{{exp}}}"
-
-    def _sympystr(self, printer: Any) -> str:
-        return f"E[{printer._print(self.args[0])} | law of {printer._print(self.args[1])}]"
-
-    def _eval_is_extended_real(self) -> bool:
-        return True
+__all__ = ["AccumulatorForm", "Readout", "accumulator_form"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import sympy as sp
 
@@ -16,40 +16,18 @@ from rnnmft.cells import Cell, State
 from rnnmft.errors import DerivationError, ParameterError
 from rnnmft.theory.closed_forms import without_deltas
 from rnnmft.theory.jacobian import JacobianTheory, jacobian_theory
+from rnnmft.theory.law_recursion import LawDerivation
 from rnnmft.theory.moments import MomentTheory, moment_theory
 from rnnmft.theory.notation import MomentKey, Notation
 from rnnmft.theory.spectral import SpectralRadius
+from rnnmft.theory.steps import Step, StepsRecord
 from rnnmft.theory.tangent import TangentTheory
 
-__all__ = ["Derivation", "Step", "derive"]
+__all__ = ["Derivation", "closed_derivation", "derive"]
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of a derivation: `before` and `after` are SymPy expressions or equations."""
-
-    name: str
-    before: Any
-    after: Any
-    reason: str
-    assumption: str = ""
-    citation: str = ""
-
-    def latex(self) -> str:
-        """before -> after, one equation a line."""
-        lines = [sp.latex(e) for e in _listed(self.before)]
-        arrow = [r"\longrightarrow"] if lines else []
-        return r" \\ ".join([*lines, *arrow, *(sp.latex(e) for e in _listed(self.after))])
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-@dataclass(frozen=True)
-class Derivation:
+class Derivation(StepsRecord):
     """The symbolic theory of one cell (untied). All attributes are lazy and cached.
 
     `second_moment` and `cross_moment` map a state's name to its recursion; `means`, `products`
@@ -59,6 +37,7 @@ class Derivation:
 
     cell: Cell
     theory: MomentTheory
+    tying: ClassVar[str] = "untied"
 
     @property
     def notation(self) -> Notation:
@@ -182,49 +161,17 @@ class Derivation:
         return TangentTheory(self.jacobian)
 
     @cached_property
-    def steps(self) -> tuple[Step, ...]:
-        """The derivation, step by step."""
+    def _written(self) -> tuple[Step, ...]:
         return tuple(_steps(self))
 
-    def latex(self) -> str:
-        """Every step's equations as LaTeX, one `gathered` block a step."""
-        return "\n".join(
-            rf"\text{{{step.name}}}\quad\begin{{gathered}}{step.latex()}\end{{gathered}}"
-            for step in self.steps
-        )
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The derivation, step by step."""
+        return self._written
 
     def _repr_latex_(self) -> str:
         equations = [*self.second_moment.values(), *self.preactivation_variance.values()]
         return r"$$\begin{gathered}" + r" \\ ".join(map(sp.latex, equations)) + r"\end{gathered}$$"
-
-    def to_markdown(self) -> str:
-        """The derivation as a Markdown text with LaTeX equations."""
-        parts = [f"# Mean-field theory of the cell {self.cell.name} (untied weights)\n"]
-        for number, step in enumerate(self.steps, 1):
-            parts.append(f"## {number}. {step.name}\n\n{step.reason}\n")
-            parts += [f"$$\n{sp.latex(e)}\n$$\n" for e in _listed(step.after)]
-            if step.assumption:
-                parts.append(f"*Assumption:* {step.assumption}\n")
-            if step.citation:
-                parts.append(f"*Source:* {step.citation}\n")
-        return "\n".join(parts)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-safe: every step with its equations as LaTeX and as text."""
-        return {
-            "cell": self.cell.name,
-            "tying": "untied",
-            "steps": [
-                {
-                    "name": s.name,
-                    "equations": [{"latex": sp.latex(e), "text": str(e)} for e in _listed(s.after)],
-                    "reason": s.reason,
-                    "assumption": s.assumption,
-                    "citation": s.citation,
-                }
-                for s in self.steps
-            ],
-        }
 
     def __repr__(self) -> str:
         rows = [f"  {e.lhs} = {e.rhs}" for e in self.second_moment.values()]
@@ -297,7 +244,8 @@ def _steps(d: Derivation) -> list[Step]:
             list(d.preactivation_covariance.values()),
             list(d.cross_moment.values()),
             "Two inputs of correlation c_x drive the same network; the same averages over "
-            "correlated pairs of preactivations give the cross moment, and c = Q_ab / Q the correlation.",
+            "correlated pairs of preactivations give the cross moment, and c = Q_ab / Q the "
+            "correlation.",
             citation=_CHEN,
         ),
         Step(
@@ -362,17 +310,32 @@ def _program_equations(program: Any, name: str) -> list[sp.Eq]:
 
 
 @lru_cache(maxsize=64)
-def derive(cell: Cell, tying: str = "untied", constant_input: bool = False) -> Derivation:
+def closed_derivation(cell: Cell, constant_input: bool = False) -> Derivation:
+    """The theory of a cell whose moments close.
+
+    Raises:
+        DerivationError: they do not: a state enters nonlinearly.
+    """
+    found = Derivation(cell, moment_theory(cell, constant_input))
+    _ = found.moments, found.cross_moments
+    return found
+
+
+@lru_cache(maxsize=64)
+def derive(
+    cell: Cell, tying: str = "untied", constant_input: bool = False
+) -> Derivation | LawDerivation:
     """Derive the mean-field theory of a cell.
 
     Args:
-        cell: any `Cell`; its moments close when it is affine in its states.
+        cell: any `Cell`. Where its moments close (affine in the states) this is a `Derivation`;
+            otherwise a `LawDerivation`, a recursion over the law of the state.
         tying: "untied": fresh weights at every step.
         constant_input: whether the input is constant in time (else white); matters where it enters
             elementwise.
 
     Raises:
-        DerivationError: no closed recursion exists (a state enters nonlinearly).
+        DerivationError: an unknown tying.
 
     >>> from rnnmft import cells
     >>> derive(cells.minimal()).second_moment["h"].rhs
@@ -382,4 +345,7 @@ def derive(cell: Cell, tying: str = "untied", constant_input: bool = False) -> D
         raise ParameterError(f"cell must be a Cell, got {cell!r}")
     if tying != "untied":
         raise DerivationError(f"derive knows tying='untied', got {tying!r}")
-    return Derivation(cell, moment_theory(cell, constant_input))
+    try:
+        return closed_derivation(cell, constant_input)
+    except DerivationError:
+        return LawDerivation(cell, moment_theory(cell, constant_input))

@@ -1,0 +1,90 @@
+"""Steps of a derivation: from what, to what, why, on what assumption, after whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import sympy as sp
+
+from rnnmft.cells import Cell
+
+__all__ = ["Step", "StepsRecord"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a derivation: `before` and `after` are SymPy expressions or equations."""
+
+    name: str
+    before: Any
+    after: Any
+    reason: str
+    assumption: str = ""
+    citation: str = ""
+
+    @property
+    def equations(self) -> list[Any]:
+        """What the step gives, as a list."""
+        return _listed(self.after)
+
+    def latex(self) -> str:
+        """before -> after, one equation a line."""
+        lines = [sp.latex(e) for e in _listed(self.before)]
+        arrow = [r"\longrightarrow"] if lines else []
+        return r" \\ ".join([*lines, *arrow, *(sp.latex(e) for e in self.equations)])
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+class StepsRecord:
+    """Base of the derivations: prints `self.steps`, for `self.cell` and `self.tying`."""
+
+    cell: Cell
+    tying: ClassVar[str]
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The derivation, step by step."""
+        raise NotImplementedError
+
+    def latex(self) -> str:
+        """Every step's equations as LaTeX, one `gathered` block a step."""
+        return "\n".join(
+            rf"\text{{{step.name}}}\quad\begin{{gathered}}{step.latex()}\end{{gathered}}"
+            for step in self.steps
+        )
+
+    def to_markdown(self) -> str:
+        """The derivation as a Markdown text with LaTeX equations."""
+        parts = [f"# Mean-field theory of the cell {self.cell.name} ({self.tying} weights)\n"]
+        for number, step in enumerate(self.steps, 1):
+            parts.append(f"## {number}. {step.name}\n\n{step.reason}\n")
+            parts += [f"$$\n{sp.latex(e)}\n$$\n" for e in step.equations]
+            if step.assumption:
+                parts.append(f"*Assumption:* {step.assumption}\n")
+            if step.citation:
+                parts.append(f"*Source:* {step.citation}\n")
+        return "\n".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe: every step with its equations as LaTeX and as text."""
+        return {
+            "cell": self.cell.name,
+            "tying": self.tying,
+            "steps": [
+                {
+                    "name": s.name,
+                    "equations": [{"latex": sp.latex(e), "text": str(e)} for e in s.equations],
+                    "reason": s.reason,
+                    "assumption": s.assumption,
+                    "citation": s.citation,
+                }
+                for s in self.steps
+            ],
+        }
