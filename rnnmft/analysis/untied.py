@@ -194,7 +194,7 @@ class UntiedRecursion:
         usable = np.isfinite(matrix).all(axis=(1, 2)) & np.isfinite(constant).all(axis=1)
         matrix = np.where(usable[:, None, None], matrix, 0.0)
         radius = np.abs(np.linalg.eigvals(matrix)).max(axis=1)
-        usable &= radius < 1.0
+        usable = np.asarray(usable & (radius < 1.0))
         matrix = np.where(usable[:, None, None], matrix, 0.0)
         solved = np.linalg.solve(np.eye(count) - matrix, constant[..., None])[..., 0]
         return np.where(usable[:, None], solved, np.inf).T
