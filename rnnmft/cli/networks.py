@@ -1,0 +1,178 @@
+"""Commands that run finite networks: simulate, validate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnnmft.cli.options import (
+    AsJson,
+    CellName,
+    Correlation,
+    Device,
+    Laws,
+    Networks,
+    SecondMoment,
+    Seed,
+    Sets,
+    Steps,
+    Temporal,
+    Tying,
+    Weights,
+    Widths,
+)
+from rnnmft.cli.output import command_line, print_json, print_table, progress_bar, say
+from rnnmft.cli.setting import numbers, resolve_cell, resolve_setting
+from rnnmft.errors import ParameterError
+
+__all__ = ["simulate", "validate"]
+
+
+def simulate(
+    cell: CellName,
+    width: Annotated[int, typer.Option(help="N.", rich_help_panel="Networks")] = 512,
+    networks: Annotated[int, typer.Option(help="How many.", rich_help_panel="Networks")] = 8,
+    steps: Steps = 30,
+    tying: Tying = "tied",
+    horizon: Annotated[
+        list[int] | None, typer.Option(help="Also measure the Jacobian over so many steps.")
+    ] = None,
+    sets: Sets = None,
+    weights: Weights = None,
+    laws: Laws = None,
+    R: SecondMoment = 1.0,
+    correlation: Correlation = 0.5,
+    temporal: Temporal = "white",
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Run random networks of finite width and measure them."""
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), R, correlation, temporal)
+    from rnnmft.simulation import simulate as run
+
+    with progress_bar("networks") as progress:
+        found = run(
+            s.cell,
+            s.ensemble,
+            s.inputs,
+            width=width,
+            networks=networks,
+            steps=steps,
+            tying=tying,
+            jacobian_horizons=horizon or (),
+            device=device,
+            seed=seed,
+            progress=progress,
+        )
+    if as_json:
+        print_json(found)
+        return
+    say(repr(found).partition("\n")[0])
+    last = [(f"E[{name}^2]", e.mean[-1], e.sem[-1]) for name, e in found.second_moment.items()]
+    last += [(f"c_{name}", e.mean[-1], e.sem[-1]) for name, e in found.correlation.items()]
+    last += [
+        (f"q_{name}", e.mean[-1], e.sem[-1]) for name, e in found.preactivation_variance.items()
+    ]
+    for steps_, jacobian in found.jacobian.items():
+        m = jacobian.moments
+        last += [(f"m_{k + 1}({steps_})", m.mean[k], m.sem[k]) for k in range(3)]
+    rows = [(name, float(mean), float(sem)) for name, mean, sem in last]
+    print_table("", ("after the last step", "mean over networks", "standard error"), rows)
+    if not found.status.ok:
+        say(f"{found.status} {found.reason}")
+
+
+def validate(
+    cell: Annotated[
+        str | None,
+        typer.Argument(metavar="[CELL]", help="A cell; the files of claims if not given."),
+    ] = None,
+    claims: Annotated[Path, typer.Option(help="A file of claims, or a folder of them.")] = Path(
+        "validation/claims"
+    ),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Where results go: a .json file for a cell, a folder for claims."
+        ),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write a page (for a cell).")] = None,
+    sets: Sets = None,
+    weights: Weights = None,
+    laws: Laws = None,
+    R: SecondMoment = 1.0,
+    correlation: Correlation = 0.5,
+    temporal: Temporal = "white",
+    tying: Annotated[
+        list[str] | None, typer.Option(help="The theory to test: untied, tied, or both.")
+    ] = None,
+    widths: Widths = "64,128,256",
+    networks: Networks = None,
+    steps: Steps = 30,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> int:
+    """Test the theory against networks extrapolated to infinite width.
+
+    Exits with 1 when a claim is rejected.
+    """
+    if cell is None:
+        return _validate_files(claims, output, device, as_json)
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), R, correlation, temporal)
+    from rnnmft.validation import validate as run
+
+    with progress_bar("networks") as progress:
+        found = run(
+            s.cell,
+            s.ensemble,
+            s.inputs,
+            widths=[_whole(n) for n in numbers(widths, "--widths")],
+            networks=networks,
+            steps=steps,
+            seed=seed,
+            tyings=tying or ["untied"],
+            device=device,
+            command=command_line(),
+            progress=progress,
+        )
+    if output is not None:
+        found.to_json(output)
+    if html is not None:
+        found.to_html(html)
+    if as_json:
+        print_json(found)
+    else:
+        say(repr(found))
+    return int(found.rejected)
+
+
+def _whole(value: float) -> int:
+    if value != int(value):
+        raise ParameterError(f"--widths must be whole numbers, got {value:g}")
+    return int(value)
+
+
+def _validate_files(claims: Path, output: Path | None, device: str, as_json: bool) -> int:
+    from rnnmft.validation.files import read_claims
+
+    paths = sorted(claims.glob("*.toml")) if claims.is_dir() else [claims]
+    if not paths:
+        raise ParameterError(f"no .toml file in {claims}")
+    folder = output or (claims if claims.is_dir() else claims.parent).parent / "results"
+    requests = [(path, read_claims(path, resolve_cell)) for path in paths]
+    folder.mkdir(parents=True, exist_ok=True)
+    results = {}
+    for path, request in requests:
+        with progress_bar(path.stem) as progress:
+            found = request.run(device=device, command=command_line(), progress=progress)
+        found.to_json(folder / f"{path.stem}.json")
+        results[path.stem] = found
+        if not as_json:
+            say(f"{path.stem}: {found!r}")
+    if as_json:
+        print_json(results)
+    return int(any(found.rejected for found in results.values()))

@@ -1,0 +1,102 @@
+"""The options that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "AsJson",
+    "CellName",
+    "Correlation",
+    "Device",
+    "Laws",
+    "Networks",
+    "Output",
+    "SecondMoment",
+    "Seed",
+    "Sets",
+    "Steps",
+    "Temporal",
+    "Tying",
+    "Weights",
+    "Widths",
+]
+
+_SETTING, _NETWORKS = "Setting", "Networks"
+
+CellName = Annotated[
+    str,
+    typer.Argument(
+        metavar="CELL",
+        help="A cell of the zoo (see `rnnmft cells`), a .toml file, or package.module:name.",
+    ),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A parameter, for example e.sigma_w=4; sigma_w, sigma_v, sigma_b are standard "
+        "deviations (1, 1, 0 if not given), mu_b a mean (0).",
+        rich_help_panel=_SETTING,
+    ),
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND",
+        help="gaussian or orthogonal; NAME=KIND for one preactivation.",
+        rich_help_panel=_SETTING,
+    ),
+]
+Laws = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--law",
+        metavar="NAME=LAW",
+        help="The law of an elementwise random parameter, for example u=uniform:0,1.",
+        rich_help_panel=_SETTING,
+    ),
+]
+SecondMoment = Annotated[
+    float, typer.Option("-R", help="Second moment of the input.", rich_help_panel=_SETTING)
+]
+Correlation = Annotated[
+    float, typer.Option(help="Correlation of two inputs.", rich_help_panel=_SETTING)
+]
+Temporal = Annotated[
+    str,
+    typer.Option(
+        metavar="KAPPA",
+        help="The input in time: white, constant, or 1,0.5,.. for its autocorrelation.",
+        rich_help_panel=_SETTING,
+    ),
+]
+Tying = Annotated[
+    str,
+    typer.Option(
+        metavar="TYING",
+        help="tied: one set of weights, as a real network has; untied: fresh ones at every step.",
+        rich_help_panel=_SETTING,
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Steps = Annotated[int, typer.Option(help="Updates from the zero state.")]
+Widths = Annotated[
+    str, typer.Option(metavar="N,N,N", help="At least three widths.", rich_help_panel=_NETWORKS)
+]
+Networks = Annotated[
+    int | None,
+    typer.Option(
+        help="Networks of each width; as many as the control needs if not given.",
+        rich_help_panel=_NETWORKS,
+    ),
+]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu or cuda, for the networks.", rich_help_panel=_NETWORKS)
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

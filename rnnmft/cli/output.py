@@ -1,0 +1,75 @@
+"""What commands print: JSON alone on standard output, or tables; a progress bar on a terminal."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from rnnmft.records import json_safe
+
+__all__ = ["WORDS", "command_line", "print_json", "print_table", "progress_bar", "say"]
+
+
+# The words of the command that is running.
+WORDS: ContextVar[tuple[str, ...]] = ContextVar("WORDS", default=())
+
+
+def command_line() -> str:
+    """The command that is running, to be noted in what it writes."""
+    return shlex.join(["rnnmft", *WORDS.get()])
+
+
+def say(text: str) -> None:
+    """One line on standard output."""
+    sys.stdout.write(f"{text}\n")
+
+
+def print_json(value: Any) -> None:
+    """The value as JSON, and nothing else, on standard output."""
+    json.dump(json_safe(value), sys.stdout, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table; numbers stand right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for i, column in enumerate(columns):
+        numeric = all(isinstance(row[i], (int, float)) for row in rows)
+        table.add_column(escape(column), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(escape(_shown(value)) for value in row))
+    # Piped output has no width to fit into.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[float, float], None] | None]:
+    """A progress bar on standard error while a command runs; None where it is no terminal.
+
+    Yields:
+        A function of (done, total), or None.
+    """
+    if not (sys.stderr.isatty() and sys.stdout.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

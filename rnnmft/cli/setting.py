@@ -1,0 +1,190 @@
+"""From words on the command line to a cell, an ensemble and inputs."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rnnmft.errors import CellError, ParameterError
+
+if TYPE_CHECKING:
+    from rnnmft.cells import Cell, Ensemble, Inputs
+    from rnnmft.cells.laws import Law
+
+__all__ = ["Setting", "axis_values", "numbers", "resolve_cell", "resolve_setting"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A cell at one ensemble with one law of inputs."""
+
+    cell: Cell
+    ensemble: Ensemble
+    inputs: Inputs
+
+
+def resolve_cell(text: str) -> Cell:
+    """The cell that a word names: one of the zoo, a .toml file, or package.module:name.
+
+    A name in a module is a Cell, a torch module, a class of torch modules (made with small sizes;
+    only its structure is read), or a function without arguments that returns one of these.
+
+    Raises:
+        CellError: there is no such cell.
+        ParseError: the file's text is none.
+    """
+    from rnnmft import cells
+
+    if text.endswith(".toml"):
+        return cells.load(text)
+    if ":" in text:
+        return _imported(text)
+    if text not in cells.names():
+        raise CellError(
+            f"no cell named {text!r}: give one of {', '.join(cells.names())}, a .toml file, or "
+            "package.module:name"
+        )
+    return cells.get(text)
+
+
+def _imported(text: str) -> Cell:
+    module_name, _, name = text.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # modules beside the user, as `python -m` has it
+    try:
+        found = getattr(import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CellError(f"cannot import {text!r}: {error}") from None
+    from rnnmft.cells import Cell, from_torch
+
+    if inspect.isclass(found) and not issubclass(found, Cell):
+        found = _small(found, text)
+    elif not isinstance(found, Cell) and inspect.isfunction(found):
+        found = found()
+    return found if isinstance(found, Cell) else from_torch(found)
+
+
+def _small(module_class: Any, text: str) -> Any:
+    """An instance whose required arguments, its sizes, are small and different."""
+    required = [
+        p
+        for p in inspect.signature(module_class).parameters.values()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    try:
+        return module_class(*range(3, 3 + len(required)))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CellError(
+            f"{text!r} could not be made with sizes 3, 4, ..: {error}; name a function that "
+            "returns the module instead"
+        ) from None
+
+
+def resolve_setting(
+    cell_name: str,
+    assignments: Sequence[str] = (),
+    weights: Sequence[str] = (),
+    laws: Sequence[str] = (),
+    R: float = 1.0,
+    correlation: float = 0.5,
+    temporal: str = "white",
+) -> Setting:
+    """The setting that a command's options describe.
+
+    Args:
+        cell_name: see `resolve_cell`.
+        assignments: "e.sigma_w=4".
+        weights: "orthogonal", or "e=orthogonal" for one preactivation.
+        laws: "u=uniform:0,1" for an elementwise random parameter.
+        R: second moment of the input.
+        correlation: of two inputs.
+        temporal: "white", "constant" or "1,0.5,0.25" for kappa(0), kappa(1), ..
+
+    Raises:
+        CellError, ParseError, ParameterError: with one sentence that says what is wrong.
+    """
+    cell = resolve_cell(cell_name)
+    from rnnmft import cells
+    from rnnmft.cells import Inputs
+
+    given: dict[str, dict[str, float]] = {}
+    for text in assignments:
+        name, value = _split(text, "--set", "e.sigma_w=4")
+        preactivation, dot, parameter = name.rpartition(".")
+        if not dot or not preactivation:
+            raise ParameterError(f"--set needs preactivation.parameter=value, got {text!r}")
+        given.setdefault(preactivation, {})[parameter] = _number(value, f"--set {name}")
+    own = cells.typical_laws(cell_name) if cell_name in cells.names() else {}
+    own |= dict(_law(text) for text in laws)
+    ensemble = cell.ensemble(_weights(weights), own or None, **given)
+    kinds = temporal if temporal in ("white", "constant") else numbers(temporal, "--temporal")
+    return Setting(cell, ensemble, Inputs(R=R, correlation=correlation, temporal=kinds))
+
+
+def _split(text: str, option: str, example: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise ParameterError(f"{option} needs name=value, for example {example}, got {text!r}")
+    return name.strip(), value.strip()
+
+
+def _number(text: str, of: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ParameterError(f"{of} must be a number, got {text!r}") from None
+
+
+def numbers(text: str, of: str) -> tuple[float, ...]:
+    """Numbers separated by commas.
+
+    >>> numbers("1,0.5", "--temporal")
+    (1.0, 0.5)
+    """
+    return tuple(_number(part, of) for part in text.split(","))
+
+
+def _weights(texts: Sequence[str]) -> str | dict[str, str]:
+    whole = [t for t in texts if "=" not in t]
+    if len(whole) > 1 or (whole and len(texts) > 1):
+        raise ParameterError("--weights takes one kind, or name=kind once for each preactivation")
+    if whole:
+        return whole[0]
+    return dict(_split(t, "--weights", "e=orthogonal") for t in texts) if texts else "gaussian"
+
+
+def _law(text: str) -> tuple[str, Law]:
+    from rnnmft.cells.laws import LAWS
+
+    name, value = _split(text, "--law", "u=uniform:0,1")
+    kind, _, arguments = value.partition(":")
+    if kind not in LAWS:
+        raise ParameterError(f"--law {name}: unknown law {kind!r}; there are {', '.join(LAWS)}")
+    try:
+        return name, LAWS[kind](*(numbers(arguments, f"--law {name}") if arguments else ()))
+    except TypeError:
+        raise ParameterError(f"--law {name}: too many numbers for {kind!r}") from None
+
+
+def axis_values(text: str) -> tuple[tuple[str, str] | str, list[float]]:
+    """An axis of a sweep: "e.sigma_w=0.5:8:31" (from, to, how many) or "R=0.1,1,2".
+
+    >>> axis_values("e.mu_b=0:1:3")
+    (('e', 'mu_b'), [0.0, 0.5, 1.0])
+    """
+    name, value = _split(text, "--vary", "e.sigma_w=0.5:8:31")
+    parts = value.split(":")
+    if len(parts) == 3:
+        first, last = (_number(part, f"--vary {name}") for part in parts[:2])
+        count = int(parts[2]) if parts[2].isdigit() else 0
+        if not 2 <= count <= 10_000:
+            raise ParameterError(f"--vary {name}: a range needs 2 to 10000 values, got {parts[2]}")
+        values = [first + (last - first) * i / (count - 1) for i in range(count)]
+    else:
+        values = list(numbers(value, f"--vary {name}"))
+    preactivation, dot, parameter = name.rpartition(".")
+    return (preactivation, parameter) if dot else name, values
