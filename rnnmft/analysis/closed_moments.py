@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from rnnmft.analysis.fixed_points import Root, cross_roots, reached_from_zero, roots
+from rnnmft.analysis.cross_fixed_points import CrossRoot, cross_roots, late_cross
+from rnnmft.analysis.fixed_points import Root, reached_from_zero, roots
 from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
+from rnnmft.analysis.sensitivity import cross_step_with_error, moved, radius, step_with_error
 from rnnmft.analysis.untied import Array, Point, point_of, untied_recursion
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status
@@ -45,8 +48,8 @@ class ClosedMoments:
     ) -> None:
         if cell.input is not None and not isinstance(inputs.temporal, str):
             raise ParameterError(
-                "temporal: the untied theory of a cell whose input enters elementwise knows 'white' "
-                "and 'constant' inputs; a given autocorrelation needs tying='tied'"
+                "temporal: the untied theory of a cell whose input enters elementwise knows "
+                "'white' and 'constant' inputs; a given autocorrelation needs tying='tied'"
             )
         self.cell, self.ensemble, self.inputs = cell, ensemble, inputs
         self.recursion = untied_recursion(cell, inputs.temporal == "constant", backend)
@@ -58,27 +61,27 @@ class ClosedMoments:
     def evolve(self, steps: int) -> Trajectory:
         """Moments after 1, .., steps updates from the zero state."""
         of = self.recursion
-        moments, cross = np.zeros((len(of.keys), 1)), np.zeros((len(of.cross_keys), 1))
-        error, cross_error = np.zeros(len(of.keys)), np.zeros(len(of.cross_keys))
+        moments, cross = np.zeros(len(of.keys)), np.zeros(len(of.cross_keys))
+        error, cross_error = np.zeros_like(moments), np.zeros_like(cross)
         history: list[tuple[Array, ...]] = []
         status = Status.OK
-        for _ in range(steps):
-            new_cross, added_cross, q_ab, s_cross = of.cross_step(cross, moments, self.point)
-            moments, added, q, s_one = of.step(moments, self.point)
-            cross = new_cross
-            # The maps contract at rates below one but for growing states: errors add, scaled by growth.
-            error, cross_error = error + added[:, 0], cross_error + added_cross[:, 0]
-            status = _worse(status, s_one, s_cross)
-            if not (np.isfinite(moments).all() and np.isfinite(cross).all()):
-                status = Status.DIVERGES
-                moments = np.where(np.isfinite(moments), moments, np.inf)
-                cross = np.where(np.isfinite(cross), cross, np.inf)
-            row = (moments[:, 0], cross[:, 0], q[:, 0], q_ab[:, 0], error, cross_error)
-            history.append(row)
+        while len(history) < steps:
             if status is Status.DIVERGES:
-                history += [tuple(np.where(np.isfinite(r), r, np.inf) for r in row)] * (steps - len(history))
-                break
-        return self._trajectory(steps, [np.stack(part) for part in zip(*history, strict=True)], status)
+                history.append(tuple(np.where(np.isfinite(r), r, np.inf) for r in history[-1]))
+                continue
+            cross, cross_error, q_ab, cross_codes = cross_step_with_error(
+                of, cross, cross_error, moments, error, self.point
+            )
+            moments, error, q, codes = step_with_error(of, moments, error, self.point)
+            status = _worse(status, codes, cross_codes)
+            row = (moments, cross, q, q_ab, error, cross_error)
+            if not all(np.isfinite(r).all() for r in row[:4]):
+                status = Status.DIVERGES
+                row = tuple(np.where(np.isfinite(r), r, np.inf) for r in row)
+            history.append(row)
+        return self._trajectory(
+            steps, [np.stack(part) for part in zip(*history, strict=True)], status
+        )
 
     def _trajectory(self, steps: int, parts: list[Array], status: Status) -> Trajectory:
         moments, cross, q, q_ab, error, cross_error = parts
@@ -86,8 +89,9 @@ class ClosedMoments:
         square, pair, mean = self._columns()
         second = {s: moments[:, i] for s, i in square.items()}
         crossed = {s: cross[:, i] for s, i in pair.items()}
-        with np.errstate(invalid="ignore", divide="ignore"):
-            correlation = {s: np.where(second[s] > 0, crossed[s] / second[s], 0.0) for s in second}
+        correlation = {s: _correlation(crossed[s], second[s]) for s in second}
+        if status is Status.OK and any(np.isnan(c).any() for c in correlation.values()):
+            status = Status.UNDEFINED
         return Trajectory(
             tying="untied",
             steps=steps,
@@ -151,8 +155,9 @@ class ClosedMoments:
 
     def fixed_points(self) -> list[FixedPoint]:
         """All fixed points, stable or not, by increasing second moment."""
-        kinds = {True: Status.OK, False: Status.UNSTABLE}
-        return [self._fixed_point(r, kinds[r.stable]) for r in self._roots]
+        return [
+            self._fixed_point(r, r.status if r.stable else Status.UNSTABLE) for r in self._roots
+        ]
 
     def fixed_point(self) -> FixedPoint:
         """The fixed point that the zero state approaches.
@@ -162,77 +167,77 @@ class ClosedMoments:
         """
         return self._fixed_point(self._attractor(), self._reached[1])
 
+    @cached_property
+    def _cross(self) -> tuple[CrossRoot, list[CrossRoot]]:
+        """The stationary cross moments that unrelated trajectories approach, and all there are."""
+        at = self._attractor()
+        square, _, _ = self._columns()
+        if any(at.moments[i] <= 0 for i in square.values()):
+            raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
+        found = cross_roots(self.recursion, self.point, at.moments, at.errors)
+        stable = [r for r in found if r.slope < 1.0]
+        if not stable:
+            raise ConvergenceError(Status.NO_FIXED_POINT, "No stable correlation.")
+        if len(stable) == 1:
+            return stable[0], found
+        end = late_cross(self.recursion, self.point, at.moments)
+        return min(stable, key=lambda r: float(np.abs(r.cross - end).max())), found
+
     def correlation_fixed_point(self) -> CorrelationFixedPoint:
-        """The stable stationary correlation nearest to where two runs from zero end up.
+        """The stable stationary correlation that two trajectories approach.
 
         Raises:
             ConvergenceError: no fixed point of the moments, or a zero variance.
         """
-        at = self._attractor()
+        chosen, found = self._cross
         square, pair, _ = self._columns()
-        if any(at.moments[i] <= 0 for i in square.values()):
-            raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
-        found = cross_roots(self.recursion, self.point, at.moments)
-        stable = [r for r in found if r[1] < 1.0]
-        if not stable:
-            raise ConvergenceError(Status.NO_FIXED_POINT, "No stable correlation.")
-        end = self._late_cross(at.moments) if len(stable) > 1 else stable[0][0]
-        cross, slope, error = min(stable, key=lambda r: float(np.abs(r[0] - end).max()))
+        moments = self._attractor().moments
 
         def correlations(values: Array) -> dict[str, float]:
-            return {s: float(values[pair[s]] / at.moments[square[s]]) for s in pair}
+            return {s: float(values[pair[s]] / moments[square[s]]) for s in pair}
 
         return CorrelationFixedPoint(
             tying="untied",
-            correlation=correlations(cross),
-            cross_moment={s: float(cross[i]) for s, i in pair.items()},
-            slope=slope,
-            error=error,
-            others=tuple((correlations(c), s) for c, s, _ in found if c is not cross),
+            correlation=correlations(chosen.cross),
+            cross_moment={s: float(chosen.cross[i]) for s, i in pair.items()},
+            slope=chosen.slope,
+            error=float(chosen.errors.max()),
+            status=self._reached[1],
+            others=tuple((correlations(r.cross), r.slope) for r in found if r is not chosen),
         )
-
-    def _late_cross(self, moments: Array) -> Array:
-        """The cross moments after many steps at the fixed point, from those of the first step."""
-        of = self.recursion
-        single, cross = moments[:, None], np.zeros((len(of.cross_keys), 1))
-        for _ in range(300):
-            cross = of.cross_step(cross, single, self.point)[0]
-        return cross[:, 0]
 
     # --- timescales and gradients --------------------------------------------------------------
 
+    def _radius(self, matrices: Callable[[Array, Point], Array]) -> tuple[float, float]:
+        """A spectral radius at the fixed point and its error."""
+        at = self._attractor()
+        value, error = moved(lambda m: radius(matrices(m, self.point)), at.moments, at.errors)
+        return float(value), float(error) + self.recursion.rtol * float(value)
+
     @cached_property
-    def _chi_1(self) -> float:
-        """Slope at c = 1 with identical inputs."""
-        of, at = self.recursion, self._attractor()
-        same = [tuple(map(sum, zip(*k, strict=True))) for k in of.cross_keys]
-        point = {**self.point, of.derivation.notation.c_x: np.ones(1)}
-        single = at.moments[:, None]
-        cross = np.stack([single[of.keys.index((k,))] for k in same])
-        matrix = of.cross_slope(cross, single, point)[0]
-        return float(np.abs(np.linalg.eigvals(matrix)).max())
+    def _chi_1(self) -> tuple[float, float]:
+        """Slope at c = 1 with identical inputs: there E[(s_a - s_b)^2] is the tangent process."""
+        return self._radius(self.recursion.tangent)
 
     def timescales(self) -> Timescales:
         """xi_q, xi_c in steps, and chi_1."""
-        at, correlation = self._attractor(), self.correlation_fixed_point()
-        xi_q, xi_c = timescale(at.slope), timescale(correlation.slope)
-        # d xi / d slope = xi^2 / slope.
+        slope, slope_error = self._radius(self.recursion.slope)
+        chosen, _ = self._cross
+        chi_1, chi_1_error = self._chi_1
         error = {
-            "xi_q": xi_q**2 / max(at.slope, 1e-12) * at.error if xi_q < math.inf else 0.0,
-            "xi_c": xi_c**2 / max(correlation.slope, 1e-12) * correlation.error,
+            "xi_q": _timescale_error(slope, slope_error),
+            "xi_c": _timescale_error(chosen.slope, chosen.slope_error),
+            "chi_1": chi_1_error,
         }
-        return Timescales("untied", xi_q, xi_c, self._chi_1, error, self._reached[1])
-
-    @cached_property
-    def _operator(self) -> Array:
-        return self.recursion.tangent(self._attractor().moments[:, None], self.point)[0]
+        xi_q, xi_c = timescale(slope), timescale(chosen.slope)
+        return Timescales("untied", xi_q, xi_c, chi_1, error, self._reached[1])
 
     def gradient_growth(self) -> Quantity:
         """log of the tangent operator's leading eigenvalue, per step."""
-        radius = float(np.abs(np.linalg.eigvals(self._operator)).max())
-        value = math.log(radius) if radius > 0 else -math.inf
-        error = self._attractor().error / max(radius, 1e-300)
-        return Quantity("gradient growth (untied)", value, error, self._reached[1], "per step")
+        growth, error = self._chi_1
+        value = math.log(growth) if growth > 0 else -math.inf
+        relative = error / growth if growth > 0 else 0.0
+        return Quantity("gradient growth (untied)", value, relative, self._reached[1], "per step")
 
     def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
         """Moments of the T-step J J^T: every m_k for T = 1; m_1 for any T."""
@@ -240,27 +245,63 @@ class ClosedMoments:
 
         def compute(highest: int) -> tuple[Any, Any, Status]:
             if highest == 1:
-                return (*self._mean_over(horizon, at), Status.OK)
+                return (*self._mean_over(horizon, at), self._reached[1])
             if horizon != 1:
                 raise DerivationError(
                     f"m_2 and higher of the {horizon}-step Jacobian are not derived yet; "
                     "m_1 is, and every moment at horizon 1"
                 )
-            weights = {p.name: self.ensemble[p.name].weights for p in self.cell.preactivations}
-            values, errors, status = self.recursion.jacobian_moments(
-                highest, weights, at.moments[:, None], self.point
-            )
-            return values[:, 0], errors[:, 0] + at.error, _worse(Status.OK, status)
+            return self._one_step(highest, at)
 
         return JacobianLaw("untied", horizon, "quadrature", compute)
 
+    def _one_step(self, highest: int, at: Root) -> tuple[Array, Array, Status]:
+        weights = {p.name: self.ensemble[p.name].weights for p in self.cell.preactivations}
+        own: list[Array] = []
+        codes: list[Any] = []
+
+        def moments(m: Array) -> Array:
+            values, errors, status = self.recursion.jacobian_moments(
+                highest, weights, m, self.point
+            )
+            own.append(errors[:, 0])
+            codes.append(status)
+            return values
+
+        values, error = moved(moments, at.moments, at.errors)
+        if not np.isfinite(values).all():
+            values = np.where(np.isfinite(values), values, np.inf)
+            return values, np.where(np.isfinite(values), error + own[0], np.inf), Status.DIVERGES
+        return values, error + own[0], _worse(self._reached[1], codes[0])
+
     def _mean_over(self, horizon: int, at: Root) -> tuple[Array, Array]:
         """m_1(T): the tangent operator's T-th power on E[ds_a ds_b] = delta_ab."""
-        pairs = self.recursion.derivation.tangent.pairs
-        identity = np.array([float(i == j) for i, j in pairs])
+        identity = np.array([float(i == j) for i, j in self.recursion.derivation.tangent.pairs])
         states = len(self.cell.states)
-        value = identity @ np.linalg.matrix_power(self._operator, horizon) @ identity / states
-        return np.array([value]), np.array([abs(value) * horizon * at.error + 1e-14 * abs(value)])
+
+        def mean(m: Array) -> Array:
+            operators = self.recursion.tangent(m, self.point)
+            powers = np.linalg.matrix_power(operators, horizon)
+            return (identity @ powers @ identity)[None] / states
+
+        value, error = moved(mean, at.moments, at.errors)
+        return value, error + horizon * self.recursion.rtol * np.abs(value)
+
+
+def _correlation(cross: Array, second: Array) -> Array:
+    """cross / second; nan where there is no variance, or none that is finite."""
+    defined = (second > 0) & np.isfinite(second)
+    return np.divide(cross, second, out=np.full_like(cross, np.nan), where=defined)
+
+
+def _timescale_error(slope: float, error: float) -> float:
+    """d xi / d slope = xi^2 / slope; the bound is infinite where slope + error reaches 1."""
+    xi = timescale(slope)
+    if xi in (0.0, math.inf):
+        return 0.0
+    if slope + error >= 1.0:
+        return math.inf
+    return timescale(slope + error) - xi
 
 
 def _worse(status: Status, *found: Any) -> Status:
