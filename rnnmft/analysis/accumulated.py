@@ -64,7 +64,7 @@ class TransportedLaw:
                 )
             widest = max(widest, reach)
             second = self._model(reach, _COARSE).stationary(second).second
-        return 1.1 * widest
+        return max(1.1 * widest, 1.0)
 
     # --- trajectories --------------------------------------------------------------------------
 
@@ -212,19 +212,27 @@ class TransportedLaw:
     def _slope(self, at: OneLaw, level: tuple[int, int]) -> float:
         """The rate of the slowest perturbation of the second moments: power iteration.
 
-        The perturbation starts from a change of the drivers, so that modes that never reach them
-        (an odd mean, where noise is symmetric) do not count.
+        The perturbation starts from a change of the drivers. Where the law is symmetric it is kept
+        so: the odd modes (a mean of c) are not reached from zero and do not count.
         """
         model = self._model(self._reach, level)
         matrix, start = model.one_law_slope(at, self._drivers)
-        vector, rates = start, []
+        vector, rates = start / max(float(np.abs(start).max()), 1e-300), [0.0]
+        # Stop as soon as the rate has settled: rounding would feed the modes that do not count.
+        size_of_law, symmetric = model.grid.size, abs(at.mean[model.form.state.name]) < 1e-12
         for _ in range(2000):
-            new = matrix @ vector
-            size = float(np.abs(new).max())
-            rates.append(size / float(np.abs(vector).max()))
+            vector = matrix @ vector
+            if symmetric:
+                weights = vector[:size_of_law]
+                vector[:size_of_law] = 0.5 * (weights + weights[::-1])
+                vector[size_of_law] = 0.0
+            size = float(np.abs(vector).max())
             if size == 0.0:
                 return 0.0
-            vector = new / size
+            rates.append(size)
+            vector = vector / size
+            if len(rates) > 4 and max(abs(size - r) for r in rates[-4:-1]) < 1e-9 * size:
+                return size
         return float(np.exp(np.mean(np.log(rates[-400:]))))
 
     def _attractor(self) -> int:
@@ -275,9 +283,11 @@ class TransportedLaw:
     def _joint_limit(self, level: tuple[int, int]) -> tuple[Joint, OneLaw, float]:
         """The stationary pair and the rate of its approach."""
         drivers = self._points[self._attractor()][0].second
+        if min(drivers.values()) <= 0.0:
+            raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
         model = self._model(self._reach, level)
         at = model.stationary(drivers)
-        step, joint = model.step(drivers), model.apart()
+        step, joint = model.step(drivers), model.independent(at)
         before, rate = 0.0, 0.0
         for taken in range(2000):
             new = model.advance_joint(joint, at, at, step)

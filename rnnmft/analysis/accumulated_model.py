@@ -271,6 +271,10 @@ class AccumulatedModel:
         one = self.grid.at_zero()
         return Joint(np.outer(one, one), {s.name: 0.0 for s in self.cell.states})
 
+    def independent(self, at: OneLaw) -> Joint:
+        """Two independent trajectories, each of the law `at`."""
+        return Joint(np.outer(at.law[0], at.law[0]), {n: m**2 for n, m in at.mean.items()})
+
     def advance_joint(
         self, joint: Joint, at: OneLaw, after: OneLaw, step: AccumulatorStep | None = None
     ) -> Joint:
