@@ -8,7 +8,7 @@ from typing import Any
 
 from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.block import Block, State
-from rnnmft.numerics.charts import Landmarks
+from rnnmft.numerics.charts import Kind, Landmarks
 from rnnmft.numerics.laws import Integrands, Sample
 from rnnmft.numerics.quadrature import integrate
 
@@ -29,7 +29,7 @@ class Average:
     captured: tuple[int, ...]
     places: tuple[int, ...]
     widths: tuple[int, ...]
-    kinks: tuple[bool, ...]
+    kinds: tuple[Kind, ...]
     slots: tuple[int, ...]
     block: Block
     backend: Backend
@@ -50,7 +50,7 @@ class Average:
         shape = xp.broadcast_shapes(*(_shape(state.values[i]) for i in laws))
 
         def flat(value: Any) -> Any:
-            return xp.broadcast_to(_array(self.backend, value), shape).reshape(-1)
+            return self.backend.broadcast(_array(self.backend, value), shape).reshape(-1)
 
         doubtful = [i for i in self.captured if state.errors[i] is not None]
         law_errors = None
@@ -98,7 +98,7 @@ class Average:
             self.backend.xp.stack([flat(state.values[i]) for i in slots], -1)
             for slots in (self.places, self.widths)
         )
-        return Landmarks(places, widths, self.kinks)
+        return Landmarks(places, widths, self.kinds)
 
     def _integrands(self, doubtful: list[int]) -> Integrands:
         """The block as integrands; `doubtful`: which captured values come with an error."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -71,17 +71,33 @@ class Backend:
             return array.astype(self.xp.int8)
         return array.to(self.xp.int8)
 
+    def distinct(self, array: Any) -> list[int]:
+        """The different whole numbers in an array, ascending."""
+        first = int(array[0])
+        if bool((array == first).all()):
+            return [first]
+        return [int(v) for v in self.to_numpy(self.xp.unique(array))]
+
     def range(self, size: int) -> Any:
         """The places 0 .. size - 1."""
         if self.name == "numpy":
             return self.xp.arange(size)
         return self.xp.arange(size, device=self.device)
 
-    def dot(self, first: Any, second: Any) -> Any:
-        """Sums of products over the last axis."""
-        if self.name == "numpy":
-            return self.xp.vecdot(first, second)
-        return self.xp.linalg.vecdot(first, second)
+    def broadcast(self, array: Any, shape: tuple[int, ...]) -> Any:
+        """The array in that shape; `broadcast_to` is slow where there is nothing to do."""
+        return array if array.shape == shape else self.xp.broadcast_to(array, shape)
+
+    def dots(self, arrays: Sequence[Any], weight: Any) -> Any:
+        """sum_n arrays[k][b, n] weight[b, n], shape (K, B)."""
+        sums = self.xp.empty((len(arrays), len(weight)), **self._like())
+        dot = self.xp.vecdot if self.name == "numpy" else self.xp.linalg.vecdot
+        for k, array in enumerate(arrays):
+            dot(array, weight, out=sums[k])
+        return sums
+
+    def _like(self) -> dict[str, Any]:
+        return {"dtype": self.dtype} | ({} if self.name == "numpy" else {"device": self.device})
 
     def to_numpy(self, array: Any) -> Any:
         """The array as NumPy's, on the host."""

@@ -136,7 +136,7 @@ class Builder:
         places = tuple(self.slot(m.place) for m in marks)
         widths = tuple(self.slot(m.width) for m in marks)
         slots = tuple(self._new(None) for _ in members)
-        kinks = tuple(m.kink for m in marks)
+        kinds = tuple(m.kind for m in marks)
         weights = None
         if self._weights is not None:
             found = [self._weights[m] for m in members]
@@ -148,7 +148,7 @@ class Builder:
                 captured_slots,
                 places,
                 widths,
-                kinks,
+                kinds,
                 slots,
                 block,
                 self._backend,

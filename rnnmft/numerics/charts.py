@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.rules import Level
 
-__all__ = ["Chart", "Curved", "Landmarks", "Nodes", "Straight", "make_charts"]
+__all__ = ["Chart", "Curved", "Kind", "Landmarks", "Nodes", "Straight", "make_charts"]
 
 _INVERSE_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
 # tanh and sigmoid have their poles at 1.6 and 3.1 times their width: the map's scale is in between.
@@ -27,24 +28,49 @@ _NARROW = 0.3
 _MARGIN = 3.0
 # Intervals to begin with for a straight map, and for a curved one by the length of its range in u.
 _STRAIGHT_INTERVALS = 16
-_CURVED_INTERVALS = ((5.0, 16), (9.0, 24), (math.inf, 48))
+_CURVED_INTERVALS = ((0.0, 16), (5.0, 24), (9.0, 48))
 _PIECE_INTERVALS = 16
+# Nodes a straight map has for each radian of a wave; a double-exponential piece spaces them wider.
+_NODES_PER_RADIAN = 2.0
+_PIECE_FACTOR = 5.0
+_HIDDEN_FACTOR = 3.0
+# The scale of a curved map that is as good as straight, in standard deviations.
+_NEARLY_STRAIGHT = 100.0
+
+
+class Kind(Enum):
+    """What is at a landmark."""
+
+    SMOOTH = "a smooth step or bump"
+    KINK = "a kink or a jump"
+    WAVE = "a wave, everywhere, of frequency 1 / width"
+    HIDDEN = "a kink at an unknown place"
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Places and widths of P landmarks for each of B laws (arrays of shape (B, P)), and the kinks.
+    """Places and widths of P landmarks for each of B laws, arrays of shape (B, P), and their kinds.
 
-    Entries that are not finite count as absent. `kinks[p]` says whether landmark p is a kink.
+    Entries that are not finite count as absent.
     """
 
     places: Any
     widths: Any
-    kinks: tuple[bool, ...]
+    kinds: tuple[Kind, ...]
 
     def take(self, rows: Any) -> Landmarks:
         """The landmarks of some of the laws."""
-        return Landmarks(self.places[rows], self.widths[rows], self.kinks)
+        return Landmarks(self.places[rows], self.widths[rows], self.kinds)
+
+    def of(self, *kinds: Kind) -> Landmarks | None:
+        """The landmarks of some kinds; None where there is none."""
+        chosen = [p for p, kind in enumerate(self.kinds) if kind in kinds]
+        if len(chosen) == len(self.kinds):
+            return self
+        if not chosen:
+            return None
+        kept = tuple(self.kinds[p] for p in chosen)
+        return Landmarks(self.places[:, chosen], self.widths[:, chosen], kept)
 
 
 @dataclass(frozen=True)
@@ -145,39 +171,86 @@ def make_charts(
     """
     xp = backend.xp
     intervals = _STRAIGHT_INTERVALS * math.ceil(reach / first)
+    points = None if landmarks is None else landmarks.of(Kind.SMOOTH, Kind.KINK)
+    kinks = None if landmarks is None else landmarks.of(Kind.KINK)
+    waves = None if landmarks is None else landmarks.of(Kind.WAVE)
     if landmarks is None:
         yield None, Straight(std, reach, intervals)
         return
-    kinked = any(landmarks.kinks)
-    offset, scale, straight = _centre_and_scale(mean, std, landmarks, reach, backend)
+    offset, scale, straight = mean * 0, _NEARLY_STRAIGHT * std, std > 0
+    if points is not None:
+        offset, scale, straight = _centre_and_scale(mean, std, points, reach, backend)
+    wanted = _intervals_for(waves, points, std, reach, backend)
+    hidden = Kind.HIDDEN in landmarks.kinds
+    if hidden:
+        # Kinks that repeat can be in step with equidistant nodes at every level: vary the spacing.
+        offset, scale = xp.where(straight, 0 * offset, offset), xp.where(straight, std, scale)
+        straight = std < 0
+        wanted = None if wanted is None else _HIDDEN_FACTOR * wanted
+    elif wanted is not None:
+        wavy = wanted > intervals
+        offset = xp.where(wavy, offset * 0, offset)
+        scale, straight = xp.where(wavy, _NEARLY_STRAIGHT * std, scale), straight | wavy
     edges = [xp.asinh((side * reach * std - offset) / scale) for side in (-1.0, 1.0)]
-    curved = Curved(std, offset[:, None], scale[:, None], xp.stack(edges, -1), _PIECE_INTERVALS)
-    if kinked:
-        cut = _cut(curved, mean, landmarks, backend)
-        yield None, Curved(std, curved.offset, curved.scale, cut, _PIECE_INTERVALS)
-        return
-    if bool(xp.any(straight)):
-        mask = straight if not bool(xp.all(straight)) else None
-        yield mask, Straight(std if mask is None else std[mask], reach, intervals)
-        if mask is None:
-            return
-    length, low = edges[1] - edges[0], -math.inf
-    for high, intervals in _CURVED_INTERVALS:
-        mask = (length > low) & (length <= high) & ~straight
-        low = high
-        if bool(xp.all(mask)):
-            yield None, Curved(std, curved.offset, curved.scale, curved.edges, intervals)
-        elif bool(xp.any(mask)):
-            part = curved.take(mask)
-            yield mask, Curved(part.std, part.offset, part.scale, part.edges, intervals)
+    ends = xp.stack(edges, -1)
+    begin = _begin(edges[1] - edges[0], straight, wanted, intervals, kinks is not None, backend)
+    for number in backend.distinct(begin):
+        here = begin == number
+        for mask in (here & straight, here & ~straight) if kinks is None else (here,):
+            if not bool(xp.any(mask)):
+                continue
+            rows = None if bool(xp.all(mask)) else mask
+            pick = slice(None) if rows is None else rows
+            part = std[pick]
+            if kinks is None and bool(straight[mask][0]):
+                yield rows, Straight(part, reach, number)
+                continue
+            chart = Curved(part, offset[pick, None], scale[pick, None], ends[pick], number)
+            if kinks is not None:
+                cut = _cut(chart, mean[pick], kinks.take(pick), backend)
+                chart = Curved(part, chart.offset, chart.scale, cut, number)
+            yield rows, chart
 
 
-def _cut(chart: Curved, mean: Any, landmarks: Landmarks, backend: Backend) -> Any:
+def _intervals_for(
+    waves: Landmarks | None, points: Landmarks | None, std: Any, reach: float, backend: Backend
+) -> Any:
+    """Intervals of a straight map that resolve every wave, and every point beside it, (B,)."""
+    if waves is None:
+        return None
+    xp = backend.xp
+    sharpness = xp.where(waves.widths > 0, 1.0 / waves.widths, 0 * waves.widths)
+    highest = xp.amax(sharpness, -1)
+    wanted = (2.0 * reach * _NODES_PER_RADIAN) * std * highest
+    if points is not None:
+        finite = xp.isfinite(points.widths) & (points.widths > 0)
+        steep = xp.where(finite, 1.0 / xp.where(finite, points.widths, 1.0), 0.0 * points.widths)
+        beside = (2.0 * reach * _NODES_PER_RADIAN) * std * xp.amax(steep, -1)
+        wanted = xp.where(wanted > _STRAIGHT_INTERVALS, xp.maximum(wanted, beside), wanted)
+    return xp.where(xp.isfinite(wanted), wanted, 0 * wanted)
+
+
+def _begin(
+    length: Any, straight: Any, wanted: Any, intervals: int, kinked: bool, backend: Backend
+) -> Any:
+    """How many intervals each law begins with, (B,), as floats."""
+    xp = backend.xp
+    begin = length * 0 + (_PIECE_INTERVALS if kinked else intervals)
+    if not kinked:
+        for low, number in _CURVED_INTERVALS:
+            begin = xp.where(~straight & (length > low), 0 * begin + number, begin)
+    if wanted is None:
+        return begin
+    wanted = wanted * (_PIECE_FACTOR if kinked else 1.0)
+    doublings = xp.ceil(xp.log2(xp.maximum(wanted / begin, 0 * wanted + 1)))
+    return begin * 2.0**doublings
+
+
+def _cut(chart: Curved, mean: Any, kinks: Landmarks, backend: Backend) -> Any:
     """The edges of the pieces between the kinks; a kink out of range makes a piece of no length."""
     xp = backend.xp
     low, high = chart.edges[:, :1], chart.edges[:, 1:]
-    kinked = [p for p, kink in enumerate(landmarks.kinks) if kink]
-    cuts = xp.asinh((landmarks.places[:, kinked] - mean[:, None] - chart.offset) / chart.scale)
+    cuts = xp.asinh((kinks.places - mean[:, None] - chart.offset) / chart.scale)
     cuts = xp.where(xp.isfinite(cuts), cuts, low)
     cuts = xp.minimum(xp.maximum(cuts, low), high)
     ordered = xp.sort(cuts, -1)
@@ -200,7 +273,7 @@ def _centre_and_scale(
         straight = ~near | (std < _NARROW * widest)
         return (
             xp.where(straight, zero, distance),
-            xp.where(straight, 100.0 * std, _SCALE * widest),
+            xp.where(straight, _NEARLY_STRAIGHT * std, _SCALE * widest),
             straight,
         )
     distance = landmarks.places - mean[:, None]
@@ -218,6 +291,6 @@ def _centre_and_scale(
     straight = none | (std < _NARROW * width)
     return (
         xp.where(straight, zero, offset),
-        xp.where(straight, 100.0 * std, _SCALE * width),
+        xp.where(straight, _NEARLY_STRAIGHT * std, _SCALE * width),
         straight,
     )

@@ -65,7 +65,7 @@ class Program:
         backend, xp = self.backend, self.backend.xp
         given = [backend.asarray(a) for a in arrays]
         shape = tuple(xp.broadcast_shapes(*(tuple(a.shape) for a in given))) if given else ()
-        flat = [xp.broadcast_to(a, shape).reshape(-1) for a in given]
+        flat = [backend.broadcast(a, shape).reshape(-1) for a in given]
         size = len(flat[0]) if flat else 1
         if size == 0:
             nothing = tuple(backend.full(shape, 0.0) for _ in self.block.outputs)
@@ -84,7 +84,7 @@ class Program:
     def _full(self, value: Any, size: int) -> Any:
         if value is None or isinstance(value, (int, float)):
             return self.backend.full((size,), value or 0.0)
-        return self.backend.xp.broadcast_to(value, (size,))
+        return self.backend.broadcast(value, (size,))
 
     def _status(self, status: Any, given: list[Any], found: list[Any], size: int) -> Any:
         """The gravest status met; arguments and outputs that are not finite have their own."""

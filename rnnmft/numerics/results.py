@@ -89,10 +89,10 @@ class Results:
             points = laws.mean[:, None] + laws.std[:, None] * (side * z)
             sample = sample_at(self.integrands, points, laws)
             if sample.status is not None:
-                codes = xp.broadcast_to(sample.status, tuple(points.shape))
+                codes = self.backend.broadcast(sample.status, tuple(points.shape))
                 inner = xp.maximum(inner, xp.amax(codes, -1))
             for value in sample.values:
-                full = xp.broadcast_to(value, tuple(points.shape))
+                full = self.backend.broadcast(value, tuple(points.shape))
                 log = xp.log(xp.abs(full)) - 0.5 * z * z
                 # The slope of the logarithm over z^2: it rises where f outgrows the Gaussian.
                 rise = (log[:, 2:] - log[:, 1:-1]) / (z[2:] - z[1:-1])
@@ -116,12 +116,12 @@ class Results:
         point = laws.mean[:, None]
         sample = sample_at(self.integrands, point, laws)
         shape = tuple(point.shape)
-        values = xp.stack([xp.broadcast_to(v, shape)[:, 0] for v in sample.values])
+        values = xp.stack([self.backend.broadcast(v, shape)[:, 0] for v in sample.values])
         errors = 2 * backend.eps * xp.abs(values)
         if sample.uncertain:
             zero = point * 0
             known = [zero if e is None else e for e in sample.errors]
-            errors = errors + xp.stack([xp.broadcast_to(e, shape)[:, 0] for e in known])
+            errors = errors + xp.stack([self.backend.broadcast(e, shape)[:, 0] for e in known])
         if law_errors is not None:
             of_mean, of_variance = (e[mask][:, None] for e in law_errors)
             up, down = self._at_two(laws, point, of_mean)
@@ -130,7 +130,7 @@ class Results:
             errors = errors + xp.abs((up + down) / 2 - values)
         code = backend.codes((len(point),), OK)
         if sample.status is not None:
-            code = xp.maximum(code, xp.broadcast_to(sample.status, shape)[:, 0])
+            code = xp.maximum(code, self.backend.broadcast(sample.status, shape)[:, 0])
         bad = ~xp.all(xp.isfinite(values), 0)
         self._set_status(rows, xp.where(bad & (code == OK), NOT_CONVERGED, code))
         nan = values * 0 + math.nan
@@ -140,7 +140,9 @@ class Results:
     def _at_two(self, laws: Laws, point: Any, step: Any) -> list[Any]:
         xp, shape = self.backend.xp, tuple(point.shape)
         samples = [sample_at(self.integrands, point + s * step, laws) for s in (1.0, -1.0)]
-        return [xp.stack([xp.broadcast_to(v, shape)[:, 0] for v in s.values]) for s in samples]
+        return [
+            xp.stack([self.backend.broadcast(v, shape)[:, 0] for v in s.values]) for s in samples
+        ]
 
     def carry_law_errors(self, std: Any, positive: Any, law_errors: tuple[Any, Any]) -> None:
         """Add what errors of mu and q do to the integrals, to first order."""

@@ -135,31 +135,28 @@ def _sum_block(
     xp = backend.xp
     nodes = chart.nodes(level, backend)
     shape = tuple(nodes.distance.shape)
-    weight = xp.broadcast_to(nodes.weight, shape)
+    weight = backend.broadcast(nodes.weight, shape)
     tolerance = None
     if budget is not None:
         tolerance = budget[:, :, None] / (shape[1] * weight)
     sample = sample_at(integrands, laws.mean[:, None] + nodes.distance, laws, tolerance)
-    values = [xp.broadcast_to(v, shape) for v in sample.values]
-    total = xp.stack([backend.dot(v, weight) for v in values])
+    values = [backend.broadcast(v, shape) for v in sample.values]
+    total = backend.dots(values, weight)
     carried = slopes = magnitude = ends = None
     if sample.uncertain:
-        carried = xp.stack(
-            [
-                total[0] * 0 if e is None else backend.dot(xp.broadcast_to(e, shape), weight)
-                for e in sample.errors
-            ]
-        )
+        known = [weight * 0 if e is None else e for e in sample.errors]
+        carried = backend.dots([backend.broadcast(e, shape) for e in known], weight)
     if laws.centre is not None:
         slopes = _slopes(values, laws, nodes, weight, backend)
     if number < _MEASURED:
         sizes = [xp.abs(v) for v in values]
-        magnitude = xp.stack([backend.dot(v, weight) for v in sizes])
+        magnitude = backend.dots(sizes, weight)
         if number == 0:
-            ends = xp.stack([xp.amax(v[:, [0, -1]] * nodes.ends, -1) for v in sizes])
+            low, high = nodes.ends[:, 0], nodes.ends[:, 1]
+            ends = xp.stack([xp.maximum(v[:, 0] * low, v[:, -1] * high) for v in sizes])
     status = None
     if sample.status is not None:
-        status = xp.amax(xp.broadcast_to(sample.status, shape), -1)
+        status = xp.amax(backend.broadcast(sample.status, shape), -1)
     return Sums(total, carried, slopes, status, magnitude, ends)
 
 
@@ -168,4 +165,4 @@ def _slopes(values: list[Any], laws: Laws, nodes: Nodes, weight: Any, backend: B
     xp = backend.xp
     first, second = weight * nodes.z, weight * (nodes.z * nodes.z - 1.0)
     moved = [v - c[:, None] for v, c in zip(values, laws.centre, strict=True)]
-    return xp.stack([xp.stack([backend.dot(m, w) for m in moved]) for w in (first, second)])
+    return xp.stack([backend.dots(moved, w) for w in (first, second)])

@@ -1,0 +1,166 @@
+"""Doubling the nodes of a batch of laws until two levels agree, and what counts as agreement."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rnnmft.numerics.charts import Chart
+from rnnmft.numerics.laws import Laws
+from rnnmft.numerics.results import Results
+from rnnmft.numerics.rules import Level, double_exponential, plain
+from rnnmft.numerics.sums import Sums, sum_level
+
+__all__ = ["Batch", "double", "first_level"]
+
+_MAX_NODES = 12288
+# Rounding of a weighted sum, in units of eps E|f|. At wider ranges reach^2 is added: z^2 / 2 is
+# exponentiated.
+_ROUNDING = 50.0
+# Of the error an integral may have, what the integrals inside it may cause together.
+_SHARE = 0.25
+# A change that is not this much smaller than the one before does not converge geometrically.
+_SLOW = 0.05
+# Changes that are kept. Where nothing converges geometrically, the error is this many times the
+# largest of them: a kink that no landmark shows makes them irregular.
+_REMEMBERED = 3
+_UNMET = 3.0
+# From this level on, changes that do not fall any more are rounding inside the integrand.
+_PATIENCE = 5
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Laws that are at one level: their sums, places in the results, and the changes so far.
+
+    `budget`: the error that nested integrals may leave in each sum, (K, b), or None. `changes`: of
+    the levels before, the latest first, (K, b) each.
+    """
+
+    laws: Laws
+    chart: Chart
+    sums: Sums
+    rows: Any
+    budget: Any = None
+    changes: tuple[Any, ...] = ()
+
+    def take(self, rows: Any) -> Batch:
+        """Some of the laws."""
+        return Batch(
+            self.laws.take(rows),
+            self.chart.take(rows),
+            self.sums.take(rows),
+            self.rows[rows],
+            None if self.budget is None else self.budget[:, rows],
+            tuple(c[:, rows] for c in self.changes),
+        )
+
+
+def _level(results: Results, chart: Chart, number: int) -> Level:
+    rule = double_exponential if chart.pieces > 1 else plain
+    return rule(results.backend, chart.intervals, number)
+
+
+def first_level(results: Results, laws: Laws, chart: Chart, rows: Any) -> Batch:
+    """The first level's sums, and the error that nested integrals may leave in each sum.
+
+    Integrals inside need no accuracy where the weights are small. A pass in which they may be off
+    by anything measures the sums that their errors are to be small against.
+    """
+    backend, integrands = results.backend, results.integrands
+    level = _level(results, chart, 0)
+    budget = None
+    if integrands.nested and laws.atol is not None:
+        budget = _SHARE * laws.atol
+    elif integrands.nested:
+        free = backend.full((integrands.count, len(laws.mean)), math.inf)
+        rough = sum_level(integrands, laws, chart, level, backend, 0, free)
+        allowed = results.rtol * backend.xp.abs(rough.total)
+        allowed = allowed + _ROUNDING * backend.eps * rough.magnitude
+        # A sum that underflows must not ask for the impossible.
+        budget = _SHARE * backend.xp.maximum(allowed, allowed * 0 + backend.tiny)
+    sums = sum_level(integrands, laws, chart, level, backend, 0, budget)
+    return Batch(laws, chart, sums, rows, budget)
+
+
+def double(results: Results, batch: Batch, reach: float) -> None:
+    """Double the nodes until every integral agrees with the level before; put the results."""
+    backend = results.backend
+    xp = backend.xp
+    rounding = backend.eps * (_ROUNDING + (reach**2 if reach > results.reaches[0] else 0))
+    if batch.laws.atol is not None:
+        batch = _without_negligible(results, batch)
+    number = 0
+    while len(batch.rows):
+        number += 1
+        level = _level(results, batch.chart, number)
+        nodes = 2 * len(level.place) * batch.chart.pieces
+        last = nodes >= _MAX_NODES and number >= _REMEMBERED
+        old = batch.sums
+        more = sum_level(
+            results.integrands, batch.laws, batch.chart, level, backend, number, batch.budget
+        )
+        new = old.refined(more, xp)
+        change = xp.abs(new.total - old.total)
+        floor = rounding * xp.maximum(new.magnitude, xp.abs(new.total))
+        met, stalled = _verdicts(results, batch, new, change, floor)
+        error = xp.where(met, change, _UNMET * _largest(xp, (change, *batch.changes)))
+        finite = xp.all(xp.isfinite(new.total), 0)
+        met, stalled = xp.all(met, 0), xp.all(met | stalled, 0)
+        stop = finite & (met | stalled | last if number >= _PATIENCE else met | last)
+        batch = replace(batch, sums=new, changes=(change, *batch.changes)[:_REMEMBERED])
+        if bool(xp.all(stop)):
+            results.put(batch.rows, new, error, floor, met)
+            return
+        if bool(xp.any(stop)):
+            done = batch.take(stop)
+            results.put(done.rows, done.sums, error[:, stop], floor[:, stop], met[stop])
+        if not bool(xp.all(finite)):
+            failed = batch.take(~finite)
+            results.put_failures(failed.laws, failed.rows)
+        if bool(xp.any(stop)) or not bool(xp.all(finite)):
+            batch = batch.take(finite & ~stop)
+
+
+def _without_negligible(results: Results, batch: Batch) -> Batch:
+    """Integrals that are below their tolerance as a whole are done."""
+    xp = results.backend.xp
+    enough = xp.all(batch.sums.magnitude <= batch.laws.atol, 0)
+    if not bool(xp.any(enough)):
+        return batch
+    done = batch.take(enough)
+    size = done.sums.magnitude
+    results.put(done.rows, done.sums, size, 0 * size, enough[enough])
+    return batch.take(~enough)
+
+
+def _largest(xp: Any, changes: tuple[Any, ...]) -> Any:
+    largest = changes[0]
+    for change in changes[1:_REMEMBERED]:
+        largest = xp.maximum(largest, change)
+    return largest
+
+
+def _verdicts(
+    results: Results, batch: Batch, sums: Sums, change: Any, floor: Any
+) -> tuple[Any, Any]:
+    """(met, stalled), (K, b) each: whether the last change met the tolerance, or will never.
+
+    After changes that fell slowly a small one may be an accident: the next must be small as well.
+    """
+    xp, eps = results.backend.xp, results.backend.eps
+    allowed = results.rtol * xp.abs(sums.total) + floor
+    if sums.carried is not None:
+        # What the integrand's own error does, no number of nodes mends.
+        allowed = allowed + sums.carried
+    if batch.laws.atol is not None:
+        allowed = xp.maximum(allowed, batch.laws.atol)
+    met = change <= allowed
+    if not batch.changes:
+        return met, met
+    before = batch.changes[0]
+    if len(batch.changes) > 1:
+        met = met & ~((before > allowed) & (before > _SLOW * batch.changes[1]))
+    stalled = (change > 0.7 * before) & (change <= math.sqrt(eps) * sums.magnitude)
+    return met, stalled
