@@ -50,6 +50,10 @@ class TransportedLaw:
         size, nodes = level
         return AccumulatedModel(self.cell, self.ensemble, self.inputs, LawGrid(size, reach), nodes)
 
+    def model_at(self, size: int, nodes: int) -> AccumulatedModel:
+        """The model on a grid of `size` points with `nodes` Gauss nodes a coefficient."""
+        return self._model(self._reach, (size, nodes))
+
     @cached_property
     def _reach(self) -> float:
         """Beyond this |c| the law has no mass, on the way from zero to stationarity."""
@@ -63,7 +67,7 @@ class TransportedLaw:
                     Status.DIVERGES, "The accumulated state has no stationary law."
                 )
             widest = max(widest, reach)
-            second = self._model(reach, _COARSE).stationary(second).second
+            second = self._model(max(reach, 1.0), _COARSE).stationary(second).second
         return max(1.1 * widest, 1.0)
 
     # --- trajectories --------------------------------------------------------------------------

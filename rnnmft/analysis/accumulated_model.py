@@ -195,13 +195,11 @@ class AccumulatedModel:
         q = self.variances(before, new)
         mean, second = {}, {}
         for name, terms in self._terms():
-            second[name] = float(
-                sum(
-                    self._average(a, b, q) * (law @ (f * g))
-                    for a, f, _ in terms
-                    for b, g, _ in terms
-                )
+            square = sum(
+                self._average(a, b, q) * (law @ (f * g)) for a, f, _ in terms for b, g, _ in terms
             )
+            # The law of a cell at rest is a point mass: its square is zero up to the grid's error.
+            second[name] = max(0.0, float(square))
             mean[name] = float(sum(self._average(a, (), q) * (law @ f) for a, f, _ in terms))
         return mean, second
 
@@ -254,15 +252,18 @@ class AccumulatedModel:
     def _central(self, at: OneLaw, name: str, names: list[str]) -> Array:
         """d advance / d (E[c] or one E[s^2]) by a central difference."""
         c = self.form.state.name
+        centre = at.second[name] if name else at.mean[c]
         scale = 1e-5 * max(at.second[name or c], 1e-8)
+        # A second moment cannot go below zero: the difference is one-sided there.
+        low, high = max(centre - scale, 0.0) if name else centre - scale, centre + scale
 
-        def moved(shift: float) -> Array:
-            mean = {**at.mean, c: at.mean[c] + (0.0 if name else shift)}
-            second = {**at.second, **({name: at.second[name] + shift} if name else {})}
+        def moved(value: float) -> Array:
+            mean = at.mean if name else {**at.mean, c: value}
+            second = {**at.second, name: value} if name else at.second
             new = self.advance(OneLaw(at.law, mean, second))
             return np.r_[new.law[0], new.mean[c], [new.second[n] for n in names]]
 
-        return (moved(scale) - moved(-scale)) / (2.0 * scale)
+        return (moved(high) - moved(low)) / (high - low)
 
     # --- two trajectories ----------------------------------------------------------------------
 
