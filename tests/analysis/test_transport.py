@@ -1,4 +1,4 @@
-"""The transport of an accumulated state's law: against closed moments, simulation, sampling, itself."""
+"""The transport of an accumulated state's law: by moments, simulation, sampling, resolution."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_double_resolution_changes_nothing(solved: TransportedLaw) -> None:
 
 
 def test_sampled_units_agree_with_the_transport(solved: TransportedLaw) -> None:
-    """Two solvers of one theory; z below 5 for 4 numbers (false alarms 2e-6); 5 % off is rejected."""
+    """Two solvers of one theory; |z| < 5 for 4 numbers (false alarms 2e-6); 5 % off is rejected."""
     cell, ensemble, inputs, _ = _setting()
     units = SampledUnits(cell, ensemble, inputs, "untied", Sampling(units=64_000, seed=3))
     sampled, exact = units.evolve(8), solved.evolve(8)
