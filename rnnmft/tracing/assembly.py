@@ -19,7 +19,7 @@ from rnnmft.cells.symbols import Preactivation, RandomParameter
 from rnnmft.errors import CellError
 from rnnmft.tracing.bindings import Binding, Slice
 from rnnmft.tracing.naming import Names, gate_name, plain_name
-from rnnmft.tracing.source import Place
+from rnnmft.tracing.source import Place, file_of
 from rnnmft.tracing.sums import Atom, Group, Product, Vector, exact
 
 __all__ = ["Assembly", "Term"]
@@ -67,7 +67,8 @@ class Assembly:
         self.places = places
         self.parts: dict[sp.Dummy, list[tuple[sp.Expr, Term]]] = {g.symbol: [] for g in groups}
         self.terms: dict[Term, list[Atom]] = {}
-        used = [a for a in places if any(a in g.atoms for g in groups)]
+        reached = dict.fromkeys(a for g in groups for a in g.atoms)
+        used = [a for a in dict.fromkeys([*places, *reached]) if a in reached]
         self._check_independence(used)
         self._sort(groups, used)
         self.names = self._name(Names(taken), taken)
@@ -78,11 +79,13 @@ class Assembly:
         for j, atom in enumerate(atoms):
             for other in atoms[:j]:
                 if atom.block.overlaps(other.block):
+                    places = dict.fromkeys(self.places.get(a) for a in (other, atom))
+                    known = [f"at {place}" for place in places if place is not None]
                     raise CellError(
                         f"cannot trace {type(self.module).__name__}: the parameter "
-                        f"{atom.block.parameter!r} has two places in the cell, at "
-                        f"{self.places[other]} and at {self.places[atom]}; the random matrices of "
-                        "a cell are independent of each other"
+                        f"{atom.block.parameter!r} has two places in the cell, where it would need "
+                        "two independent parameters; "
+                        + (" and ".join(known) or file_of(self.module))
                     )
 
     def _sort(self, groups: Sequence[Group], atoms: Sequence[Atom]) -> None:

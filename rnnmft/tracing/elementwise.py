@@ -143,6 +143,7 @@ FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
     "prelu": lambda x, slope: relu(x) - slope * relu(-x),
     "_prelu_kernel": lambda x, slope: relu(x) - slope * relu(-x),
     "elu": _elu,
+    "celu": lambda x, alpha=sp.S.One: _elu(x, alpha, inner=1 / alpha),
     "log_sigmoid": lambda x: -softplus(-x),
     "mish": lambda x: x * tanh(softplus(x)),
     "erf": sp.erf,

@@ -5,11 +5,12 @@ The module is in evaluation mode while it is traced, and as it was afterwards.
 
 from __future__ import annotations
 
+import io
 import logging
 import operator
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from rnnmft.errors import CellError
 from rnnmft.tracing.operations import KEPT
 from rnnmft.tracing.signature import Call, calls
 from rnnmft.tracing.sizes import guesses
-from rnnmft.tracing.source import aten_name, place_of_error
+from rnnmft.tracing.source import aten_name, file_of, place_of_error
 
 __all__ = ["Exported", "export"]
 
@@ -95,25 +96,30 @@ def _check(module: Any) -> None:
 
 @contextmanager
 def _evaluation(module: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode, set without calling `module.eval`, which a user may have overridden."""
-    before = [(m, m.training) for m in module.modules()]
+    """Evaluation mode, set without calling `module.eval`, which a user may have overridden.
+
+    Afterwards every attribute is what it was: a forward may set some.
+    """
+    before = [(vars(m), dict(vars(m))) for m in module.modules()]
     try:
-        for one, _ in before:
-            one.training = False
+        for attributes, _ in before:
+            attributes["training"] = False
         yield
     finally:
-        for one, mode in before:
-            one.training = mode
+        for attributes, saved in before:
+            attributes.clear()
+            attributes.update(saved)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the log that torch.export writes about failures: they become exceptions here."""
+    """Without what torch.export logs and prints about failures: they become exceptions here."""
     logger = logging.getLogger("torch")
     level = logger.level
     try:
         logger.setLevel(logging.CRITICAL)
-        yield
+        with redirect_stderr(io.StringIO()):
+            yield
     finally:
         logger.setLevel(level)
 
@@ -186,7 +192,7 @@ def _translated(module: torch.nn.Module, error: Exception) -> Exception:
         place = place_of_error(error)
         return CellError(
             f"cannot trace {type(module).__name__}: its forward depends on the values of its data, "
-            f"at {place or 'an unknown line'}"
+            f"at {place or file_of(module)}"
         )
     return _MisfitError(f"{kind}: {text}")
 

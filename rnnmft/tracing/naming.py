@@ -102,7 +102,7 @@ def _words(name: str) -> str:
         stem = (joined[1] or joined[2]) if joined else word
         if stem.lower() not in _ROLES:
             found.append(stem)
-    return "_".join(found)
+    return "_".join([w for w in found if not w.isdigit()] or found)
 
 
 def _common(names: Sequence[str]) -> str:

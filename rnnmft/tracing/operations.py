@@ -33,14 +33,21 @@ class Context:
 
 _COUPLES = "it couples the units, which a cell does by its matrices alone"
 _RANDOM = "it draws random numbers at every step; a cell's parameters are drawn once"
+_STRUCTURE = "it makes a matrix whose entries are not independent; for a diagonal one write d * h"
+_CHOICE = "it chooses by value; relu, hard_tanh, maximum and the like are known"
+_COMPARISONS = ("gt", "lt", "ge", "le", "eq", "ne")
 REASONS = {
     **dict.fromkeys(["layer_norm", "rms_norm", "group_norm", "native_layer_norm"], _COUPLES),
     **dict.fromkeys(["_softmax", "softmax.int", "_log_softmax", "log_softmax.int"], _COUPLES),
     **dict.fromkeys(["sum.dim_IntList", "mean.dim", "sum", "mean", "cumsum", "linalg_vector_norm"]),
     **dict.fromkeys(["dropout", "native_dropout", "bernoulli", "rand_like", "randn_like"], _RANDOM),
     **dict.fromkeys(["alpha_dropout", "feature_dropout", "rand", "randn", "normal"], _RANDOM),
+    **dict.fromkeys(["eye", "diag", "diag_embed", "triu", "tril", "arange"], _STRUCTURE),
+    **dict.fromkeys(["_weight_norm", "_weight_norm_interface", "linalg_qr"], _STRUCTURE),
     "batch_norm": "it couples the elements of a batch, and has a memory of its own",
-    "where.self": "a choice between two formulas is none of the known activations",
+    **dict.fromkeys(["where.self", "where.ScalarOther", "where.ScalarSelf"], _CHOICE),
+    **dict.fromkeys([f"{c}.{k}" for c in _COMPARISONS for k in ("Scalar", "Tensor")], _CHOICE),
+    **dict.fromkeys(["conv1d", "convolution"], "it couples neighbouring units with shared weights"),
     "roll": "it moves units around",
     "flip": "it moves units around",
 }
@@ -231,6 +238,12 @@ def _chunk(context: Context, value: Value, count: int, axis: int = 0) -> list[Va
     return _split(context, value, -(-value.shape[axis] // count), axis)
 
 
+def _sections(context: Context, value: Value, count: int, axis: int = 0) -> list[Value]:
+    """tensor_split: the first parts are one longer where it does not divide."""
+    size, longer = divmod(value.shape[axis], count)
+    return _pieces(context, value, [size + (j < longer) for j in range(count)], axis)
+
+
 def _unbind(context: Context, value: Value, axis: int = 0) -> list[Value]:
     return [value.select(axis, j) for j in range(value.shape[axis])]
 
@@ -328,6 +341,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "split_with_sizes": _pieces,
     "split.Tensor": _split,
     "chunk": _chunk,
+    "tensor_split.sections": _sections,
     "unbind.int": _unbind,
     "cat": _cat,
     "stack": _stack,

@@ -13,8 +13,8 @@ __all__ = ["Call", "calls"]
 
 _INPUTS = ("x", "xt", "x_t", "input", "inputs", "inp", "input_", "input_t", "u_t", "data", "token")
 _STATES = {
-    **dict.fromkeys(["hx", "hidden", "hidden_state", "state", "states", "hid", "memory"], "h"),
-    **dict.fromkeys(["cx", "cell", "cell_state"], "c"),
+    **dict.fromkeys(["hx", "hidden", "hidden_state", "state", "states", "hid", "ht"], "h"),
+    **dict.fromkeys(["cx", "cell", "cell_state", "ct"], "c"),
 }
 _AFFIXES = ("prev_", "old_", "last_", "_prev", "_old", "_last", "_tm1", "_t", "_0", "_in")
 _TUPLES = {1: ("h",), 2: ("h", "c"), 3: ("h", "c", "m")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import linecache
 import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,15 @@ from typing import Any
 
 import torch
 
-__all__ = ["Place", "assigned_names", "aten_name", "place_of_error", "place_of_node", "spoken_name"]
+__all__ = [
+    "Place",
+    "assigned_names",
+    "aten_name",
+    "file_of",
+    "place_of_error",
+    "place_of_node",
+    "spoken_name",
+]
 
 _FRAME = re.compile(r'File "(?P<file>.+?)", line (?P<line>\d+), in (?P<function>.+)')
 # What a user's line is not in. Code that has no file is called "<string>" and the like.
@@ -38,6 +47,12 @@ def place_of_node(node: Any) -> Place | None:
         for m in _FRAME.finditer(node.meta.get("stack_trace") or "")
     ]
     return _innermost(found) or (found[-1] if found else None)
+
+
+def file_of(module: Any) -> str:
+    """What to say where no line is known."""
+    found = getattr(sys.modules.get(type(module).__module__), "__file__", None)
+    return f"an unknown line of {found}" if found else "an unknown line"
 
 
 def place_of_error(error: BaseException) -> Place | None:

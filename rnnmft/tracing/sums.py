@@ -94,6 +94,7 @@ class Groups:
 
     def __init__(self) -> None:
         self.known: dict[frozenset[tuple[Atom, float]], Group] = {}
+        self._reported = 0
 
     def close(self, value: Sum) -> sp.Expr:
         """The value as an expression."""
@@ -104,6 +105,12 @@ class Groups:
             symbol = sp.Dummy(f"group_{len(self.known)}", real=True)
             self.known[key] = Group(symbol, value.atoms)
         return self.known[key].symbol + value.rest
+
+    def newly_closed(self) -> list[Atom]:
+        """The atoms of the sums that were closed since the last call."""
+        fresh = list(self.known.values())[self._reported :]
+        self._reported = len(self.known)
+        return [atom for group in fresh for atom in group.atoms]
 
     def behind(self, value: Sum) -> list[Atom]:
         """The atoms of a value, also those behind the symbols of its rest."""

@@ -17,7 +17,14 @@ from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
 from rnnmft.tracing.exporting import Exported
 from rnnmft.tracing.operations import Context, apply, constant, is_number
 from rnnmft.tracing.refusal import RefusalError
-from rnnmft.tracing.source import Place, assigned_names, aten_name, place_of_node, spoken_name
+from rnnmft.tracing.source import (
+    Place,
+    assigned_names,
+    aten_name,
+    file_of,
+    place_of_node,
+    spoken_name,
+)
 from rnnmft.tracing.sums import Atom, Groups, Sum
 
 __all__ = ["Walk"]
@@ -141,14 +148,16 @@ class Walk:
         pieces = value if isinstance(value, list) else [value]
         place = place_of_node(node)
         sums = [list(piece.grid.flat) if isinstance(piece, Array) else [] for piece in pieces]
-        for atom in (atom for entries in sums for one in entries for atom in one.atoms):
+        made = [atom for entries in sums for one in entries for atom in one.atoms]
+        for atom in (*made, *self.groups.newly_closed()):
             self.places.setdefault(atom, place)
         names = assigned_names(place)
         if len(names) != len(pieces):
             return
         for name, entries in zip(names, sums, strict=True):
             if len(entries) == 1:
-                for atom in self.groups.behind(entries[0]):
+                behind = self.groups.behind(entries[0]) if len(names) > 1 else entries[0].atoms
+                for atom in behind:
                     self.labels.setdefault(atom, name)
 
     def _refused(self, node: torch.fx.Node, reason: str) -> CellError:
@@ -160,7 +169,7 @@ class Walk:
             what = spoken_name(node)
         return CellError(
             f"cannot trace {type(self.module).__name__}: {what} has no place in a cell: {reason}; "
-            f"at {place or 'an unknown line'}"
+            f"at {place or file_of(self.module)}"
         )
 
 
