@@ -33,7 +33,7 @@ MAX_EXPONENT = 64
 # Bits of a number, of the number under a root, and of all numbers of a sum or product together.
 _MAX_NUMBER_BITS, _MAX_ROOT_BITS, _MAX_TOTAL_BITS = 1024, 64, 1 << 14
 # exp(exp(exp(9))) as a constant would be evaluated by the first question SymPy asks about it.
-_MAX_CONSTANT_ARGUMENT = 100
+_MAX_CONSTANT_ARGUMENT, _MAX_CONSTANT_NESTING = 100, 2
 
 _NOT_FUNCTIONS = ("Activation", "canonical_functions", "define_activation")
 FUNCTIONS: Mapping[str, Callable[[Any], sp.Expr]] = {
@@ -76,10 +76,16 @@ class _Token(NamedTuple):
 
 
 class _Sized(NamedTuple):
-    """An expression, and a bound on the bits of the numbers that evaluating it has made."""
+    """An expression, with what bounds the cost of the questions SymPy will ask about it.
+
+    `bits` bounds the numbers that evaluating it has made; `nesting` counts, in a constant that is
+    no plain number, the powers and functions inside each other: SymPy finds their signs by
+    evaluating all of them to more and more digits.
+    """
 
     value: sp.Expr
     bits: int
+    nesting: int = 0
 
 
 def parse_expression(
@@ -140,7 +146,7 @@ class _Parser:
         if self.token.kind != "end":
             self.refuse(f"unexpected {_short(self.token.text)}{self._juxtaposed()}")
         for number in value.atoms(sp.Number):
-            self._checked(number, 0, self.tokens[0])
+            self._checked(number, 0, 0, self.tokens[0])
         return value
 
     # --- tokens --------------------------------------------------------------------------------
@@ -278,7 +284,7 @@ class _Parser:
                     f"of at most {_MAX_CONSTANT_ARGUMENT}",
                     start,
                 )
-        return self._checked(function(argument.value), argument.bits, token)
+        return self._checked(function(argument.value), argument.bits, 1, token)
 
     # --- numbers -------------------------------------------------------------------------------
 
@@ -303,14 +309,17 @@ class _Parser:
         bits = sum(part.bits for part in parts)
         if bits > _MAX_TOTAL_BITS:
             self.refuse("the numbers of the expression are too long together", at)
-        return self._checked(operation(*(part.value for part in parts)), bits, at)
+        nesting = max(part.nesting for part in parts)
+        return self._checked(operation(*(part.value for part in parts)), bits, nesting, at)
 
     def _power(
         self, base: _Sized, exponent: _Sized, at: _Token, up: _Token | None = None
     ) -> _Sized:
-        e = exponent.value
+        e, nesting = exponent.value, 1 + base.nesting
+        if nesting > _MAX_CONSTANT_NESTING:
+            self.refuse("powers of constants nested too deep", at)
         if e.free_symbols:
-            return self._checked(sp.Pow(base.value, e), base.bits + exponent.bits, at)
+            return self._checked(sp.Pow(base.value, e), base.bits + exponent.bits, 0, at)
         if not (e.is_Rational or e.is_Float):
             self.refuse("a constant exponent must be a plain number", up)
         if abs(e) > MAX_EXPONENT or (e.is_Rational and e.q > MAX_EXPONENT):
@@ -323,15 +332,17 @@ class _Parser:
         number = base.value.as_coeff_Mul()[0]
         if not e.is_Integer and _bits(number) > _MAX_ROOT_BITS:
             self.refuse("the number under the root is too long", at)
-        return self._checked(sp.Pow(base.value, e), bits, at)
+        return self._checked(sp.Pow(base.value, e), bits, nesting, at)
 
-    def _checked(self, value: sp.Expr, bits: int, at: _Token) -> _Sized:
+    def _checked(self, value: sp.Expr, bits: int, nesting: int, at: _Token) -> _Sized:
         if value in (sp.nan, sp.zoo, sp.oo, -sp.oo):
             self.refuse("this is not a finite number", at)
         if not value.is_Number:
-            if not value.free_symbols and value.is_extended_real is False:
+            if value.free_symbols:
+                return _Sized(value, bits)
+            if value.is_extended_real is False:
                 self.refuse("this is not a real number", at)
-            return _Sized(value, bits)
+            return _Sized(value, bits, nesting)
         if value.is_Float and (math.isinf(float(value)) or (float(value) == 0.0) != (not value)):
             self.refuse("a number exceeds the range of floating point", at)
         size = _bits(value)

@@ -64,6 +64,11 @@ READ = [
     ("tanh_prime(h)", activations.tanh_prime(h)),
     ("0**0", sp.Integer(1)),
     ("h - h", sp.Integer(0)),
+    ("h/(1 + exp(-1))", h / (1 + sp.exp(-1))),
+    (
+        "(1 + (1 + (1 + 2**0.5)**0.5)**0.5)**0.5*h",
+        (1 + (1 + (1 + 2**0.5) ** 0.5) ** 0.5) ** 0.5 * h,
+    ),
 ]
 
 
@@ -185,7 +190,9 @@ REFUSED = [
     ("exp(101)", 1, 5, "the argument of exp is constant: it must be a plain number of at most 100"),
     ("exp(exp(9))", 1, 5, "the argument of exp is constant"),
     ("sin(h - h + 200)", 1, 5, "the argument of sin is constant"),
-    ("exp(50)**64 + (exp(50)**64)**64", 1, 15, "numbers in the power are too long"),
+    ("exp(50)**64 + (exp(50)**64)**64", 1, 15, "powers of constants nested too deep"),
+    ("(1 + (1 + 2**(1/2))**(1/2))**(1/2)*h", 1, 1, "powers of constants nested too deep"),
+    ("1/(1 + 1/(1 + exp(1)))", 1, 3, "powers of constants nested too deep"),
     ("(" * 33 + "h" + ")" * 33, 1, 33, "nested deeper than 32"),
     ("tanh(" * 33 + "h" + ")" * 33, 1, 161, "nested deeper than 32"),
     ("h**" * 33 + "h", 1, 97, "nested deeper than 32"),
@@ -223,6 +230,10 @@ HEAVY = [
     "+".join(f"1/{10**38 + k}" for k in range(1, 400)),
     "*".join(f"(exp({k % 100}) + 1)" for k in range(1, 240)),
     "+".join("sin(h + e + x)" for _ in range(200)),
+    "(2**(1/2) + " * 9 + "(0.5 + " * 9 + "2**(1/2)" + ")**0.5" * 18,
+    "(2 + " * 7 + "+".join(["1/3 - (3 + " * 7 + "2**(1/2)" + ")**0.5" * 7] * 9) + ")**0.5" * 7,
+    "+".join(f"(1 + {k}**(1/2))**(1/3)" for k in range(2, 140)),
+    "*".join(f"(exp({k}/7) - {k}**(1/3))" for k in range(2, 120)),
     "((h + x)*(h - x))**64" + "*((h + x)*(h - x))**64" * 120,
 ]
 
