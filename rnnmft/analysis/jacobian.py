@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnmft.errors import Status
+from rnnmft.errors import DerivationError, Status
 from rnnmft.parameters import check_count
 from rnnmft.records import Quantity, Record
+
+if TYPE_CHECKING:
+    from rnnmft.analysis.spectra import Spectrum
 
 __all__ = ["JacobianLaw"]
 
@@ -19,7 +22,9 @@ __all__ = ["JacobianLaw"]
 class JacobianLaw(Record):
     """The moments m_k = (1/mN) tr (J J^T)^k of the T-step Jacobian over all m N singular values.
 
-    `compute(k)` returns the values, errors and status of m_1..m_k; it is the solver's.
+    `compute(k)` returns the values, errors and status of m_1..m_k; it is the solver's, and raises
+    DerivationError beyond what the solver knows. `spectrum` samples units for the rest: higher
+    moments, resolvent and density.
     """
 
     tying: str
@@ -27,11 +32,17 @@ class JacobianLaw(Record):
     method: str
     compute: Callable[[int], tuple[Any, Any, Status]]
     error_kind: str = "bound"
+    spectrum: Spectrum | None = field(default=None, repr=False, compare=False)
 
     def moments(self, highest: int) -> Quantity:
-        """m_1..m_highest, shape (highest,)."""
+        """m_1..m_highest, shape (highest,); from the solver where it knows them, else sampled."""
         check_count("highest", highest)
-        value, error, status = self.compute(highest)
+        try:
+            value, error, status = self.compute(highest)
+        except DerivationError:
+            if self.spectrum is None:
+                raise
+            return self.spectrum.moments(highest)
         return Quantity(
             f"moments of J J^T, horizon {self.horizon}, {self.tying}",
             np.asarray(value),
@@ -39,6 +50,19 @@ class JacobianLaw(Record):
             status,
             error_kind=self.error_kind,
         )
+
+    def resolvent(self, z: Any) -> Quantity:
+        """(1/mN) tr (z - J J^T)^(-1) at complex z, of the shape of z, with standard errors."""
+        return self._sampled().resolvent(z)
+
+    def density(self, grid: Any, smoothing: float | None = None) -> Quantity:
+        """The density of the squared singular values on a grid: see `Spectrum.density`."""
+        return self._sampled().density(grid, smoothing)
+
+    def _sampled(self) -> Spectrum:
+        if self.spectrum is None:
+            raise DerivationError("this Jacobian was made without units: it knows moments only")
+        return self.spectrum
 
     @property
     def mean(self) -> Quantity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rnnmft.analysis.choice import choose_solver
@@ -66,9 +67,9 @@ class MeanField:
         self.cell, self.tying = cell, tying
         self.ensemble = cell.ensemble() if ensemble is None else ensemble
         self.inputs = Inputs() if inputs is None else inputs
-        sampling = Sampling(particles, repetitions, seed, device, dtype)
+        self.sampling = Sampling(particles, repetitions, seed, device, dtype)
         self._solver: Solver = choose_solver(
-            cell, self.ensemble, self.inputs, tying, backend, sampling
+            cell, self.ensemble, self.inputs, tying, backend, self.sampling
         )
 
     @property
@@ -108,14 +109,26 @@ class MeanField:
         """lim (1/T) log m_1(T), per step: 0 at criticality."""
         return self._solver.gradient_growth()
 
-    def jacobian(self, horizon: int = 1, *, burn_in: int = 30) -> JacobianLaw:
+    def jacobian(self, horizon: int = 1, *, burn_in: int = 30, units: int = 4_000) -> JacobianLaw:
         """The T-step state-to-state Jacobian at stationarity.
+
+        Args:
+            horizon: T.
+            burn_in: steps from the zero state before the Jacobian starts, where units are sampled.
+            units: how many units are sampled for what the solver does not know in closed form:
+                the resolvent, the density, and moments beyond it.
 
         Raises:
             ParameterError: horizon is not a whole number >= 1.
         """
         check_count("burn_in", burn_in, 0)
-        return self._solver.jacobian(check_count("horizon", horizon), burn_in)
+        law = self._solver.jacobian(check_count("horizon", horizon), burn_in)
+        # Sampling needs torch: only spectra load it.
+        from rnnmft.analysis.spectra import Spectrum
+
+        sampling = replace(self.sampling, units=check_count("units", units))
+        setting = (self.cell, self.ensemble, self.inputs, self.tying)
+        return replace(law, spectrum=Spectrum(*setting, sampling, burn_in, horizon))
 
     def to_dict(self) -> dict[str, Any]:
         """The setting: cell, ensemble, inputs, tying, solver."""
