@@ -40,8 +40,8 @@ REASONS = {
     **dict.fromkeys(["layer_norm", "rms_norm", "group_norm", "native_layer_norm"], _COUPLES),
     **dict.fromkeys(["_softmax", "softmax.int", "_log_softmax", "log_softmax.int"], _COUPLES),
     **dict.fromkeys(["sum.dim_IntList", "mean.dim", "sum", "mean", "cumsum", "linalg_vector_norm"]),
-    **dict.fromkeys(["dropout", "native_dropout", "bernoulli", "rand_like", "randn_like"], _RANDOM),
-    **dict.fromkeys(["alpha_dropout", "feature_dropout", "rand", "randn", "normal"], _RANDOM),
+    **dict.fromkeys(["native_dropout", "bernoulli", "rand_like", "randn_like"], _RANDOM),
+    **dict.fromkeys(["rand", "randn", "normal"], _RANDOM),
     **dict.fromkeys(["eye", "diag", "diag_embed", "triu", "tril", "arange"], _STRUCTURE),
     **dict.fromkeys(["_weight_norm", "_weight_norm_interface", "linalg_qr"], _STRUCTURE),
     "batch_norm": "it couples the elements of a batch, and has a memory of its own",
@@ -284,6 +284,12 @@ def _detach(context: Context, value: Value) -> Value:
     raise RefusalError("it cuts the gradient, which the cell's equations would not say")
 
 
+def _dropout(context: Context, value: Value, p: float = 0.5, train: bool = True) -> Value:
+    if train and p > 0:
+        raise RefusalError(_RANDOM)
+    return value
+
+
 def _filled(place: int) -> Callable[..., Array]:
     """A constant tensor; the fill value stands at this place of the arguments."""
 
@@ -347,6 +353,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "stack": _stack,
     **dict.fromkeys(["clone", "alias", "contiguous", "_to_copy", "lift_fresh_copy"], _same),
     "detach": _detach,
+    **dict.fromkeys(["dropout", "alpha_dropout", "feature_dropout"], _dropout),
     "full": _filled(1),
     "full_like": _filled(1),
     "scalar_tensor": _filled(0),

@@ -24,8 +24,9 @@ __all__ = [
 ]
 
 _FRAME = re.compile(r'File "(?P<file>.+?)", line (?P<line>\d+), in (?P<function>.+)')
-# What a user's line is not in. Code that has no file is called "<string>" and the like.
+# What a user's line is not in.
 _FOLDERS = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
+_GENERATED = ("<frozen", "<eval_with_key", "<string>")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def place_of_error(error: BaseException) -> Place | None:
 
 
 def _innermost(places: list[Place]) -> Place | None:
-    outside = [p for p in places if not p.file.startswith((*_FOLDERS, "<"))]
+    outside = [p for p in places if not p.file.startswith((*_FOLDERS, *_GENERATED))]
     return outside[-1] if outside else None
 
 

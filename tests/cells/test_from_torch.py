@@ -474,6 +474,23 @@ def test_what_is_no_cell_module_is_refused(thing, message):
         from_torch(thing)
 
 
+def other_forward(self, x, h):
+    return torch.tanh(self.pre(x, h)) + torch.softmax(h, -1)
+
+
+def test_without_a_line_the_file_is_named():
+    """torch records the lines of functions called forward alone."""
+    kind = type("Renamed", (modules.Simple,), {"forward": other_forward, "__module__": __name__})
+    with pytest.raises(CellError, match=r"softmax .* at an unknown line of .*test_from_torch.py$"):
+        from_torch(kind())
+
+
+def test_an_old_torch_is_named(monkeypatch):
+    monkeypatch.delattr(torch.export, "default_decompositions")
+    with pytest.raises(CellError, match=r"torch 2.6 or newer .* this is 2\."):
+        from_torch(modules.MGU())
+
+
 class HeldTwice(modules.Simple):
     """The recurrent matrix under two names, used once each: still one matrix in two places."""
 
