@@ -87,6 +87,35 @@ class Activation(sp.Function):
             head = head + primes + (f"^{{{exp}}}" if exp is not None else "")
         return rf"{head}\left({printer._print(self.args[0])}\right)"
 
+    def _mathml_presentation(self, printer: Any) -> Any:
+        text = type(self).symbol or type(self).__name__
+        for latex, plain in _MATHML_TEXT.items():
+            text = text.replace(latex, plain)
+        row, name = (printer.dom.createElement(tag) for tag in ("mrow", "mi"))
+        name.appendChild(printer.dom.createTextNode(text + "\u2032" * type(self).order))
+        row.appendChild(name)
+        for part in ("\u2061", "(", self.args[0], ")"):
+            if isinstance(part, str):
+                mark = printer.dom.createElement("mo")
+                mark.appendChild(printer.dom.createTextNode(part))
+                row.appendChild(mark)
+            else:
+                row.appendChild(printer._print(part))
+        return row
+
+
+# What the LaTeX names are made of, as text for MathML.
+_MATHML_TEXT = {
+    r"\operatorname{": "",
+    "}": "",
+    r"\_": " ",
+    r"\sigma": "\u03c3",
+    r"\Phi": "\u03a6",
+    r"\Theta": "\u0398",
+    "\\": "",
+    "_": " ",
+}
+
 
 def define_activation(
     name: str,

@@ -202,6 +202,22 @@ class GaussianExpectation(sp.Expr):
         text = rf"\mathbb{{E}}_{{{law}}}\!\left[{printer._print(renamed)}\right]"
         return text if exp is None else rf"{text}^{{{exp}}}"
 
+    def _mathml_presentation(self, printer: Any) -> Any:
+        def element(tag: str, *parts: Any) -> Any:
+            made = printer.dom.createElement(tag)
+            for part in parts:
+                text = printer.dom.createTextNode(part) if isinstance(part, str) else part
+                made.appendChild(text)
+            return made
+
+        renamed = self.integrand.xreplace(dict(zip(self.variables, self._printed(), strict=True)))
+        means = () if not any(self.means) else self.means
+        law = [printer._print(p) for p in (*self.covariance, *dict.fromkeys(means))]
+        spaced = [part for one in law for part in (one, element("mo", ","))][:-1]
+        head = element("msub", element("mi", "\U0001d53c"), element("mrow", *spaced))
+        inside = printer._print(renamed)
+        return element("mrow", head, element("mo", "["), inside, element("mo", "]"))
+
     def _printed(self) -> tuple[sp.Symbol, ...]:
         name = self.variables[0].name[0]
         if len(self.variables) == 1:

@@ -163,13 +163,13 @@ def _sine(node: GaussianExpectation) -> sp.Expr | None:
     total = sp.S.Zero
     for term in sp.Add.make_args(sp.expand(TR8(node.integrand))):
         outside, inside = term.as_independent(z, as_Add=False)
-        line = _affine(inside.args[0], z) if isinstance(inside, (sp.sin, sp.cos)) else None
-        if inside != 1 and line is None:
-            return None
-        if line is not None:
+        if inside != 1:
+            line = _affine(inside.args[0], z) if isinstance(inside, (sp.sin, sp.cos)) else None
+            if line is None:
+                return None
             a, b = line
-            inside = sp.exp(-(a**2) * q / 2) * inside.func(a * mu + b)
-        total += outside * inside
+            outside *= sp.exp(-(a**2) * q / 2) * type(inside)(a * mu + b)
+        total += outside
     return total
 
 

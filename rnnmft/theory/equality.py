@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import sympy as sp
 
-from rnnmft.activations import sigmoid, tanh
+from rnnmft.activations import sigmoid, sigmoid_prime, tanh, tanh_prime
 from rnnmft.expectation import GaussianExpectation, gaussian_expectation
 
 __all__ = ["equation", "normal_form", "same_expression"]
@@ -72,7 +72,6 @@ def normal_form(expression: Any) -> sp.Expr:
 
 def _polynomial(expression: sp.Expr) -> sp.Expr:
     """tanh' and sigma' as polynomials in tanh and sigma."""
-    tanh_prime, sigmoid_prime = (f.derivative.func for f in (tanh, sigmoid))
     expression = expression.replace(tanh_prime, lambda x: 1 - tanh(x) ** 2)
     return expression.replace(sigmoid_prime, lambda x: sigmoid(x) * (1 - sigmoid(x)))
 

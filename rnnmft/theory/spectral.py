@@ -19,6 +19,16 @@ class SpectralRadius(sp.Expr):
     def _latex(self, printer: Any) -> str:
         return rf"\rho\!\left({printer._print(self.args[0])}\right)"
 
+    def _mathml_presentation(self, printer: Any) -> Any:
+        row = printer.dom.createElement("mrow")
+        for tag, text in (("mi", "\u03c1"), ("mo", "(")):
+            row.appendChild(printer.dom.createElement(tag))
+            row.lastChild.appendChild(printer.dom.createTextNode(text))
+        row.appendChild(printer._print(self.args[0]))
+        row.appendChild(printer.dom.createElement("mo"))
+        row.lastChild.appendChild(printer.dom.createTextNode(")"))
+        return row
+
     def _eval_is_extended_nonnegative(self) -> bool:
         return True
 
