@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rnnmft.numerics.charts import Chart
+from rnnmft.numerics.backend import Backend
+from rnnmft.numerics.charts import Chart, Kind
 from rnnmft.numerics.laws import Laws
 from rnnmft.numerics.results import Results
 from rnnmft.numerics.rules import Level, double_exponential, plain
@@ -26,6 +27,7 @@ _SLOW = 0.05
 # largest of them: a kink that no landmark shows makes them irregular.
 _REMEMBERED = 3
 _UNMET = 3.0
+_FOLLOWING = 10.0
 # From this level on, changes that do not fall any more are rounding inside the integrand.
 _PATIENCE = 5
 
@@ -102,7 +104,7 @@ def double(results: Results, batch: Batch, reach: float) -> None:
             results.integrands, batch.laws, batch.chart, level, backend, number, batch.budget
         )
         new = old.refined(more, xp)
-        change = xp.abs(new.total - old.total)
+        change = _remainder(batch, new, xp.abs(new.total - old.total), backend)
         floor = rounding * xp.maximum(new.magnitude, xp.abs(new.total))
         met, stalled = _verdicts(results, batch, new, change, floor)
         error = xp.where(met, change, _UNMET * _largest(xp, (change, *batch.changes)))
@@ -133,6 +135,22 @@ def _without_negligible(results: Results, batch: Batch) -> Batch:
     size = done.sums.magnitude
     results.put(done.rows, done.sums, size, 0 * size, enough[enough])
     return batch.take(~enough)
+
+
+def _remainder(batch: Batch, sums: Sums, change: Any, backend: Backend) -> Any:
+    """The error that the last change stands for, (K, b): the change itself, or what follows it.
+
+    Where E|f| C^-n is the error of n nodes, a change of c E|f| leaves c^2 E|f|. Inside another
+    integral, which sees in its own changes whether its integrand is what it is taken for, that is
+    used half way: 10 c^1.5.
+    """
+    laws, xp = batch.laws, backend.xp
+    if laws.atol is None or batch.chart.pieces > 1:
+        return change
+    if laws.landmarks is not None and Kind.HIDDEN in laws.landmarks.kinds:
+        return change
+    size = xp.maximum(sums.magnitude, sums.magnitude * 0 + backend.tiny)
+    return change * xp.minimum(_FOLLOWING * xp.sqrt(change / size), 0 * size + 1)
 
 
 def _largest(xp: Any, changes: tuple[Any, ...]) -> Any:

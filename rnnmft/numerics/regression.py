@@ -9,7 +9,7 @@ degenerate pair); one that is really negative is nan, which the quadrature repor
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import sympy as sp
 
@@ -85,15 +85,18 @@ def _halves(xp: Any, x: Any) -> tuple[Any, Any]:
 
 
 def nested_pair(node: GaussianExpectation) -> GaussianExpectation:
-    """The expectation over a pair as one over e_a of one over e_b given e_a."""
+    """The expectation over a pair as one over d = e_a - mu_a of one over e_b given d.
+
+    The outer variable is centred because S d must not inherit the rounding of mu_a + d: with
+    q_a far below q_b the slope S magnifies it.
+    """
     a, b = node.variables
     mu_a, mu_b = node.means
     q_a, q_ab, q_b = node.covariance
-    mean = mu_b + q_ab * SafeInverse(q_a) * (a - mu_a)
     inner = GaussianExpectation(
-        node.integrand,
+        cast("sp.Expr", node.integrand.xreplace({a: mu_a + a})),
         sp.Tuple(b),
-        sp.Tuple(mean),
+        sp.Tuple(mu_b + q_ab * SafeInverse(q_a) * a),
         sp.Tuple(ResidualVariance(q_a, q_ab, q_b)),
     )
-    return GaussianExpectation(inner, sp.Tuple(a), sp.Tuple(mu_a), sp.Tuple(q_a))
+    return GaussianExpectation(inner, sp.Tuple(a), sp.Tuple(sp.S.Zero), sp.Tuple(q_a))

@@ -176,6 +176,27 @@ def test_pairs_of_the_stored_grid_both_ends_included(name) -> None:
         _hold(found, i, exact, scale, 1e-9 if largest <= 100 else 1e-7, row)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_pairs_of_random_laws(name, rule) -> None:
+    random = np.random.default_rng(21)
+    means = random.normal(0, 8, (40, 2)).round(3)
+    variances = 10 ** random.uniform(-6, 4, (40, 2))
+    correlations = 1 - 10 ** random.uniform(-12, 0.3, 40)
+    covariances = correlations * np.sqrt(variances.prod(axis=1))
+    found = _pair(name)(*means.T, variances[:, 0], covariances, variances[:, 1])
+    assert found.ok
+    for i in range(40):
+        law = {
+            "means": means[i],
+            "covariance": (variances[i, 0], covariances[i], variances[i, 1]),
+        }
+        values, size = reference.pair(name, law, rule)
+        exact = [mp.mpf(repr(v)[15:-2]) for v in values]
+        scale = [max(abs(exact[0]), mp.mpf(float(size)) / 100), exact[1]]
+        _hold(found, i, exact, scale, 1e-9 if variances[i].max() <= 100 else 1e-7, law)
+
+
 def test_arcsine_kernel() -> None:
     """E[erf erf] = (2 / pi) asin(2 q_ab / sqrt((1 + 2 q_a)(1 + 2 q_b))), Williams 1997."""
     node = gaussian_expectation(act.erf(e) * act.erf(f), (e, f), (0, 0), (q, q_ab, q_b))
