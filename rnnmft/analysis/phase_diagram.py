@@ -49,7 +49,7 @@ def phase_diagram(
     cell: Cell,
     ensemble: Ensemble | None = None,
     inputs: Inputs | None = None,
-    vary: Mapping[Axis, Sequence[float]] | None = None,
+    vary: Mapping[Any, Sequence[float]] | None = None,
     quantities: Iterable[str] = ("second_moment", "chi_1", "gradient_growth"),
     tying: str = "untied",
     progress: Callable[[int, int], object] | None = None,

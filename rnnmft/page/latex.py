@@ -72,7 +72,10 @@ SPACES: Mapping[str, str] = MappingProxyType(
 )
 ACCENTS: Mapping[str, str] = MappingProxyType(
     {
-        "hat": "^", "widehat": "^", "tilde": "~", "widetilde": "~",
+        "hat": "^",
+        "widehat": "^",
+        "tilde": "~",
+        "widetilde": "~",
         **_characters("dot", {"bar": "oline", "overline": "oline", "ddot": "Dot", "vec": "rarr"}),
     }
 )

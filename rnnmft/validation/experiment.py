@@ -42,6 +42,7 @@ def validate(
     gap: bool = True,
     false_alarm_rate: float = 1e-3,
     control: float = 0.02,
+    sampling: Mapping[str, int] | None = None,
     device: str = "auto",
     dtype: str = "float32",
     command: str = "",
@@ -67,6 +68,7 @@ def validate(
         gap: whether to measure how far tied networks are from the untied theory.
         false_alarm_rate: the probability that a correct theory is rejected anywhere.
         control: the fraction by which the controls move the predictions.
+        sampling: {"particles": .., "repetitions": ..} of a theory that samples units.
         device: as for `simulate`.
         dtype: of the networks, "float32" or "float64".
         command: the command line to be noted in the report.
@@ -80,7 +82,7 @@ def validate(
         DerivationError: there is no theory for this cell.
     """
     setting = make_setting(cell, ensemble, inputs, steps, horizons, seed, device, dtype)
-    plan = make_plan(setting, tyings, widths, networks, gap, false_alarm_rate, control)
+    plan = make_plan(setting, tyings, widths, networks, gap, false_alarm_rate, control, sampling)
     runs = _simulate(plan, progress)
     claims, unmeasured = _test(plan, runs)
     measured_on = next((run[0].device for run in runs.values()), "cpu")

@@ -35,7 +35,16 @@ from rnnmft.validation.record import ValidationReport
 __all__ = ["Request", "read_claims"]
 
 _REQUIRED = ("cell", "widths", "networks", "seed")
-_OPTIONS = ("steps", "tyings", "horizons", "false_alarm_rate", "control", "gap", "dtype")
+_OPTIONS = (
+    "steps",
+    "tyings",
+    "horizons",
+    "false_alarm_rate",
+    "control",
+    "gap",
+    "dtype",
+    "sampling",
+)
 _KEYS = (*_REQUIRED, *_OPTIONS, "weights", "ensemble", "parameters", "inputs")
 
 
@@ -84,7 +93,7 @@ def read_claims(path: Path, resolve: Callable[[str], Cell]) -> Request:
     for key in _REQUIRED:
         if key not in data:
             raise ParseError(f"{path}: {key!r} is missing")
-    for key in ("ensemble", "parameters", "inputs"):
+    for key in ("ensemble", "parameters", "inputs", "sampling"):
         if not isinstance(data.get(key, {}), dict):
             raise ParseError(f"{path}: {key!r} must be a table")
     if not isinstance(data["cell"], str):

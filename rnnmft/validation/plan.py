@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,10 @@ __all__ = ["TYINGS", "Plan", "Setting", "make_plan", "make_setting"]
 
 TYINGS = ("untied", "tied")
 _MAIN, _PILOT = 0, 1
+# Of a theory that samples units: enough repetitions for its standard error to be known itself.
+_SAMPLING = {"particles": 200_000, "repetitions": 32}
 # A gap that is only estimated takes this fraction of the networks that a claim needs.
-_GAP_SHARE = 4
+_GAP_SHARE = 2
 
 
 @dataclass(frozen=True)
@@ -137,19 +139,29 @@ def make_plan(
     gap: bool,
     false_alarm_rate: float,
     control: float,
+    sampling: Mapping[str, int] | None = None,
 ) -> Plan:
     """Solve the theories, draw up their claims, and fix the number of networks."""
     _check_fraction("false_alarm_rate", false_alarm_rate)
     _check_fraction("control", control)
     chosen = _checked_tyings(tyings)
     given = given_design(widths, 2 if networks is None else networks)
+    units = _checked_sampling(sampling or {})
     theory: dict[str, Trajectory] = {}
     claims: dict[str, list[Target]] = {}
     untested: list[Untested] = []
     for tying in chosen:
-        field = MeanField(setting.cell, setting.ensemble, setting.inputs, tying=tying)
+        field = MeanField(
+            setting.cell,
+            setting.ensemble,
+            setting.inputs,
+            tying,
+            seed=setting.seed,
+            particles=units["particles"],
+            repetitions=units["repetitions"],
+        )
         theory[tying] = field.evolve(setting.steps)
-        claims[tying], left = targets(field, theory[tying], setting.horizons)
+        claims[tying], left = targets(field, theory[tying], setting.horizons, units["repetitions"])
         untested += left
     threshold = false_alarm_rate / max(sum(map(len, claims.values())), 1)
     plan = Plan(setting, theory, claims, untested, {}, {}, threshold, control)
@@ -180,6 +192,13 @@ def _checked_tyings(tyings: Iterable[str]) -> list[str]:
     if not chosen or len(set(chosen)) < len(chosen):
         raise ParameterError(f"tyings must name each theory to test once, got {chosen}")
     return chosen
+
+
+def _checked_sampling(given: Mapping[str, int]) -> dict[str, int]:
+    for name in given:
+        if name not in _SAMPLING:
+            raise ParameterError(f"sampling knows {', '.join(_SAMPLING)}, got {name!r}")
+    return {**_SAMPLING, **given}
 
 
 def _check_fraction(name: str, value: Any) -> None:

@@ -12,6 +12,7 @@ from rnnmft.analysis.results import Trajectory
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.records import Record, json_safe
 from rnnmft.validation.extrapolation import Design, Extrapolation
+from rnnmft.validation.html import render_validation
 from rnnmft.validation.provenance import Provenance
 from rnnmft.validation.sample_size import Pilot
 from rnnmft.validation.targets import Target, Untested
@@ -172,6 +173,10 @@ class ValidationReport(Record):
         """Write `to_dict()` as JSON."""
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
         Path(path).write_text(text + "\n", encoding="utf-8")
+
+    def to_html(self, path: str | Path) -> None:
+        """Write one page that holds everything it shows."""
+        Path(path).write_text(render_validation(self), encoding="utf-8")
 
     def __repr__(self) -> str:
         head = f"ValidationReport({self.cell.name!r}: {self.summary()}"

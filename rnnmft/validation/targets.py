@@ -7,7 +7,7 @@ threshold of each, is fixed beforehand. What the theory cannot predict is listed
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,10 @@ def stationary_window(steps: int) -> slice:
 
 
 def targets(
-    mean_field: MeanField, trajectory: Trajectory, horizons: Sequence[int]
+    mean_field: MeanField,
+    trajectory: Trajectory,
+    horizons: Sequence[int],
+    repetitions: int,
 ) -> tuple[list[Target], list[Untested]]:
     """Every claim of one theory, and what it leaves out.
 
@@ -82,6 +85,7 @@ def targets(
         mean_field: the theory.
         trajectory: its moments over the steps that the networks will take.
         horizons: of the Jacobians.
+        repetitions: behind a standard error of the theory.
     """
     if not trajectory.status.ok:
         return [], [Untested("everything", trajectory.tying, str(trajectory.status))]
@@ -91,7 +95,13 @@ def targets(
         _jacobians(mean_field, trajectory, horizons),
     ):
         found, left = found + more, left + without
-    return found, left
+    return [_with_degrees(target, repetitions - 1) for target in found], left
+
+
+def _with_degrees(target: Target, degrees: int) -> Target:
+    if target.prediction.error_kind == "bound":
+        return target
+    return replace(target, prediction=replace(target.prediction, error_degrees=float(degrees)))
 
 
 def _error_of(trajectory: Trajectory, quantity: str, name: str) -> Array:

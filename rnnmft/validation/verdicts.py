@@ -35,12 +35,14 @@ class Prediction(Record):
             elements count as fully correlated.
         scale: > 0, of that shape: a control moves the value by a fraction of this.
         error_kind: "bound" or "standard error".
+        error_degrees: degrees of freedom of a standard error: independent repetitions - 1.
     """
 
     value: Array
     error: Array
     scale: Array
     error_kind: str = "bound"
+    error_degrees: float = np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +120,10 @@ def _contrasts(prediction: Prediction, limit: LinearEstimate, level: LinearEstim
         own, share, names = np.append(own, own.mean()), np.append(share, 0.5), [*names, "level"]
     if bounded:
         return _Contrasts(names, difference, error, own, degrees, share)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # Welch and Satterthwaite, the theory's own standard error counting as known.
-        total = np.hypot(error, own)
-        degrees = np.where(error > 0, degrees * (total / error) ** 4, np.inf)
+    # Welch and Satterthwaite: the spread over networks, and that of the theory's repetitions.
+    total = np.hypot(error, own)
+    parts = error**4 / degrees + own**4 / prediction.error_degrees
+    degrees = np.divide(total**4, parts, out=np.full_like(total, np.inf), where=parts > 0)
     return _Contrasts(names, difference, total, np.zeros_like(own), degrees, share)
 
 

@@ -1,0 +1,93 @@
+"""Figures: one plot each, drawn to be read at the width of a phone, kept in the page as SVG.
+
+Colours are Okabe and Ito's, which people with any colour vision tell apart; every series also has a
+marker or a line style of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["BLACK", "BLUE", "GREEN", "GREY", "ORANGE", "PURPLE", "RED", "Figure", "draw_figure"]
+
+BLACK, GREY = "#1d2129", "#8a919c"
+BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
+ORANGE, PURPLE = "#E69F00", "#CC79A7"
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10.5,
+    "mathtext.fontset": "dejavuserif",
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": BLACK,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "xtick.color": BLACK,
+    "ytick.color": BLACK,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "legend.frameon": False,
+    "legend.fontsize": 10.5,
+    "legend.handlelength": 1.8,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "rnnmft",
+    "figure.dpi": 72,
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure: its SVG, what it shows in words, and a caption."""
+
+    svg: str
+    alt: str
+    caption: str
+
+    @property
+    def source(self) -> str:
+        """The SVG as a data address: nothing is loaded from anywhere."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
+
+
+@contextmanager
+def _canvas(width: float, height: float) -> Iterator[Any]:
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Drawing
+
+    with rc_context(_STYLE):
+        drawing = Drawing(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(drawing)
+        yield drawing
+
+
+def draw_figure(
+    draw: Callable[[Any], None], alt: str, caption: str, width: float = 5.4, height: float = 4.0
+) -> Figure:
+    """Draw a figure.
+
+    Args:
+        draw: called with an empty Matplotlib figure.
+        alt: what it shows, for those who do not see it.
+        caption: what to look for.
+        width: in inches of 72 pixels.
+        height: likewise.
+    """
+    with _canvas(width, height) as drawing:
+        draw(drawing)
+        written = io.StringIO()
+        drawing.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+    svg = written.getvalue()
+    return Figure(svg[svg.index("<svg") :], alt, caption)

@@ -1,0 +1,76 @@
+"""Numbers as a page shows them: as many digits as mean something."""
+
+from __future__ import annotations
+
+import math
+
+from rnnmft.page.latex import MINUS
+
+__all__ = ["count", "percent", "percent_error", "plus_minus", "significant"]
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """The value to so many significant digits, with a power of ten where it is far from 1.
+
+    >>> significant(3.0327661), significant(0.0000123, 2), significant(float("inf"))
+    ('3.033', '1.2 × 10⁻⁵', '∞')
+    """
+    if math.isnan(value):
+        return "undefined"
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    if -4 <= exponent < 6:
+        return _signed(f"{value:.{max(digits - 1 - exponent, 0)}f}")
+    mantissa = _signed(f"{value / 10.0**exponent:.{digits - 1}f}")
+    sign = "⁻" if exponent < 0 else ""
+    return f"{mantissa} × 10{sign}{str(abs(exponent)).translate(_SUPERSCRIPTS)}"  # noqa: RUF001
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", MINUS)
+
+
+def plus_minus(value: float, error: float) -> str:
+    """The value and its standard error, both to the error's second digit.
+
+    >>> plus_minus(0.61812, 0.00047)
+    '0.61812 ± 0.00047'
+    """
+    if not math.isfinite(error) or error <= 0 or not math.isfinite(value):
+        return significant(value, 6)
+    places = max(1 - math.floor(math.log10(error)), 0)
+    if places > 8:
+        return significant(value, 8)
+    return f"{_signed(f'{value:.{places}f}')} ± {error:.{places}f}"
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """A signed fraction in percent.
+
+    >>> percent(0.0123)
+    '+1.23 %'
+    """
+    return f"{_signed(f'{100 * fraction:+.{digits}f}')} %"
+
+
+def percent_error(fraction: float, error: float) -> str:
+    """A signed fraction in percent, with its standard error.
+
+    >>> percent_error(0.0123, 0.004)
+    '+1.23 ± 0.40 %'
+    """
+    return f"{_signed(f'{100 * fraction:+.2f}')} ± {100 * error:.2f} %"
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """A number of things.
+
+    >>> count(1, "network"), count(2000, "network")
+    ('1 network', '2,000 networks')
+    """
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

@@ -1,0 +1,51 @@
+"""Plain sentences that name symbols (sigma_w^2, Q_ab, J^T): the symbols become MathML."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from rnnmft.page.latex import IDENTIFIERS
+from rnnmft.page.mathml import mathml
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+__all__ = ["prose"]
+
+_MARK = r"(?:[A-Za-z0-9]+|\*)"
+_SYMBOL = re.compile(
+    rf"(?<![\w\\])(?P<stem>J J(?=\^)|[A-Za-z]+)(?P<sub>_{_MARK})?(?P<sup>\^{_MARK})?(?P<star>\*(?=_))?"
+    rf"(?P<late>_{_MARK})?(?!\w)"
+)
+
+
+def prose(text: str) -> Markup:
+    """The text as HTML, escaped, with its symbols typeset.
+
+    A word is a symbol where it is one letter or a Greek name and carries a sub- or superscript, or
+    is a Greek name by itself.
+
+    >>> print(prose("with mean mu_b < 2"))
+    with mean <math><msub><mi>μ</mi><mi>b</mi></msub></math> &lt; 2
+    """
+    from markupsafe import Markup, escape
+
+    parts, at = [], 0
+    for found in _SYMBOL.finditer(text):
+        latex = _latex(found)
+        if latex is not None:
+            parts += [escape(text[at : found.start()]), Markup(mathml(latex, display=False))]
+            at = found.end()
+    return Markup("").join([*parts, escape(text[at:])])
+
+
+def _latex(found: re.Match[str]) -> str | None:
+    stem, below = found["stem"], found["sub"] or found["late"]
+    above = "^*" if found["star"] else found["sup"]
+    greek = stem in IDENTIFIERS and len(stem) > 1
+    if not greek and (len(stem.split()[0]) > 1 or not (below or above)):
+        return None
+    text = f"\\{stem}" if greek else stem
+    text += f"_{{{below[1:]}}}" if below else ""
+    return text + (f"^{{{above[1:]}}}" if above else "")

@@ -1,0 +1,85 @@
+"""The phase diagram around a report's cell: which two parameters, how far, how many points."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnmft.analysis.mean_field import MeanField
+from rnnmft.analysis.parameter_grid import Axis
+from rnnmft.analysis.phase_diagram import phase_diagram
+from rnnmft.cells import Cell, Preactivation
+from rnnmft.errors import ConvergenceError, RnnmftError, Status
+from rnnmft.page.figure import Figure
+from rnnmft.report.figures import phase_figure
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["gate", "neighbourhood"]
+
+_POINTS = (31, 25)
+# Where points are solved one by one: what the whole sweep may take, and the coarsest worth having.
+_SECONDS, _COARSEST = 45.0, (7, 6)
+
+
+def gate(cell: Cell) -> Preactivation | None:
+    """The preactivation that decides about memory: the first that multiplies an old state.
+
+    None has one: the first with recurrent weights; None where there are no recurrent weights.
+
+    >>> from rnnmft import cells
+    >>> gate(cells.lstm()), gate(cells.gru()), gate(cells.vanilla())
+    (f, z, e)
+    """
+    recurrent = [p for p in cell.preactivations if p.is_recurrent]
+    for state, update in cell.update.items():
+        keeps = update.diff(state).free_symbols
+        found = [p for p in recurrent if p in keeps]
+        if found:
+            return found[0]
+    return recurrent[0] if recurrent else None
+
+
+def neighbourhood(field: MeanField, progress: Callable[[int, int], object] | None = None) -> Figure:
+    """The phase diagram in sigma_w and mu_b of the gate.
+
+    Raises:
+        RnnmftError: there are no recurrent weights, or a point takes too long.
+    """
+    p = gate(field.cell)
+    if p is None:
+        raise ConvergenceError(Status.UNDEFINED, "There are no recurrent weights to vary.")
+    law = field.ensemble[p.name]
+    shape = _shape(field)
+    vary: dict[Axis, list[float]] = {
+        (p.name, "sigma_w"): np.linspace(0.05, max(2.2 * law.sigma_w, 4.0), shape[0]).tolist(),
+        (p.name, "mu_b"): np.linspace(law.mu_b - 4.0, law.mu_b + 4.0, shape[1]).tolist(),
+    }
+    found: xarray.Dataset = phase_diagram(
+        field.cell, field.ensemble, field.inputs, vary, ["gradient_growth"], field.tying, progress
+    )
+    of = f", {p.name}" if len(field.cell.preactivations) > 1 else ""
+    labels = (rf"\sigma_{{w{of}}}", rf"\mu_{{b{of}}}")
+    return phase_figure(found, (law.sigma_w, law.mu_b), labels)
+
+
+def _shape(field: MeanField) -> tuple[int, int]:
+    """The full grid where it is solved at once; else what the time allows."""
+    if field.method == "closed moments":
+        return _POINTS
+    start = time.monotonic()
+    fresh = MeanField(field.cell, field.ensemble, field.inputs, tying=field.tying)
+    with contextlib.suppress(RnnmftError):
+        fresh.gradient_growth()
+    share = _SECONDS / max(time.monotonic() - start, 1e-3) / (_POINTS[0] * _POINTS[1])
+    shape = tuple(int(n * min(share, 1.0) ** 0.5) for n in _POINTS)
+    if shape < _COARSEST:
+        raise ConvergenceError(
+            Status.MAX_STEPS, "One point of the phase diagram takes too long to draw one here."
+        )
+    return shape[0], shape[1]

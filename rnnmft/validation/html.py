@@ -1,0 +1,217 @@
+"""How a validation reads on a page: verdict, claims, the gap of tied networks, provenance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnmft.page.document import Section, render, render_page
+from rnnmft.page.numbers import count, percent_error, plus_minus, significant
+from rnnmft.validation.figures import comparison_figures
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from rnnmft.validation.record import Claim, ValidationReport
+
+__all__ = [
+    "claims_html",
+    "figures_html",
+    "gaps_html",
+    "provenance_html",
+    "render_validation",
+    "setting_html",
+    "verdict_html",
+]
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_WORDS = {"accepted": "✓ holds", "rejected": "✗ rejected", "inconclusive": "? open"}
+
+
+def render_validation(report: ValidationReport) -> str:
+    """A page of its own."""
+    sections = [
+        Section("Claims", "claims", claims_html(report)),
+        Section("Theory and networks", "evolution", figures_html(report)),
+    ]
+    if report.gaps:
+        sections.append(Section("What tying does", "gap", gaps_html(report)))
+    sections.append(Section("Setting", "setting", setting_html(report)))
+    sections.append(Section("How to run it again", "provenance", provenance_html(report)))
+    heading = render(_TEMPLATES, "heading.html", cell=report.cell)
+    return render_page(
+        f"{report.cell.name}: validation", heading, verdict_html(report), sections, foot(report)
+    )
+
+
+def foot(report: ValidationReport) -> str:
+    """The page's last line."""
+    made = report.provenance
+    return f"rnnmft {made.versions['rnnmft']}, {made.date}. This page loads nothing from anywhere."
+
+
+def verdict_html(report: ValidationReport) -> Markup:
+    """The verdict in a box: what holds, what does not, and the largest gap of tied networks."""
+    rejected, open_ = report.outcomes("rejected"), report.outcomes("inconclusive")
+    primary_open = [c for c in open_ if c.target.primary]
+    kind = "rejected" if rejected else "accepted" if report.passed else "inconclusive"
+    tested = " and ".join(dict.fromkeys(c.target.tying for c in report.claims))
+    if not report.claims:
+        headline = "The theory could not be tested."
+    elif rejected:
+        headline = f"The {tested} theory disagrees with simulated networks."
+    elif primary_open:
+        headline = "Nothing disagrees, but the networks are too few to be sure."
+    else:
+        headline = f"The {tested} theory agrees with simulated {tested} networks."
+    return render(
+        _TEMPLATES,
+        "verdict.html",
+        outcome=kind,
+        headline=headline,
+        detail=_detail(report),
+        gap=_largest_gap(report),
+    )
+
+
+def _detail(report: ValidationReport) -> str:
+    if not report.claims:
+        return " ".join(f"{u.name}: {u.reason}" for u in report.untested)
+    seen = sum(c.verdict.control_rejected for c in report.claims)
+    total = count(len(report.claims), "claim")
+    rate = significant(report.false_alarm_rate, 1)
+    return (
+        f"{report.summary()} Predictions moved by {report.control:.0%} would have been rejected in "
+        f"{seen} of {total}. The probability that a correct theory is rejected anywhere is {rate}."
+    )
+
+
+def _largest_gap(report: ValidationReport) -> str:
+    found = [g for g in report.gaps if abs(g.gap) > 3 * g.gap_error]
+    if not report.gaps:
+        return ""
+    if not found:
+        return "Networks that keep their weights (tied) do not differ from it measurably here."
+    most = max(found, key=lambda g: abs(g.gap))
+    return (
+        "Networks that keep their weights (tied, as real ones do) differ from the untied theory at "
+        f"any width: by {percent_error(most.gap, most.gap_error)} in {most.name}."
+    )
+
+
+def claims_html(report: ValidationReport) -> Markup:
+    """Every claim with its numbers and verdict."""
+    tyings = dict.fromkeys(c.target.tying for c in report.claims)
+    groups = [(t, [_row(c) for c in report.claims if c.target.tying == t]) for t in tyings]
+    return render(
+        _TEMPLATES,
+        "claims.html",
+        groups=groups,
+        design=report.design,
+        networks={t: _networks(report, t) for t in report.design},
+        control=f"{report.control * 100:g} %",
+        false_alarm_rate=significant(report.false_alarm_rate, 1),
+        threshold=significant(report.false_alarm_rate / max(len(report.claims), 1), 2),
+        untested=report.untested,
+        sized=bool(report.pilot),
+        secondary=any(not c.target.primary for c in report.claims),
+    )
+
+
+def _networks(report: ValidationReport, tying: str) -> str:
+    numbers = report.design[tying].networks
+    if len(set(numbers)) == 1:
+        return f"{count(numbers[0], 'network')} each"
+    return f"{', '.join(f'{n:,}' for n in numbers)} networks"
+
+
+def _row(claim: Claim) -> dict[str, Any]:
+    v, prediction, limit = claim.verdict, claim.target.prediction, claim.fitted.limit
+    last = (..., -1) if prediction.value.ndim else ()
+    theory, own = float(prediction.value[last]), float(prediction.error[last])
+    sampled = prediction.error_kind != "bound"
+    slope = claim.level.slope
+    return {
+        "latex": claim.target.latex,
+        "note": "at the last step" if prediction.value.ndim else "",
+        "theory": plus_minus(theory, own) if sampled else significant(theory, 5),
+        "measured": plus_minus(float(limit.value[last]), float(limit.error[last])),
+        "deviation": percent_error(v.deviation, v.deviation_error),
+        "slope": plus_minus(float(slope.value), float(slope.error)),
+        "score": f"{significant(v.score, 3)}",
+        "degrees": f"{v.degrees:.0f} d.o.f.",
+        "p_value": significant(v.p_value, 2),
+        "control": "rejected" if v.control_rejected else "not rejected",
+        "resolution": f"resolves {100 * v.resolution:.2g} %",
+        "outcome": v.outcome,
+        "verdict": _WORDS[v.outcome],
+    }
+
+
+def figures_html(report: ValidationReport) -> Markup:
+    """Moments over time, theory and networks, and the extrapolation in 1/N."""
+    return render(_TEMPLATES, "figures.html", figures=comparison_figures(report))
+
+
+def gaps_html(report: ValidationReport) -> Markup:
+    """Tied networks against the untied theory."""
+    rows = [
+        {
+            "latex": gap.latex,
+            "theory": significant(gap.theory, 5),
+            "networks": plus_minus(gap.networks, gap.error),
+            "gap": percent_error(gap.gap, gap.gap_error),
+        }
+        for gap in report.gaps
+    ]
+    widths = ", ".join(map(str, report.design["tied"].widths))
+    return render(
+        _TEMPLATES, "gaps.html", gaps=rows, widths=widths, networks=_networks(report, "tied")
+    )
+
+
+def setting_html(report: ValidationReport) -> Markup:
+    """Parameters and inputs."""
+    names = ("sigma_w", "sigma_v", "mu_b", "sigma_b")
+    rows = [
+        {
+            "latex": p._latex_() if hasattr(p, "_latex_") else p.name,
+            "values_": [f"{getattr(report.ensemble[p.name], n):g}" for n in names],
+            "weights": report.ensemble[p.name].weights if p.is_recurrent else "none",
+        }
+        for p in report.cell.preactivations
+    ]
+    inputs = report.inputs
+    temporal = inputs.temporal
+    if not isinstance(temporal, str):
+        temporal = "autocorrelation " + ", ".join(f"{v:g}" for v in temporal)
+    return render(
+        _TEMPLATES,
+        "setting.html",
+        columns=[rf"\{n}" for n in names],
+        rows=rows,
+        laws=[(name, repr(law)) for name, law in report.ensemble.parameters.items()],
+        R=f"{inputs.R:g}",
+        correlation=f"{inputs.correlation:g}",
+        temporal=temporal,
+        steps=f"{count(report.steps, 'step')} from the zero state",
+    )
+
+
+def provenance_html(report: ValidationReport) -> Markup:
+    """Versions, seed, hardware, and the command."""
+    made = report.provenance
+    designs = [
+        (tying, f"widths {', '.join(map(str, d.widths))}; {_networks(report, tying)}")
+        for tying, d in report.design.items()
+    ]
+    return render(
+        _TEMPLATES,
+        "provenance.html",
+        made=made,
+        seed=report.seed,
+        designs=designs,
+        dtype=report.dtype,
+        versions=", ".join(f"{name} {number}" for name, number in made.versions.items()),
+        threads=count(made.threads, "thread"),
+    )
