@@ -7,28 +7,20 @@ in `REASONS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rnnmft.tracing.arrays import Array, Parameter, Value, blocks, grid_of
+from rnnmft.tracing.context import Context, constant, is_number
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
 from rnnmft.tracing.products import linear, matrix_product
 from rnnmft.tracing.refusal import RefusalError
 from rnnmft.tracing.sums import Groups, Sum, exact, number
+from rnnmft.tracing.views import VIEWS, transpose
 
-__all__ = ["KEPT", "REASONS", "Context", "apply", "constant", "is_number"]
-
-
-@dataclass(frozen=True)
-class Context:
-    """What an operation needs to know: the closed sums, the cell's width, the result's shape."""
-
-    groups: Groups
-    width: int
-    shape: tuple[int, ...]
+__all__ = ["KEPT", "REASONS", "apply"]
 
 
 _COUPLES = "it couples the units, which a cell does by its matrices alone"
@@ -52,20 +44,6 @@ REASONS = {
     "flip": "it moves units around",
 }
 REASONS = {name: reason or _COUPLES for name, reason in REASONS.items()}
-
-
-def constant(value: float) -> Array:
-    """A number as an array."""
-    grid = np.empty((), dtype=object)
-    grid[()] = number(value)
-    return Array(grid)
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a number, of Python's or of the graph's."""
-    if isinstance(value, Array):
-        return value.is_number
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def apply(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -174,104 +152,6 @@ def _each(function: Callable[..., Sum], arrays: Sequence[Array]) -> Array:
     return replace(batched, grid=result)
 
 
-def _unary(method: str) -> Callable[..., Any]:
-    """An operation that is a method of arrays and parameters; numbers stay as they are."""
-
-    def operation(context: Context, value: Value, *args: Any, **_: Any) -> Value:
-        if is_number(value):
-            return value
-        return getattr(value, method)(*args)
-
-    return operation
-
-
-def _view(context: Context, value: Value, *_: Any, **__: Any) -> Value:
-    return value if is_number(value) else value.view(context.shape)
-
-
-def _transpose(context: Context, value: Value, first: int = 0, second: int = 1) -> Value:
-    if is_number(value) or len(value.shape) < 2:
-        return value
-    axes = list(range(len(value.shape)))
-    axes[first], axes[second] = axes[second], axes[first]
-    return value.permute(axes)
-
-
-def _squeeze(context: Context, value: Value, axes: int | Sequence[int] | None = None) -> Value:
-    if is_number(value):
-        return value
-    every = range(len(value.shape)) if axes is None else [axes] if isinstance(axes, int) else axes
-    return value.squeeze(list(every))
-
-
-def _slice(
-    context: Context,
-    value: Value,
-    axis: int = 0,
-    start: int | None = None,
-    stop: int | None = None,
-    step: int = 1,
-) -> Value:
-    if is_number(value):
-        return value
-    size = value.shape[axis]
-    first, last, _ = slice(start, stop).indices(size)
-    if step != 1:
-        raise RefusalError(f"it takes every {step}th unit: the units of a cell are all alike")
-    return value.cut(axis, first, last)
-
-
-def _pieces(context: Context, value: Value, sizes: Sequence[int], axis: int = 0) -> list[Value]:
-    if is_number(value):
-        return [value] * len(sizes)
-    edges = np.cumsum([0, *sizes]).tolist()
-    return [value.cut(axis, a, b) for a, b in pairwise(edges)]
-
-
-def _split(context: Context, value: Value, size: int, axis: int = 0) -> list[Value]:
-    whole = value.shape[axis]
-    sizes = [min(size, whole - start) for start in range(0, whole, size)]
-    return _pieces(context, value, sizes, axis)
-
-
-def _chunk(context: Context, value: Value, count: int, axis: int = 0) -> list[Value]:
-    return _split(context, value, -(-value.shape[axis] // count), axis)
-
-
-def _sections(context: Context, value: Value, count: int, axis: int = 0) -> list[Value]:
-    """tensor_split: the first parts are one longer where it does not divide."""
-    size, longer = divmod(value.shape[axis], count)
-    return _pieces(context, value, [size + (j < longer) for j in range(count)], axis)
-
-
-def _unbind(context: Context, value: Value, axis: int = 0) -> list[Value]:
-    return [value.select(axis, j) for j in range(value.shape[axis])]
-
-
-def _cat(context: Context, values: Sequence[Value], axis: int = 0) -> Array:
-    if any(is_number(v) or (isinstance(v, Parameter) and len(v.long) > 1) for v in values):
-        raise RefusalError("it joins constants or matrices: only states, inputs and vectors join")
-    arrays = [
-        grid_of(v, blocks(max(v.shape), context.width)) if isinstance(v, Parameter) else v
-        for v in values
-    ]
-    if len({(a.unit, a.batch) for a in arrays}) > 1:
-        raise RefusalError("it joins arrays whose axes mean different things")
-    first = arrays[0]
-    rank = first.grid.ndim
-    axis = axis % rank - rank
-    if axis == first.batch:
-        raise RefusalError("it joins elements of the batch")
-    grid = np.concatenate([a.grid for a in arrays], axis)
-    if axis != first.unit:
-        return replace(first, grid=grid)
-    return replace(first, grid=grid, widths=tuple(w for a in arrays for w in a.widths))
-
-
-def _stack(context: Context, values: Sequence[Value], axis: int = 0) -> Array:
-    return _cat(context, [v.unsqueeze(axis) for v in values], axis)
-
-
 def _same(context: Context, value: Value, *_: Any, dtype: Any = None, **__: Any) -> Value:
     if dtype is not None and not dtype.is_floating_point:
         raise RefusalError(f"it turns numbers into {dtype}")
@@ -321,7 +201,7 @@ def _matmul(context: Context, a: Value, b: Value) -> Array:
 
 def _linear(context: Context, x: Value, weight: Value, bias: Value | None = None) -> Value:
     if not isinstance(weight, Parameter):
-        return _matmul(context, x, _transpose(context, weight, -1, -2))
+        return _matmul(context, x, transpose(context, weight, -1, -2))
     if isinstance(x, Parameter):
         return _matmul(context, x, weight)
     product = linear(x, weight, context.width, context.groups)
@@ -331,26 +211,10 @@ def _linear(context: Context, x: Value, weight: Value, bias: Value | None = None
 
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
+    **VIEWS,
     "linear": _linear,
     **dict.fromkeys(["matmul", "mm", "mv", "bmm"], _matmul),
     **dict.fromkeys(["addmm", "addmv", "baddbmm"], _affine),
-    **dict.fromkeys(["permute"], _unary("permute")),
-    **dict.fromkeys(["t", "transpose.int", "numpy_T", "mT"], _transpose),
-    **dict.fromkeys(["view", "_unsafe_view", "reshape", "flatten.using_ints"], _view),
-    "unsqueeze": _unary("unsqueeze"),
-    **dict.fromkeys(["squeeze", "squeeze.dim", "squeeze.dims"], _squeeze),
-    "expand": lambda context, value, *_, **__: (
-        value if is_number(value) else value.expand(context.shape)
-    ),
-    "select.int": _unary("select"),
-    "slice.Tensor": _slice,
-    "split_with_sizes": _pieces,
-    "split.Tensor": _split,
-    "chunk": _chunk,
-    "tensor_split.sections": _sections,
-    "unbind.int": _unbind,
-    "cat": _cat,
-    "stack": _stack,
     **dict.fromkeys(["clone", "alias", "contiguous", "_to_copy", "lift_fresh_copy"], _same),
     "detach": _detach,
     **dict.fromkeys(["dropout", "alpha_dropout", "feature_dropout"], _dropout),

@@ -13,9 +13,10 @@ from rnnmft.cells.symbols import Input, State
 from rnnmft.errors import CellError
 from rnnmft.tracing.arrays import Array, Parameter
 from rnnmft.tracing.bindings import parameter_of
+from rnnmft.tracing.context import Context, constant, is_number
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
 from rnnmft.tracing.exporting import Exported
-from rnnmft.tracing.operations import Context, apply, constant, is_number
+from rnnmft.tracing.operations import apply
 from rnnmft.tracing.refusal import RefusalError
 from rnnmft.tracing.source import (
     Place,
