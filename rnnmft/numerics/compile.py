@@ -168,7 +168,8 @@ def compile_elementwise(
             )
     block = build_block(expressions, arguments, found, 0.0)
 
-    def evaluate(*arrays: Any) -> tuple[Any, ...]:
+    def evaluate(*given: Any) -> tuple[Any, ...]:
+        arrays = [a if hasattr(a, "shape") else found.asarray(a) for a in given]
         shape = found.xp.broadcast_shapes(*(tuple(a.shape) for a in arrays))
         with found.quiet():
             state = block.run(arrays)
@@ -180,6 +181,8 @@ def compile_elementwise(
 def _expand(backend: Backend, value: Any, shape: tuple[int, ...], arrays: Sequence[Any]) -> Any:
     """A result in the full shape: constants and lower-dimensional results are broadcast."""
     if isinstance(value, (int, float)):
+        if not arrays:
+            return backend.full((), float(value))
         xp, like = backend.xp, arrays[0]
         extra = {} if backend.name == "numpy" else {"device": like.device}
         return xp.full(shape, float(value), dtype=like.dtype, **extra)
