@@ -1,21 +1,41 @@
-"""Sampling: how many units of the infinite-width process are drawn, and how."""
+"""Sampling: how many units of the infinite-width process are drawn, how, and to what accuracy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
+from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_count
 from rnnmft.records import Record
 
-__all__ = ["Sampling"]
+__all__ = ["NORMALS", "Sampling"]
+
+NORMALS = ("sobol", "matched", "random")
+_CPU_MEMORY = 1 << 29
 
 
 @dataclass(frozen=True)
 class Sampling(Record):
-    """How to sample: units in all, independent repetitions, seed, device, precision.
+    """How to sample units.
 
-    `matched`: whether each new column of normal numbers is made exactly standard and orthogonal to
-    the earlier ones over a repetition's units (a variance reduction; it biases by O(1/units)).
+    Args:
+        units: in all; a repetition gets an equal part (with Sobol numbers the next power of two).
+        repetitions: independent parts, from whose spread the standard errors come.
+        seed: of everything.
+        device: "auto", "cpu", "cuda", ...
+        dtype: "float64" or "float32". Single precision resolves relative differences above 3e-3
+            of a standard deviation only; nearly equal trajectories need double.
+        normals: "sobol" (scrambled quasi-random), "matched" (pseudo-random, made exactly standard
+            and uncorrelated over a repetition), "random" (plain).
+        tolerance: the wanted standard error, relative to the scale of each number; then `units`
+            is only where the search begins, and units are added until the tolerance is met.
+        max_units: where that stops.
+        memory: bytes that one batch of repetitions may take; half a GiB on a CPU, half of what is
+            free on a GPU when absent.
+
+    Raises:
+        ParameterError: an argument outside its domain.
     """
 
     units: int = 100_000
@@ -23,14 +43,42 @@ class Sampling(Record):
     seed: int = 0
     device: str = "auto"
     dtype: str = "float64"
-    matched: bool = True
+    normals: str = "sobol"
+    tolerance: float | None = None
+    max_units: int = 1 << 22
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         check_count("repetitions", self.repetitions, 2)
         check_count("units", self.units, 16 * self.repetitions)
         check_count("seed", self.seed, 0)
+        check_count("max_units", self.max_units, 16 * self.repetitions)
+        if self.memory is not None:
+            check_count("memory", self.memory, 1 << 20)
+        if self.normals not in NORMALS:
+            raise ParameterError(
+                f"normals must be one of {', '.join(NORMALS)}, got {self.normals!r}"
+            )
+        if self.tolerance is not None and not 0 < float(self.tolerance) < math.inf:
+            raise ParameterError(f"tolerance must be a positive number, got {self.tolerance!r}")
 
     @property
     def per_repetition(self) -> int:
         """Units in one repetition."""
-        return self.units // self.repetitions
+        units = self.units // self.repetitions
+        return 1 << (units - 1).bit_length() if self.normals == "sobol" else units
+
+    @property
+    def total(self) -> int:
+        """Units that are really drawn."""
+        return self.repetitions * self.per_repetition
+
+    def of(self, per_repetition: int, repetitions: int) -> Sampling:
+        """The same sampling with other numbers of units."""
+        return replace(self, units=per_repetition * repetitions, repetitions=repetitions)
+
+    def batch_memory(self, free: int | None = None) -> int:
+        """Bytes that one batch may take; `free` is what a GPU has left."""
+        if self.memory is not None:
+            return self.memory
+        return _CPU_MEMORY if free is None else free // 2

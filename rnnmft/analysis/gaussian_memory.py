@@ -2,109 +2,120 @@
 
 In the tied theory a preactivation is one Gaussian process over time and over trajectories; its
 covariance with its own past is an average over the very units that are being drawn. Each new
-variable is drawn from its conditional law given the past: one new row of a Cholesky factor, kept
-for independent repetitions at once.
+variable is drawn from its conditional law given the past: one more row of a Cholesky factor, for
+independent repetitions at once.
 
-Directions that the past already determines (a constant input without recurrent weights, zero
-variance) are recognised by their pivot and add no column, so that no jitter is ever needed.
+A variable that the past already determines (a constant input without recurrent weights, zero
+variance, a trajectory that repeats another) is recognised by its pivot and adds no column: a
+rank-revealing factorisation, so that no jitter is ever needed.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+
+from rnnmft.analysis.normals import StandardNormals
 
 __all__ = ["GaussianMemory"]
 
 Tensor = torch.Tensor
 
+# The pivot of a column in a repetition that does not need it: what is divided by it vanishes.
+_CLOSED = 1e150
+
 
 class GaussianMemory:
-    """Samples of a Gaussian process, drawn one variable at a time given all before it.
+    """Samples of a zero-mean Gaussian process, drawn a few variables at a time given all before.
 
-    Shapes: R repetitions, M units in each, n columns (independent directions seen so far).
+    Shapes: R repetitions, M units in each, n columns (independent directions seen so far), P new
+    variables at once. The variables are numbered in the order in which they are drawn.
 
     Args:
-        repetitions, units: R and M.
-        capacity: the largest number of columns.
-        generator: the source of randomness.
-        matched: make the normal numbers of each new column exactly standard and exactly
-            uncorrelated with the earlier columns over the units of a repetition: the sampled
-            covariance then equals the kernel, which removes the first order of the sampling noise.
-        like: a tensor of the wanted dtype and device.
+        normals: where the standard normal numbers come from and are kept.
+
+    Attributes:
+        columns: the numbers of the variables that own a column; the others are, in every
+            repetition, linear combinations of those before them.
+        tolerance: a conditional variance below this fraction of the variance counts as zero. It is
+            the rounding of the kernel in the units' dtype, so what is dropped is not resolved.
     """
 
-    def __init__(
-        self,
-        repetitions: int,
-        units: int,
-        capacity: int,
-        generator: torch.Generator,
-        like: Tensor,
-        matched: bool = True,
-    ) -> None:
-        self.generator, self.matched = generator, matched
-        self.normals = like.new_zeros((repetitions, capacity, units))
-        self.factor = like.new_zeros((repetitions, capacity, capacity))
-        self.count = 0
-        self.tolerance = 64 * torch.finfo(like.dtype).eps
-        # Which variables (in order of drawing) own a column: the others are determined by them.
+    def __init__(self, normals: StandardNormals) -> None:
+        self.normals = normals
         self.columns: list[int] = []
         self.drawn = 0
+        self.tolerance = 64 * torch.finfo(normals.dtype).eps
+        # The factor is small and ill-conditioned, the units are many: only it is always double.
+        self._factor = torch.zeros(
+            (normals.repetitions, 32, 32), dtype=torch.float64, device=normals.device
+        )
 
-    def draw(self, past: Tensor, variance: Tensor) -> Tensor:
-        """One more variable, of zero mean.
+    @property
+    def count(self) -> int:
+        """How many columns there are: the rank so far."""
+        return len(self.columns)
+
+    def draw(self, past: Tensor, now: Tensor) -> Tensor:
+        """P more variables, of zero mean.
 
         Args:
-            past: covariances with the variables that own a column, (R, n), in `columns` order.
-            variance: (R,).
+            past: covariances with the variables that own a column, in their order, (R, P, n).
+            now: covariances of the new variables with one another, (R, P, P).
 
         Returns:
-            (R, M).
+            Their values, (R, P, M).
         """
-        n = self.count
-        row = self._solve(past)
-        left = variance - (row * row).sum(1)
-        value = torch.bmm(row[:, None], self.normals[:, :n])[:, 0]
-        if bool((left > self.tolerance * variance).any()):
-            pivot = left.clamp_min(0).sqrt()
-            fresh = self._standard()
-            value = value + pivot[:, None] * fresh
-            self._append(row, pivot, fresh)
-        self.drawn += 1
-        return value
+        rows = self._rows(past.double())
+        now = now.double()
+        for p in range(now.shape[1]):
+            self._decide(rows, now[:, p], p)
+        self.drawn += now.shape[1]
+        self.normals.reserve(self.count)
+        coefficients = torch.stack([torch.cat(row, 1) for row in rows], 1)
+        return self.normals.combine(coefficients.to(self.normals.dtype))
 
-    def _solve(self, past: Tensor) -> Tensor:
-        """The new row of the factor: row L^T = past."""
+    def _rows(self, past: Tensor) -> list[list[Tensor]]:
+        """The new rows of the factor over the columns so far: L row = past; one list a variable."""
         n = self.count
-        if n == 0:
-            return past
-        factor = self.factor[:, :n, :n]
-        return torch.linalg.solve_triangular(factor, past[:, :, None], upper=False)[:, :, 0]
+        if n:
+            factor = self._factor[:, :n, :n]
+            past = torch.linalg.solve_triangular(factor, past.transpose(1, 2), upper=False)
+            past = past.transpose(1, 2)
+        return [[past[:, p]] for p in range(past.shape[1])]
 
-    def _append(self, row: Tensor, pivot: Tensor, fresh: Tensor) -> None:
+    def _decide(self, rows: list[list[Tensor]], covariance: Tensor, p: int) -> None:
+        """Whether variable p needs a direction of its own; if so, every row from p on gets it.
+
+        Args:
+            rows: for each variable, its entries (R, ...) over the columns, in pieces.
+            covariance: of variable p with all new variables, (R, P).
+            p: which.
+        """
+        mine = torch.cat(rows[p], 1)
+        variance = covariance[:, p]
+        left = variance - (mine * mine).sum(1)
+        open_ = left > self.tolerance * variance
+        if not bool(open_.any()):
+            return
+        pivot = torch.where(open_, left.clamp_min(0).sqrt(), torch.zeros_like(left))
+        divisor = torch.where(open_, pivot, torch.full_like(pivot, _CLOSED))
+        for q in range(len(rows)):
+            if q < p:
+                entry = torch.zeros_like(pivot)
+            elif q == p:
+                entry = pivot
+            else:
+                theirs = torch.cat(rows[q], 1)
+                entry = (covariance[:, q] - (mine * theirs).sum(1)) / divisor
+            rows[q].append(entry[:, None])
+        self._append(mine, divisor, self.drawn + p)
+
+    def _append(self, row: Tensor, pivot: Tensor, number: int) -> None:
         n = self.count
-        self.factor[:, n, :n] = row
-        # A repetition whose own pivot vanished keeps a unit pivot: its coefficient stays zero.
-        self.factor[:, n, n] = torch.where(pivot > 0, pivot, torch.ones_like(pivot))
-        self.normals[:, n] = fresh
-        self.columns.append(self.drawn)
-        self.count = n + 1
-
-    def _standard(self) -> Tensor:
-        """New standard normals (R, M), matched to the earlier columns where wanted."""
-        repetitions, _, units = self.normals.shape
-        fresh = torch.randn(
-            (repetitions, units),
-            generator=self.generator,
-            dtype=self.normals.dtype,
-            device=self.normals.device,
-        )
-        if not self.matched:
-            return fresh
-        fresh = fresh - fresh.mean(1, keepdim=True)
-        before = self.normals[:, : self.count]
-        overlap = torch.bmm(before, fresh[:, :, None]) / units
-        fresh = fresh - torch.bmm(overlap.transpose(1, 2), before)[:, 0]
-        return fresh / fresh.square().mean(1, keepdim=True).sqrt()
+        if n == self._factor.shape[1]:
+            grown = self._factor.new_zeros((self._factor.shape[0], 2 * n, 2 * n))
+            grown[:, :n, :n] = self._factor
+            self._factor = grown
+        self._factor[:, n, :n] = row
+        self._factor[:, n, n] = pivot
+        self.columns.append(number)

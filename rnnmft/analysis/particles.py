@@ -3,56 +3,59 @@
 As N -> infinity the units of a network become independent copies of one process driven by Gaussian
 processes e_k, whose kernels are averages over the same units one step earlier:
 
-    Cov(e_k^{t,a}, e_k^{s,b}) = sigma_w^2 E[y_k^{t,a} y_k^{s,b}] + sigma_v^2 R kappa(t - s) c + sigma_b^2
+    Cov(e_k^{t,a}, e_k^{s,b}) = sigma_w^2 E[y_k^{t,a} y_k^{s,b}]
+                                + sigma_v^2 R kappa(t - s) c + sigma_b^2
 
-(tied weights; untied: the same at t = s, independent otherwise). M units are moved together; the
-kernels are averaged over them, e^t is drawn given the unit's own past: Eissfeller & Opper 1992.
-Only inner products of what W sees enter, so gaussian and orthogonal W share this limit (Yang 2019).
+(tied weights; untied: the same at t = s, independent otherwise). c is 1 for a = b and c_x
+otherwise. M units are moved together; the kernels are averaged over them, and e^t is drawn given
+the unit's own past (Eissfeller & Opper 1992). Only inner products of what W sees enter, so gaussian
+and orthogonal W share this limit (Yang 2019): a bi-invariant W acts on a fixed set of vectors, once
+their inner products are given, like any other bi-invariant W as N -> infinity.
 
 Independent repetitions, each with kernels of its own, give the standard errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import sympy as sp
 import torch
+from numpy.typing import NDArray
 
-from rnnmft.analysis.gaussian_memory import GaussianMemory
+from rnnmft.analysis.kernel_memory import Covariance, KernelMemory
+from rnnmft.analysis.normals import Draws, StandardNormals
 from rnnmft.cells import Cell, Ensemble, Inputs, Preactivation
 from rnnmft.errors import ParameterError
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.sampling import Sampling
 
-__all__ = ["UnitProcess"]
+__all__ = ["UnitProcess", "gram", "recurrent_groups"]
 
 Tensor = torch.Tensor
-
-
-@dataclass
-class _Past:
-    """One kernel's history: what was seen at the times that own a column of a memory."""
-
-    memory: GaussianMemory
-    seen: Tensor | None
-    times: list[int] = field(default_factory=list)
-    sides: list[int] = field(default_factory=list)
+_INPUT = "the input"
 
 
 class UnitProcess:
     """M units of one cell on one or two trajectories, stepped together from the zero state.
 
-    State arrays have shape (R, P, M): repetitions, trajectories, units.
+    State arrays have shape (R, P, M): repetitions, trajectories, units. Two trajectories that
+    cannot differ (equal inputs from the same start) are one: P = 1, and their moments are equal.
 
     Args:
         cell, ensemble, inputs: the setting.
         tying: "tied" or "untied".
         sampling: how many units, and how.
         trajectories: 1 or 2.
-        horizon: the largest number of steps that will be taken.
+        repetitions: the numbers of the repetitions to run together; all when absent.
+
+    Attributes:
+        states, e, x: the current values; `x` is None where the input does not enter elementwise.
+        now: the arguments of this step's update (old states; this step's e, parameters and x).
+        time: how many steps were taken.
     """
 
     def __init__(
@@ -63,82 +66,98 @@ class UnitProcess:
         tying: str,
         sampling: Sampling,
         trajectories: int = 2,
-        horizon: int = 100,
+        repetitions: Sequence[int] | None = None,
     ) -> None:
         self.cell, self.ensemble, self.inputs, self.tied = cell, ensemble, inputs, tying == "tied"
-        for p in cell.preactivations:
-            if p.name not in ensemble:
-                raise ParameterError(
-                    f"the ensemble has no preactivation {p.name!r}: it was made for another cell"
-                )
-        self.sampling, self.trajectories, self.horizon = sampling, trajectories, horizon
+        _check_ensemble(cell, ensemble)
+        self.sampling, self.trajectories = sampling, trajectories
         backend = torch_backend(sampling.device, sampling.dtype)
+        chosen = range(sampling.repetitions) if repetitions is None else repetitions
+        sides = 1 if _inputs_coincide(cell, ensemble, inputs) else trajectories
+        self.shape = (len(chosen), sides, sampling.per_repetition)
         self.like = torch.zeros((), dtype=backend.dtype, device=backend.device)
-        self.generator = torch.Generator(device=self.like.device).manual_seed(sampling.seed)
-        self.shape = (sampling.repetitions, trajectories, sampling.per_repetition)
+        self.draws = Draws(sampling, chosen, self.like)
         self.time = 0
         self.states = {s.name: self.like.new_zeros(self.shape) for s in cell.states}
         self.parameters = self._draw_parameters()
         self.x: Tensor | None = None
         self.e: dict[str, Tensor] = {}
-        self.seen: dict[str, Tensor] = {}
+        self.now: list[Tensor] = []
         self.arguments = [*cell.states, *cell.preactivations, *cell.parameters]
         self.arguments += [cell.input] if cell.input is not None else []
         self._update = compile_elementwise(tuple(cell.update.values()), self.arguments, backend)
+        self._groups = recurrent_groups(cell)
         self._sees = {
-            p.name: compile_elementwise((cell.sees[p],), self.arguments, backend)
-            for p in cell.preactivations
-            if p.is_recurrent
+            y: compile_elementwise((y,), self.arguments, backend) for y in self._groups if y != 0
         }
-        self._pasts: dict[str, _Past] = {}
-        self.now: list[Tensor] = []
+        self._kernels = {y: self._kernel(self.tied) for y in self._groups}
+        self._input_kernel = self._kernel(inputs.temporal != "white")
+        self._known = {p.name: self._known_covariance(p) for p in cell.preactivations}
 
     # --- set-up --------------------------------------------------------------------------------
 
     def _draw_parameters(self) -> dict[str, Tensor]:
-        """The elementwise random parameters: shared by the trajectories of a unit."""
-        drawn = {}
-        for p in self.cell.parameters:
-            uniform = torch.rand(
-                (self.shape[0], 1, self.shape[2]),
-                generator=self.generator,
-                dtype=self.like.dtype,
-                device=self.like.device,
-            ).clamp_(min=torch.finfo(self.like.dtype).tiny)
-            drawn[p.name] = self.ensemble.parameters[p.name].quantile(uniform)
-        return drawn
+        """The elementwise random parameters, (R, 1, M): shared by the trajectories of a unit."""
+        if not self.cell.parameters:
+            return {}
+        uniform = self.draws.uniform(len(self.cell.parameters))
+        laws = self.ensemble.parameters
+        return {
+            p.name: laws[p.name].quantile(uniform[:, i, None])
+            for i, p in enumerate(self.cell.parameters)
+        }
 
-    def _past(self, name: str, sees: bool, persistent: bool) -> _Past:
-        """The history of one kernel; a fresh one at every step where nothing persists."""
-        if persistent and name in self._pasts:
-            return self._pasts[name]
-        repetitions, trajectories, units = self.shape
-        capacity = trajectories * (self.horizon if persistent else 1)
-        memory = GaussianMemory(
-            repetitions, units, capacity, self.generator, self.like, self.sampling.matched
-        )
-        keep = sees and persistent
-        seen = self.like.new_zeros((repetitions, capacity, units)) if keep else None
-        past = _Past(memory, seen)
-        if persistent:
-            self._pasts[name] = past
-        return past
+    def normals(self, block: int = 16) -> StandardNormals:
+        """A new source of normal columns for these units."""
+        return StandardNormals(self.draws, self.sampling.normals == "matched", block)
+
+    def _kernel(self, persistent: bool) -> KernelMemory:
+        block = 16 if persistent else self.shape[1]
+        return KernelMemory(self.shape, self.like, lambda: self.normals(block), persistent)
+
+    def _known_covariance(self, p: Preactivation) -> Covariance:
+        """What input and bias add to the covariance of a preactivation."""
+        law = self.ensemble[p.name]
+        drive = law.sigma_v**2 * self.inputs.R if p.has_input else 0.0
+        return lambda lags, same: drive * self._correlation(lags, same) + law.sigma_b**2
+
+    def _correlation(self, lags: NDArray[np.int64], same: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """kappa(lag), times c_x between trajectories."""
+        distinct, back = np.unique(lags, return_inverse=True)
+        kappa = np.array([self.inputs.kappa(int(lag)) for lag in distinct])
+        return kappa[back].reshape(lags.shape) * np.where(same, 1.0, self.inputs.correlation)
 
     # --- one step ------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Draw the input and every preactivation given the past, then update the states.
-
-        `now` keeps the arguments of the update: the old states with this step's e and x.
-        """
+        """Draw the input and every preactivation given the past, then update the states."""
         if self.cell.input is not None:
-            self.x = self._draw_input()
+            self._input_kernel.see(None)
+            self.x = self._input_kernel.draw(_INPUT, 0.0, self._input_covariance)
+        started: set[sp.Expr] = set()
         for p in self.cell.preactivations:
-            self._draw_preactivation(p)
+            kernel, law = self._kernels[p.sees], self.ensemble[p.name]
+            if p.sees not in started:
+                started.add(p.sees)
+                kernel.see(self._seen_by(p.sees))
+            self.e[p.name] = law.mu_b + kernel.draw(p.name, law.sigma_w**2, self._known[p.name])
+        for kernel in self._kernels.values():
+            kernel.keep()
         self.now = self.values()
         new = [value.expand(self.shape) for value in self._update(*self.now)]
         self.states = dict(zip((s.name for s in self.cell.states), new, strict=True))
         self.time += 1
+
+    def _input_covariance(
+        self, lags: NDArray[np.int64], same: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        return self.inputs.R * self._correlation(lags, same)
+
+    def _seen_by(self, y: sp.Expr) -> Tensor | None:
+        """The values of y, (R, P, M); None where no weights look at them."""
+        if all(self.ensemble[name].sigma_w == 0.0 for name in self._groups[y]):
+            return None
+        return self._sees[y](*self.values())[0].expand(self.shape)
 
     def values(self) -> list[Tensor]:
         """Every argument of the cell's expressions, in order; not yet drawn ones as zeros."""
@@ -150,87 +169,49 @@ class UnitProcess:
             found.append(zero if self.x is None else self.x)
         return found
 
-    def _draw_input(self) -> Tensor:
-        """The input as it enters elementwise, (R, P, M); constant or correlated in time."""
-        past = self._past("the input", False, self.inputs.temporal != "white")
-        return self._draw(past, None, 0.0, self.inputs.R, 0.0)
-
-    def _draw_preactivation(self, p: Preactivation) -> None:
-        law = self.ensemble[p.name]
-        seen = None
-        if p.is_recurrent:
-            seen = self._sees[p.name](*self.values())[0].expand(self.shape)
-            self.seen[p.name] = seen
-        past = self._past(p.name, p.is_recurrent, self.tied)
-        drive = law.sigma_v**2 * self.inputs.R if p.has_input else 0.0
-        centred = self._draw(past, seen, law.sigma_w**2, drive, law.sigma_b**2)
-        self.e[p.name] = law.mu_b + centred
-
-    def _draw(
-        self, past: _Past, seen: Tensor | None, weight: float, drive: float, bias: float
-    ) -> Tensor:
-        """Both trajectories' variables of this time, given the past ones that own a column."""
-        values = []
-        for side in range(self.trajectories):
-            covariance = self._past_covariance(past, seen, side, weight, drive, bias)
-            variance = self.like.new_full((self.shape[0],), drive + bias)
-            if seen is not None:
-                variance = variance + weight * seen[:, side].square().mean(1)
-            before = past.memory.count
-            values.append(past.memory.draw(covariance, variance))
-            if past.memory.count > before:
-                past.times.append(self.time)
-                past.sides.append(side)
-                if past.seen is not None and seen is not None:
-                    past.seen[:, before] = seen[:, side]
-        return torch.stack(values, 1)
-
-    def _past_covariance(
-        self,
-        past: _Past,
-        seen: Tensor | None,
-        side: int,
-        weight: float,
-        drive: float,
-        bias: float,
-    ) -> Tensor:
-        """Covariance of this variable with those that own a column: (R, n)."""
-        count = past.memory.count
-        known = [
-            bias
-            + drive
-            * self.inputs.kappa(self.time - t)
-            * (1.0 if s == side else self.inputs.correlation)
-            for t, s in zip(past.times, past.sides, strict=True)
-        ]
-        row = self.like.new_tensor(known).expand(self.shape[0], count)
-        if seen is None or count == 0:
-            return row
-        now = seen[:, side]
-        if past.seen is not None:
-            overlap = torch.bmm(past.seen[:, :count], now[:, :, None])[:, :, 0]
-        else:
-            overlap = torch.stack([(seen[:, s] * now).sum(1) for s in past.sides], 1)
-        return row + weight * overlap / self.shape[2]
-
     # --- averages ------------------------------------------------------------------------------
 
     def second_moments(self) -> dict[str, Tensor]:
-        """E[s_a s_b] of every state, per repetition: (R, P, P)."""
-        return {name: gram(s) for name, s in self.states.items()}
+        """E[s_a s_b] of every state, per repetition: (R, trajectories, trajectories)."""
+        return {name: self._gram(s) for name, s in self.states.items()}
 
     def preactivation_moments(self) -> dict[str, Tensor]:
-        """Covariance of every preactivation about mu_b, per repetition: (R, P, P)."""
+        """Covariance of every preactivation about mu_b, per repetition, of the same shape."""
         return {
-            p.name: gram(self.e[p.name] - self.ensemble[p.name].mu_b)
+            p.name: self._gram(self.e[p.name] - self.ensemble[p.name].mu_b)
             for p in self.cell.preactivations
         }
 
+    def _gram(self, values: Tensor) -> Tensor:
+        return gram(values).expand(-1, self.trajectories, self.trajectories)
+
     def setting(self) -> Mapping[str, Any]:
         """What was sampled, JSON-safe."""
-        return {**vars(self.sampling), "trajectories": self.trajectories}
+        return {**self.sampling.to_dict(), "trajectories": self.trajectories}
+
+
+def recurrent_groups(cell: Cell) -> dict[sp.Expr, list[str]]:
+    """The preactivations by what their weights see: {y: names}; y = 0 for the input alone."""
+    groups: dict[sp.Expr, list[str]] = {}
+    for p in cell.preactivations:
+        groups.setdefault(p.sees, []).append(p.name)
+    return groups
 
 
 def gram(values: Tensor) -> Tensor:
     """Averages of products over units: (R, P, M) -> (R, P, P)."""
     return torch.bmm(values, values.transpose(1, 2)) / values.shape[2]
+
+
+def _check_ensemble(cell: Cell, ensemble: Ensemble) -> None:
+    for p in cell.preactivations:
+        if p.name not in ensemble:
+            raise ParameterError(
+                f"the ensemble has no preactivation {p.name!r}: it was made for another cell"
+            )
+
+
+def _inputs_coincide(cell: Cell, ensemble: Ensemble, inputs: Inputs) -> bool:
+    """Whether two trajectories from the zero state cannot differ."""
+    driven = [p for p in cell.preactivations if p.has_input and ensemble[p.name].sigma_v > 0]
+    return inputs.correlation == 1.0 or inputs.R == 0.0 or not (driven or cell.input is not None)

@@ -1,4 +1,4 @@
-"""The records of the analysis: trajectories, fixed points, timescales. Values keyed by plain names."""
+"""The records of the analysis: trajectories, fixed points, timescales; keyed by plain names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Trajectory(Record):
     `second_moment[state]`, `cross_moment[state]`, `correlation[state]`, `mean[state]`: (steps,);
     `preactivation_variance[name]`, `preactivation_covariance[name]`: (steps,), element t belongs to
     the preactivation of update t + 1. `error[quantity][name]`: a bound where the solution is
-    deterministic, a standard error where it is sampled (`error_kind`). `tying` names the theory.
+    deterministic, a standard error where it is sampled (`error_kind`). `tying` names the theory;
+    `units`: how many were sampled, None where none were.
     """
 
     tying: str
@@ -34,6 +35,7 @@ class Trajectory(Record):
     status: Status = Status.OK
     error_kind: str = "bound"
     method: str = "quadrature"
+    units: int | None = None
 
     def __repr__(self) -> str:
         last = ", ".join(f"E[{s}^2] = {v[-1]:.6g}" for s, v in self.second_moment.items())
@@ -44,9 +46,10 @@ class Trajectory(Record):
 class FixedPoint(Record):
     """A stationary state of the moments.
 
-    `second_moment[state]` (Q*), `mean[state]`, `preactivation_variance[name]` (q*); `slope`: largest
-    |eigenvalue| of the moment map there; `stable`: slope < 1; `error`: a bound on the moments (a
-    standard error where sampled, and then `slope` is None: it was not computed).
+    `second_moment[state]` (Q*), `mean[state]`, `preactivation_variance[name]` (q*); `slope`: the
+    largest |eigenvalue| of the moment map there; `stable`: slope < 1; `error`: a bound on the
+    moments (a standard error where sampled, and then `slope` is None: it was not computed);
+    `errors`: by quantity and name, where known apart; `units`: how many were sampled.
     """
 
     tying: str
@@ -58,6 +61,8 @@ class FixedPoint(Record):
     error: float
     status: Status = Status.OK
     method: str = "quadrature"
+    errors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    units: int | None = None
     moments: Any = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +83,8 @@ class CorrelationFixedPoint(Record):
     """The stationary correlation of two trajectories: c*, and the slope chi(c*) of the map there.
 
     `correlation[state]`, `cross_moment[state]`; `others`: the correlations of the states at further
-    (unstable or unreached) fixed points, with their slopes.
+    (unstable or unreached) fixed points, with their slopes; `errors`: by quantity and name, where
+    known apart; `units`: how many were sampled.
     """
 
     tying: str
@@ -88,15 +94,20 @@ class CorrelationFixedPoint(Record):
     error: float
     status: Status = Status.OK
     others: tuple[tuple[Mapping[str, float], float], ...] = ()
+    errors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    slope_error: float = 0.0
+    units: int | None = None
 
     def __repr__(self) -> str:
         c = ", ".join(f"c_{s} = {v:.8g}" for s, v in self.correlation.items())
-        return f"CorrelationFixedPoint({self.tying}: {c}; slope {self.slope:.6g} +- {self.error:.2g})"
+        return (
+            f"CorrelationFixedPoint({self.tying}: {c}; slope {self.slope:.6g} +- {self.error:.2g})"
+        )
 
 
 @dataclass(frozen=True)
 class Timescales(Record):
-    """Timescales in steps: xi_q = -1/log(slope of the moment map), xi_c = -1/log chi(c*); and chi_1.
+    """Timescales in steps: xi_q = -1/log(slope of the moment map), xi_c = -1/log chi(c*); chi_1.
 
     chi_1 is the slope at c = 1 with identical inputs: above 1 chaos, below 1 order.
     """
@@ -120,22 +131,30 @@ class Timescales(Record):
 class Autocorrelation(Record):
     """C(tau) = E[v^t v^{t - tau}] at stationarity, tau = 0..lags, of states and preactivations.
 
-    `value[name]`, `error[name]`: (lags + 1,); preactivations are taken about mu_b; errors are
-    standard errors.
+    `value[name]`, `error[name]`: (lags + 1,); preactivations are taken about mu_b.
+    `timescale[name]`, `timescale_error[name]`: the integrated memory in steps,
+    sum_tau (C(tau) - P) / (C(0) - P) - 1/2, where the plateau P (the last quarter of the lags) is
+    what is remembered for ever. Errors are standard errors where sampled, bounds otherwise
+    (`error_kind`).
     """
 
     tying: str
     lags: int
     value: Mapping[str, Any]
     error: Mapping[str, Any]
+    timescale: Mapping[str, float]
+    timescale_error: Mapping[str, float]
+    status: Status = Status.OK
+    error_kind: str = "bound"
+    method: str = "quadrature"
+    units: int | None = None
 
     def memory(self, name: str) -> float:
-        """The integrated timescale sum_tau C(tau) / C(0) - 1/2, in steps, up to the first zero."""
-        series = self.value[name] / self.value[name][0]
-        negative = [i for i, v in enumerate(series) if v <= 0]
-        end = negative[0] if negative else len(series)
-        return float(series[:end].sum() - 0.5)
+        """The integrated timescale of one state or preactivation, in steps."""
+        return self.timescale[name]
 
     def __repr__(self) -> str:
-        scales = ", ".join(f"{n}: {self.memory(n):.3g}" for n in self.value)
+        scales = ", ".join(
+            f"{n}: {t:.3g} +- {self.timescale_error[n]:.1g}" for n, t in self.timescale.items()
+        )
         return f"Autocorrelation({self.tying}, {self.lags} lags; memory in steps {scales})"

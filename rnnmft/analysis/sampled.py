@@ -1,24 +1,25 @@
 """The solver by units: exact for tied weights, and for untied cells whose moments do not close.
 
-Every number is a mean over independent repetitions, with their standard error. Stationary values
-are averages over the last steps of a run, after the moments have stopped drifting by more than
-their error.
+Every number is a mean over independent repetitions, with their standard error; with a tolerance,
+units are added until it is met. Stationary values are averages over the last quarter of a run that
+is prolonged until its moments no longer drift by more than their error.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rnnmft.analysis.jacobian import JacobianLaw
-from rnnmft.analysis.particles import UnitProcess
-from rnnmft.analysis.relaxation import decay_rate, growth_rate
+from rnnmft.analysis.memory_time import memory_time
+from rnnmft.analysis.relaxation import Rate, decay_rate, growth_rate, settling
+from rnnmft.analysis.repetitions import Samples, draw_repetitions, mean_and_error
 from rnnmft.analysis.results import (
     Autocorrelation,
     CorrelationFixedPoint,
@@ -26,7 +27,19 @@ from rnnmft.analysis.results import (
     Timescales,
     Trajectory,
 )
-from rnnmft.analysis.tangent_process import TangentProcess
+from rnnmft.analysis.sampled_readings import (
+    READ,
+    all_readings,
+    correlations,
+    cross_moments,
+    gradient_readings,
+    growth_readings,
+    lag_readings,
+    late_readings,
+    named,
+    second_moments,
+)
+from rnnmft.analysis.sampled_runs import SampledSetting
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.records import Quantity
@@ -35,15 +48,29 @@ from rnnmft.sampling import Sampling
 __all__ = ["SampledUnits"]
 
 Array = NDArray[np.float64]
-_SETTLE = 60
-_WINDOW = 20
-_GROWTH_HORIZON = 40
+#: Arrays by "kind/name" in, series by name out.
+Series = Callable[[Mapping[str, Array]], Mapping[str, Array]]
+_FIRST_STEPS = 64
+_MOST_STEPS = 512
+_FIRST_HORIZON = 32
+_MOST_HORIZON = 128
+# A moment this large is on its way to infinity.
+_HUGE = 1e100
 
 
-def mean_and_error(samples: Array) -> tuple[Array, Array]:
-    """Mean over repetitions (the first axis) and its standard error."""
-    count = samples.shape[0]
-    return samples.mean(0), samples.std(0, ddof=1) / math.sqrt(count)
+@dataclass(frozen=True)
+class _Settled:
+    """A run that has become stationary (or reached its largest number of steps)."""
+
+    samples: Samples
+    steps: int
+    status: Status
+    remaining: Mapping[str, float]
+
+    def late(self, read: Series) -> dict[str, Array]:
+        """Averages of series (R, steps) over the last quarter of the run: {name: (R,)}."""
+        quarter = self.steps // 4
+        return {n: v[:, -quarter:].mean(1) for n, v in read(self.samples.values).items()}
 
 
 class SampledUnits:
@@ -56,202 +83,233 @@ class SampledUnits:
     ) -> None:
         self.cell, self.ensemble, self.inputs = cell, ensemble, inputs
         self.tying, self.sampling = tying, sampling
-
-    def process(self, horizon: int, trajectories: int = 2) -> UnitProcess:
-        """Units at the zero state, for up to `horizon` steps."""
-        return UnitProcess(
-            self.cell,
-            self.ensemble,
-            self.inputs,
-            self.tying,
-            self.sampling,
-            trajectories,
-            horizon,
-        )
+        self.setting = SampledSetting(cell, ensemble, inputs, tying)
+        # Whatever cannot be sampled is refused now, not at the first number.
+        self.setting.process(sampling.of(16, 2), range(1), 1)
+        self._gradients: dict[tuple[int, bool], Samples] = {}
 
     # --- trajectories --------------------------------------------------------------------------
 
-    def _run(self, steps: int) -> dict[str, dict[str, Array]]:
-        """Per repetition: {"second", "mean", "preactivation"}[name]: (R, steps, ...)."""
-        process = self.process(steps)
-        found: dict[str, dict[str, list[torch.Tensor]]] = {"second": {}, "mean": {}, "pre": {}}
-        for _ in range(steps):
-            process.step()
-            for name, value in process.second_moments().items():
-                found["second"].setdefault(name, []).append(value)
-                found["mean"].setdefault(name, []).append(process.states[name][:, 0].mean(1))
-            for name, value in process.preactivation_moments().items():
-                found["pre"].setdefault(name, []).append(value)
-        return {
-            kind: {n: torch.stack(v, 1).double().cpu().numpy() for n, v in names.items()}
-            for kind, names in found.items()
-        }
+    def _moments(self, steps: int, trajectories: int, late: bool) -> Samples:
+        return draw_repetitions(
+            lambda plan, numbers: self.setting.moments(plan, numbers, steps, trajectories),
+            self.sampling,
+            self.setting.unit_bytes(self.sampling, steps, trajectories),
+            late_readings if late else all_readings,
+        )
 
     def evolve(self, steps: int) -> Trajectory:
         """Moments after 1, .., steps updates from the zero state, with standard errors."""
-        run = self._run(steps)
-        reading: dict[str, Callable[[], dict[str, Array]]] = {
-            "second_moment": lambda: {n: _diagonal(v) for n, v in run["second"].items()},
-            "cross_moment": lambda: {n: v[..., 0, 1] for n, v in run["second"].items()},
-            "correlation": lambda: {n: _correlation(v) for n, v in run["second"].items()},
-            "mean": lambda: run["mean"],
-            "preactivation_variance": lambda: {n: _diagonal(v) for n, v in run["pre"].items()},
-            "preactivation_covariance": lambda: {n: v[..., 0, 1] for n, v in run["pre"].items()},
-        }
+        drawn = self._moments(steps, 2, late=False)
         values: dict[str, dict[str, Array]] = {}
         errors: dict[str, dict[str, Array]] = {}
-        for kind, read in reading.items():
-            pairs = {n: mean_and_error(v) for n, v in read().items()}
+        for kind, read in READ.items():
+            pairs = {n: mean_and_error(v) for n, v in read(drawn.values).items()}
             values[kind] = {n: m for n, (m, _) in pairs.items()}
             errors[kind] = {n: e for n, (_, e) in pairs.items()}
-        finite = all(np.isfinite(v).all() for v in values["second_moment"].values())
+        status = drawn.status
+        if any(np.isnan(c).any() for c in values["correlation"].values()):
+            status = Status.UNDEFINED
+        if any(not (v < _HUGE).all() for v in values["second_moment"].values()):
+            status = Status.DIVERGES
         return Trajectory(
             tying=self.tying,
             steps=steps,
             **values,
             error=errors,
-            status=Status.OK if finite else Status.DIVERGES,
+            status=status,
             error_kind="standard error",
-            method="sampled units",
+            method=self.method,
+            units=drawn.sampling.total,
         )
 
     # --- stationary values ---------------------------------------------------------------------
 
     @cached_property
-    def _stationary(self) -> tuple[dict[str, dict[str, Array]], Status]:
-        """Run until the moments settle; the run and whether they did."""
-        steps = _SETTLE
-        while True:
-            run = self._run(steps)
-            drift, noise = _drift(run["second"])
-            if not math.isfinite(drift):
-                raise ConvergenceError(Status.DIVERGES)
-            if drift <= max(4.0 * noise, 1e-6):
-                return run, Status.OK
-            if steps >= 4 * _SETTLE:
-                if drift > 0.2:
-                    raise ConvergenceError(Status.DIVERGES, f"Still growing after {steps} steps.")
-                return run, Status.STALLED
-            steps *= 2
+    def _stationary(self) -> _Settled:
+        """One trajectory, for what does not need two."""
+        return self._settle(1)
 
-    def _late(self, kind: str, read: Callable[[Array], Array]) -> dict[str, tuple[float, float]]:
-        run, _ = self._stationary
-        found = {}
-        for name, values in run[kind].items():
-            mean, error = mean_and_error(read(values)[:, -_WINDOW:].mean(1))
-            found[name] = (float(mean), float(error))
-        return found
+    @cached_property
+    def _stationary_pair(self) -> _Settled:
+        """Two trajectories whose cross moments have settled as well."""
+        return self._settle(2)
+
+    def _settle(self, trajectories: int) -> _Settled:
+        """Prolong the run until the moments have settled.
+
+        Raises:
+            ConvergenceError: they grow without bound, as far as the longest run can tell.
+        """
+        steps = _FIRST_STEPS
+        while True:
+            drawn = self._moments(steps, trajectories, late=True)
+            series = second_moments(drawn.values)
+            if any(not (v < _HUGE).all() for v in series.values()):
+                raise ConvergenceError(Status.DIVERGES)
+            if trajectories == 2:
+                series |= {f"cross/{n}": v for n, v in cross_moments(drawn.values).items()}
+            found = {n: settling(v) for n, v in series.items()}
+            remaining = {n: s.remaining for n, s in found.items()}
+            if all(s.settled for s in found.values()):
+                return _Settled(drawn, steps, drawn.status, remaining)
+            if steps >= _MOST_STEPS:
+                if any(s.ratio >= 1.0 for s in found.values()):
+                    raise ConvergenceError(
+                        Status.DIVERGES, f"Still growing, and not slower, after {steps} steps."
+                    )
+                return _Settled(drawn, steps, Status.MAX_STEPS, remaining)
+            steps *= 2
 
     def fixed_point(self) -> FixedPoint:
         """Stationary second moments and preactivation variances, reached from the zero state."""
-        second = self._late("second", _diagonal)
-        mean = self._late("mean", lambda v: v)
-        q = self._late("pre", _diagonal)
+        at = self._stationary
+        kinds = ("second_moment", "mean", "preactivation_variance")
+        found = {k: {n: mean_and_error(v) for n, v in at.late(READ[k]).items()} for k in kinds}
+        errors = {k: {n: float(e) for n, (_, e) in names.items()} for k, names in found.items()}
+        for name, more in at.remaining.items():
+            errors["second_moment"][name] = math.hypot(errors["second_moment"][name], more)
+        second, mean, q = ({n: float(v) for n, (v, _) in found[k].items()} for k in kinds)
         return FixedPoint(
             tying=self.tying,
-            second_moment={n: v for n, (v, _) in second.items()},
-            mean={n: v for n, (v, _) in mean.items()},
-            preactivation_variance={n: v for n, (v, _) in q.items()},
+            second_moment=second,
+            mean=mean,
+            preactivation_variance=q,
             slope=None,
             stable=True,
-            error=max(e for _, e in second.values()),
-            status=self._stationary[1],
-            method="sampled units",
+            error=max(errors["second_moment"].values()),
+            status=at.status,
+            method=self.method,
+            errors=errors,
+            units=at.samples.sampling.total,
         )
 
     def fixed_points(self) -> list[FixedPoint]:
-        """The fixed point reached from the zero state: sampling follows the process, not its roots."""
+        """The fixed point reached from zero: sampling follows the process, not its roots."""
         return [self.fixed_point()]
 
     def correlation_fixed_point(self) -> CorrelationFixedPoint:
-        """Stationary correlation of two trajectories; `slope` is exp(-1 / xi_c) from its approach."""
-        found = self._late("second", _correlation)
-        cross = self._late("second", lambda v: v[..., 0, 1])
-        rate, error, _ = self._approach(_correlation)
+        """Stationary correlation of two trajectories; `slope` is exp(-1 / xi_c) from its approach.
+
+        Raises:
+            ConvergenceError: the moments diverge, or the stationary state is zero.
+        """
+        at = self._stationary_pair
+        if any((v <= 0).any() for v in at.late(second_moments).values()):
+            raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
+        found = {n: mean_and_error(v) for n, v in at.late(correlations).items()}
+        cross = {n: mean_and_error(v) for n, v in at.late(cross_moments).items()}
+        rate = self._approach(at, correlations)
+        slope = math.exp(-rate.value)
+        errors = {
+            "correlation": {n: float(e) for n, (_, e) in found.items()},
+            "cross_moment": {
+                n: math.hypot(float(e), at.remaining[f"cross/{n}"]) for n, (_, e) in cross.items()
+            },
+        }
         return CorrelationFixedPoint(
             tying=self.tying,
-            correlation={n: v for n, (v, _) in found.items()},
-            cross_moment={n: v for n, (v, _) in cross.items()},
-            slope=math.exp(-rate),
-            error=max([error * math.exp(-rate), *(e for _, e in found.values())]),
-            status=self._stationary[1],
+            correlation={n: float(v) for n, (v, _) in found.items()},
+            cross_moment={n: float(v) for n, (v, _) in cross.items()},
+            slope=slope,
+            error=max(errors["correlation"].values()),
+            status=at.status,
+            errors=errors,
+            slope_error=rate.error * slope if rate.resolved else slope,
+            units=at.samples.sampling.total,
         )
 
-    def _approach(self, read: Callable[[Array], Array]) -> tuple[float, float, Status]:
+    def _approach(self, at: _Settled, read: Series) -> Rate:
         """The slowest rate at which a moment approaches its stationary value, over the states."""
-        run, _ = self._stationary
-        rates = [decay_rate(read(v), _WINDOW) for v in run["second"].values()]
-        resolved = [r for r in rates if r[2] is Status.OK]
-        return min(resolved or rates, key=lambda r: r[0])
+        rates = [decay_rate(v, at.steps // 4) for v in read(at.samples.values).values()]
+        return min([r for r in rates if r.resolved] or rates, key=lambda r: r.value)
 
     def timescales(self) -> Timescales:
-        """xi_q and xi_c from the approach to stationarity; chi_1 = exp(gradient growth)."""
-        rate_q, error_q, status_q = self._approach(_diagonal)
-        rate_c, error_c, status_c = self._approach(_correlation)
+        """xi_q and xi_c from the approach to stationarity; chi_1 = exp(gradient growth).
+
+        Where an approach is over before it can be measured (a vanilla RNN's takes a few steps) its
+        timescale is an upper bound, and the status UNDEFINED.
+        """
+        pair = self._stationary_pair
+        rates = {
+            "xi_q": self._approach(pair, second_moments),
+            "xi_c": self._approach(pair, correlations),
+        }
         growth = self.gradient_growth()
         chi_1 = math.exp(float(growth))
-        status = next((s for s in (status_q, status_c) if s is not Status.OK), self._stationary[1])
+        xi = {n: 1.0 / r.value if r.value > 0 else math.inf for n, r in rates.items()}
+        error = {
+            n: xi[n] ** 2 * r.error if r.resolved and xi[n] < math.inf else xi[n]
+            for n, r in rates.items()
+        }
+        status = pair.status if growth.status is Status.OK else growth.status
+        if status is Status.OK and not all(r.resolved for r in rates.values()):
+            status = Status.UNDEFINED
         return Timescales(
             tying=self.tying,
-            xi_q=1.0 / rate_q if rate_q > 0 else math.inf,
-            xi_c=1.0 / rate_c if rate_c > 0 else math.inf,
+            xi_q=xi["xi_q"],
+            xi_c=xi["xi_c"],
             chi_1=chi_1,
-            error={
-                "xi_q": error_q / max(rate_q, 1e-12) ** 2,
-                "xi_c": error_c / max(rate_c, 1e-12) ** 2,
-                "chi_1": chi_1 * float(growth.error),
-            },
+            error={**error, "chi_1": chi_1 * float(growth.error)},
             status=status,
         )
 
-    # --- memory and gradients ------------------------------------------------------------------
+    # --- memory --------------------------------------------------------------------------------
 
-    def autocorrelation(self, lags: int, burn_in: int = _SETTLE) -> Autocorrelation:
-        """C(tau) = E[s^t s^{t - tau}] of every state and preactivation, t = burn_in + lags."""
-        process = self.process(burn_in + lags, trajectories=1)
-        kept: dict[str, list[torch.Tensor]] = {}
-        for _ in range(burn_in + lags):
-            process.step()
-            if process.time >= burn_in:
-                for name, value in process.states.items():
-                    kept.setdefault(name, []).append(value[:, 0])
-                for p in self.cell.preactivations:
-                    centred = process.e[p.name][:, 0] - self.ensemble[p.name].mu_b
-                    kept.setdefault(p.name, []).append(centred)
-        values, errors = {}, {}
-        for name, history in kept.items():
-            last = history[-1]
-            products = [(last * past).mean(1).double().cpu().numpy() for past in reversed(history)]
-            values[name], errors[name] = mean_and_error(np.stack(products, 1))
-        return Autocorrelation(self.tying, lags, values, errors)
-
-    def tangent_moments(self, horizon: int, burn_in: int) -> Array:
-        """m_1(T) for T = 1..horizon, started after burn_in steps, per repetition: (R, horizon)."""
-        process = self.process(burn_in + horizon, trajectories=1)
-        for _ in range(burn_in):
-            process.step()
-        tangent = TangentProcess(process, horizon)
-        squares = []
-        for _ in range(horizon):
-            process.step()
-            tangent.step()
-            squares.append(tangent.mean_square())
-        return torch.stack(squares, 1).double().cpu().numpy()
-
-    @cached_property
-    def _growth(self) -> tuple[float, float]:
-        return growth_rate(self.tangent_moments(_GROWTH_HORIZON, _SETTLE))
-
-    def gradient_growth(self) -> Quantity:
-        """lim (1/T) log m_1(T): the slope of log m_1 over the second half of the horizon."""
-        value, error = self._growth
-        return Quantity(
-            f"gradient growth ({self.tying})",
-            value,
-            error,
-            unit="per step",
-            error_kind="standard error",
+    def autocorrelation(self, lags: int, burn_in: int | None = None) -> Autocorrelation:
+        """C(tau) of every state and preactivation after `burn_in` steps (as many as it takes)."""
+        settled = Status.OK
+        if burn_in is None:
+            burn_in, settled = self._stationary.steps, self._stationary.status
+        steps = burn_in + lags + 1
+        names = len(self.cell.states) + len(self.cell.preactivations)
+        unit = self.setting.unit_bytes(self.sampling, steps, 1) + 8 * names * (lags + 1)
+        drawn = draw_repetitions(
+            lambda plan, numbers: self.setting.autocorrelations(plan, numbers, burn_in, lags),
+            self.sampling,
+            unit,
+            lag_readings,
         )
+        series = named(drawn.values, "lag")
+        pairs = {n: mean_and_error(v) for n, v in series.items()}
+        times = {n: memory_time(v) for n, v in series.items()}
+        return Autocorrelation(
+            tying=self.tying,
+            lags=lags,
+            value={n: v for n, (v, _) in pairs.items()},
+            error={n: e for n, (_, e) in pairs.items()},
+            timescale={n: t for n, (t, _) in times.items()},
+            timescale_error={n: e for n, (_, e) in times.items()},
+            status=settled if settled is not Status.OK else drawn.status,
+            error_kind="standard error",
+            method=self.method,
+            units=drawn.sampling.total,
+        )
+
+    # --- gradients -----------------------------------------------------------------------------
+
+    def _tangents(self, horizon: int, burn_in: int, growth: bool = False) -> Samples:
+        """m_1(T) for T = 1, .., horizon (or further), the Jacobian starting after burn_in steps.
+
+        With a tolerance it is about every m_1(T), or about their growth alone.
+        """
+        known = self._gradients.get((burn_in, growth))
+        if known is None or known.values["m_1"].shape[1] < horizon:
+            known = draw_repetitions(
+                lambda plan, numbers: self.setting.tangents(plan, numbers, burn_in, horizon),
+                self.sampling,
+                self.setting.unit_bytes(self.sampling, burn_in + horizon, 1, horizon),
+                growth_readings if growth else gradient_readings,
+            )
+            self._gradients[burn_in, growth] = known
+        return known
+
+    def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
+        """m_1(T) for T = 1, .., horizon, in one run."""
+        drawn = self._tangents(horizon, burn_in)
+        value, error = mean_and_error(drawn.values["m_1"][:, :horizon])
+        name = f"mean of J J^T, horizons 1 to {horizon}, {self.tying}"
+        return Quantity(name, value, error, drawn.status, error_kind="standard error")
 
     def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
         """m_1 of the T-step Jacobian that starts after burn_in steps from the zero state."""
@@ -261,33 +319,31 @@ class SampledUnits:
                 raise DerivationError(
                     "the sampled solver knows m_1 of the Jacobian; m_2 and higher need its spectrum"
                 )
-            mean, error = mean_and_error(self.tangent_moments(horizon, burn_in)[:, -1:])
-            return mean, error, Status.OK
+            found = self.jacobian_means(horizon, burn_in)
+            return found.value[-1:], found.error[-1:], found.status
 
-        return JacobianLaw(self.tying, horizon, "sampled units", compute, "standard error")
+        return JacobianLaw(self.tying, horizon, self.method, compute, "standard error")
 
+    @cached_property
+    def _growth(self) -> tuple[Rate, Status]:
+        """Follow perturbations of the stationary process until they grow exponentially."""
+        at, horizon = self._stationary, _FIRST_HORIZON
+        while True:
+            drawn = self._tangents(horizon, at.steps, growth=True)
+            rate = growth_rate(drawn.values["m_1"][:, :horizon])
+            if rate.resolved or horizon >= _MOST_HORIZON:
+                status = drawn.status if rate.resolved else Status.MAX_STEPS
+                return rate, at.status if status is Status.OK else status
+            horizon *= 2
 
-def _diagonal(values: Array) -> Array:
-    """Average of the trajectories' own second moments: (R, T, P, P) -> (R, T)."""
-    return np.diagonal(values, axis1=-2, axis2=-1).mean(-1)
-
-
-def _correlation(values: Array) -> Array:
-    """E[s_a s_b] / sqrt(E[s_a^2] E[s_b^2]), 0 where a variance vanishes: (R, T, P, P) -> (R, T)."""
-    scale = np.sqrt(values[..., 0, 0] * values[..., 1, 1])
-    return np.where(scale > 0, values[..., 0, 1] / np.where(scale > 0, scale, 1.0), 0.0)
-
-
-def _drift(second: dict[str, Array]) -> tuple[float, float]:
-    """The largest relative change between the last two windows, and its standard error."""
-    worst, noise = 0.0, 0.0
-    for values in second.values():
-        series = _diagonal(values)
-        late, early = series[:, -_WINDOW:].mean(1), series[:, -2 * _WINDOW : -_WINDOW].mean(1)
-        change, error = mean_and_error(late - early)
-        scale = float(abs(late.mean())) or 1.0
-        if not np.isfinite(change):
-            return math.inf, 0.0
-        if abs(float(change)) / scale >= worst:
-            worst, noise = abs(float(change)) / scale, float(error) / scale
-    return worst, noise
+    def gradient_growth(self) -> Quantity:
+        """lim (1/T) log m_1(T): the slope of log m_1 once it is straight."""
+        rate, status = self._growth
+        return Quantity(
+            f"gradient growth ({self.tying})",
+            rate.value,
+            rate.error,
+            status,
+            unit="per step",
+            error_kind="standard error",
+        )

@@ -8,9 +8,10 @@ m_1(T) = E|ds^T|^2 / E|ds^0|^2 is the mean squared singular value of the T-step 
 
 from __future__ import annotations
 
+import sympy as sp
 import torch
 
-from rnnmft.analysis.gaussian_memory import GaussianMemory
+from rnnmft.analysis.kernel_memory import KernelMemory
 from rnnmft.analysis.particles import UnitProcess
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
@@ -56,84 +57,59 @@ class TangentProcess:
     step of the process. `mean_square()` is then m_1 so far, per repetition.
     """
 
-    def __init__(self, process: UnitProcess, horizon: int) -> None:
-        self.process, self.horizon = process, horizon
+    def __init__(self, process: UnitProcess) -> None:
+        self.process = process
         self.derivatives = LocalDerivatives(process)
         cell = process.cell
         repetitions, _, units = process.shape
-        self._memories = {
-            p.name: self._memory(horizon) for p in cell.preactivations if p.is_recurrent
+        self._kernels = {
+            p.sees: KernelMemory(
+                (repetitions, 1, units),
+                process.like,
+                lambda: process.normals(16 if process.tied else 1),
+                process.tied,
+            )
+            for p in cell.preactivations
+            if p.is_recurrent
         }
-        self._seen = {
-            name: process.like.new_zeros((repetitions, horizon, units))
-            for name in self._memories
-            if process.tied
-        }
-        start = self._memory(len(cell.states))
-        one = process.like.new_ones(repetitions)
-        self.ds: list[Tensor] = [
-            start.draw(process.like.new_zeros((repetitions, start.count)), one) for _ in cell.states
-        ]
-
-    def _memory(self, capacity: int) -> GaussianMemory:
-        repetitions, _, units = self.process.shape
-        return GaussianMemory(
-            repetitions,
-            units,
-            capacity,
-            self.process.generator,
-            self.process.like,
-            self.process.sampling.matched,
-        )
+        start = process.normals(len(cell.states))
+        start.reserve(len(cell.states))
+        self.ds: list[Tensor] = list(start.blocks[0].unbind(1))
 
     def step(self) -> None:
         """Move the perturbations by the step that the process just took."""
         a, b, c, d = self.derivatives()
         de: list[Tensor | None] = []
+        started: dict[sp.Expr, bool] = {}
         for k, p in enumerate(self.process.cell.preactivations):
-            if not p.is_recurrent:
+            weight = self.process.ensemble[p.name].sigma_w ** 2
+            if not p.is_recurrent or weight == 0.0:
                 de.append(None)
                 continue
-            dy = _combine(c[k], self.ds, d[k], de)
-            de.append(None if dy is None else self._draw(p.name, dy))
+            kernel = self._kernels[p.sees]
+            if p.sees not in started:
+                dy = _combine([*c[k], *d[k]], [*self.ds, *de])
+                kernel.see(None if dy is None else dy[:, None])
+                started[p.sees] = dy is not None
+            de.append(kernel.draw(p.name, weight)[:, 0] if started[p.sees] else None)
+        for y in started:
+            self._kernels[y].keep()
         zero = torch.zeros_like(self.ds[0])
-        self.ds = [
-            zero if (new := _combine(row_a, self.ds, row_b, de)) is None else new
-            for row_a, row_b in zip(a, b, strict=True)
+        moved = [
+            _combine([*row_a, *row_b], [*self.ds, *de]) for row_a, row_b in zip(a, b, strict=True)
         ]
-
-    def _draw(self, name: str, dy: Tensor) -> Tensor:
-        weight = self.process.ensemble[name].sigma_w ** 2
-        units = dy.shape[1]
-        variance = weight * dy.square().mean(1)
-        if not self.process.tied:
-            fresh = self._memory(1)
-            return fresh.draw(dy.new_zeros((dy.shape[0], 0)), variance)
-        memory, seen = self._memories[name], self._seen[name]
-        before = memory.count
-        overlap = torch.bmm(seen[:, :before], dy[:, :, None])[:, :, 0] / units
-        value = memory.draw(weight * overlap, variance)
-        if memory.count > before:
-            seen[:, before] = dy
-        return value
+        self.ds = [zero if ds is None else ds for ds in moved]
 
     def mean_square(self) -> Tensor:
-        """m_1 after the steps so far: sum of E[ds_a^2] over states, divided by their number; (R,)."""
+        """m_1 after the steps so far: E[ds_a^2] averaged over the states; (R,)."""
         total = torch.stack([s.square().mean(1) for s in self.ds]).sum(0)
         return total / len(self.ds)
 
 
-def _combine(
-    left: list[Tensor | None],
-    ds: list[Tensor],
-    right: list[Tensor | None],
-    de: list[Tensor | None],
-) -> Tensor | None:
-    """sum_b left_b ds_b + sum_l right_l de_l, skipping what is identically zero."""
-    terms = [f * v for f, v in zip(left, ds, strict=True) if f is not None]
-    terms += [
-        f * v
-        for f, v in zip(right, [*de, *[None] * (len(right) - len(de))], strict=True)
-        if f is not None and v is not None
-    ]
-    return None if not terms else torch.stack(terms).sum(0) if len(terms) > 2 else sum(terms[1:], terms[0])
+def _combine(factors: list[Tensor | None], values: list[Tensor | None]) -> Tensor | None:
+    """sum_b factor_b value_b, skipping what is identically zero; None where all of it is."""
+    total: Tensor | None = None
+    for factor, value in zip(factors, values, strict=False):
+        if factor is not None and value is not None:
+            total = factor * value if total is None else total.addcmul(factor, value)
+    return total

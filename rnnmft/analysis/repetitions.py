@@ -1,0 +1,144 @@
+"""Independent repetitions: run in batches that fit the memory, and in number until an error is met.
+
+A run draws some repetitions and returns arrays whose first axis counts them. Their mean is the
+estimate, their spread its standard error. Where a tolerance is wanted, a pilot run predicts the
+units it takes: the squared error falls as one over the units (or faster, with Sobol numbers).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rnnmft.errors import Status
+from rnnmft.sampling import Sampling
+
+__all__ = ["Reading", "Run", "Samples", "draw_repetitions", "jackknife", "mean_and_error"]
+
+Array = NDArray[np.float64]
+#: Draws the given repetitions: arrays (repetitions, ...) by name.
+Run = Callable[[Sampling, range], Mapping[str, Array]]
+
+_PILOT_UNITS = 4096
+_PILOT_REPETITIONS = 8
+# Errors are themselves uncertain (25 % with 8 repetitions): aim a little below the tolerance.
+_MARGIN = 1.3
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What was drawn.
+
+    Attributes:
+        values: (repetitions, ...) by name.
+        sampling: with the units and repetitions that were drawn.
+        status: NOT_CONVERGED where `max_units` came before the tolerance.
+    """
+
+    values: Mapping[str, Array]
+    sampling: Sampling
+    status: Status = Status.OK
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One result: its value, its standard error, and the scale that a tolerance refers to."""
+
+    value: Array
+    error: Array
+    scale: Array
+
+    @property
+    def relative(self) -> float:
+        """The largest error over scale; 0 where both vanish."""
+        error, scale = np.broadcast_arrays(self.error, np.abs(self.scale))
+        # What is exact needs no scale; an error without a scale can meet no tolerance.
+        ratio = np.where(error > 0, error / np.where(scale > 0, scale, np.nan), 0.0)
+        return float(np.nan_to_num(ratio, nan=math.inf).max(initial=0.0))
+
+
+def mean_and_error(samples: Array) -> tuple[Array, Array]:
+    """Mean over repetitions (the first axis) and its standard error."""
+    with np.errstate(invalid="ignore"):
+        return samples.mean(0), samples.std(0, ddof=1) / math.sqrt(samples.shape[0])
+
+
+def jackknife(samples: Array, estimate: Callable[[Array], float]) -> float:
+    """The jackknife standard error of an estimate that is not a mean, over the first axis."""
+    count = samples.shape[0]
+    values = np.array([estimate(np.delete(samples, i, axis=0)) for i in range(count)])
+    return float(math.sqrt((count - 1) / count * ((values - values.mean()) ** 2).sum()))
+
+
+def draw_repetitions(
+    run: Run,
+    sampling: Sampling,
+    unit_bytes: int,
+    read: Callable[[Mapping[str, Array]], Mapping[str, Reading]],
+) -> Samples:
+    """Draw what `sampling` asks for: its units, or as many as its tolerance needs.
+
+    Args:
+        run: draws repetitions.
+        sampling: how many units, or the tolerance.
+        unit_bytes: memory that a run needs for one unit.
+        read: the results whose relative errors the tolerance is about.
+    """
+    memory = sampling.batch_memory(_free_memory(sampling.device))
+    if sampling.tolerance is None:
+        return Samples(_batches(run, sampling, 0, unit_bytes, memory), sampling)
+    largest = _power_below(max(memory // unit_bytes, 1))
+    largest = max(_PILOT_UNITS, min(largest, _power_below(sampling.max_units // 2)))
+    plan = sampling.of(_PILOT_UNITS, _PILOT_REPETITIONS)
+    values = _batches(run, plan, 0, unit_bytes, memory)
+    while True:
+        excess = max(r.relative for r in read(values).values()) / sampling.tolerance
+        if excess <= 1.0:
+            return Samples(values, plan)
+        needed = plan.total * (_MARGIN * min(excess, 1e6)) ** 2
+        wanted = min(_power_above(needed / _PILOT_REPETITIONS), largest)
+        if wanted > plan.per_repetition and wanted * _PILOT_REPETITIONS <= sampling.max_units:
+            plan = sampling.of(wanted, _PILOT_REPETITIONS)
+            values = _batches(run, plan, 0, unit_bytes, memory)
+            continue
+        repetitions = min(
+            max(math.ceil(needed / plan.per_repetition), plan.repetitions + 2),
+            sampling.max_units // plan.per_repetition,
+        )
+        if repetitions <= plan.repetitions:
+            return Samples(values, plan, Status.NOT_CONVERGED)
+        drawn, plan = plan.repetitions, sampling.of(plan.per_repetition, repetitions)
+        more = _batches(run, plan, drawn, unit_bytes, memory)
+        values = {n: np.concatenate([v, more[n]]) for n, v in values.items()}
+
+
+def _batches(
+    run: Run, plan: Sampling, first: int, unit_bytes: int, memory: int
+) -> Mapping[str, Array]:
+    """The repetitions of a plan from number `first` on, as many at a time as the memory takes."""
+    size = max(1, int(memory // (unit_bytes * plan.per_repetition)))
+    found = [
+        run(plan, range(start, min(start + size, plan.repetitions)))
+        for start in range(first, plan.repetitions, size)
+    ]
+    return {n: np.concatenate([part[n] for part in found]) for n in found[0]}
+
+
+def _free_memory(device: str) -> int | None:
+    """Bytes free on the GPU that will be used; None on a CPU."""
+    if device == "cpu" or not torch.cuda.is_available():
+        return None
+    return int(torch.cuda.mem_get_info(None if device in ("auto", "cuda") else device)[0])
+
+
+def _power_below(number: float) -> int:
+    return 1 << max(0, math.floor(math.log2(max(number, 1.0))))
+
+
+def _power_above(number: float) -> int:
+    return 1 << max(0, math.ceil(math.log2(max(number, 1.0))))
