@@ -79,7 +79,7 @@ class Status(Enum):
     """Why a number is what it is. `Status.OK` is the only one that means success."""
 
     OK = "The result met its tolerance."
-    NOT_CONVERGED = "The quadrature reached its largest number of nodes before its tolerance."
+    NOT_CONVERGED = "The quadrature or the sampling reached its largest size before its tolerance."
     DIVERGENT_INTEGRAL = (
         "The Gaussian integral does not exist: the integrand outgrows the Gaussian's tails."
     )

@@ -39,7 +39,7 @@ class Sampling(Record):
     """
 
     units: int = 100_000
-    repetitions: int = 8
+    repetitions: int = 16
     seed: int = 0
     device: str = "auto"
     dtype: str = "float64"

@@ -1,15 +1,16 @@
-"""Which solver answers: closed moments, transport of a law, or sampled units."""
+"""Which solver answers: closed moments, two-time kernel, transport of a law, or sampled units."""
 
 from __future__ import annotations
 
 from rnnmft.analysis.accumulated import TransportedLaw
 from rnnmft.analysis.closed_moments import ClosedMoments
-from rnnmft.analysis.contract import Solver
+from rnnmft.analysis.contract import MemorySolver, Solver
+from rnnmft.analysis.two_time_kernel import TwoTimeKernel, is_memoryless
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import DerivationError
 from rnnmft.sampling import Sampling
 
-__all__ = ["choose_solver"]
+__all__ = ["choose_memory_solver", "choose_solver"]
 
 
 def choose_solver(
@@ -22,7 +23,8 @@ def choose_solver(
 ) -> Solver:
     """The solver for a setting.
 
-    Tied weights have no closed recursion for gated cells: units are sampled. Untied, a cell affine
+    Tied weights have no closed recursion for gated cells: units are sampled. A memoryless cell
+    (the vanilla RNN) is solved by its two-time kernel. Untied, a cell affine
     in its states closes in its moments (quadrature); one with a single accumulated state has its
     law transported (spectral, deterministic); any other is sampled.
     """
@@ -35,7 +37,28 @@ def choose_solver(
             return TransportedLaw(cell, ensemble, inputs)
         except DerivationError:
             pass
+    if tying == "tied" and is_memoryless(cell):
+        try:
+            return TwoTimeKernel(cell, ensemble, inputs, backend)
+        except DerivationError:
+            pass
     # Sampling needs torch: only settings that are sampled load it.
+    from rnnmft.analysis.sampled import SampledUnits
+
+    return SampledUnits(cell, ensemble, inputs, tying, sampling)
+
+
+def choose_memory_solver(
+    solver: Solver,
+    cell: Cell,
+    ensemble: Ensemble,
+    inputs: Inputs,
+    tying: str,
+    sampling: Sampling,
+) -> MemorySolver:
+    """The solver itself where it knows correlations in time; sampled units otherwise."""
+    if isinstance(solver, MemorySolver):
+        return solver
     from rnnmft.analysis.sampled import SampledUnits
 
     return SampledUnits(cell, ensemble, inputs, tying, sampling)

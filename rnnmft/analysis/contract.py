@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rnnmft.analysis.jacobian import JacobianLaw
-from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
+from rnnmft.analysis.results import (
+    Autocorrelation,
+    CorrelationFixedPoint,
+    FixedPoint,
+    Timescales,
+    Trajectory,
+)
 from rnnmft.records import Quantity
 
-__all__ = ["Solver"]
+__all__ = ["MemorySolver", "Solver"]
 
 
 class Solver(Protocol):
@@ -42,4 +48,13 @@ class Solver(Protocol):
 
     def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
         """The law of the T-step Jacobian's singular values."""
+        ...
+
+
+@runtime_checkable
+class MemorySolver(Protocol):
+    """A method that also knows the correlations of a unit with its own past."""
+
+    def autocorrelation(self, lags: int) -> Autocorrelation:
+        """C(tau), tau = 0, .., lags, at stationarity."""
         ...

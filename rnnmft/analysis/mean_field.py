@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
-from rnnmft.analysis.choice import choose_solver
-from rnnmft.analysis.contract import Solver
+from rnnmft.analysis.choice import choose_memory_solver, choose_solver
+from rnnmft.analysis.contract import MemorySolver, Solver
+from rnnmft.analysis.gradient_means import mean_over_horizons
 from rnnmft.analysis.jacobian import JacobianLaw
-from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
+from rnnmft.analysis.results import (
+    Autocorrelation,
+    CorrelationFixedPoint,
+    FixedPoint,
+    Timescales,
+    Trajectory,
+)
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_count
@@ -26,10 +34,16 @@ class MeanField:
         ensemble: `cell.ensemble(...)`; all parameters at their defaults when absent.
         inputs: the law of the inputs.
         tying: "untied" (fresh weights at every step: the closure of the literature) or "tied"
-            (one set of weights, as in a real network: exact, by sampling units).
+            (one set of weights, as in a real network: exact, by sampling units, or by quadrature
+            for the vanilla RNN).
         backend: "numpy" or "torch", for the quadratures of the closed untied theory.
         device, dtype, seed, particles, repetitions: for sampled units: "auto", "cpu" or "cuda";
             "float64" or "float32"; how many units in all and in how many independent parts.
+        tolerance: for sampled units: the standard error that every number shall have, relative to
+            its scale (a second moment to itself, a cross moment to the second moments, a mean to
+            their root, a growth rate to 1 per step). Then units are added until it is reached;
+            `particles` and `repetitions` do not matter.
+        max_particles: where that stops, with `Status.NOT_CONVERGED` and the error reached.
 
     Raises:
         ParameterError: an unknown option, or an ensemble of another cell.
@@ -54,7 +68,9 @@ class MeanField:
         dtype: str = "float64",
         seed: int = 0,
         particles: int = 100_000,
-        repetitions: int = 8,
+        repetitions: int = 16,
+        tolerance: float | None = None,
+        max_particles: int = 1 << 22,
     ) -> None:
         if not isinstance(cell, Cell):
             raise ParameterError(f"cell must be a Cell, got {cell!r}")
@@ -67,14 +83,22 @@ class MeanField:
         self.cell, self.tying = cell, tying
         self.ensemble = cell.ensemble() if ensemble is None else ensemble
         self.inputs = Inputs() if inputs is None else inputs
-        self.sampling = Sampling(particles, repetitions, seed, device, dtype)
+        self.sampling = Sampling(
+            particles,
+            repetitions,
+            seed,
+            device,
+            dtype,
+            tolerance=tolerance,
+            max_units=max_particles,
+        )
         self._solver: Solver = choose_solver(
             cell, self.ensemble, self.inputs, tying, backend, self.sampling
         )
 
     @property
     def method(self) -> str:
-        """Which solver answers: "closed moments" or "sampled units"."""
+        """Which solver answers: "closed moments", "two-time kernel", "sampled units", ..."""
         return self._solver.method
 
     def evolve(self, steps: int) -> Trajectory:
@@ -108,6 +132,36 @@ class MeanField:
     def gradient_growth(self) -> Quantity:
         """lim (1/T) log m_1(T), per step: 0 at criticality."""
         return self._solver.gradient_growth()
+
+    @cached_property
+    def _memory(self) -> MemorySolver:
+        setting = (self.cell, self.ensemble, self.inputs, self.tying, self.sampling)
+        return choose_memory_solver(self._solver, *setting)
+
+    def autocorrelation(self, lags: int) -> Autocorrelation:
+        """C(tau) = E[v^t v^{t - tau}], tau = 0, .., lags, of every state and preactivation.
+
+        At stationarity, with the memory in steps that follows from it. By quadrature for tied
+        memoryless cells, from sampled units for all others.
+
+        Raises:
+            ParameterError: lags is not a whole number >= 0.
+            ConvergenceError: there is no stationary state.
+        """
+        return self._memory.autocorrelation(check_count("lags", lags, 0))
+
+    def jacobian_means(self, horizon: int, *, burn_in: int = 30) -> Quantity:
+        """m_1(T), T = 1, .., horizon, of the T-step Jacobians in one run, shape (horizon,).
+
+        Args:
+            horizon: the largest T.
+            burn_in: steps from the zero state before the Jacobians start, where units are sampled.
+
+        Raises:
+            ParameterError: horizon is not a whole number >= 1.
+        """
+        check_count("burn_in", burn_in, 0)
+        return mean_over_horizons(self._solver, check_count("horizon", horizon), burn_in)
 
     def jacobian(self, horizon: int = 1, *, burn_in: int = 30, units: int = 4_000) -> JacobianLaw:
         """The T-step state-to-state Jacobian at stationarity.
