@@ -217,6 +217,8 @@ _delta = sp.DiracDelta
 step = define_activation(
     "step", _delta(_x), kinks=(0,), symbol=r"\Theta", formula="1 for x > 0, else 0"
 )
+# A step is its own square: without this a derivative of its power would square a delta.
+step._eval_power = lambda self, n: self if n.is_Integer and n.is_positive else None  # type: ignore[attr-defined]
 relu = define_activation("relu", step(_x), kinks=(0,), at_zero=0, formula="max(0, x)")
 leaky_relu_prime = define_activation(
     "leaky_relu_prime", sp.Rational(99, 100) * _delta(_x), kinks=(0,), order=1

@@ -14,6 +14,7 @@ import sympy as sp
 from sympy.simplify.fu import TR8
 
 from rnnmft.activations import gaussian_cdf, gaussian_cdf_prime, relu, step
+from rnnmft.errors import DerivationError
 from rnnmft.expectation import GaussianExpectation, gaussian_expectation
 
 __all__ = ["closed_form", "without_deltas"]
@@ -73,12 +74,32 @@ def _integrate_deltas(node: GaussianExpectation) -> sp.Expr:
         delta = deltas[0]
         i, z = next((i, v) for i, v in enumerate(node.variables) if v in delta.args[0].free_symbols)
         line = _affine(delta.args[0], z)
-        if line is None:
-            return node
+        if line is None or (term / delta).has(delta):
+            raise DerivationError(
+                f"the expectation of {node.integrand} does not exist or is not known: its Dirac "
+                "deltas are squared or not of an affine argument"
+            )
+        if len(delta.args) == 2 and delta.args[1] != 0:
+            lowered = sp.DiracDelta(delta.args[0], delta.args[1] - 1) / line[0]
+            term = lowered * _by_parts(term / delta, node, i)
+            terms.append(without_deltas(node.rebuild(term, node.means, node.covariance)))
+            continue
         at = -line[1] / line[0]
         rest = (term / delta).subs(z, at) / sp.Abs(line[0])
         terms.append(_given(node, i, at, rest))
     return without_deltas(sp.Add(*terms))
+
+
+def _by_parts(rest: sp.Expr, node: GaussianExpectation, i: int) -> sp.Expr:
+    """h with E[(dF/dz_i) rest] = E[F h]: minus the gradient, plus rest times the law's score."""
+    z, mu = node.variables, node.means
+    if len(z) == 1:
+        score = (z[0] - mu[0]) / node.covariance[0]
+    else:
+        j, (q_a, q_ab, q_b) = 1 - i, node.covariance
+        q_j = node.covariance[2 * j]
+        score = (q_j * (z[i] - mu[i]) - q_ab * (z[j] - mu[j])) / (q_a * q_b - q_ab**2)
+    return rest * score - sp.diff(rest, z[i])
 
 
 def _given(node: GaussianExpectation, i: int, at: sp.Expr, rest: sp.Expr) -> sp.Expr:
