@@ -174,7 +174,7 @@ class _Parser:
                 self._at = before
                 break
         if primes:
-            above.insert(0, _leaf("mo", primes))
+            above.insert(0, _leaf("mo", primes, **{"class": "prime"}))
         return [*items, *self._applied(_scripted(base, below, above))]
 
     def _applied(self, element: Element) -> list[Element]:

@@ -143,7 +143,8 @@ def spectrum_figure(runs: dict[str, Simulation], moments: tuple[float, float] | 
         axes.set_xlim(0, bins[-1])
         axes.set_xlabel("singular value of the one-step Jacobian")
         axes.set_ylabel("density")
-        axes.legend()
+        axes.set_ylim(0, 1.45 * axes.get_ylim()[1])
+        axes.legend(loc="upper right", ncols=2)
 
     some = next(iter(runs.values()))
     alt = "Histogram of the singular values of the one-step Jacobian"

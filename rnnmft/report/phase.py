@@ -55,9 +55,11 @@ def neighbourhood(field: MeanField, progress: Callable[[int, int], object] | Non
     if p is None:
         raise ConvergenceError(Status.UNDEFINED, "There are no recurrent weights to vary.")
     law = field.ensemble[p.name]
+    # Gated cells turn chaotic at larger weights than others.
+    far = 8.0 if any(p in f.diff(s).free_symbols for s, f in field.cell.update.items()) else 4.0
     shape = _shape(field)
     vary: dict[Axis, list[float]] = {
-        (p.name, "sigma_w"): np.linspace(0.05, max(2.2 * law.sigma_w, 4.0), shape[0]).tolist(),
+        (p.name, "sigma_w"): np.linspace(0.05, max(2.0 * law.sigma_w, far), shape[0]).tolist(),
         (p.name, "mu_b"): np.linspace(law.mu_b - 4.0, law.mu_b + 4.0, shape[1]).tolist(),
     }
     found: xarray.Dataset = phase_diagram(

@@ -30,14 +30,15 @@ _FEWEST = 16
 # The probability of rejecting a control, and a reserve for the pilot's own error in a variance.
 _POWER, _RESERVE = 0.99, 1.2
 # Random numbers that all networks of one tying may draw: about a minute of one core.
-_MOST_NUMBERS = 1.2e10
+_MOST_NUMBERS = 1e10
 
 
 @dataclass(frozen=True)
 class Pilot(Record):
-    """What the pilot found: its seed and size, N Var by claim in units of the scale, who decides.
+    """What the pilot found: its seed and size, and N Var by claim in units of the scale.
 
-    `wanted` networks of each width would have the declared power; `networks` were taken.
+    `wanted` networks of each width give the primary claim with the largest variance, `decisive`, the
+    declared power; `networks` were taken.
     """
 
     width: int
@@ -92,25 +93,24 @@ def sized_design(
 
     Args:
         widths: as declared.
-        targets: the claims; only primary ones count.
+        targets: the claims.
         pilot: networks of one width.
         cost: of one network of each width.
         threshold: the share of the false-alarm rate of one claim.
         control: by how much controls move predictions, as a fraction of the scale.
     """
-    variances = {
-        target.name: _level_variance(target, pilot) * pilot.width
-        for target in targets
-        if target.primary
-    }
-    decisive = max(variances, key=lambda name: variances[name], default="")
+    variances = {t.name: _level_variance(t, pilot) * pilot.width for t in targets}
+    primary = {t.name for t in targets if t.primary}
     # Of a level: half of the claim's rate, two-sided; the deviation has to be beyond it both ways.
     critical = stats.norm.isf(threshold / 4) + stats.norm.isf((1 - _POWER) / 2)
-    error = control / critical
     factor = Design(tuple(widths), (2,) * len(widths)).variance_factor() * 2
-    wanted = math.ceil(_RESERVE * variances.get(decisive, 0.0) * factor / error**2)
+    each = _RESERVE * factor * (critical / control) ** 2
     most = int(_MOST_NUMBERS / sum(cost))
-    networks = max(_FEWEST, min(wanted, most))
+    decisive = max(variances, key=lambda name: (name in primary, variances[name]), default="")
+    wanted = math.ceil(each * variances.get(decisive, 0.0))
+    # What the time allows beyond that goes to the claims that are not primary.
+    every = math.ceil(each * max(variances.values(), default=0.0))
+    networks = max(_FEWEST, min(max(wanted, every), most))
     found = Pilot(pilot.width, pilot.networks, pilot.seed, variances, decisive, wanted, networks)
     return Design(tuple(widths), (networks,) * len(widths)), found
 
