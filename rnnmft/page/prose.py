@@ -15,8 +15,8 @@ __all__ = ["prose"]
 
 _MARK = r"(?:[A-Za-z0-9]+|\*)"
 _SYMBOL = re.compile(
-    rf"(?<![\w\\])(?P<stem>J J(?=\^)|[A-Za-z]+)(?P<sub>_{_MARK})?(?P<sup>\^{_MARK})?(?P<star>\*(?=_))?"
-    rf"(?P<late>_{_MARK})?(?!\w)"
+    rf"(?<![\w\\])(?P<stem>J J(?=\^)|[A-Za-z]+)(?P<sub>_{_MARK})?(?P<sup>\^{_MARK})?"
+    rf"(?P<star>\*(?=_))?(?P<late>_{_MARK})?(?!\w)"
 )
 
 

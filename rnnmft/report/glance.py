@@ -36,15 +36,17 @@ def glance(field: MeanField) -> tuple[list[Glance], list[str]]:
 
 def _fixed_point(field: MeanField) -> Iterator[Glance]:
     at = field.fixed_point()
-    for state, value in at.second_moment.items():
+    for state in (s.name for s in field.cell.states):
+        value = at.second_moment[state]
         yield Glance(rf"\mathbb{{E}}[{state}^2]", significant(value), "stationary second moment")
     for name, value in at.preactivation_variance.items():
         yield Glance(rf"q^*_{{{name}}}", significant(value), "variance of the preactivation")
 
 
 def _correlation(field: MeanField) -> Iterator[Glance]:
-    for state, value in field.correlation_fixed_point().correlation.items():
-        yield Glance(f"c^*_{{{state}}}", significant(value), "correlation of two runs")
+    correlation = field.correlation_fixed_point().correlation
+    for state in (s.name for s in field.cell.states):
+        yield Glance(f"c^*_{{{state}}}", significant(correlation[state]), "correlation of two runs")
 
 
 def _timescales(field: MeanField) -> Iterator[Glance]:

@@ -13,7 +13,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import Axis
 from rnnmft.analysis.phase_diagram import phase_diagram
 from rnnmft.cells import Cell, Preactivation
-from rnnmft.errors import ConvergenceError, RnnmftError, Status
+from rnnmft.errors import DerivationError, RnnmftError
 from rnnmft.page.figure import Figure
 from rnnmft.report.figures import phase_figure
 
@@ -24,7 +24,7 @@ __all__ = ["gate", "neighbourhood"]
 
 _POINTS = (31, 25)
 # Where points are solved one by one: what the whole sweep may take, and the coarsest worth having.
-_SECONDS, _COARSEST = 45.0, (7, 6)
+_SECONDS, _COARSEST = 60.0, (6, 5)
 
 
 def gate(cell: Cell) -> Preactivation | None:
@@ -53,7 +53,7 @@ def neighbourhood(field: MeanField, progress: Callable[[int, int], object] | Non
     """
     p = gate(field.cell)
     if p is None:
-        raise ConvergenceError(Status.UNDEFINED, "There are no recurrent weights to vary.")
+        raise DerivationError("There are no recurrent weights to vary.")
     law = field.ensemble[p.name]
     # Gated cells turn chaotic at larger weights than others.
     far = 8.0 if any(p in f.diff(s).free_symbols for s, f in field.cell.update.items()) else 4.0
@@ -78,10 +78,9 @@ def _shape(field: MeanField) -> tuple[int, int]:
     fresh = MeanField(field.cell, field.ensemble, field.inputs, tying=field.tying)
     with contextlib.suppress(RnnmftError):
         fresh.gradient_growth()
-    share = _SECONDS / max(time.monotonic() - start, 1e-3) / (_POINTS[0] * _POINTS[1])
-    shape = tuple(int(n * min(share, 1.0) ** 0.5) for n in _POINTS)
+    seconds = max(time.monotonic() - start, 1e-3)
+    share = min(_SECONDS / seconds / (_POINTS[0] * _POINTS[1]), 1.0)
+    shape = (int(_POINTS[0] * share**0.5), int(_POINTS[1] * share**0.5))
     if shape < _COARSEST:
-        raise ConvergenceError(
-            Status.MAX_STEPS, "One point of the phase diagram takes too long to draw one here."
-        )
-    return shape[0], shape[1]
+        raise DerivationError(f"One of its points takes {seconds:.1f} s: `rnnmft phase` has time.")
+    return shape

@@ -30,7 +30,7 @@ def comparison_figures(report: ValidationReport) -> list[Figure]:
     figures = [
         _over_time(report, quantity, state)
         for quantity in _SERIES
-        for state in next(iter(report.theory.values())).second_moment
+        for state in (s.name for s in report.cell.states)
         if any(state in found[quantity] for found in report.evolution.values())
     ]
     return [*figures, _extrapolation(report)] if report.claims else figures
@@ -63,7 +63,8 @@ def _over_time(report: ValidationReport, quantity: str, state: str) -> Figure:
             below.errorbar(steps, 100 * deviation, 100 * error, fmt=marker, **style)
         top.set_ylabel(f"${symbol}$")
         top.margins(y=0.1)
-        top.legend(loc="lower right" if reference[-1] >= reference[0] else "upper right")
+        # Above the plot, where no data can be.
+        top.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, columnspacing=1.5)
         unit = "%" if quantity == "second_moment" else "hundredths"
         below.set_ylabel(f"difference\n({unit})")
         below.set_xlabel("step")
@@ -87,7 +88,10 @@ def _over_time(report: ValidationReport, quantity: str, state: str) -> Figure:
 def _extrapolation(report: ValidationReport) -> Figure:
     """Deviations at each width, in percent, over 1/N with the fitted line."""
     tying = report.claims[0].target.tying
-    chosen = [c for c in report.claims if c.target.tying == tying and _is_shown(c)][:4]
+    mine = [c for c in report.claims if c.target.tying == tying and c.target.primary]
+    kinds = ("second_moment", "jacobian", "preactivation_variance", "correlation")
+    ordered = [c for kind in kinds for c in mine if c.target.quantity == kind]
+    chosen = ordered[:4] or list(report.claims[:4])
     styles = list(zip((BLACK, BLUE, GREEN, PURPLE), "osD^", strict=True))
 
     def draw(drawing: Any) -> None:
@@ -113,10 +117,6 @@ def _extrapolation(report: ValidationReport) -> Figure:
         "width and the fit a + b/N, averaged over the steps where there are several."
     )
     return draw_figure(draw, alt, caption)
-
-
-def _is_shown(claim: Claim) -> bool:
-    return claim.target.quantity != "cross_moment" and claim.target.primary
 
 
 def _draw_fit(axes: Any, claim: Claim, colour: str, marker: str, aside: float) -> None:

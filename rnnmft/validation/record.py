@@ -144,7 +144,8 @@ class ValidationReport(Record):
         text = f"{held} of {len(self.claims)} claims hold"
         open_ = [f"{c.name} ({c.target.tying})" for c in self.outcomes("inconclusive")]
         if open_:
-            text += f"; too few networks to tell {self.control:.0%} in {', '.join(open_)}"
+            where = ", ".join(open_) if len(open_) < 5 else f"{len(open_)} of them"
+            text += f"; too few networks to tell {self.control:.0%} in {where}"
         return f"{text}; none is rejected."
 
     def to_dict(self) -> dict[str, Any]:

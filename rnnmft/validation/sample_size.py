@@ -37,8 +37,8 @@ _MOST_NUMBERS = 1e10
 class Pilot(Record):
     """What the pilot found: its seed and size, and N Var by claim in units of the scale.
 
-    `wanted` networks of each width give the primary claim with the largest variance, `decisive`, the
-    declared power; `networks` were taken.
+    `decisive` is the primary claim with the largest variance; `wanted` networks of each width give
+    it the declared power, and `networks` were taken.
     """
 
     width: int

@@ -89,7 +89,7 @@ def targets(
     """
     if not trajectory.status.ok:
         return [], [Untested("everything", trajectory.tying, str(trajectory.status))]
-    found, left = _over_time(trajectory)
+    found, left = _over_time([s.name for s in mean_field.cell.states], trajectory)
     for more, without in (
         _stationary_variances(mean_field, trajectory),
         _jacobians(mean_field, trajectory, horizons),
@@ -116,10 +116,13 @@ def _error_of(trajectory: Trajectory, quantity: str, name: str) -> Array:
     return np.zeros(trajectory.steps)
 
 
-def _over_time(trajectory: Trajectory) -> tuple[list[Target], list[Untested]]:
+def _over_time(
+    states: Sequence[str], trajectory: Trajectory
+) -> tuple[list[Target], list[Untested]]:
     found: list[Target] = []
     left: list[Untested] = []
-    for state, second in trajectory.second_moment.items():
+    for state in states:
+        second = trajectory.second_moment[state]
         # A cross moment may be 0; a quarter of the second moment is the least scale of its claim.
         least = np.asarray(second) / 4
         rows: list[tuple[str, str, str, Mapping[str, Any], Array]] = [
