@@ -25,6 +25,8 @@ from rnnmft.theory.powers import collect_powers
 
 __all__ = ["MomentTheory", "moment_theory"]
 
+_MOST_MOMENTS, _DEGREE_GROWTH = 400, 8
+
 
 @dataclass(frozen=True)
 class MomentTheory:
@@ -119,11 +121,13 @@ class MomentTheory:
         by_symbol: dict[sp.Basic, MomentKey] = {}
         found: dict[MomentKey, sp.Expr] = {}
         queue = [tuple(sorted(k, reverse=True)) for k in keys]
+        # An affine cell never raises the degree; a power of a state raises it at every step.
+        highest = _DEGREE_GROWTH * max((sum(map(sum, k)) for k in queue), default=0)
         while queue:
             key = queue.pop(0)
             if key in found:
                 continue
-            if len(found) > 400:
+            if len(found) > _MOST_MOMENTS or sum(map(sum, key)) > highest:
                 raise DerivationError(f"the moments of cell {self.cell.name!r} do not close")
             found[key] = self.update(key)
             by_symbol = {s: k for k, s in self.notation.known().items()}
