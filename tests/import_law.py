@@ -41,7 +41,8 @@ SYMBOLIC = ("errors", "activations", "parameters", "expectation", "cells", "theo
 NUMERIC = ("numpy", "scipy", "torch")
 
 # What an import inside a function may keep lazy, itself or inside a file of the package.
-HEAVY = {"jinja2", "matplotlib", "mpmath", "numpy", "rich", "scipy", "sympy", "torch", "xarray"}
+HEAVY = {"jinja2", "markupsafe", "matplotlib", "mpmath", "numpy", "rich", "scipy", "sympy"}
+HEAVY |= {"torch", "xarray"}
 
 # (module, imported module): why this breach of the law is right.
 ALLOWED = {

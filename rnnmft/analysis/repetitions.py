@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rnnmft.errors import Status
@@ -131,6 +130,8 @@ def _batches(
 
 def _free_memory(device: str) -> int | None:
     """Bytes free on the GPU that will be used; None on a CPU."""
+    import torch
+
     if device == "cpu" or not torch.cuda.is_available():
         return None
     return int(torch.cuda.mem_get_info(None if device in ("auto", "cuda") else device)[0])
