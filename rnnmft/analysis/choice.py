@@ -5,10 +5,11 @@ from __future__ import annotations
 from rnnmft.analysis.accumulated import TransportedLaw
 from rnnmft.analysis.closed_moments import ClosedMoments
 from rnnmft.analysis.contract import MemorySolver, Solver
-from rnnmft.analysis.two_time_kernel import TwoTimeKernel, is_memoryless
+from rnnmft.analysis.two_time_kernel import TwoTimeKernel
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import DerivationError
 from rnnmft.sampling import Sampling
+from rnnmft.theory.memoryless import is_memoryless
 
 __all__ = ["choose_memory_solver", "choose_solver"]
 

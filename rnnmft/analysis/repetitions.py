@@ -26,7 +26,9 @@ Run = Callable[[Sampling, range], Mapping[str, Array]]
 _PILOT_UNITS = 4096
 _PILOT_REPETITIONS = 8
 # Errors are themselves uncertain (25 % with 8 repetitions): aim a little below the tolerance.
-_MARGIN = 1.3
+_MARGIN = 1.2
+# Sobol numbers gain faster than the prediction says: go there in steps, and look again.
+_LARGEST_STEP = 16.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def draw_repetitions(
         excess = max(r.relative for r in read(values).values()) / sampling.tolerance
         if excess <= 1.0:
             return Samples(values, plan)
-        needed = plan.total * (_MARGIN * min(excess, 1e6)) ** 2
+        needed = plan.total * min((_MARGIN * excess) ** 2, _LARGEST_STEP)
         wanted = min(_power_above(needed / _PILOT_REPETITIONS), largest)
         if wanted > plan.per_repetition and wanted * _PILOT_REPETITIONS <= sampling.max_units:
             plan = sampling.of(wanted, _PILOT_REPETITIONS)

@@ -34,26 +34,13 @@ from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.numerics.compile import STATUSES, Program, compile_program
 from rnnmft.records import Quantity
-from rnnmft.theory.independence import GaussianLaw, expect
+from rnnmft.theory.memoryless import memoryless_theory
 
-__all__ = ["TwoTimeKernel", "is_memoryless"]
+__all__ = ["TwoTimeKernel"]
 
 Array = NDArray[np.float64]
 _ITERATIONS = 2000
 _SETTLED = 1e-13
-
-
-def is_memoryless(cell: Cell) -> bool:
-    """Whether states depend on this step's preactivations and input alone, and weights on states.
-
-    >>> from rnnmft import cells
-    >>> is_memoryless(cells.vanilla()), is_memoryless(cells.minimal())
-    (True, False)
-    """
-    states, preactivations = set(cell.states), set(cell.preactivations)
-    forgets = all(not f.free_symbols & states for f in cell.update.values())
-    plain = all(y.free_symbols <= states for y in cell.sees.values())
-    return forgets and plain and not cell.parameters and bool(preactivations)
 
 
 class TwoTimeKernel:
@@ -68,11 +55,7 @@ class TwoTimeKernel:
     def __init__(
         self, cell: Cell, ensemble: Ensemble, inputs: Inputs, backend: str = "numpy"
     ) -> None:
-        if not is_memoryless(cell):
-            raise DerivationError(
-                f"cell {cell.name!r} remembers more than its preactivations: its two-time "
-                "covariances do not close"
-            )
+        memoryless_theory(cell)
         self.cell, self.ensemble, self.inputs = cell, ensemble, inputs
         # At equal times only R and c_x of the input matter, not its correlation in time.
         self._equal_times = ClosedMoments(
@@ -254,28 +237,11 @@ class TwoTimeKernel:
 @lru_cache(maxsize=32)
 def _two_time_program(cell: Cell) -> Program:
     """E[y_k y_k] and E[s_a s_a] at two times, of (mu, q_t, C, q_s) a preactivation, R and R_ts."""
-    laws, arguments = [], []
-    renamed: list[dict[sp.Basic, sp.Basic]] = [{}, {}]
-    for p in cell.preactivations:
-        mu, q_t, c, q_s = (sp.Symbol(f"{s}_{p.name}", real=True) for s in ("mu", "q_t", "c", "q_s"))
-        pair = tuple(sp.Symbol(f"{p.name}_{side}", real=True) for side in "ts")
-        laws.append(GaussianLaw(pair, (mu, mu), (q_t, c, q_s)))
-        arguments += [mu, q_t, c, q_s]
-        for at, variable in zip(renamed, pair, strict=True):
-            at[p] = variable
-    power, shared = sp.Symbol("R", nonnegative=True), sp.Symbol("R_ts", real=True)
-    arguments += [power, shared]
-    if cell.input is not None:
-        pair = tuple(sp.Symbol(f"{cell.input.name}_{side}", real=True) for side in "ts")
-        laws.append(GaussianLaw(pair, (sp.S.Zero, sp.S.Zero), (power, shared, power)))
-        for at, variable in zip(renamed, pair, strict=True):
-            at[cell.input] = variable
-    states = [{s: f.xreplace(at) for s, f in cell.update.items()} for at in renamed]
-    outputs = [
-        expect(y.xreplace(states[0]) * y.xreplace(states[1]), laws) for y in cell.sees.values()
-    ]
-    outputs += [expect(states[0][s] * states[1][s], laws) for s in cell.states]
-    return compile_program([], outputs, arguments)
+    theory = memoryless_theory(cell)
+    by_preactivation = (theory.mu, theory.q_t, theory.q_ts, theory.q_s)
+    arguments = [of[p] for p in cell.preactivations for of in by_preactivation]
+    outputs = [*theory.seen.values(), *theory.states.values()]
+    return compile_program([], outputs, [*arguments, theory.R, theory.R_ts])
 
 
 def _time_error(series: Array, error: Array) -> float:

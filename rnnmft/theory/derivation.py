@@ -22,6 +22,7 @@ from rnnmft.theory.notation import MomentKey, Notation
 from rnnmft.theory.spectral import SpectralRadius
 from rnnmft.theory.steps import Step, StepsRecord
 from rnnmft.theory.tangent import TangentTheory
+from rnnmft.theory.tied import TiedDerivation
 
 __all__ = ["Derivation", "closed_derivation", "derive"]
 
@@ -324,15 +325,16 @@ def closed_derivation(cell: Cell, constant_input: bool = False) -> Derivation:
 @lru_cache(maxsize=64)
 def derive(
     cell: Cell, tying: str = "untied", constant_input: bool = False
-) -> Derivation | LawDerivation:
+) -> Derivation | LawDerivation | TiedDerivation:
     """Derive the mean-field theory of a cell.
 
     Args:
         cell: any `Cell`. Where its moments close (affine in the states) this is a `Derivation`;
             otherwise a `LawDerivation`, a recursion over the law of the state.
-        tying: "untied": fresh weights at every step.
+        tying: "untied": fresh weights at every step; "tied": one set of weights, as in a real
+            network, a `TiedDerivation`: a recursion in two times.
         constant_input: whether the input is constant in time (else white); matters where it enters
-            elementwise.
+            elementwise, and not to the tied equations, which name its autocorrelation.
 
     Raises:
         DerivationError: an unknown tying.
@@ -343,8 +345,10 @@ def derive(
     """
     if not isinstance(cell, Cell):
         raise ParameterError(f"cell must be a Cell, got {cell!r}")
+    if tying == "tied":
+        return TiedDerivation(cell)
     if tying != "untied":
-        raise DerivationError(f"derive knows tying='untied', got {tying!r}")
+        raise ParameterError(f"tying must be 'tied' or 'untied', got {tying!r}")
     try:
         return closed_derivation(cell, constant_input)
     except DerivationError:
