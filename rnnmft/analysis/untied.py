@@ -191,10 +191,11 @@ class UntiedRecursion:
         """Stationary moments of an affine map whose radius is below 1; inf elsewhere."""
         matrix = np.moveaxis(values[: count * count].reshape(count, count, -1), -1, 0)
         constant = np.moveaxis(values[count * count :], -1, 0)
-        usable = np.isfinite(matrix).all(axis=(1, 2)) & np.isfinite(constant).all(axis=1)
+        usable = np.asarray(np.isfinite(matrix).all(axis=(1, 2)))
+        usable &= np.isfinite(constant).all(axis=1)
         matrix = np.where(usable[:, None, None], matrix, 0.0)
         radius = np.abs(np.linalg.eigvals(matrix)).max(axis=1)
-        usable = np.asarray(usable & (radius < 1.0))
+        usable &= radius < 1.0
         matrix = np.where(usable[:, None, None], matrix, 0.0)
         solved = np.linalg.solve(np.eye(count) - matrix, constant[..., None])[..., 0]
         return np.where(usable[:, None], solved, np.inf).T

@@ -93,7 +93,7 @@ class Notation:
         return _symbol("M", *powers, *(["ab"] if len(key) == 2 else []))
 
     def state_key(self, *states: State, trajectories: int = 1) -> MomentKey:
-        """The key of E[product of states]; of two trajectories, the first is on a, the second on b."""
+        """The key of E[product of states]; of two trajectories, one state is on each."""
         if trajectories == 2:
             return tuple(tuple(int(v == s) for v in self.recurrent) for s in states)
         return (tuple(sum(v == s for s in states) for v in self.recurrent),)
