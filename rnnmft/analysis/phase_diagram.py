@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.closed_grid import ClosedGrid
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.parameter_grid import Axis, ParameterGrid
+from rnnmft.analysis.parameter_grid import ParameterGrid
 from rnnmft.analysis.untied import point_of, untied_recursion
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status

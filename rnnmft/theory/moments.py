@@ -41,7 +41,7 @@ class MomentTheory:
     def laws(
         self, trajectories: int, of: Iterable[Preactivation] | None = None
     ) -> list[GaussianLaw]:
-        """The Gaussian laws of the preactivations and of the elementwise input where it is white."""
+        """The Gaussian laws of the preactivations and of a white elementwise input."""
         n = self.notation
         found = []
         for p in self.cell.preactivations if of is None else of:
@@ -118,7 +118,6 @@ class MomentTheory:
 
     def closure(self, keys: Iterable[MomentKey]) -> dict[MomentKey, sp.Expr]:
         """The given moments and all others their updates need: {key: update}."""
-        by_symbol: dict[sp.Basic, MomentKey] = {}
         found: dict[MomentKey, sp.Expr] = {}
         queue = [tuple(sorted(k, reverse=True)) for k in keys]
         # An affine cell never raises the degree; a power of a state raises it at every step.
@@ -130,10 +129,14 @@ class MomentTheory:
             if len(found) > _MOST_MOMENTS or sum(map(sum, key)) > highest:
                 raise DerivationError(f"the moments of cell {self.cell.name!r} do not close")
             found[key] = self.update(key)
-            by_symbol = {s: k for k, s in self.notation.known().items()}
-            needed = sorted(found[key].free_symbols & set(by_symbol), key=str)
-            queue += [by_symbol[s] for s in needed if by_symbol[s] not in found]
+            queue += [k for k in self.moments_in(found[key]) if k not in found]
         return found
+
+    def moments_in(self, expression: sp.Expr) -> list[MomentKey]:
+        """The keys of the moments whose symbols an expression holds."""
+        by_symbol = {s: k for k, s in self.notation.known().items()}
+        held = expression.free_symbols.intersection(by_symbol)
+        return [by_symbol[s] for s in sorted(held, key=str)]
 
     def variance(self, p: Preactivation) -> sp.Expr:
         """q_k = sigma_w^2 E[y_k^2] + sigma_v^2 R + sigma_b^2."""
