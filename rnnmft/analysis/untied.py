@@ -156,8 +156,18 @@ class UntiedRecursion:
         return self._compile(list(self.derivation.slope), self.keys, cross=True)
 
     @cached_property
-    def _tangent(self) -> Program:
-        return self._compile(list(self.derivation.tangent.operator), self.keys)
+    def _tangent(self) -> tuple[Program, list[MomentKey]]:
+        return self._with_moments(list(self.derivation.tangent.operator), [])
+
+    def _with_moments(
+        self, outputs: Sequence[sp.Expr], before: Sequence[tuple[sp.Symbol, sp.Expr]]
+    ) -> tuple[Program, list[MomentKey]]:
+        """A program and the moments it takes: the recursion's own, then others that it needs."""
+        theory = self.derivation.theory
+        used = [*outputs, *(e for _, e in before)]
+        needed = dict.fromkeys(k for e in used for k in theory.moments_in(e))
+        keys = list(dict.fromkeys([*self.keys, *theory.closure(needed)]))
+        return self._compile(outputs, keys, before=before), keys
 
     # --- calls ---------------------------------------------------------------------------------
 
@@ -219,7 +229,8 @@ class UntiedRecursion:
 
     def tangent(self, moments: Array, point: Point) -> Array:
         """The operator on E[ds_a ds_b], shape (B, pairs, pairs)."""
-        return _matrix(self._call(self._tangent, point, moments)[0])
+        program, keys = self._tangent
+        return _matrix(self._call(program, point, self._extend(keys, moments, point))[0])
 
     # --- the one-step Jacobian -----------------------------------------------------------------
 
@@ -266,14 +277,7 @@ def _jacobian_program(
 ) -> tuple[Program, list[MomentKey]]:
     """The compiled moments of J J^T, and the state moments they need (its own first)."""
     chain = of.derivation.jacobian.program(highest, dict(weights))
-    definitions = [*chain.averages.items(), *chain.self_energies.items()]
-    named = {s: k for k, s in of.derivation.notation.known().items()}
-    used = [e for _, e in definitions] + list(chain.moments)
-    free = set().union(*(e.free_symbols for e in used))
-    needed = [named[s] for s in sorted(free & set(named), key=str)]
-    closed = of.derivation.theory.closure(needed) if needed else {}
-    keys = [*of.keys, *(k for k in closed if k not in of.keys)]
-    return of._compile(chain.moments, keys, before=definitions), keys
+    return of._with_moments(chain.moments, [*chain.averages.items(), *chain.self_energies.items()])
 
 
 @lru_cache(maxsize=64)

@@ -45,19 +45,20 @@ class Derivation(StepsRecord):
         """The symbols: q, q_ab, mu_b, sigma_w, ... by preactivation; moments by key."""
         return self.theory.notation
 
-    def _closure(self, trajectories: int) -> dict[MomentKey, sp.Expr]:
-        keys = [self.notation.state_key(s, s, trajectories=trajectories) for s in self.cell.states]
-        return self.theory.closure(keys)
-
     @cached_property
     def moments(self) -> dict[MomentKey, sp.Expr]:
         """{key: update} of every one-trajectory moment the recursion needs."""
-        return self._closure(1)
+        of = self.theory
+        seen = [k for p in self.cell.preactivations for k in of.moments_in(of.variance(p))]
+        singles = [k for k in self.cross_moments if len(k) == 1]
+        return of.closure([*(self._square(s, 1) for s in self.cell.states), *seen, *singles])
 
     @cached_property
     def cross_moments(self) -> dict[MomentKey, sp.Expr]:
         """{key: update} of every moment that the two-trajectory recursion needs."""
-        return self._closure(2)
+        of = self.theory
+        seen = [k for p in self.cell.preactivations for k in of.moments_in(of.covariance(p))]
+        return of.closure([*(self._square(s, 2) for s in self.cell.states), *seen])
 
     def _equations(
         self, of: dict[MomentKey, sp.Expr], keys: dict[str, MomentKey]
