@@ -109,7 +109,7 @@ def test_the_density_has_the_mass_and_mean_of_the_law() -> None:
     cell = vanilla(identity)
     theory = MeanField(cell, cell.ensemble(e={"sigma_w": 0.8}), Inputs())
     grid = np.linspace(0.002, 4.0, 120)
-    law = theory.jacobian(units=128).density(grid, smoothing=0.02)
+    law = theory.jacobian(units=256).density(grid, smoothing=0.02)
     weights = np.gradient(grid)
     # The density diverges like 1/sqrt at 0: the mass below the grid is 2 sqrt(x) / (pi sigma_w).
     below = 2 * math.sqrt(grid[0]) / (math.pi * 0.8)
@@ -120,7 +120,7 @@ def test_the_density_has_the_mass_and_mean_of_the_law() -> None:
 
 def test_a_point_on_the_spectrum_is_refused() -> None:
     """z on the non-negative axis, nan, a grid at 0: a sentence that says what to do."""
-    law = MeanField(get("minimal")).jacobian(units=128)
+    law = MeanField(get("minimal")).jacobian(units=256)
     for z in (1.0, 0.0, complex(math.nan, 0)):
         with pytest.raises(ParameterError, match="off the non-negative real axis"):
             law.resolvent(z)
