@@ -1,0 +1,1 @@
+"""Published and derived numbers of the papers."""
