@@ -56,15 +56,15 @@ class Draws:
 
         Pseudo-random ones are stratified: one in each of M equal intervals, in random order.
         """
+        eps = torch.finfo(self.dtype).eps
         if self._quasi(count):
-            return self._sobol(count).to(self.dtype)
+            return self._sobol(count).to(self.dtype).clamp_(eps, 1 - eps)
         units = self.shape[1]
         drawn = []
         for g in self._random:
             rows = torch.rand((count, units), generator=g, dtype=torch.float64, device=self.device)
             order = torch.rand((count, units), generator=g, device=self.device).argsort(1)
             drawn.append((order + rows) / units)
-        eps = torch.finfo(self.dtype).eps
         return torch.stack(drawn).to(self.dtype).clamp_(eps, 1 - eps)
 
     def _quasi(self, count: int) -> bool:
