@@ -17,8 +17,12 @@ __all__ = ["Reached", "reach"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Rows = NDArray[np.intp]
 
-_STEPS, _MORE, _NEWTON = 16, 12, 14
+# Steps before Newton's method, and more of them to see the distance shrink; what is still open
+# after the first round (slow, or growing) takes the second.
+_ROUNDS = ((16, 12), (120, 60))
+_NEWTON = 14
 _RTOL = 1e-10
 _HUGE = 1e9
 
@@ -43,8 +47,8 @@ class Reached:
 
 
 def reach(
-    step: Callable[[Array, NDArray[np.intp]], tuple[Array, Array]],
-    jacobian: Callable[[Array, NDArray[np.intp]], Array],
+    step: Callable[[Array, Rows], tuple[Array, Array]],
+    jacobian: Callable[[Array, Rows], Array],
     count: int,
     batch: int,
 ) -> Reached:
@@ -57,28 +61,31 @@ def reach(
         count: n.
         batch: B.
     """
-    rows = np.arange(batch)
-    early = _follow(step, np.zeros((count, batch)), rows, _STEPS)
-    late = _follow(step, early, rows, _MORE)
-    diverged = ~np.isfinite(late).all(axis=0) | (np.abs(late).max(axis=0, initial=0) > _HUGE)
-    values = np.where(diverged, 0.0, late)
-    active = np.flatnonzero(~diverged)
-    for _ in range(_NEWTON):
-        if not len(active):
+    total = Reached(
+        np.zeros((count, batch)),
+        np.full(batch, np.nan),
+        np.full(batch, np.inf),
+        np.zeros(batch, dtype=bool),
+        np.zeros(batch, dtype=bool),
+    )
+    late = np.zeros((count, batch))
+    for steps, more in _ROUNDS:
+        rows = np.flatnonzero(~total.certain & ~total.diverged)
+        if not len(rows):
             break
-        moved = _newton(step, jacobian, values[:, active], active)
-        change = np.abs(moved - values[:, active]).max(axis=0)
-        size = np.abs(moved).max(axis=0)
-        values[:, active] = moved
-        keep = np.isfinite(change) & (change > _RTOL * 1e-3 * size)
-        active = active[keep & (size < _HUGE)]
-    return _judged(step, jacobian, early, late, values, diverged)
+        early = _follow(step, late[:, rows], rows, steps)
+        late[:, rows] = _follow(step, early, rows, more)
+        found = _finish(step, jacobian, early, late[:, rows], rows, more)
+        total.values[:, rows] = found.values
+        for name in ("slope", "error", "certain", "diverged"):
+            getattr(total, name)[rows] = getattr(found, name)
+    return total
 
 
 def _follow(
-    step: Callable[[Array, NDArray[np.intp]], tuple[Array, Array]],
+    step: Callable[[Array, Rows], tuple[Array, Array]],
     values: Array,
-    rows: NDArray[np.intp],
+    rows: Rows,
     steps: int,
 ) -> Array:
     for _ in range(steps):
@@ -92,11 +99,34 @@ def _follow(
     return values
 
 
+def _finish(
+    step: Callable[[Array, Rows], tuple[Array, Array]],
+    jacobian: Callable[[Array, Rows], Array],
+    early: Array,
+    late: Array,
+    rows: Rows,
+    more: int,
+) -> Reached:
+    """Newton's method from the late values, and whether its result is their limit."""
+    diverged = ~np.isfinite(late).all(axis=0) | (np.abs(late).max(axis=0, initial=0) > _HUGE)
+    values = np.where(diverged, 0.0, late)
+    active = np.flatnonzero(~diverged)
+    for _ in range(_NEWTON):
+        if not len(active):
+            break
+        moved = _newton(step, jacobian, values[:, active], rows[active])
+        change = np.abs(moved - values[:, active]).max(axis=0)
+        size = np.abs(moved).max(axis=0)
+        values[:, active] = moved
+        active = active[(change > _RTOL * 1e-3 * size) & (size < _HUGE)]
+    return _judged(step, jacobian, early, late, values, diverged, rows, more)
+
+
 def _newton(
-    step: Callable[[Array, NDArray[np.intp]], tuple[Array, Array]],
-    jacobian: Callable[[Array, NDArray[np.intp]], Array],
+    step: Callable[[Array, Rows], tuple[Array, Array]],
+    jacobian: Callable[[Array, Rows], Array],
     values: Array,
-    rows: NDArray[np.intp],
+    rows: Rows,
 ) -> Array:
     new = step(values, rows)[0]
     system = np.eye(len(values)) - np.nan_to_num(jacobian(values, rows), posinf=0.0, neginf=0.0)
@@ -107,12 +137,14 @@ def _newton(
 
 
 def _judged(
-    step: Callable[[Array, NDArray[np.intp]], tuple[Array, Array]],
-    jacobian: Callable[[Array, NDArray[np.intp]], Array],
+    step: Callable[[Array, Rows], tuple[Array, Array]],
+    jacobian: Callable[[Array, Rows], Array],
     early: Array,
     late: Array,
     values: Array,
     diverged: Flags,
+    members: Rows,
+    more: int,
 ) -> Reached:
     batch = values.shape[1]
     slope, error = np.full(batch, np.nan), np.full(batch, np.inf)
@@ -120,15 +152,15 @@ def _judged(
     rows = np.flatnonzero(~diverged)
     if len(rows):
         at = values[:, rows]
-        new, own = step(at, rows)
-        matrices = np.nan_to_num(jacobian(at, rows), posinf=_HUGE, neginf=-_HUGE)
+        new, own = step(at, members[rows])
+        matrices = np.nan_to_num(jacobian(at, members[rows]), posinf=_HUGE, neginf=-_HUGE)
         slope[rows] = np.abs(np.linalg.eigvals(matrices)).max(axis=1)
         residual = (np.abs(new - at) + own).max(axis=0)
         error[rows] = residual / np.maximum(np.abs(1 - slope[rows]), 1e-12)
         size = np.abs(at).max(axis=0)
         before, after = (np.abs(x[:, rows] - at).max(axis=0) for x in (early, late))
         # From early to late the distance must shrink as the slope says, or be gone already.
-        rate = np.maximum(slope[rows], 0.2) ** (_MORE / 2)
+        rate = np.maximum(slope[rows], 0.2) ** (more / 2)
         nearer = (after <= rate * before) | (after <= 1e-8 * size)
         certain[rows] = nearer & (slope[rows] < 1) & (error[rows] <= 1e-6 * (size + _RTOL))
     return Reached(values, slope, error, certain, diverged)

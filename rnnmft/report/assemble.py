@@ -19,8 +19,8 @@ from rnnmft.report.glance import Glance, glance
 from rnnmft.report.html import render_report
 from rnnmft.report.phase import neighbourhood
 from rnnmft.simulation import Simulation, simulate
-from rnnmft.theory.derivation import Derivation, derive
-from rnnmft.theory.law_recursion import LawDerivation
+from rnnmft.theory.derivation import derive
+from rnnmft.theory.steps import StepsRecord
 from rnnmft.validation import ValidationReport, validate
 
 __all__ = ["Report", "make_report"]
@@ -50,7 +50,7 @@ class Report:
     numbers: list[Glance]
     fixed_points: list[FixedPoint]
     figures: list[Figure]
-    derivation: Derivation | LawDerivation | None
+    derivation: StepsRecord | None
     missing: list[str] = field(default_factory=list)
 
     def to_html(self, path: str | Path) -> None:

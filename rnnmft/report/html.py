@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from rnnmft.report.assemble import Report
-    from rnnmft.theory.derivation import Derivation
-    from rnnmft.theory.law_recursion import LawDerivation
+    from rnnmft.theory.steps import StepsRecord
 
 __all__ = ["render_report"]
 
@@ -79,7 +78,7 @@ def _fixed_points(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def _derivation(derivation: Derivation | LawDerivation) -> Markup:
+def _derivation(derivation: StepsRecord) -> Markup:
     from markupsafe import Markup
 
     steps = []

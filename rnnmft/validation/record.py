@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,8 +172,9 @@ class ValidationReport(Record):
         }
 
     def to_json(self, path: str | Path) -> None:
-        """Write `to_dict()` as JSON."""
+        """Write `to_dict()` as JSON, a list of numbers in one line."""
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+        text = re.sub(r"\[[^][{}\"]*\]", lambda found: " ".join(found[0].split()), text)
         Path(path).write_text(text + "\n", encoding="utf-8")
 
     def to_html(self, path: str | Path) -> None:

@@ -1,0 +1,93 @@
+"""Files of claims: what they may hold; the committed results are those of the committed claims."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from rnnmft import cells
+from rnnmft.errors import ParameterError, ParseError
+from rnnmft.validation.files import read_claims
+
+ROOT = Path(__file__).parents[2] / "validation"
+CLAIMS = sorted((ROOT / "claims").glob("*.toml"))
+
+GOOD = """
+cell = "indrnn"
+widths = [16, 32, 64]
+networks = [4, 4, 4]
+seed = 1
+steps = 3
+
+[parameters.u]
+law = "uniform"
+low = 0.0
+high = 0.9
+
+[inputs]
+R = 0.5
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "claims.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_file_is_read_into_what_validate_takes(tmp_path: Path) -> None:
+    request = read_claims(written(tmp_path, GOOD), cells.get)
+    assert request.cell == cells.indrnn()
+    assert request.ensemble.parameters["u"].to_dict()["high"] == 0.9
+    assert request.inputs.R == 0.5
+    assert request.options == {
+        "widths": [16, 32, 64],
+        "networks": [4, 4, 4],
+        "seed": 1,
+        "steps": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        (("seed = 1", "seeds = 1"), ParseError, "unknown key 'seeds'"),
+        (("seed = 1", ""), ParseError, "'seed' is missing"),
+        (("[4, 4, 4]", "[4, 4"), ParseError, "claims.toml"),
+        (('"indrnn"', "3"), ParseError, "'cell' must be a name"),
+        (("seed = 1", "seed = 1\nensemble = 3"), ParseError, "'ensemble' must be a table"),
+        (("R = 0.5", "R = -1"), ParameterError, "R must be"),
+        (("R = 0.5", "Q = 1"), ParameterError, "inputs"),
+        (('"uniform"', '"cauchy"'), ParameterError, "cauchy"),
+        (('"indrnn"', '"nothing"'), ValueError, "no cell named 'nothing'"),
+    ],
+)
+def test_what_is_refused(
+    change: tuple[str, str], error: type[Exception], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=sentence):
+        read_claims(written(tmp_path, GOOD.replace(*change)), cells.get)
+
+
+def test_there_are_claims() -> None:
+    assert {"vanilla", "minimal", "gru", "gru_torch"} <= {path.stem for path in CLAIMS}
+
+
+@pytest.mark.parametrize("path", CLAIMS, ids=lambda path: path.stem)
+def test_the_committed_results_are_of_the_committed_claims(path: Path) -> None:
+    request = read_claims(path, cells.get)
+    found = json.loads((ROOT / "results" / f"{path.stem}.json").read_text(encoding="utf-8"))
+    assert found["cell"] == request.cell.name
+    assert found["ensemble"] == request.ensemble.to_dict()
+    assert found["inputs"] == request.inputs.to_dict()
+    assert found["seed"] == request.options["seed"]
+    for design in found["design"].values():
+        assert design["widths"] == request.options["widths"]
+    for tying in request.options.get("tyings", ["untied"]):
+        assert found["design"][tying]["networks"] == request.options["networks"]
+    assert found["passed"] is True
+    assert all(claim["verdict"]["outcome"] != "rejected" for claim in found["claims"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", found["provenance"]["date"])
