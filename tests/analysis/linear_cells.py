@@ -2,8 +2,8 @@
 
     h^{t+1} = p h^t + e^t + g x^t,     e^t = W h^t + V x^t + b,
 
-p a number or a random parameter. Everything is Gaussian given p, so the two-time covariances obey a recursion in finite sums. Typed
-by hand from that equation; shares no code with the package.
+p a number or a random parameter. Everything is Gaussian given p, so the two-time covariances obey a
+recursion in finite sums. Typed by hand from that equation; shares no code with the package.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def test_linear_cells_with_memory_are_met(inputs, gain):
     last = np.arange(8, 3, -1)
     assert agree(memory.value["h"], memory.error["h"], states[0][8, last])
     assert agree(memory.value["e"], memory.error["e"], drives[0][7, last - 1])
-    assert not agree(memory.value["h"], memory.error["h"], CONTROL * states[0][8, last])
+    assert not agree(memory.value["h"], memory.error["h"], 1.06 * states[0][8, last])
 
 
 @pytest.mark.parametrize("gain", [0.6, "random"])
@@ -257,7 +257,7 @@ def test_an_ensemble_of_another_cell_is_refused():
 
 
 def test_elementwise_input_with_a_given_autocorrelation_keeps_it():
-    """x itself, as it enters elementwise: E[x^t x^s] = R kappa(t - s), exactly (matched normals)."""
+    """x itself, as it enters elementwise: E[x^t x^s] = R kappa(t - s) with matched normals."""
     h, x = State("h"), Input("x")
     cell = Cell("shift", update={h: x})
     inputs = INPUTS["given"]

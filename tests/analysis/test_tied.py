@@ -93,7 +93,7 @@ def test_every_moment_carries_its_error():
     json.dumps(found.to_dict(), allow_nan=False)
 
 
-# --- the error claims ------------------------------------------------------------------------------
+# --- the error claims -----------------------------------------------------------------------------
 
 
 def ratios(cell, ensemble, seeds, normals, steps=4):
@@ -134,7 +134,7 @@ def test_standard_errors_cover_for_every_cell_and_kind_of_normals(name, normals)
     assert stats.kstest(1.5 * found, law.cdf).pvalue < 1e-4
 
 
-# --- a wanted tolerance ----------------------------------------------------------------------------
+# --- a wanted tolerance ---------------------------------------------------------------------------
 
 
 def test_a_tolerance_is_met_with_the_units_it_takes():
@@ -176,7 +176,7 @@ def test_a_tolerance_must_be_positive(tolerance):
         MeanField(cells.minimal(), tying="tied", tolerance=tolerance)
 
 
-# --- stationary states -----------------------------------------------------------------------------
+# --- stationary states ----------------------------------------------------------------------------
 
 
 def test_a_slow_approach_is_waited_for():
