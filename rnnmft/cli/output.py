@@ -42,14 +42,19 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for i, column in enumerate(columns):
         numeric = all(isinstance(row[i], (int, float)) for row in rows)
         table.add_column(escape(column), justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*(escape(_shown(value)) for value in row))
+    if title:
+        say(title)
     # Piped output has no width to fit into.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    with console.capture() as drawn:
+        console.print(table)
+    say("\n".join(line.rstrip() for line in drawn.get().rstrip().splitlines()))
 
 
 def _shown(value: Any) -> str:

@@ -119,6 +119,11 @@ def _extrapolation(report: ValidationReport) -> Figure:
     return draw_figure(draw, alt, caption)
 
 
+def _plain(latex: str) -> str:
+    """The LaTeX with the letters that the figures' font has."""
+    return latex.replace(r"\mathbb{E}", "E")
+
+
 def _draw_fit(axes: Any, claim: Claim, colour: str, marker: str, aside: float) -> None:
     """One claim; `aside` moves its points a little along the axis, so that bars do not hide."""
     prediction, level = claim.target.prediction, claim.level
@@ -131,7 +136,12 @@ def _draw_fit(axes: Any, claim: Claim, colour: str, marker: str, aside: float) -
     bars = {"color": colour, "capsize": 2.5, "linewidth": 1.1}
     deviation = 100 * (level.means - predicted)
     axes.errorbar(
-        x + aside, deviation, 100 * level.sems, fmt=marker, label=f"${claim.target.latex}$", **bars
+        x + aside,
+        deviation,
+        100 * level.sems,
+        fmt=marker,
+        label=f"${_plain(claim.target.latex)}$",
+        **bars,
     )
     axes.errorbar(
         [aside], [100 * (level.limit.value - predicted)], [100 * level.limit.error], fmt=marker,
