@@ -24,6 +24,11 @@ from rnnmft.theory.notation import MomentKey
 __all__ = ["ClosedMoments", "timescale"]
 
 
+# Beyond _HUGE a moment counts as divergent: its square would overflow. Where the quadrature fails
+# after a moment has passed _LARGE, that is why.
+_HUGE, _LARGE = 1e100, 1e50
+
+
 def timescale(slope: float) -> float:
     """xi = -1/log|slope|, in steps: 0 where the slope is 0, inf where it is 1 or more."""
     size = abs(slope)
@@ -64,20 +69,24 @@ class ClosedMoments:
         moments, cross = np.zeros(len(of.keys)), np.zeros(len(of.cross_keys))
         error, cross_error = np.zeros_like(moments), np.zeros_like(cross)
         history: list[tuple[Array, ...]] = []
-        status = Status.OK
+        status, ended = Status.OK, False
         while len(history) < steps:
-            if status is Status.DIVERGES:
-                history.append(tuple(np.where(np.isfinite(r), r, np.inf) for r in history[-1]))
+            if ended:
+                # What had not diverged by then is not known from there on.
+                history.append(tuple(np.where(np.isinf(r), np.inf, np.nan) for r in history[-1]))
                 continue
             cross, cross_error, q_ab, cross_codes = cross_step_with_error(
                 of, cross, cross_error, moments, error, self.point
             )
+            size = float(np.abs(moments).max(initial=0.0))
             moments, error, q, codes = step_with_error(of, moments, error, self.point)
             status = _worse(status, codes, cross_codes)
             row = (moments, cross, q, q_ab, error, cross_error)
-            if not all(np.isfinite(r).all() for r in row[:4]):
-                status = Status.DIVERGES
-                row = tuple(np.where(np.isfinite(r), r, np.inf) for r in row)
+            if not all((np.abs(r) < _HUGE).all() for r in row[:4]):
+                ended = True
+                if status is Status.OK or size > _LARGE:
+                    status = Status.DIVERGES
+                    row = tuple(np.where(np.abs(r) < _HUGE, r, np.inf) for r in row)
             history.append(row)
         return self._trajectory(
             steps, [np.stack(part) for part in zip(*history, strict=True)], status
@@ -90,7 +99,7 @@ class ClosedMoments:
         second = {s: moments[:, i] for s, i in square.items()}
         crossed = {s: cross[:, i] for s, i in pair.items()}
         correlation = {s: _correlation(crossed[s], second[s]) for s in second}
-        if status is Status.OK and any(np.isnan(c).any() for c in correlation.values()):
+        if status is Status.OK and any(np.isnan(c).all() for c in correlation.values()):
             status = Status.UNDEFINED
         return Trajectory(
             tying="untied",

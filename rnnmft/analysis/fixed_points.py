@@ -25,6 +25,7 @@ __all__ = ["Root", "linear_error", "reached_from_zero", "roots", "several_driver
 
 _GRID = np.concatenate([[0.0], np.geomspace(1e-12, 1e8, 481)])
 _ZERO_STEPS, _GROWTH_STEPS = 4000, 400
+_SHRINKING = 0.999
 # Where the zero state is an unstable fixed point, how far from it the recursion starts.
 _PERTURBATION = 1e-6
 
@@ -157,10 +158,10 @@ def _path(recursion: UntiedRecursion, point: Point, moments: Array, steps: int) 
 def _followed(
     recursion: UntiedRecursion, point: Point, moments: Array, steps: int
 ) -> tuple[Array, bool]:
-    """The last moments of the path, and whether its last step was no shorter than that before."""
+    """The last moments of the path, and whether its steps were not getting shorter at the end."""
     before, last, growing = moments, moments, False
     for new in _path(recursion, point, moments, steps):
-        growing = not np.abs(new - last).max() < np.abs(last - before).max()
+        growing = not np.abs(new - last).max() < _SHRINKING * np.abs(last - before).max()
         before, last = last, new
     return last, growing
 

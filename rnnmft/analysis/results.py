@@ -18,7 +18,8 @@ class Trajectory(Record):
 
     `second_moment[state]`, `cross_moment[state]`, `correlation[state]`, `mean[state]`: (steps,);
     `preactivation_variance[name]`, `preactivation_covariance[name]`: (steps,), element t belongs to
-    the preactivation of update t + 1. `error[quantity][name]`: a bound where the solution is
+    the preactivation of update t + 1. A correlation is nan where its state has no variance (and
+    `status` says so where that is always). `error[quantity][name]`: a bound where the solution is
     deterministic, a standard error where it is sampled (`error_kind`). `tying` names the theory;
     `units`: how many were sampled, None where none were.
     """

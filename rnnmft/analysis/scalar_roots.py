@@ -12,7 +12,7 @@ __all__ = ["scalar_roots"]
 
 Array = NDArray[np.float64]
 
-_ROUNDS, _NEAR = 3, 0.3
+_ROUNDS, _NEAR = 5, 0.3
 _BESIDE = np.array([0.3, 0.1, 1e-2, 1e-3, 1e-4])
 
 

@@ -36,7 +36,8 @@ def moved(function: Callable[[Array], Array], values: Array, error: Array) -> tu
     """
     by, factor = displaced(values, error)
     found = function(np.stack([values, values + by], axis=1))
-    return found[..., 0], factor * np.abs(found[..., 1] - found[..., 0])
+    with np.errstate(invalid="ignore"):  # inf - inf, where what is asked does not exist
+        return found[..., 0], factor * np.abs(found[..., 1] - found[..., 0])
 
 
 def step_with_error(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
+from rnnmft.activations import Activation
 from rnnmft.errors import CompileError
 from rnnmft.expectation import GaussianExpectation
 from rnnmft.numerics.average import Average
@@ -14,6 +16,7 @@ from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.block import Apply, Block, Instruction, Power, Product, Sum
 from rnnmft.numerics.cancellation import without_cancellation
 from rnnmft.numerics.landmarks import find_landmarks
+from rnnmft.numerics.numpy_functions import NUMPY_FUNCTIONS
 from rnnmft.numerics.regression import nested_pair
 
 __all__ = ["Builder", "build_block"]
@@ -278,8 +281,12 @@ def _ordered(parts: Sequence[sp.Basic]) -> Sequence[sp.Basic]:
 
 
 def _number(expression: sp.Basic) -> float:
-    """A constant expression as a float."""
-    value = sp.N(expression, 30)
+    """A constant expression as a float; SymPy does not know the values of activations."""
+    known = expression.replace(
+        lambda part: isinstance(part, Activation) and type(part) in NUMPY_FUNCTIONS,
+        lambda part: sp.Float(float(NUMPY_FUNCTIONS[type(part)](np.float64(part.args[0])))),
+    )
+    value = sp.N(known, 30)
     if not value.is_real:
         raise CompileError(f"the constant {expression} is not a finite real number")
     return float(value)
