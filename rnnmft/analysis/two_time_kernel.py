@@ -17,7 +17,6 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-import sympy as sp
 from numpy.typing import NDArray
 
 from rnnmft.analysis.closed_moments import ClosedMoments
@@ -31,7 +30,7 @@ from rnnmft.analysis.results import (
     Trajectory,
 )
 from rnnmft.cells import Cell, Ensemble, Inputs
-from rnnmft.errors import ConvergenceError, DerivationError, Status
+from rnnmft.errors import ConvergenceError, Status
 from rnnmft.numerics.compile import STATUSES, Program, compile_program
 from rnnmft.records import Quantity
 from rnnmft.theory.memoryless import memoryless_theory
@@ -113,7 +112,7 @@ class TwoTimeKernel:
         for s in range(steps):
             later = np.arange(s, steps)
             if s == 0:
-                seen = np.stack([self._start(steps)] * 2)
+                seen = np.stack([self._start(q[:, :-1])] * 2)
             else:
                 before = covariance[:, :, later - 1, s - 1]
                 q_s = np.repeat(q[:, s - 1, None], len(later), 1)
@@ -139,7 +138,8 @@ class TwoTimeKernel:
         q = np.array([at.preactivation_variance[n] for n in names])[:, None] * np.ones(lags + 1)
         lag = np.arange(lags + 1)
         drive = self._drive(lag, True)
-        covariance, step = np.minimum(drive, q), np.inf
+        start = self._weights[:, None] * self._start(q)[:, 1:] + drive
+        covariance, step = np.clip(start, -q, q), np.inf
         scale = max(float(q.max()), 1e-300)
         ratio, status = 0.0, Status.MAX_STEPS
         for _ in range(_ITERATIONS):
@@ -197,16 +197,18 @@ class TwoTimeKernel:
         kappa = np.array([self.inputs.kappa(int(lag)) for lag in lags])
         return self.inputs.R * kappa * (1.0 if same else self.inputs.correlation)
 
-    def _start(self, steps: int) -> Array:
-        """E[y^t y^0], t = 0, .., steps - 1, where y^0 is what the weights see of the zero state."""
-        zero = dict.fromkeys(self.cell.states, sp.S.Zero)
-        at_zero = np.array([float(y.xreplace(zero)) for y in self.cell.sees.values()])
+    def _start(self, q: Array) -> Array:
+        """E[y^t y^0], t = 0, 1, .., where y^0 is what the weights see of the zero state.
+
+        Args:
+            q: variances of the preactivations of the updates before t = 1, 2, .., (K, B).
+        """
+        at_zero = np.array([[float(y)] for y in memoryless_theory(self.cell).at_zero.values()])
         if not at_zero.any():
-            return np.zeros((len(at_zero), steps))
-        raise DerivationError(
-            f"the weights of cell {self.cell.name!r} see something in the zero state; "
-            "its transient is sampled"
-        )
+            return np.zeros((len(q), q.shape[1] + 1))
+        lags = np.zeros(q.shape[1], dtype=np.int64)
+        means = self._averages(q, q, q, lags, True)[0][len(q) : 2 * len(q)]
+        return at_zero * np.concatenate([at_zero, means], 1)
 
     def _overlap(
         self, q_t: Array, covariance: Array, q_s: Array, lags: NDArray[np.int64], same: bool
@@ -220,6 +222,14 @@ class TwoTimeKernel:
             lags: t - s, (B,).
             same: whether both times are on one trajectory.
         """
+        values, errors = self._averages(q_t, covariance, q_s, lags, same)
+        count, states = len(self.cell.preactivations), len(self.cell.states)
+        return values[:count], values[-states:], errors[-states:]
+
+    def _averages(
+        self, q_t: Array, covariance: Array, q_s: Array, lags: NDArray[np.int64], same: bool
+    ) -> tuple[Array, Array]:
+        """Every average of the compiled program and its error, (averages, B)."""
         rows: list[Array] = []
         for k, p in enumerate(self.cell.preactivations):
             mean = np.full(len(lags), self.ensemble[p.name].mu_b)
@@ -229,18 +239,16 @@ class TwoTimeKernel:
         codes = np.asarray(found.status)
         if (codes != 0).any():
             raise ConvergenceError(STATUSES[int(codes[codes != 0][0])])
-        values, errors = np.stack(found.values), np.stack(found.errors)
-        count = len(self.cell.preactivations)
-        return values[:count], values[count:], errors[count:]
+        return np.stack(found.values), np.stack(found.errors)
 
 
 @lru_cache(maxsize=32)
 def _two_time_program(cell: Cell) -> Program:
-    """E[y_k y_k] and E[s_a s_a] at two times, of (mu, q_t, C, q_s) a preactivation, R and R_ts."""
+    """E[y_k y_k], E[y_k], E[s_a s_a] of (mu, q_t, C, q_s) a preactivation, then R and R_ts."""
     theory = memoryless_theory(cell)
     by_preactivation = (theory.mu, theory.q_t, theory.q_ts, theory.q_s)
     arguments = [of[p] for p in cell.preactivations for of in by_preactivation]
-    outputs = [*theory.seen.values(), *theory.states.values()]
+    outputs = [*theory.seen.values(), *theory.mean_seen.values(), *theory.states.values()]
     return compile_program([], outputs, [*arguments, theory.R, theory.R_ts])
 
 

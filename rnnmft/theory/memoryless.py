@@ -45,6 +45,8 @@ class MemorylessTheory:
             preactivation at the two times.
         R, R_ts: the input's second moment, and its covariance between the two times.
         seen: {preactivation: E[y^t y^s]} of what its weights see one step later.
+        mean_seen: {preactivation: E[y^t]}.
+        at_zero: {preactivation: y} in the zero state.
         states: {state: E[s^t s^s]}.
     """
 
@@ -56,6 +58,8 @@ class MemorylessTheory:
     R: sp.Symbol
     R_ts: sp.Symbol
     seen: dict[Preactivation, sp.Expr]
+    mean_seen: dict[Preactivation, sp.Expr]
+    at_zero: dict[Preactivation, sp.Expr]
     states: dict[State, sp.Expr]
 
 
@@ -96,5 +100,9 @@ def memoryless_theory(cell: Cell) -> MemorylessTheory:
         p: expect(sp.Mul(*(y.xreplace(values) for values in at_times)), laws)
         for p, y in cell.sees.items()
     }
+    mean_seen = {p: expect(y.xreplace(at_times[0]), laws) for p, y in cell.sees.items()}
+    zero = dict.fromkeys(cell.states, sp.S.Zero)
+    at_zero = {p: y.xreplace(zero) for p, y in cell.sees.items()}
     states = {s: expect(sp.Mul(*(values[s] for values in at_times)), laws) for s in cell.states}
-    return MemorylessTheory(cell, mu, q_t, q_ts, q_s, power, shared, seen, states)
+    averages = (seen, mean_seen, at_zero, states)
+    return MemorylessTheory(cell, mu, q_t, q_ts, q_s, power, shared, *averages)
