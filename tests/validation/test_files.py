@@ -76,7 +76,10 @@ def test_there_are_claims() -> None:
     assert {"vanilla", "minimal", "gru", "gru_torch"} <= {path.stem for path in CLAIMS}
 
 
-@pytest.mark.parametrize("path", CLAIMS, ids=lambda path: path.stem)
+RESULTS = [path for path in CLAIMS if (ROOT / "results" / f"{path.stem}.json").exists()]
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_the_committed_results_are_of_the_committed_claims(path: Path) -> None:
     request = read_claims(path, cells.get)
     found = json.loads((ROOT / "results" / f"{path.stem}.json").read_text(encoding="utf-8"))
