@@ -191,7 +191,7 @@ def test_a_zero_cross_moment_is_a_claim_too() -> None:
     cell = cells.vanilla()
     ensemble = cell.ensemble(e={"sigma_w": 0.7})
     found = validate(
-        cell, ensemble, Inputs(correlation=0.0), WIDTHS, 2500, 4, seed=2, gap=False, horizons=()
+        cell, ensemble, Inputs(correlation=0.0), WIDTHS, 5000, 4, seed=2, gap=False, horizons=()
     )
     claim = next(c for c in found.claims if c.name == "E[h_a h_b]")
     assert np.abs(claim.target.prediction.value).max() < 1e-12
