@@ -29,7 +29,7 @@ def map_figure(field: MeanField) -> Figure:
     Raises:
         RnnmftError: there is none.
     """
-    c = np.linspace(-1, 1, 161)
+    c = np.linspace(-1, 1, 41)
     maps = correlation_map(field, c)
     at = field.correlation_fixed_point()
     state, after = next(iter(maps.items()))

@@ -1,0 +1,123 @@
+"""Settling, decay, growth and memory, read off series whose truth is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from rnnmft.analysis.memory_time import integrated_time, memory_time
+from rnnmft.analysis.relaxation import decay_rate, growth_rate, settling
+
+REPETITIONS = 16
+
+
+def noisy(series, noise, seed=0):
+    """Repetitions of a series with independent normal noise at each step."""
+    rng = np.random.default_rng(seed)
+    return series + noise * rng.normal(size=(REPETITIONS, len(series)))
+
+
+def approach(rate, steps, amplitude=0.5, limit=1.0):
+    return limit - amplitude * np.exp(-rate * np.arange(steps))
+
+
+def test_a_stationary_series_has_settled():
+    """Over 500 seeds: 3 standard errors of Student's t with 15 degrees are passed by 0.9 %."""
+    wrong = sum(not settling(noisy(np.ones(64), 0.1, seed)).settled for seed in range(500))
+    # Binomial: 4.5 expected; 20 or more with probability 1e-7.
+    assert wrong < 20
+
+
+def test_a_drift_is_seen_and_what_remains_is_predicted():
+    """An exponential approach of 40 steps seen over 64: three quarters tell the end."""
+    series = approach(1 / 40, 64)
+    found = settling(noisy(series, 1e-4))
+    assert not found.settled
+    late = series[48:].mean()
+    assert found.remaining == pytest.approx(1.0 - late, rel=0.05)
+    assert found.ratio == pytest.approx(math.exp(-16 / 40), rel=0.02)
+
+
+def test_linear_and_exponential_growth_have_no_end_in_sight():
+    for series in (np.arange(64.0), 1.05 ** np.arange(64)):
+        found = settling(noisy(series, 1e-6))
+        assert not found.settled
+        assert found.ratio > 0.999
+
+
+def test_a_series_without_noise_settles_to_rounding():
+    assert settling(np.ones((4, 64))).settled
+    assert settling(np.zeros((4, 64))).settled
+    assert settling(np.ones((4, 1)) * approach(0.9, 64)).settled
+    assert not settling(np.ones((4, 1)) * approach(0.05, 64)).settled
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3])
+def test_a_decay_rate_is_met_within_its_error(rate):
+    """40 seeds: the mean square of (rate - truth) / error is near 1; 20 % off is rejected."""
+    ratios, controls = [], []
+    for seed in range(40):
+        found = decay_rate(noisy(approach(rate, 200), 1e-3, seed), 50)
+        assert found.resolved
+        ratios.append((found.value - rate) / found.error)
+        controls.append((found.value - 1.2 * rate) / found.error)
+    # The error includes what the curvature might hide: it may be too large, not too small.
+    assert np.mean(np.square(ratios)) < 1.7
+    assert np.mean(np.square(controls)) > 1.7
+
+
+def test_a_decay_too_fast_to_see_is_a_bound():
+    found = decay_rate(noisy(approach(3.0, 64), 0.01), 16)
+    assert not found.resolved
+    assert found.error == math.inf
+    assert found.value < 3.0
+
+
+def test_growth_of_an_exponential_is_its_rate():
+    """Multiplicative noise of 3 %, independent in the repetitions: |z| < 5 over 50 seeds."""
+    ratios = []
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        rows = np.exp(0.04 * np.arange(32.0)) * (1 + 0.03 * rng.normal(size=(REPETITIONS, 32)))
+        found = growth_rate(rows)
+        ratios.append((found.value - 0.04) / found.error)
+        assert abs(found.value - 0.08) > 5 * found.error
+    assert np.abs(ratios).max() < 5
+    assert 0.4 < np.mean(np.square(ratios)) < 2.0
+
+
+def test_growth_that_is_not_exponential_yet_is_not_resolved():
+    t = np.arange(32.0)
+    bent = np.exp(0.1 * t) + 200 * np.exp(-0.3 * t)
+    rows = bent * (1 + 1e-4 * np.random.default_rng(0).normal(size=(REPETITIONS, 32)))
+    found = growth_rate(rows)
+    assert not found.resolved
+    assert abs(found.value - 0.1) < 2 * found.error
+
+
+def test_growth_of_what_died_or_overflowed():
+    dead = growth_rate(np.zeros((4, 8)))
+    assert dead.value == -math.inf
+    assert dead.resolved
+    assert growth_rate(np.full((4, 8), np.inf)).value == math.inf
+
+
+def test_the_integrated_time_of_an_exponential():
+    """sum_{tau >= 0} a^tau - 1/2 = (1 + a) / (2 (1 - a)), whatever plateau lies under it."""
+    for a in (0.2, 0.8):
+        series = a ** np.arange(400.0)
+        assert integrated_time(series) == pytest.approx((1 + a) / (2 * (1 - a)), rel=1e-9)
+        assert integrated_time(series + 3.0) == pytest.approx((1 + a) / (2 * (1 - a)), rel=1e-9)
+    assert integrated_time(np.ones(10)) == 0.0
+    assert integrated_time(np.array([2.0])) == 0.5
+
+
+def test_a_memory_time_is_met_within_its_error():
+    """30 seeds; truncation at the noise may shorten it by two of its errors, not by more."""
+    truth = (1 + 0.8) / (2 * 0.2)
+    for seed in range(30):
+        found, error = memory_time(noisy(0.8 ** np.arange(60.0), 0.01, seed))
+        assert abs(found - truth) < 5 * error + 0.02 * truth
+        assert abs(found - 1.5 * truth) > 5 * error + 0.02 * truth
