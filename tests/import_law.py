@@ -29,6 +29,7 @@ FLOORS = {
     "analysis": 5,
     "validation": 6,
     "export": 6,
+    "initialization": 6,
     "diagnosis": 6,
     "report": 7,
     "cli": 8,
