@@ -138,17 +138,25 @@ class MeanField:
         setting = (self.cell, self.ensemble, self.inputs, self.tying, self.sampling)
         return choose_memory_solver(self._solver, *setting)
 
-    def autocorrelation(self, lags: int) -> Autocorrelation:
+    def autocorrelation(self, lags: int, *, burn_in: int | None = None) -> Autocorrelation:
         """C(tau) = E[v^t v^{t - tau}], tau = 0, .., lags, of every state and preactivation.
 
         At stationarity, with the memory in steps that follows from it. By quadrature for tied
         memoryless cells, from sampled units for all others.
 
+        Args:
+            lags: the largest tau.
+            burn_in: where units are sampled, t = burn_in + lags + 1 updates from the zero state;
+                as many as stationarity takes when absent.
+
         Raises:
-            ParameterError: lags is not a whole number >= 0.
+            ParameterError: lags or burn_in is not a whole number >= 0.
             ConvergenceError: there is no stationary state.
         """
-        return self._memory.autocorrelation(check_count("lags", lags, 0))
+        check_count("lags", lags, 0)
+        if burn_in is not None:
+            check_count("burn_in", burn_in, 0)
+        return self._memory.autocorrelation(lags, burn_in)
 
     def jacobian_means(self, horizon: int, *, burn_in: int = 30) -> Quantity:
         """m_1(T), T = 1, .., horizon, of the T-step Jacobians in one run, shape (horizon,).

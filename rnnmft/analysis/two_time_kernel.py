@@ -125,7 +125,7 @@ class TwoTimeKernel:
         same, between = ({n: c[k] for k, n in enumerate(names)} for c in covariance)
         return same, between
 
-    def autocorrelation(self, lags: int) -> Autocorrelation:
+    def autocorrelation(self, lags: int, burn_in: int | None = None) -> Autocorrelation:
         """C(tau) of every state and preactivation at stationarity, tau = 0, .., lags.
 
         Every lag is a fixed point of its own: C -> sigma_w^2 E[y y](C) + (input and bias).
