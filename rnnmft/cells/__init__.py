@@ -23,6 +23,7 @@ from rnnmft.cells.symbols import Input, Preactivation, RandomParameter, State
 from rnnmft.cells.text import load, loads
 from rnnmft.cells.ugrnn import ugrnn
 from rnnmft.cells.vanilla import vanilla
+from rnnmft.cells.weight_ensembles import WeightEnsemble, register_weights
 from rnnmft.errors import CellError
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "RandomParameter",
     "State",
     "Uniform",
+    "WeightEnsemble",
     "chrono_lstm",
     "coupled_lstm",
     "diagonal_peephole_lstm",
@@ -59,6 +61,7 @@ __all__ = [
     "minimal",
     "names",
     "peephole_lstm",
+    "register_weights",
     "residual_rnn",
     "typical_laws",
     "ugrnn",

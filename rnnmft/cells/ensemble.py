@@ -1,6 +1,7 @@
 """The random ensemble of a cell's parameters, and the law of its inputs.
 
-    W_k: sigma_w times iid N(0, 1/N) ("gaussian") or Haar orthogonal ("orthogonal")
+    W_k: sigma_w times iid N(0, 1/N) ("gaussian") or Haar orthogonal ("orthogonal"); for theory
+         alone any law in the table of `weight_ensembles`
     V_k: iid N(0, sigma_v^2 / N_in)     b_k: iid N(mu_b, sigma_b^2)
     E[x_i^t x_i^s] = R kappa(t - s); between two trajectories, times the correlation
 
@@ -17,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from rnnmft import parameters
 from rnnmft.cells.laws import Law
+from rnnmft.cells.weight_ensembles import weight_ensemble
 from rnnmft.errors import ParameterError
 
 if TYPE_CHECKING:
     from rnnmft.cells.symbols import Preactivation
 
-__all__ = ["WEIGHTS", "Ensemble", "Inputs", "PreactivationLaw", "build_ensemble"]
-
-WEIGHTS = ("gaussian", "orthogonal")
+__all__ = ["Ensemble", "Inputs", "PreactivationLaw", "build_ensemble"]
 
 
 @dataclass(frozen=True)
@@ -169,11 +169,10 @@ def _weights(
     for name, kind in chosen.items():
         if name not in kinds:
             raise ParameterError(f"weights names unknown preactivation {name!r}")
-        if kind not in WEIGHTS:
-            raise ParameterError(f"weights must be one of {', '.join(WEIGHTS)}, got {kind!r}")
-        if kind == "orthogonal" and name not in recurrent:
+        weight_ensemble(kind)
+        if kind != "gaussian" and name not in recurrent:
             raise ParameterError(
-                f"weights of {name!r} cannot be 'orthogonal': it has no recurrent matrix"
+                f"weights of {name!r} cannot be {kind!r}: it has no recurrent matrix"
             )
         kinds[name] = kind
     return kinds

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from rnnmft.cells import Cell, Ensemble, Law, Preactivation
+from rnnmft.errors import ParameterError
 from rnnmft.simulation.weights import DenseMatrix, Matrix, haar_reflectors, standard_normals
 
 __all__ = ["FixedParameters", "Generators", "Parameters", "TiedParameters", "UntiedParameters"]
@@ -89,6 +90,11 @@ class UntiedParameters:
             return None
         if law.weights == "gaussian":
             return self._gaussian(law.sigma_w)
+        if law.weights != "orthogonal":
+            raise ParameterError(
+                f"weights: networks are simulated with 'gaussian' or 'orthogonal' weights, "
+                f"got {law.weights!r} for {p.name!r}"
+            )
         drawn = haar_reflectors(self.generators, self.width, self.dtype, self._reused())
         return replace(drawn, scale=law.sigma_w)
 

@@ -1,0 +1,125 @@
+"""Bi-invariant weight ensembles: the one table of what the spectra need to know of a law of W.
+
+A bi-invariant W (Q W Q' has the law of W for orthogonal Q, Q') enters a spectrum only by its
+determining series f(x) = x Phi(x) (Nica and Speicher 1996). With S the S-transform of W W^T at
+sigma_w = 1, y = f(x) solves x = y (1 + y) S(y): Phi = psi(x Phi) with
+
+    psi(y) = 1 / ((1 + y) S(y)),
+
+a ratio of polynomials here: psi = 1 for gaussian weights, S = 1/(1 + y); psi = 1/(1 + y) for Haar
+orthogonal ones, S = 1. A product of two independent gaussian matrices, S = (1 + y)^-2, has
+psi = 1 + y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from rnnmft.errors import ParameterError
+
+__all__ = ["WeightEnsemble", "register_weights", "weight_ensemble", "weight_names"]
+
+
+@dataclass(frozen=True)
+class WeightEnsemble:
+    """A bi-invariant law of W / sigma_w with E[W_ij^2] = 1/N, by psi = numerator / denominator.
+
+    Args:
+        name: by which `cell.ensemble(weights=...)` knows it.
+        numerator, denominator: rational coefficients of 1, y, y^2, ..; both begin with 1.
+
+    Raises:
+        ParameterError: a polynomial is empty, or psi(0) is not 1 (sigma_w would not be a scale).
+
+    >>> [str(WeightEnsemble("haar", (1,), (1, 1)).determining_coefficient(n)) for n in range(4)]
+    ['1', '-1', '2', '-5']
+    """
+
+    name: str
+    numerator: tuple[Fraction, ...]
+    denominator: tuple[Fraction, ...]
+
+    def __init__(
+        self,
+        name: str,
+        numerator: Sequence[int | Fraction] = (1,),
+        denominator: Sequence[int | Fraction] = (1,),
+    ) -> None:
+        for key, given in (("numerator", numerator), ("denominator", denominator)):
+            if any(isinstance(c, bool) or not isinstance(c, (int, Fraction)) for c in given):
+                raise ParameterError(f"{key} must hold whole numbers or Fractions, got {given!r}")
+            if not given or given[0] != 1:
+                raise ParameterError(
+                    f"{key} must begin with 1: psi(0) = 1 makes sigma_w the scale, got {given!r}"
+                )
+            object.__setattr__(self, key, tuple(Fraction(c) for c in given))
+        object.__setattr__(self, "name", name)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether Phi is a constant (gaussian weights)."""
+        return len(self.numerator) == len(self.denominator) == 1
+
+    def determining_coefficient(self, order: int) -> Fraction:
+        """The coefficient of x^order in Phi at sigma_w = 1, by Lagrange's inversion.
+
+        Phi_n = [y^n] psi(y)^(n+1) / (n + 1); with sigma_w it gets a factor sigma_w^(2n+2).
+        """
+        power = [Fraction(1)] + [Fraction(0)] * order
+        psi = self._series(order)
+        for _ in range(order + 1):
+            power = [
+                sum((psi[i] * power[n - i] for i in range(n + 1)), Fraction(0))
+                for n in range(order + 1)
+            ]
+        return power[order] / (order + 1)
+
+    def _series(self, order: int) -> list[Fraction]:
+        """The power series of psi up to y^order."""
+        found: list[Fraction] = []
+        for n in range(order + 1):
+            rest = self.numerator[n] if n < len(self.numerator) else Fraction(0)
+            for i in range(1, min(n, len(self.denominator) - 1) + 1):
+                rest -= self.denominator[i] * found[n - i]
+            found.append(rest)
+        return found
+
+
+_TABLE = {
+    "gaussian": WeightEnsemble("gaussian"),
+    "orthogonal": WeightEnsemble("orthogonal", (1,), (1, 1)),
+}
+
+
+def weight_names() -> tuple[str, ...]:
+    """The names that `weights=` takes."""
+    return tuple(_TABLE)
+
+
+def weight_ensemble(name: str) -> WeightEnsemble:
+    """The ensemble of a name.
+
+    Raises:
+        ParameterError: there is none.
+    """
+    if name not in _TABLE:
+        raise ParameterError(f"weights must be one of {', '.join(_TABLE)}, got {name!r}")
+    return _TABLE[name]
+
+
+def register_weights(ensemble: WeightEnsemble) -> WeightEnsemble:
+    """Make a bi-invariant ensemble known by its name, for theory and spectra.
+
+    Networks are simulated with gaussian and orthogonal weights only.
+
+    Raises:
+        ParameterError: the name is taken by another ensemble.
+
+    >>> register_weights(WeightEnsemble("gaussian")).name
+    'gaussian'
+    """
+    if _TABLE.setdefault(ensemble.name, ensemble) != ensemble:
+        raise ParameterError(f"another weight ensemble is already called {ensemble.name!r}")
+    return ensemble
