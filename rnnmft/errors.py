@@ -13,6 +13,7 @@ __all__ = [
     "CompileError",
     "ConvergenceError",
     "DerivationError",
+    "InfeasibleError",
     "ParameterError",
     "ParseError",
     "RnnmftError",
@@ -61,6 +62,24 @@ class ParseError(RnnmftError, ValueError):
 
 class DerivationError(RnnmftError):
     """The requested symbolic result does not exist for this cell; the message says why."""
+
+
+class InfeasibleError(RnnmftError, ValueError):
+    """No ensemble does what was asked; the message says which inequality fails, and what is near.
+
+    Attributes:
+        inequality: what fails, such as "sigma_v^2 >= 0".
+        nearest: the nearest values that can be had, {(preactivation, parameter): value}.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        inequality: str = "",
+        nearest: dict[tuple[str, str], float] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.inequality, self.nearest = inequality, dict(nearest or {})
 
 
 class CompileError(RnnmftError):
