@@ -1,0 +1,140 @@
+"""An ensemble into a PyTorch module: W, V and b of every gate, layer and direction, drawn anew.
+
+W_k: sigma_w times iid N(0, 1/N) or Haar orthogonal, a block for each gate
+V_k: iid N(0, sigma_v^2 / N_in), N_in being what the layer really sees
+b_k: iid N(mu_b, sigma_b^2), all of it in the first of two bias vectors; the other becomes zero
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import torch
+
+from rnnmft.cells import Cell, Ensemble, PreactivationLaw
+from rnnmft.errors import ParameterError
+from rnnmft.initialization.matching import matching_names
+from rnnmft.simulation.weights import haar_reflectors
+from rnnmft.tracing import Layer, recurrent_layers
+
+__all__ = ["apply_"]
+
+Module = TypeVar("Module", bound=torch.nn.Module)
+Tensor = torch.Tensor
+
+
+def apply_(
+    ensemble: Ensemble,
+    module: Module,
+    generator: torch.Generator | None = None,
+    *,
+    cell: Cell | None = None,
+    layer_gain: float = 1.0,
+) -> Module:
+    """Draw the module's parameters from the ensemble, in place.
+
+    Every layer and direction gets its own draws. Numbers are drawn in double precision on the
+    generator's device and converted, so dtype and device of the module stay, and one seed gives the
+    same network in any of them.
+
+    Args:
+        ensemble: from `cell.ensemble(...)`.
+        module: nn.RNN, nn.GRU or nn.LSTM, one of their cells, or a module of one's own that
+            `rnnmft.cells.from_torch` reads.
+        generator: where the random numbers come from; torch's global one when absent, as with
+            `torch.nn.init`. A given one leaves the global one untouched.
+        cell: the ensemble's cell. With it the module's cell may have other names, and is compared
+            as a function; without it names alone decide.
+        layer_gain: a factor on sigma_v above the first layer. A layer above sees the h of the one
+            below, of second moment E[h^2] instead of R: sqrt(R / E[h^2]) keeps the variance
+            sigma_v^2 E[x^2] that the input gives to a preactivation the same in every layer.
+
+    Returns:
+        The module.
+
+    Raises:
+        CellError: the module is no cell, or has a projection.
+        ParameterError: the ensemble is of another cell, or wants a bias of a module that has none.
+            Nothing is written then.
+
+    >>> from rnnmft import cells
+    >>> ensemble = cells.lstm().ensemble(weights="orthogonal", f=dict(mu_b=3.0))
+    >>> lstm = apply_(ensemble, torch.nn.LSTM(4, 8), torch.Generator().manual_seed(0))
+    >>> lstm.bias_ih_l0[8:16].tolist() == [3.0] * 8, lstm.bias_hh_l0.any().item()
+    (True, False)
+    """
+    if not isinstance(ensemble, Ensemble):
+        raise ParameterError(f"ensemble must come from cell.ensemble(...), got {ensemble!r}")
+    if not 0.0 < layer_gain < float("inf"):
+        raise ParameterError(f"layer_gain must be a positive number, got {layer_gain!r}")
+    found = recurrent_layers(module)
+    names = matching_names(ensemble, cell, found[0].traced.cell)
+    for layer in found:
+        _check_biases(layer, ensemble, names)
+    source = torch.default_generator if generator is None else generator
+    for layer in found:
+        gain = layer_gain if layer.index else 1.0
+        _draw_layer(layer, ensemble, names, gain, source)
+    return module
+
+
+def _check_biases(layer: Layer, ensemble: Ensemble, names: dict[str, str]) -> None:
+    for name, binding in layer.traced.bindings.items():
+        law = ensemble[names[name]]
+        if not binding.bias and (law.mu_b or law.sigma_b):
+            raise ParameterError(
+                f"{type(layer.module).__name__} has no bias for {name!r}, and the ensemble has "
+                f"mu_b = {law.mu_b:g}, sigma_b = {law.sigma_b:g} there: make the module with "
+                "bias=True, or an ensemble without biases"
+            )
+
+
+def _draw_layer(
+    layer: Layer,
+    ensemble: Ensemble,
+    names: dict[str, str],
+    gain: float,
+    generator: torch.Generator,
+) -> None:
+    """Draw and write one layer, preactivation by preactivation: W, V, b."""
+    traced = layer.traced
+    drawn = {}
+    for name, (w, v, b) in layer.parameters().items():
+        law = ensemble[names[name]]
+        law = replace(law, sigma_v=law.sigma_v * gain)
+        drawn[name] = (
+            None if w is None else _recurrent(law, w, generator),
+            None if v is None else _normal(law.sigma_v / v.shape[1] ** 0.5, v, generator),
+            law.mu_b + _normal(law.sigma_b, b, generator),
+        )
+    elementwise = {
+        name: _like(ensemble.parameters[names[name]].quantile(_uniform(p, generator)), p)
+        for name, p in traced.elementwise_parameters(layer.module).items()
+    }
+    traced.write_(layer.module, drawn, elementwise)
+
+
+def _recurrent(law: PreactivationLaw, like: Tensor, generator: torch.Generator) -> Tensor:
+    width = like.shape[0]
+    if law.weights == "gaussian":
+        return _normal(law.sigma_w / width**0.5, like, generator)
+    drawn = haar_reflectors([generator], width, torch.float64).dense().entries[0]
+    return _like(law.sigma_w * drawn, like)
+
+
+def _normal(sigma: float, like: Tensor, generator: torch.Generator) -> Tensor:
+    if sigma == 0.0:
+        return torch.zeros_like(like)
+    options: Any = {"generator": generator, "device": generator.device, "dtype": torch.float64}
+    return _like(sigma * torch.randn(like.shape, **options), like)
+
+
+def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
+    options: Any = {"generator": generator, "device": generator.device, "dtype": torch.float64}
+    # Never 0 or 1, where a quantile may be infinite.
+    return torch.rand(like.shape, **options).clamp_(2.0**-54, 1.0 - 2.0**-53)
+
+
+def _like(drawn: Tensor, like: Tensor) -> Tensor:
+    return drawn.to(device=like.device, dtype=like.dtype)

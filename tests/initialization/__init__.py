@@ -1,0 +1,1 @@
+"""Initialization: closed form, into modules, as source text."""
