@@ -136,7 +136,7 @@ class Broken(MeanField):
 def test_a_rejected_claim_is_exit_code_1(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("rnnmft.validation.plan.MeanField", Broken)
+    monkeypatch.setattr("rnnmft.validation.theories.MeanField", Broken)
     words = ["--widths", "16,32,64", "--networks", "200", "--steps", "3"]
     assert "Rejected" in output(capsys, "validate", "vanilla", *words, code=1)
     claims = tmp_path / "claims"

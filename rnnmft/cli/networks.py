@@ -107,7 +107,11 @@ def validate(
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
     tying: Annotated[
-        list[str] | None, typer.Option(help="The theory to test: untied, tied, or both.")
+        list[str] | None,
+        typer.Option(help="The theory to test: tied or untied; both, tied first, if not given."),
+    ] = None,
+    horizon: Annotated[
+        list[int] | None, typer.Option(help="Test Jacobians over so many steps; 1, 2, 5.")
     ] = None,
     widths: Widths = "64,128,256",
     networks: Networks = None,
@@ -134,7 +138,8 @@ def validate(
             networks=networks,
             steps=steps,
             seed=seed,
-            tyings=tying or ["untied"],
+            tyings=tying or ["tied", "untied"],
+            horizons=horizon or (1, 2, 5),
             device=device,
             command=command_line(),
             progress=progress,

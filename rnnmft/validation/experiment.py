@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import Status
 from rnnmft.simulation import Simulation
-from rnnmft.validation.extrapolation import Design, Extrapolation, extrapolate
-from rnnmft.validation.plan import Plan, make_plan, make_setting
+from rnnmft.validation.extrapolation import Design, Extrapolation, extrapolate, with_level
+from rnnmft.validation.gaps import measured_gaps
+from rnnmft.validation.plan import TYINGS, Plan, make_plan
 from rnnmft.validation.provenance import provenance
-from rnnmft.validation.record import Claim, Gap, ValidationReport
-from rnnmft.validation.targets import Target, Untested, stationary_window
+from rnnmft.validation.record import Claim, ValidationReport
+from rnnmft.validation.setting import make_setting
+from rnnmft.validation.target import Untested
 from rnnmft.validation.verdicts import judge
 
 __all__ = ["validate"]
 
-Array = NDArray[np.float64]
 Runs = Mapping[str, list[Simulation]]
 Progress = Callable[[float, float], object]
 
@@ -36,9 +36,10 @@ def validate(
     networks: int | Sequence[int] | None = None,
     steps: int = 30,
     seed: int = 0,
-    tyings: Iterable[str] = ("untied",),
-    horizons: Iterable[int] = (1,),
+    tyings: Iterable[str] = TYINGS,
+    horizons: Iterable[int] = (1, 2, 5),
     *,
+    lags: Iterable[int] = (1, 2, 5, 10),
     gap: bool = True,
     false_alarm_rate: float = 1e-3,
     control: float = 0.02,
@@ -49,6 +50,10 @@ def validate(
     progress: Progress | None = None,
 ) -> ValidationReport:
     """Compare the theory with networks of finite width, extrapolated to infinite width.
+
+    The main verdict is that of the first theory: tied against tied networks, which keep their
+    weights as real ones do. The untied theory is tested against untied networks beside it, and its
+    gap from the tied theory and from tied networks is measured apart.
 
     Every quantity is fitted as a + b/N; a is tested against the theory with Student's t, networks
     being the independent units. The declared rate of false alarms is divided evenly among the
@@ -63,12 +68,16 @@ def validate(
             decides how many it takes to see the control, within about a minute of one core.
         steps: updates from the zero state.
         seed: of everything; a whole number >= 0.
-        tyings: which theories to test, each against networks of its own kind.
-        horizons: of the Jacobians whose moments m_1, m_2 are claimed.
+        tyings: which theories to test, each against networks of its own kind; the main one first.
+            One that does not exist for this cell is left out, and the report says why.
+        horizons: of the Jacobians whose moments m_1, m_2 are claimed, and the growth of m_1 from
+            the first to the last.
+        lags: of the states' autocorrelations at the last step; those below `steps` count.
         gap: whether to measure how far tied networks are from the untied theory.
         false_alarm_rate: the probability that a correct theory is rejected anywhere.
         control: the fraction by which the controls move the predictions.
-        sampling: {"particles": .., "repetitions": ..} of a theory that samples units.
+        sampling: {"particles": .., "repetitions": ..} of a theory that samples units; when
+            absent, as many units as its claims need, within about half a minute of one core.
         device: as for `simulate`.
         dtype: of the networks, "float32" or "float64".
         command: the command line to be noted in the report.
@@ -79,9 +88,9 @@ def validate(
 
     Raises:
         ParameterError: an argument outside its domain.
-        DerivationError: there is no theory for this cell.
+        DerivationError: there is none of these theories for this cell.
     """
-    setting = make_setting(cell, ensemble, inputs, steps, horizons, seed, device, dtype)
+    setting = make_setting(cell, ensemble, inputs, steps, horizons, lags, seed, device, dtype)
     plan = make_plan(setting, tyings, widths, networks, gap, false_alarm_rate, control, sampling)
     runs = _simulate(plan, progress)
     claims, unmeasured = _test(plan, runs)
@@ -94,12 +103,13 @@ def validate(
         pilot=plan.pilot,
         steps=setting.steps,
         horizons=setting.horizons,
+        lags=setting.lags,
         seed=setting.seed,
         dtype=dtype,
         false_alarm_rate=false_alarm_rate,
         control=control,
         claims=tuple(claims),
-        gaps=tuple(_gaps(plan, runs)) if gap else (),
+        gaps=tuple(measured_gaps(plan, runs)) if gap else (),
         untested=(*plan.untested, *unmeasured),
         theory=plan.theory,
         evolution={t: _evolution(plan.design[t], run) for t, run in runs.items()},
@@ -130,14 +140,6 @@ def _simulate(plan: Plan, progress: Progress | None) -> dict[str, list[Simulatio
     return runs
 
 
-def _fit(
-    design: Design, samples: list[Array], scale: Array, rounding: float
-) -> tuple[Extrapolation, Extrapolation]:
-    """The extrapolated values, and their level: the mean of value / scale."""
-    levels = [(s / scale).reshape(len(s), -1).mean(axis=1) for s in samples]
-    return extrapolate(design, samples, rounding), extrapolate(design, levels, rounding)
-
-
 def _test(plan: Plan, runs: Runs) -> tuple[list[Claim], list[Untested]]:
     claims: list[Claim] = []
     unmeasured: list[Untested] = []
@@ -149,47 +151,10 @@ def _test(plan: Plan, runs: Runs) -> tuple[list[Claim], list[Untested]]:
                 reason = next((r.reason for r in runs[tying] if r.reason), str(Status.UNDEFINED))
                 unmeasured.append(Untested(target.name, tying, reason))
                 continue
-            fitted = _fit(plan.design[tying], samples, target.prediction.scale, rounding)
+            fitted = with_level(plan.design[tying], samples, target.prediction.scale, rounding)
             verdict = judge(target.prediction, *fitted, plan.threshold, plan.control)
             claims.append(Claim(target, *fitted, verdict))
     return claims, unmeasured
-
-
-def _gaps(plan: Plan, runs: Runs) -> list[Gap]:
-    """Tied networks against each claim of the untied theory."""
-    targets = plan.claims.get("untied", [])
-    if "tied" not in runs:
-        return []
-    return [
-        found
-        for target in targets
-        if (found := _gap(target, plan.design["tied"], runs["tied"])) is not None
-    ]
-
-
-def _gap(target: Target, design: Design, runs: list[Simulation]) -> Gap | None:
-    samples = [target.measured(run) for run in runs]
-    if not all(np.isfinite(s).all() for s in samples):
-        return None
-    predicted, scale = target.prediction.value, target.prediction.scale
-    if predicted.ndim:
-        window = stationary_window(len(predicted))
-        samples, predicted, scale = (
-            [s[:, window] for s in samples],
-            predicted[window],
-            scale[window],
-        )
-    fitted, level = _fit(design, samples, scale, 0.0)
-    last = (..., -1) if predicted.ndim else ()
-    return Gap(
-        name=target.name,
-        latex=target.latex,
-        theory=float(predicted[last]),
-        networks=float(fitted.limit.value[last]),
-        error=float(fitted.limit.error[last]),
-        gap=float(level.limit.value - (predicted / scale).mean()),
-        gap_error=float(level.limit.error),
-    )
 
 
 def _evolution(design: Design, runs: list[Simulation]) -> dict[str, dict[str, Extrapolation]]:

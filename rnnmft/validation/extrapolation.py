@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rnnmft.errors import ParameterError
 from rnnmft.records import Record
 
-__all__ = ["Design", "Extrapolation", "LinearEstimate", "extrapolate"]
+__all__ = ["Design", "Extrapolation", "LinearEstimate", "extrapolate", "with_level"]
 
 Array = NDArray[np.float64]
 
@@ -135,3 +135,11 @@ def extrapolate(design: Design, samples: Sequence[Any], rounding: float = 0.0) -
         means,
         np.sqrt(variances),
     )
+
+
+def with_level(
+    design: Design, samples: Sequence[Array], scale: Array, rounding: float = 0.0
+) -> tuple[Extrapolation, Extrapolation]:
+    """The extrapolated values, and their level: the mean of value / scale."""
+    levels = [(s / scale).reshape(len(s), -1).mean(axis=1) for s in samples]
+    return extrapolate(design, samples, rounding), extrapolate(design, levels, rounding)

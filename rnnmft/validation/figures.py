@@ -39,7 +39,7 @@ def comparison_figures(report: ValidationReport) -> list[Figure]:
 def _over_time(report: ValidationReport, quantity: str, state: str) -> Figure:
     symbol, words = _SERIES[quantity]
     symbol = symbol.format(s=state)
-    reference_tying = "untied" if "untied" in report.theory else "tied"
+    reference_tying = report.main if report.main in report.theory else next(iter(report.theory))
     reference = np.asarray(getattr(report.theory[reference_tying], quantity)[state])
     steps = np.arange(1, report.steps + 1)
     scale = np.abs(reference) if quantity == "second_moment" else np.ones_like(reference)
@@ -87,7 +87,7 @@ def _over_time(report: ValidationReport, quantity: str, state: str) -> Figure:
 
 def _extrapolation(report: ValidationReport) -> Figure:
     """Deviations at each width, in percent, over 1/N with the fitted line."""
-    tying = report.claims[0].target.tying
+    tying = report.main
     mine = [c for c in report.claims if c.target.tying == tying and c.target.primary]
     kinds = ("second_moment", "jacobian", "preactivation_variance", "correlation")
     ordered = [c for kind in kinds for c in mine if c.target.quantity == kind]

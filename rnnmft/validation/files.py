@@ -6,8 +6,9 @@
     widths = [64, 128, 256]
     networks = [4000, 4000, 4000]
     seed = 1
-    tyings = ["untied"]
-    horizons = [1]
+    tyings = ["tied", "untied"]
+    horizons = [1, 2, 5]
+    lags = [1, 2, 5, 10]
 
     [ensemble.e]
     sigma_w = 4.0
@@ -39,6 +40,7 @@ _OPTIONS = (
     "steps",
     "tyings",
     "horizons",
+    "lags",
     "false_alarm_rate",
     "control",
     "gap",

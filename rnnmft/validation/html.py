@@ -25,6 +25,12 @@ __all__ = [
 ]
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_HEADLINES = {
+    "accepted": "The {t} theory agrees with simulated {t} networks.",
+    "rejected": "The {t} theory disagrees with simulated {t} networks.",
+    "inconclusive": "Nothing disagrees with the {t} theory, but the test is too small to be sure.",
+    "untested": "The theory could not be tested.",
+}
 _WORDS = {"accepted": "✓ holds", "rejected": "✗ rejected", "inconclusive": "? open"}
 
 
@@ -51,27 +57,26 @@ def foot(report: ValidationReport) -> str:
 
 
 def verdict_html(report: ValidationReport) -> Markup:
-    """The verdict in a box: what holds, what does not, and the largest gap of tied networks."""
-    rejected, open_ = report.outcomes("rejected"), report.outcomes("inconclusive")
-    primary_open = [c for c in open_ if c.target.primary]
-    kind = "rejected" if rejected else "accepted" if report.passed else "inconclusive"
-    tested = " and ".join(dict.fromkeys(c.target.tying for c in report.claims))
-    if not report.claims:
-        headline = "The theory could not be tested."
-    elif rejected:
-        headline = f"The {tested} theory disagrees with simulated networks."
-    elif primary_open:
-        headline = "Nothing disagrees, but the networks are too few to be sure."
-    else:
-        headline = f"The {tested} theory agrees with simulated {tested} networks."
+    """The main theory's verdict in a box; beside it the other theory, and the largest gap."""
+    main = report.main
+    others = [t for t in report.tyings if t != main and report.verdict(t) != "untested"]
     return render(
         _TEMPLATES,
         "verdict.html",
-        outcome=kind,
-        headline=headline,
+        outcome=report.verdict(main),
+        headline=_HEADLINES[report.verdict(main)].format(t=main),
         detail=_detail(report),
+        beside=[_beside(report, tying) for tying in others],
         gap=_largest_gap(report),
     )
+
+
+def _beside(report: ValidationReport, tying: str) -> str:
+    """What became of a theory whose verdict is not the main one."""
+    headline = _HEADLINES[report.verdict(tying)].format(t=tying)
+    if tying == "untied":
+        headline += " (An untied network draws fresh weights at every step: no real one does.)"
+    return headline
 
 
 def _detail(report: ValidationReport) -> str:
@@ -87,16 +92,21 @@ def _detail(report: ValidationReport) -> str:
 
 
 def _largest_gap(report: ValidationReport) -> str:
-    found = [g for g in report.gaps if abs(g.gap) > 3 * g.gap_error]
+    """The quantity in which tied networks are surest to differ from the untied theory."""
     if not report.gaps:
         return ""
+    found = [g for g in report.gaps if abs(g.gap) > 5 * g.gap_error]
     if not found:
-        return "Networks that keep their weights (tied) do not differ from it measurably here."
+        return "Tied networks, as real ones are, do not differ measurably from the untied theory."
     most = max(found, key=lambda g: abs(g.gap))
-    return (
-        "Networks that keep their weights (tied, as real ones do) differ from the untied theory at "
-        f"any width: by {percent_error(most.gap, most.gap_error)} in {most.name}."
+    text = (
+        "Tied networks, as real ones are, differ from the untied theory at any width: by "
+        f"{percent_error(most.gap, most.gap_error)} in {most.name}"
     )
+    if most.theory_gap is None or most.theory_gap_error is None:
+        return f"{text}."
+    between = percent_error(most.theory_gap, most.theory_gap_error)
+    return f"{text}, where the tied theory differs from it by {between}."
 
 
 def claims_html(report: ValidationReport) -> Markup:
@@ -129,12 +139,11 @@ def _row(claim: Claim) -> dict[str, Any]:
     v, prediction, limit = claim.verdict, claim.target.prediction, claim.fitted.limit
     last = (..., -1) if prediction.value.ndim else ()
     theory, own = float(prediction.value[last]), float(prediction.error[last])
-    sampled = prediction.error_kind != "bound"
     slope = claim.level.slope
     return {
         "latex": claim.target.latex,
-        "note": "at the last step" if prediction.value.ndim else "",
-        "theory": plus_minus(theory, own) if sampled else significant(theory, 5),
+        "note": f"at {prediction.labels[-1]}" if prediction.labels else "",
+        "theory": plus_minus(theory, own) if prediction.sampled else significant(theory, 5),
         "measured": plus_minus(float(limit.value[last]), float(limit.error[last])),
         "deviation": percent_error(v.deviation, v.deviation_error),
         "slope": plus_minus(float(slope.value), float(slope.error)),
@@ -142,7 +151,8 @@ def _row(claim: Claim) -> dict[str, Any]:
         "degrees": f"{v.degrees:.0f} d.o.f.",
         "p_value": significant(v.p_value, 2),
         "control": "rejected" if v.control_rejected else "not rejected",
-        "resolution": f"resolves {100 * v.resolution:.2g} %",
+        "resolution": f"resolves {100 * v.resolution:.2g} %"
+        + (", limited by the error of the theory" if v.limited_by == "units" else ""),
         "outcome": v.outcome,
         "verdict": _WORDS[v.outcome],
     }
@@ -154,19 +164,27 @@ def figures_html(report: ValidationReport) -> Markup:
 
 
 def gaps_html(report: ValidationReport) -> Markup:
-    """Tied networks against the untied theory."""
+    """Tied theory and tied networks against the untied theory."""
     rows = [
         {
             "latex": gap.latex,
             "theory": significant(gap.theory, 5),
+            "tied": "" if gap.tied_theory is None else significant(gap.tied_theory, 5),
+            "between": ""
+            if gap.theory_gap is None or gap.theory_gap_error is None
+            else percent_error(gap.theory_gap, gap.theory_gap_error),
             "networks": plus_minus(gap.networks, gap.error),
             "gap": percent_error(gap.gap, gap.gap_error),
         }
         for gap in report.gaps
     ]
-    widths = ", ".join(map(str, report.design["tied"].widths))
     return render(
-        _TEMPLATES, "gaps.html", gaps=rows, widths=widths, networks=_networks(report, "tied")
+        _TEMPLATES,
+        "gaps.html",
+        gaps=rows,
+        both=any(gap.tied_theory is not None for gap in report.gaps),
+        widths=", ".join(map(str, report.design["tied"].widths)),
+        networks=_networks(report, "tied"),
     )
 
 

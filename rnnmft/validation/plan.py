@@ -3,107 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import Trajectory
-from rnnmft.cells import Cell, Ensemble, Inputs
-from rnnmft.errors import ParameterError
-from rnnmft.parameters import check_count
-from rnnmft.simulation import Simulation, simulate
+from rnnmft.errors import DerivationError, ParameterError
 from rnnmft.validation.extrapolation import Design
 from rnnmft.validation.sample_size import (
     PILOT_NETWORKS,
     Pilot,
-    cost_of_a_network,
     given_design,
-    sized_design,
+    needed_error,
+    needed_networks,
+    share_networks,
 )
-from rnnmft.validation.targets import Target, Untested, targets
+from rnnmft.validation.setting import PILOT, Setting
+from rnnmft.validation.target import Target, Untested
+from rnnmft.validation.theories import Theory, Units, checked_units, solve_theory
 
-__all__ = ["TYINGS", "Plan", "Setting", "make_plan", "make_setting"]
+__all__ = ["TYINGS", "Plan", "make_plan"]
 
-TYINGS = ("untied", "tied")
-_MAIN, _PILOT = 0, 1
-# Of a theory that samples units: enough repetitions for its standard error to be known itself.
-_SAMPLING = {"particles": 200_000, "repetitions": 32}
+#: The main verdict first.
+TYINGS = ("tied", "untied")
 # A gap that is only estimated takes this fraction of the networks that a claim needs.
 _GAP_SHARE = 2
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What every simulation of a validation shares."""
-
-    cell: Cell
-    ensemble: Ensemble
-    inputs: Inputs
-    steps: int
-    horizons: tuple[int, ...]
-    seed: int
-    device: str
-    dtype: str
-
-    def run(
-        self,
-        width: int,
-        networks: int,
-        tying: str,
-        purpose: int = _MAIN,
-        progress: Callable[[int, int], object] | None = None,
-    ) -> Simulation:
-        """One simulation; its seed follows from the report's seed, width, tying and purpose."""
-        words = [self.seed, width, TYINGS.index(tying), purpose]
-        return simulate(
-            self.cell,
-            self.ensemble,
-            self.inputs,
-            width=width,
-            networks=networks,
-            steps=self.steps,
-            tying=tying,
-            jacobian_horizons=self.horizons,
-            device=self.device,
-            dtype=self.dtype,
-            seed=int(np.random.SeedSequence(words).generate_state(1)[0]),
-            progress=progress,
-        )
-
-    def costs(self, widths: Sequence[int], tying: str) -> list[float]:
-        """The cost of one network of each width."""
-        steps = self.steps + max(self.horizons, default=0)
-        return [cost_of_a_network(self.cell, self.ensemble, w, steps, tying) for w in widths]
-
-
-def make_setting(
-    cell: Any,
-    ensemble: Any,
-    inputs: Any,
-    steps: Any,
-    horizons: Iterable[Any],
-    seed: Any,
-    device: str,
-    dtype: str,
-) -> Setting:
-    """Check what a simulation would check only after the theory was solved."""
-    if not isinstance(cell, Cell):
-        raise ParameterError(f"cell must be a Cell, got {cell!r}")
-    if dtype not in ("float32", "float64"):
-        raise ParameterError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-    return Setting(
-        cell,
-        cell.ensemble() if ensemble is None else ensemble,
-        Inputs() if inputs is None else inputs,
-        check_count("steps", steps),
-        tuple(sorted({check_count("each of horizons", h) for h in horizons})),
-        check_count("seed", seed, 0),
-        device,
-        dtype,
-    )
+# What a theory's own standard error may take of the error that sees the control: units are cheaper
+# than networks. The number of claims is not known yet; it enters by a logarithm.
+_OWN_SHARE, _ABOUT_CLAIMS = 0.4, 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,42 +73,58 @@ def make_plan(
     _check_fraction("control", control)
     chosen = _checked_tyings(tyings)
     given = given_design(widths, 2 if networks is None else networks)
-    units = _checked_sampling(sampling or {})
-    theory: dict[str, Trajectory] = {}
-    claims: dict[str, list[Target]] = {}
-    untested: list[Untested] = []
-    for tying in chosen:
-        field = MeanField(
-            setting.cell,
-            setting.ensemble,
-            setting.inputs,
-            tying,
-            seed=setting.seed,
-            particles=units["particles"],
-            repetitions=units["repetitions"],
-        )
-        theory[tying] = field.evolve(setting.steps)
-        claims[tying], left = targets(field, theory[tying], setting.horizons, units["repetitions"])
-        untested += left
+    precision = _OWN_SHARE * needed_error(false_alarm_rate / _ABOUT_CLAIMS, control)
+    solved, missing = _solve(setting, chosen, checked_units(sampling or {}), precision)
+    claims = {tying: theory.claims for tying, theory in solved.items()}
+    untested = [*missing, *(u for theory in solved.values() for u in theory.untested)]
     threshold = false_alarm_rate / max(sum(map(len, claims.values())), 1)
+    theory = {tying: found.trajectory for tying, found in solved.items()}
     plan = Plan(setting, theory, claims, untested, {}, {}, threshold, control)
-    for tying, measured in claims.items():
-        if measured and networks is None:
-            plan.design[tying], plan.pilot[tying] = _sized(plan, given.widths, measured, tying)
-        elif measured:
-            plan.design[tying] = given
+    tested = [tying for tying, measured in claims.items() if measured]
+    if networks is None:
+        sized = _sized(plan, given.widths, tested)
+        plan.design.update({tying: design for tying, (design, _) in sized.items()})
+        plan.pilot.update({tying: pilot for tying, (_, pilot) in sized.items()})
+    else:
+        plan.design.update(dict.fromkeys(tested, given))
     if gap and claims.get("untied") and "tied" not in plan.design:
         counts = plan.design["untied"].networks
         plan.design["tied"] = Design(given.widths, tuple(max(n // _GAP_SHARE, 2) for n in counts))
     return plan
 
 
+def _solve(
+    setting: Setting, tyings: list[str], units: Units, precision: float
+) -> tuple[dict[str, Theory], list[Untested]]:
+    """The theories that there are; one that does not exist is left out if another does."""
+    solved: dict[str, Theory] = {}
+    missing: dict[str, DerivationError] = {}
+    for tying in tyings:
+        try:
+            solved[tying] = solve_theory(setting, tying, units, precision)
+        except DerivationError as error:
+            missing[tying] = error
+    if not solved:
+        raise next(iter(missing.values()))
+    return solved, [Untested("everything", tying, str(e)) for tying, e in missing.items()]
+
+
 def _sized(
-    plan: Plan, widths: tuple[int, ...], measured: list[Target], tying: str
-) -> tuple[Design, Pilot]:
-    pilot = plan.setting.run(widths[0], PILOT_NETWORKS, tying, _PILOT)
-    cost = plan.setting.costs(widths, tying)
-    return sized_design(widths, measured, pilot, cost, plan.threshold, plan.control)
+    plan: Plan, widths: tuple[int, ...], tested: list[str]
+) -> dict[str, tuple[Design, Pilot]]:
+    """The networks of each theory, by a pilot; they share the time."""
+    needs = {
+        tying: needed_networks(
+            widths,
+            plan.claims[tying],
+            plan.setting.run(widths[0], PILOT_NETWORKS, tying, PILOT),
+            sum(plan.setting.costs(widths, tying)),
+            plan.threshold,
+            plan.control,
+        )
+        for tying in tested
+    }
+    return share_networks(widths, needs)
 
 
 def _checked_tyings(tyings: Iterable[str]) -> list[str]:
@@ -192,13 +135,6 @@ def _checked_tyings(tyings: Iterable[str]) -> list[str]:
     if not chosen or len(set(chosen)) < len(chosen):
         raise ParameterError(f"tyings must name each theory to test once, got {chosen}")
     return chosen
-
-
-def _checked_sampling(given: Mapping[str, int]) -> dict[str, int]:
-    for name in given:
-        if name not in _SAMPLING:
-            raise ParameterError(f"sampling knows {', '.join(_SAMPLING)}, got {name!r}")
-    return {**_SAMPLING, **given}
 
 
 def _check_fraction(name: str, value: Any) -> None:

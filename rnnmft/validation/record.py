@@ -16,7 +16,7 @@ from rnnmft.validation.extrapolation import Design, Extrapolation
 from rnnmft.validation.html import render_validation
 from rnnmft.validation.provenance import Provenance
 from rnnmft.validation.sample_size import Pilot
-from rnnmft.validation.targets import Target, Untested
+from rnnmft.validation.target import Target, Untested
 from rnnmft.validation.verdicts import Verdict
 
 __all__ = ["Claim", "Gap", "ValidationReport"]
@@ -63,10 +63,16 @@ class Claim(Record):
 
 @dataclass(frozen=True, eq=False)
 class Gap(Record):
-    """Tied networks minus the untied theory, at infinite width: an estimate, not a claim.
+    """What tying does to one quantity, at infinite width: an estimate, not a claim.
 
-    `theory`, `networks`, `error`: at the last step for a series; `gap`, `gap_error`: relative to
-    the scale, averaged over the stationary last third of the steps.
+    Attributes:
+        name, latex: of the quantity.
+        theory: the untied theory; at the last step (or lag) of a series.
+        networks, error: tied networks there, extrapolated, and their standard error.
+        gap, gap_error: tied networks minus the untied theory, relative to its scale, averaged over
+            the stationary last third of the steps.
+        tied_theory: the tied theory there; None where it says nothing of this.
+        theory_gap, theory_gap_error: tied minus untied theory, in the same units as `gap`.
     """
 
     name: str
@@ -76,21 +82,30 @@ class Gap(Record):
     error: float
     gap: float
     gap_error: float
+    tied_theory: float | None = None
+    theory_gap: float | None = None
+    theory_gap_error: float | None = None
+
+    def __repr__(self) -> str:
+        text = f"tied networks {self.gap:+.2%} +- {self.gap_error:.2%}"
+        if self.theory_gap is not None:
+            text = f"tied theory {self.theory_gap:+.2%} +- {self.theory_gap_error:.2%}, {text}"
+        return f"gap from the untied theory in {self.name}: {text}"
 
 
 @dataclass(frozen=True, eq=False)
 class ValidationReport(Record):
-    """A theory against networks of finite width.
+    """Theories against networks of finite width; the first one's verdict is the main one.
 
     Attributes:
         cell, ensemble, inputs: the setting.
         design: {tying: widths and numbers of networks}, fixed beforehand.
         pilot: {tying: how the numbers were chosen}; empty where they were given.
-        steps, horizons, seed, dtype: of the simulations.
+        steps, horizons, lags, seed, dtype: of the simulations.
         false_alarm_rate: the probability that a correct report rejects any claim.
         control: by which fraction the controls move the predictions.
         claims: in the order of the theories.
-        gaps: tied networks against the untied theory.
+        gaps: tied theory and tied networks against the untied theory.
         untested: what the theory could not predict, or the networks not measure, and why.
         theory: {tying: the theory's moments over time}.
         evolution: {tying: {quantity: {state: extrapolated moments over time}}}.
@@ -103,6 +118,7 @@ class ValidationReport(Record):
     pilot: Mapping[str, Pilot]
     steps: int
     horizons: tuple[int, ...]
+    lags: tuple[int, ...]
     seed: int
     dtype: str
     false_alarm_rate: float
@@ -114,39 +130,72 @@ class ValidationReport(Record):
     evolution: Mapping[str, Mapping[str, Mapping[str, Extrapolation]]] = field(repr=False)
     provenance: Provenance = field(repr=False)
 
-    def outcomes(self, outcome: str, *, primary: bool = False) -> list[Claim]:
-        """The claims with that outcome."""
+    @property
+    def tyings(self) -> tuple[str, ...]:
+        """The theories that were asked for, the main one first."""
+        asked = [*self.theory, *(u.tying for u in self.untested)]
+        return tuple(dict.fromkeys(asked))
+
+    @property
+    def main(self) -> str:
+        """The theory whose verdict comes first: the first that has claims."""
+        return next((c.target.tying for c in self.claims), self.tyings[0])
+
+    def outcomes(
+        self, outcome: str, *, primary: bool = False, tying: str | None = None
+    ) -> list[Claim]:
+        """The claims with that outcome, of one theory or of all."""
         return [
             c
             for c in self.claims
-            if c.verdict.outcome == outcome and (c.target.primary or not primary)
+            if c.verdict.outcome == outcome
+            and (c.target.primary or not primary)
+            and tying in (None, c.target.tying)
         ]
+
+    def verdict(self, tying: str | None = None) -> str:
+        """Of one theory, or of all: "accepted", "rejected", "inconclusive" or "untested".
+
+        Accepted when no claim is rejected and every primary control is.
+        """
+        primary = [c for c in self.claims if c.target.primary and tying in (None, c.target.tying)]
+        if self.outcomes("rejected", tying=tying):
+            return "rejected"
+        if not primary:
+            return "untested"
+        seen = all(c.verdict.control_rejected for c in primary)
+        return "accepted" if seen else "inconclusive"
 
     @property
     def rejected(self) -> bool:
         """Whether any claim was rejected."""
-        return bool(self.outcomes("rejected"))
+        return self.verdict() == "rejected"
 
     @property
     def passed(self) -> bool:
         """Whether there are claims, none was rejected, and every primary control was."""
-        primary = [c for c in self.claims if c.target.primary]
-        seen = all(c.verdict.control_rejected for c in primary)
-        return bool(primary) and not self.rejected and seen
+        return self.verdict() == "accepted"
 
-    def summary(self) -> str:
-        """The verdict in one sentence."""
+    def summary(self, tying: str | None = None) -> str:
+        """The verdict in a sentence for each theory, or for one."""
         if not self.claims:
             return "Nothing could be tested."
-        if self.rejected:
-            names = ", ".join(f"{c.name} ({c.target.tying})" for c in self.outcomes("rejected"))
-            return f"Rejected: {names}."
-        held = len(self.outcomes("accepted"))
-        text = f"{held} of {len(self.claims)} claims hold"
-        open_ = [f"{c.name} ({c.target.tying})" for c in self.outcomes("inconclusive")]
-        if open_:
-            where = ", ".join(open_) if len(open_) < 5 else f"{len(open_)} of them"
-            text += f"; too few networks to tell {self.control:.0%} in {where}"
+        tested = dict.fromkeys(c.target.tying for c in self.claims)
+        return " ".join(self._sentence(t) for t in tested if tying in (None, t))
+
+    def _sentence(self, tying: str) -> str:
+        rejected = self.outcomes("rejected", tying=tying)
+        if rejected:
+            return f"Rejected ({tying} theory): {', '.join(c.name for c in rejected)}."
+        total = sum(c.target.tying == tying for c in self.claims)
+        held = len(self.outcomes("accepted", tying=tying))
+        text = f"{tying.capitalize()} theory: {held} of {total} claims hold"
+        open_ = self.outcomes("inconclusive", tying=tying)
+        for limit in ("networks", "units"):
+            names = [c.name for c in open_ if c.verdict.limited_by == limit]
+            if names:
+                where = ", ".join(names) if len(names) < 5 else f"{len(names)} of them"
+                text += f"; too few {limit} to tell {self.control:.0%} in {where}"
         return f"{text}; none is rejected."
 
     def to_dict(self) -> dict[str, Any]:
@@ -154,6 +203,7 @@ class ValidationReport(Record):
         return {
             "passed": self.passed,
             "summary": self.summary(),
+            "verdicts": {tying: self.verdict(tying) for tying in self.tyings},
             "cell": self.cell.name,
             "ensemble": self.ensemble.to_dict(),
             "inputs": self.inputs.to_dict(),
@@ -161,6 +211,7 @@ class ValidationReport(Record):
             "pilot": json_safe(self.pilot),
             "steps": self.steps,
             "horizons": list(self.horizons),
+            "lags": list(self.lags),
             "seed": self.seed,
             "dtype": self.dtype,
             "false_alarm_rate": self.false_alarm_rate,
@@ -184,6 +235,6 @@ class ValidationReport(Record):
     def __repr__(self) -> str:
         head = f"ValidationReport({self.cell.name!r}: {self.summary()}"
         rows = [repr(c) for c in self.claims]
-        rows += [f"tied gap in {g.name}: {g.gap:+.2%} +- {g.gap_error:.2%}" for g in self.gaps]
+        rows += [repr(g) for g in self.gaps]
         rows += [f"not tested: {u.name} ({u.tying}): {u.reason}" for u in self.untested]
         return "\n  ".join([head, *rows]) + ")"

@@ -8,28 +8,34 @@ quantities spread from network to network.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from rnnmft.cells import Cell, Ensemble
 from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_count
 from rnnmft.records import Record
 from rnnmft.simulation import Simulation
 from rnnmft.validation.extrapolation import Design
-from rnnmft.validation.targets import Target
+from rnnmft.validation.target import Target
 
-__all__ = ["PILOT_NETWORKS", "Pilot", "cost_of_a_network", "given_design", "sized_design"]
+__all__ = [
+    "PILOT_NETWORKS",
+    "Pilot",
+    "given_design",
+    "needed_error",
+    "needed_networks",
+    "share_networks",
+]
 
 PILOT_NETWORKS = 64
 _FEWEST = 16
 # The probability of rejecting a control, and a reserve for the pilot's own error in a variance.
 _POWER, _RESERVE = 0.99, 1.2
-# Random numbers that all networks of one tying may draw: about a minute of one core.
+# Random numbers that all networks may draw: most of a minute of one core.
 _MOST_NUMBERS = 1e10
 
 
@@ -37,7 +43,7 @@ _MOST_NUMBERS = 1e10
 class Pilot(Record):
     """What the pilot found: its seed and size, and N Var by claim in units of the scale.
 
-    `decisive` is the primary claim with the largest variance; `wanted` networks of each width give
+    `decisive` is the primary claim that needs most networks; `wanted` networks of each width give
     it the declared power, and `networks` were taken.
     """
 
@@ -73,46 +79,83 @@ def _listed(name: str, values: Any) -> list[Any]:
         ) from None
 
 
-def cost_of_a_network(cell: Cell, ensemble: Ensemble, width: int, steps: int, tying: str) -> float:
-    """About how many random numbers one network draws (tied: the work of its products instead)."""
-    laws = [ensemble[p.name] for p in cell.preactivations]
-    matrices = sum((law.sigma_w > 0) + (law.sigma_v > 0) for law in laws)
-    each = width**2 * max(matrices, 1)
-    return each * steps if tying == "untied" else each * (1 + 0.1 * steps)
+def needed_error(threshold: float, control: float) -> float:
+    """The standard error of a level, relative to its scale, that sees the control.
+
+    Of a level: half of the claim's rate, two-sided; the deviation has to be beyond it both ways.
+    """
+    return control / float(stats.norm.isf(threshold / 4) + stats.norm.isf((1 - _POWER) / 2))
 
 
-def sized_design(
+@dataclass(frozen=True)
+class Need:
+    """How many networks of each width the claims of one theory need, and what one of each costs.
+
+    `wanted` is what the primary claims need, `every` what all do.
+    """
+
+    pilot: Simulation
+    variances: dict[str, float]
+    decisive: str
+    wanted: float
+    every: float
+    cost: float
+
+
+def needed_networks(
     widths: Sequence[int],
     targets: Sequence[Target],
     pilot: Simulation,
-    cost: Sequence[float],
+    cost: float,
     threshold: float,
     control: float,
-) -> tuple[Design, Pilot]:
-    """The design whose primary controls are rejected with probability 0.99, within the cost.
+) -> Need:
+    """How many networks it takes for controls to be rejected with probability 0.99.
 
     Args:
         widths: as declared.
-        targets: the claims.
+        targets: the claims of one theory.
         pilot: networks of one width.
-        cost: of one network of each width.
+        cost: of one network of each width together.
         threshold: the share of the false-alarm rate of one claim.
         control: by how much controls move predictions, as a fraction of the scale.
     """
     variances = {t.name: _level_variance(t, pilot) * pilot.width for t in targets}
     primary = {t.name for t in targets if t.primary}
-    # Of a level: half of the claim's rate, two-sided; the deviation has to be beyond it both ways.
-    critical = stats.norm.isf(threshold / 4) + stats.norm.isf((1 - _POWER) / 2)
     factor = Design(tuple(widths), (2,) * len(widths)).variance_factor() * 2
-    each = _RESERVE * factor * (critical / control) ** 2
-    most = int(_MOST_NUMBERS / sum(cost))
-    decisive = max(variances, key=lambda name: (name in primary, variances[name]), default="")
-    wanted = math.ceil(each * variances.get(decisive, 0.0))
-    # What the time allows beyond that goes to the claims that are not primary.
-    every = math.ceil(each * max(variances.values(), default=0.0))
-    networks = max(_FEWEST, min(max(wanted, every), most))
-    found = Pilot(pilot.width, pilot.networks, pilot.seed, variances, decisive, wanted, networks)
-    return Design(tuple(widths), (networks,) * len(widths)), found
+    whole = needed_error(threshold, control) ** 2
+
+    def networks(target: Target) -> float:
+        # What a sampled theory's own error leaves to the networks; at least half, or none help.
+        own = target.prediction.level_error**2 if target.prediction.sampled else 0.0
+        return _RESERVE * factor * variances[target.name] / max(whole - own, whole / 2)
+
+    each = {t.name: min(networks(t), _MOST_NUMBERS) for t in targets}
+    decisive = max(each, key=lambda name: (name in primary, each[name]))
+    return Need(pilot, variances, decisive, each[decisive], max(each.values()), cost)
+
+
+def share_networks(
+    widths: Sequence[int], needs: Mapping[str, Need]
+) -> dict[str, tuple[Design, Pilot]]:
+    """Designs of all theories within the time: the primary claims first, then all claims.
+
+    Where the time is too short for the primary claims, all theories get the same part of what
+    they need.
+    """
+    spare = _MOST_NUMBERS - sum(need.wanted * need.cost for need in needs.values())
+    found = {}
+    for tying, need in needs.items():
+        if spare < 0:
+            wish = need.wanted * _MOST_NUMBERS / (_MOST_NUMBERS - spare)
+        else:
+            wish = min(need.every, need.wanted + spare / len(needs) / need.cost)
+        networks = max(_FEWEST, math.ceil(wish))
+        design = Design(tuple(widths), (networks,) * len(widths))
+        drawn = (need.pilot.width, need.pilot.networks, need.pilot.seed)
+        wanted = math.ceil(need.wanted)
+        found[tying] = design, Pilot(*drawn, need.variances, need.decisive, wanted, networks)
+    return found
 
 
 def _level_variance(target: Target, pilot: Simulation) -> float:

@@ -1,4 +1,4 @@
-"""What is claimed: which numbers the theory predicts, and where a simulation measures each.
+"""Claims about moments: over time, at stationarity, and between two times.
 
 Targets are drawn up before anything is simulated, so that the number of claims, and with it the
 threshold of each, is fixed beforehand. What the theory cannot predict is listed with its reason.
@@ -7,7 +7,6 @@ threshold of each, is fixed beforehand. What the theory cannot predict is listed
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,94 +14,17 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import FixedPoint, Trajectory
-from rnnmft.errors import ConvergenceError, DerivationError, Status
-from rnnmft.records import Record
+from rnnmft.errors import ConvergenceError, Status
 from rnnmft.simulation import Simulation
+from rnnmft.validation.target import Claimed, Target, Untested, stationary_window
 from rnnmft.validation.verdicts import Prediction
 
-__all__ = ["Target", "Untested", "stationary_window", "targets"]
+__all__ = ["autocorrelations", "moments_over_time", "reached_fixed_point", "stationary_variances"]
 
 Array = NDArray[np.float64]
 
 # A stationary value is claimed only of a moment that has come this close to it.
 _STATIONARY = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class Target(Record):
-    """One claim to be tested.
-
-    Attributes:
-        name: as a report prints it: "E[h^2]", "q_e", "m_1".
-        latex: the same as LaTeX.
-        quantity, of: the field of a `Simulation` and the key in it; ("jacobian", "1") and so on.
-        tying: whose theory.
-        prediction: of the theory.
-        primary: whether its control must be rejected for a report to pass. The moments of J J^T
-            beyond the first have heavy-tailed samples; they are tested, and a report says when it
-            could not resolve them.
-        measured: the samples (networks, ...) in a simulation.
-    """
-
-    name: str
-    latex: str
-    quantity: str
-    of: str
-    tying: str
-    prediction: Prediction
-    primary: bool
-    measured: Callable[[Simulation], Array] = field(repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field but the function."""
-        found = {k: v for k, v in vars(self).items() if k not in ("measured", "prediction")}
-        return {**found, "prediction": self.prediction.to_dict()}
-
-
-@dataclass(frozen=True)
-class Untested(Record):
-    """A number that is not tested, and why."""
-
-    name: str
-    tying: str
-    reason: str
-
-
-def stationary_window(steps: int) -> slice:
-    """The last third of the steps."""
-    return slice(steps - max(1, steps // 3), steps)
-
-
-def targets(
-    mean_field: MeanField,
-    trajectory: Trajectory,
-    horizons: Sequence[int],
-    repetitions: int,
-) -> tuple[list[Target], list[Untested]]:
-    """Every claim of one theory, and what it leaves out.
-
-    Args:
-        mean_field: the theory.
-        trajectory: its moments over the steps that the networks will take.
-        horizons: of the Jacobians.
-        repetitions: behind a standard error of the theory.
-    """
-    # A correlation undefined at some step leaves out that claim, not all.
-    if trajectory.status not in (Status.OK, Status.UNDEFINED):
-        return [], [Untested("everything", trajectory.tying, str(trajectory.status))]
-    found, left = _over_time([s.name for s in mean_field.cell.states], trajectory)
-    for more, without in (
-        _stationary_variances(mean_field, trajectory),
-        _jacobians(mean_field, trajectory, horizons),
-    ):
-        found, left = found + more, left + without
-    return [_with_degrees(target, repetitions - 1) for target in found], left
-
-
-def _with_degrees(target: Target, degrees: int) -> Target:
-    if target.prediction.error_kind == "bound":
-        return target
-    return replace(target, prediction=replace(target.prediction, error_degrees=float(degrees)))
 
 
 def _error_of(trajectory: Trajectory, quantity: str, name: str) -> Array:
@@ -117,12 +39,12 @@ def _error_of(trajectory: Trajectory, quantity: str, name: str) -> Array:
     return np.zeros(trajectory.steps)
 
 
-def _over_time(
-    states: Sequence[str], trajectory: Trajectory
-) -> tuple[list[Target], list[Untested]]:
+def moments_over_time(trajectory: Trajectory) -> Claimed:
+    """E[s^2], E[s_a s_b] and c_s of every state at every step."""
     found: list[Target] = []
     left: list[Untested] = []
-    for state in states:
+    labels = tuple(f"step {t + 1}" for t in range(trajectory.steps))
+    for state in trajectory.second_moment:
         second = trajectory.second_moment[state]
         # A cross moment may be 0; a quarter of the second moment is the least scale of its claim.
         least = np.asarray(second) / 4
@@ -139,9 +61,8 @@ def _over_time(
             if not (np.asarray(second) > 0).all() or not np.isfinite(value).all():
                 left.append(Untested(name, trajectory.tying, str(Status.UNDEFINED)))
                 continue
-            prediction = Prediction(
-                value, _error_of(trajectory, quantity, state), scale, trajectory.error_kind
-            )
+            error = _error_of(trajectory, quantity, state)
+            prediction = Prediction(value, error, scale, trajectory.error_kind, labels=labels)
             latex = latex.replace("E[", r"\mathbb{E}[")
             measured = _series(quantity, state)
             found.append(
@@ -154,7 +75,7 @@ def _series(quantity: str, name: str) -> Callable[[Simulation], Array]:
     return lambda simulation: getattr(simulation, quantity)[name].samples
 
 
-def _fixed_point(mean_field: MeanField, trajectory: Trajectory) -> FixedPoint | str:
+def reached_fixed_point(mean_field: MeanField, trajectory: Trajectory) -> FixedPoint | str:
     """The fixed point if the last steps of the trajectory have reached it; else why not."""
     try:
         at = mean_field.fixed_point()
@@ -171,15 +92,14 @@ def _fixed_point(mean_field: MeanField, trajectory: Trajectory) -> FixedPoint | 
     return at
 
 
-def _stationary_variances(
-    mean_field: MeanField, trajectory: Trajectory
-) -> tuple[list[Target], list[Untested]]:
+def stationary_variances(mean_field: MeanField, trajectory: Trajectory) -> Claimed:
+    """q* of every preactivation, averaged over the last third of the steps."""
     window = stationary_window(trajectory.steps)
     found: list[Target] = []
     left: list[Untested] = []
     # A sampled theory states its moments over time; its own search for a fixed point is as long.
     exact = trajectory.error_kind == "bound"
-    at = _fixed_point(mean_field, trajectory) if exact else None
+    at = reached_fixed_point(mean_field, trajectory) if exact else None
     for name, values in trajectory.preactivation_variance.items():
         value = float(np.asarray(values)[window].mean())
         error = float(_error_of(trajectory, "preactivation_variance", name)[window].mean())
@@ -206,40 +126,40 @@ def _window_mean(name: str, window: slice) -> Callable[[Simulation], Array]:
     return lambda simulation: simulation.preactivation_variance[name].samples[:, window].mean(1)
 
 
-def _jacobians(
-    mean_field: MeanField, trajectory: Trajectory, horizons: Sequence[int]
-) -> tuple[list[Target], list[Untested]]:
+def autocorrelations(mean_field: MeanField, trajectory: Trajectory, lags: Sequence[int]) -> Claimed:
+    """C(tau) = E[s^T s^{T - tau}] of every state at the last step T, on the scale of C(0)."""
+    names = {state: f"C_{state}" for state in trajectory.second_moment}
+    if not lags:
+        return [], []
+
+    def none(reason: str) -> Claimed:
+        return [], [Untested(name, trajectory.tying, reason) for name in names.values()]
+
+    try:
+        known = mean_field.autocorrelation(max(lags), burn_in=trajectory.steps - max(lags) - 1)
+    except ConvergenceError as error:
+        return none(str(error))
+    if not known.status.ok:
+        return none(str(known.status))
+    if known.error_kind == "bound":
+        # Deterministic ones know the stationary C alone.
+        at = reached_fixed_point(mean_field, trajectory)
+        if isinstance(at, str):
+            return none(at)
     found: list[Target] = []
     left: list[Untested] = []
-    tying = trajectory.tying
-    at = _fixed_point(mean_field, trajectory) if trajectory.error_kind == "bound" else None
-    for horizon in horizons:
-        for order in (1, 2):
-            name = f"m_{order}" if horizon == 1 else f"m_{order}({horizon})"
-            if isinstance(at, str):
-                left.append(Untested(name, tying, at))
-                continue
-            try:
-                law = mean_field.jacobian(horizon, burn_in=trajectory.steps)
-                moments = law.moments(order)
-            except (ConvergenceError, DerivationError) as error:
-                left.append(Untested(name, tying, str(error)))
-                continue
-            value = np.array(float(moments.value[order - 1]))
-            status = moments.status
-            if not status.ok or not np.isfinite(value) or value <= 0:
-                reason = str(status) if not status.ok else "The Jacobian is zero."
-                left.append(Untested(name, tying, reason))
-                continue
-            error = np.array(float(np.asarray(moments.error)[order - 1]))
-            latex = f"m_{{{order}}}" + ("" if horizon == 1 else f"({horizon})")
-            prediction = Prediction(value, error, value, moments.error_kind)
-            found.append(
-                Target(name, latex, "jacobian", str(horizon), tying, prediction,
-                       order == 1 and horizon == 1, _moment(horizon, order))
-            )  # fmt: skip
+    chosen = list(lags)
+    for state, name in names.items():
+        values, errors = (np.asarray(v[state], dtype=float) for v in (known.value, known.error))
+        if not np.isfinite(values).all() or values[0] <= 0:
+            left.append(Untested(name, trajectory.tying, str(Status.UNDEFINED)))
+            continue
+        prediction = Prediction(
+            values[chosen], errors[chosen], np.full(len(chosen), values[0]), known.error_kind,
+            labels=tuple(f"lag {lag}" for lag in chosen),
+        )  # fmt: skip
+        found.append(
+            Target(name, rf"C_{{{state}}}", "autocovariance", state, trajectory.tying, prediction,
+                   True, _series("autocovariance", state))
+        )  # fmt: skip
     return found, left
-
-
-def _moment(horizon: int, order: int) -> Callable[[Simulation], Array]:
-    return lambda simulation: simulation.jacobian[horizon].moments.samples[:, order - 1]

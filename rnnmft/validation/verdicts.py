@@ -11,7 +11,7 @@ Where it is not rejected, accepting the claim says nothing: the verdict is "inco
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ class Prediction(Record):
         scale: > 0, of that shape: a control moves the value by a fraction of this.
         error_kind: "bound" or "standard error".
         error_degrees: degrees of freedom of a standard error: independent repetitions - 1.
+        labels: of the elements: "step 7", "lag 2".
     """
 
     value: Array
@@ -43,6 +44,17 @@ class Prediction(Record):
     scale: Array
     error_kind: str = "bound"
     error_degrees: float = np.inf
+    labels: tuple[str, ...] = ()
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the theory sampled units, and so has a standard error."""
+        return self.error_kind != "bound"
+
+    @property
+    def level_error(self) -> float:
+        """The error of the level, in units of the scale."""
+        return float((self.error / self.scale).mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +67,13 @@ class Verdict(Record):
         threshold: below it the claim is rejected.
         z: the normal score of p_value, with the sign of the deviation.
         score, degrees: Student's t of the most extreme contrast, and its degrees of freedom.
-        contrast: which one that is: "level", "step 7", or "value" where there is one number.
+        contrast: which one that is: "level", "step 7", "lag 2", or "value" of one number.
         deviation, deviation_error: measured minus predicted in units of the scale: the level.
         control: the fraction of the scale by which the control moves the prediction.
         control_rejected: whether both moved predictions are rejected.
         resolution: the smallest move that these data reject, as a fraction of the scale.
+        limited_by: what keeps the control from being rejected: "networks", or "units" where
+            the theory's own standard error alone does; empty where it is rejected.
     """
 
     outcome: str
@@ -74,6 +88,7 @@ class Verdict(Record):
     control: float
     control_rejected: bool
     resolution: float
+    limited_by: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,19 +121,19 @@ class _Contrasts:
 
 def _contrasts(prediction: Prediction, limit: LinearEstimate, level: LinearEstimate) -> _Contrasts:
     scale = prediction.scale
-    bounded = prediction.error_kind == "bound"
     own = prediction.error / scale
     rows = [(limit.value - prediction.value) / scale, limit.error / scale, own, limit.degrees]
     difference, error, own, degrees = (np.atleast_1d(row) for row in rows)
     count = len(difference)
-    names = [f"step {t + 1}" for t in range(count)] if count > 1 else ["value"]
+    names = list(prediction.labels) or [f"element {t}" for t in range(count)]
+    names = names if count > 1 else ["value"]
     share = np.full(count, 0.5 / count if count > 1 else 1.0)
     if count > 1:
         predicted = float((prediction.value / scale).mean())
         difference = np.append(difference, float(level.value) - predicted)
         error, degrees = np.append(error, level.error), np.append(degrees, level.degrees)
         own, share, names = np.append(own, own.mean()), np.append(share, 0.5), [*names, "level"]
-    if bounded:
+    if not prediction.sampled:
         return _Contrasts(names, difference, error, own, degrees, share)
     # Welch and Satterthwaite: the spread over networks, and that of the theory's repetitions.
     total = np.hypot(error, own)
@@ -149,6 +164,11 @@ def judge(
     p_value, scores = float(corrected[at]), found.scores()
     resolution = found.resolution(threshold)
     seen = resolution < control
+    limited_by = "" if seen else "networks"
+    if prediction.sampled and not seen:
+        known = replace(prediction, error=np.zeros_like(prediction.error))
+        without = _contrasts(known, fitted.limit, level.limit).resolution(threshold)
+        limited_by = "units" if without < control else "networks"
     outcome = "rejected" if p_value < threshold else "accepted" if seen else "inconclusive"
     return Verdict(
         outcome=outcome,
@@ -163,4 +183,5 @@ def judge(
         control=control,
         control_rejected=seen,
         resolution=resolution,
+        limited_by=limited_by,
     )

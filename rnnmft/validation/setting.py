@@ -1,0 +1,111 @@
+"""What every simulation of a validation shares, and what its networks cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.errors import ParameterError
+from rnnmft.parameters import check_count
+from rnnmft.simulation import Simulation, simulate
+
+__all__ = ["PILOT", "Setting", "make_setting"]
+
+# Part of the seeds: the order must not change.
+_TYINGS = ("untied", "tied")
+_MAIN, PILOT = 0, 1
+# Operations of a product of matrices that take as long as one random number.
+_OPERATIONS = 200.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every simulation of a validation shares."""
+
+    cell: Cell
+    ensemble: Ensemble
+    inputs: Inputs
+    steps: int
+    horizons: tuple[int, ...]
+    lags: tuple[int, ...]
+    seed: int
+    device: str
+    dtype: str
+
+    def run(
+        self,
+        width: int,
+        networks: int,
+        tying: str,
+        purpose: int = _MAIN,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Simulation:
+        """One simulation; its seed follows from the report's seed, width, tying and purpose."""
+        words = [self.seed, width, _TYINGS.index(tying), purpose]
+        return simulate(
+            self.cell,
+            self.ensemble,
+            self.inputs,
+            width=width,
+            networks=networks,
+            steps=self.steps,
+            tying=tying,
+            jacobian_horizons=self.horizons,
+            autocovariance_lags=self.lags,
+            device=self.device,
+            dtype=self.dtype,
+            seed=int(np.random.SeedSequence(words).generate_state(1)[0]),
+            progress=progress,
+        )
+
+    def costs(self, widths: Sequence[int], tying: str) -> list[float]:
+        """The cost of one network of each width, in random numbers drawn."""
+        return [self._cost(width, tying) for width in widths]
+
+    def _cost(self, width: int, tying: str) -> float:
+        laws = [self.ensemble[p.name] for p in self.cell.preactivations]
+        recurrent = sum(law.sigma_w > 0 for law in laws)
+        matrices = width**2 * max(recurrent + sum(law.sigma_v > 0 for law in laws), 1)
+        longest = max(self.horizons, default=0)
+        steps = self.steps + longest
+        size = len(self.cell.states) * width
+        products = 2.0 * recurrent * width**2 * size * longest + 4.0 * size**3 * len(self.horizons)
+        # Tied networks draw once; their steps are products with vectors.
+        forward = matrices * steps if tying == "untied" else matrices * (1 + 0.1 * steps)
+        return forward + products / _OPERATIONS
+
+
+def make_setting(
+    cell: Any,
+    ensemble: Any,
+    inputs: Any,
+    steps: Any,
+    horizons: Iterable[Any],
+    lags: Iterable[Any],
+    seed: Any,
+    device: str,
+    dtype: str,
+) -> Setting:
+    """Check what a simulation would check only after the theory was solved."""
+    if not isinstance(cell, Cell):
+        raise ParameterError(f"cell must be a Cell, got {cell!r}")
+    if dtype not in ("float32", "float64"):
+        raise ParameterError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+    steps = check_count("steps", steps)
+    counted = {check_count("each of lags", lag) for lag in lags}
+    return Setting(
+        cell,
+        cell.ensemble() if ensemble is None else ensemble,
+        Inputs() if inputs is None else inputs,
+        steps,
+        tuple(sorted({check_count("each of horizons", h) for h in horizons})),
+        # Short runs leave out the lags that they do not reach.
+        tuple(sorted(lag for lag in counted if lag < steps)),
+        check_count("seed", seed, 0),
+        device,
+        dtype,
+    )

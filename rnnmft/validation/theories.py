@@ -1,0 +1,138 @@
+"""Solving a theory for a validation: its claims, with as many units as their test needs.
+
+A theory that samples units has a standard error of its own. Each kind of claim (moments, memory,
+gradients) is computed from a moderate number of units first; where its error would keep a control
+from being rejected it is computed again from more, up to a limit of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from rnnmft.analysis.mean_field import MeanField
+from rnnmft.analysis.results import Trajectory
+from rnnmft.errors import ParameterError, Status
+from rnnmft.validation.jacobian_targets import jacobian_moments
+from rnnmft.validation.setting import Setting
+from rnnmft.validation.target import Claimed, Target, Untested
+from rnnmft.validation.targets import autocorrelations, moments_over_time, stationary_variances
+
+__all__ = ["Theory", "Units", "checked_units", "solve_theory"]
+
+# Enough repetitions for a standard error to be known itself.
+_SAMPLING = {"particles": 1 << 17, "repetitions": 32}
+# Units times the squares of steps and trajectories, for one preactivation: a quarter of a minute of
+# one core.
+_MOST_WORK = 4e9
+
+
+@dataclass(frozen=True)
+class Units:
+    """How many units a theory samples: `fixed` where the caller said so."""
+
+    particles: int
+    repetitions: int
+    fixed: bool
+
+
+def checked_units(given: Mapping[str, int]) -> Units:
+    """From the `sampling` of `validate`.
+
+    Raises:
+        ParameterError: it names something else than particles and repetitions.
+    """
+    for name in given:
+        if name not in _SAMPLING:
+            raise ParameterError(f"sampling knows {', '.join(_SAMPLING)}, got {name!r}")
+    return Units(**{**_SAMPLING, **given}, fixed="particles" in given)
+
+
+@dataclass(frozen=True, eq=False)
+class Theory:
+    """One theory of a setting: its moments over time, its claims, and what it leaves out."""
+
+    trajectory: Trajectory
+    claims: list[Target]
+    untested: list[Untested]
+
+
+def solve_theory(setting: Setting, tying: str, units: Units, precision: float) -> Theory:
+    """Solve a theory and draw up its claims.
+
+    Args:
+        setting: of the networks.
+        tying: "tied" or "untied".
+        units: where it samples.
+        precision: the standard error that the primary claims should have, relative to their scale.
+
+    Raises:
+        DerivationError: there is no such theory of this cell.
+    """
+
+    @cache
+    def field(particles: int) -> MeanField:
+        return MeanField(
+            setting.cell,
+            setting.ensemble,
+            setting.inputs,
+            tying,
+            seed=setting.seed,
+            particles=particles,
+            repetitions=units.repetitions,
+        )
+
+    @cache
+    def trajectory(particles: int) -> Trajectory:
+        return field(particles).evolve(setting.steps)
+
+    known = trajectory(units.particles)
+    # A correlation undefined at some step leaves out that claim, not all.
+    if known.status not in (Status.OK, Status.UNDEFINED):
+        return Theory(known, [], [Untested("everything", tying, str(known.status))])
+
+    def moments(particles: int) -> Claimed:
+        nonlocal known
+        known = trajectory(particles)
+        over_time, at_last = moments_over_time(known), stationary_variances(field(particles), known)
+        return over_time[0] + at_last[0], over_time[1] + at_last[1]
+
+    # The first follows two trajectories, the others one.
+    kinds: list[tuple[int, Callable[[int], Claimed]]] = [
+        (2, moments),
+        (1, lambda particles: autocorrelations(field(particles), known, setting.lags)),
+        (1, lambda particles: jacobian_moments(field(particles), known, setting.horizons)),
+    ]
+    claims: list[Target] = []
+    untested: list[Untested] = []
+    for trajectories, kind in kinds:
+        found, left = _precise(kind, units, precision, _most(setting, trajectories))
+        claims += [_with_degrees(target, units.repetitions - 1) for target in found]
+        untested += left
+    return Theory(known, claims, untested)
+
+
+def _most(setting: Setting, trajectories: int) -> int:
+    # What the weights see is averaged once for all preactivations: the first costs twice.
+    preactivations = (len(setting.cell.preactivations) + 1) / 2
+    return int(_MOST_WORK / (preactivations * (setting.steps * trajectories) ** 2))
+
+
+def _precise(kind: Callable[[int], Claimed], units: Units, precision: float, most: int) -> Claimed:
+    """The claims of one kind, computed again from more units where they are not precise enough."""
+    found, left = kind(units.particles)
+    errors = [t.prediction.level_error for t in found if t.primary and t.prediction.sampled]
+    excess = max(errors, default=0.0) / precision
+    if units.fixed or excess <= 1.0:
+        return found, left
+    wanted = int(min(1.2 * excess**2 * units.particles, most))
+    return kind(wanted) if wanted > 1.5 * units.particles else (found, left)
+
+
+def _with_degrees(target: Target, degrees: int) -> Target:
+    if not target.prediction.sampled:
+        return target
+    prediction: Any = replace(target.prediction, error_degrees=float(degrees))
+    return replace(target, prediction=prediction)
