@@ -22,7 +22,7 @@ from rnnmft.tracing.signature import Call, calls
 from rnnmft.tracing.sizes import guesses
 from rnnmft.tracing.source import aten_name, file_of, place_of_error
 
-__all__ = ["Exported", "export"]
+__all__ = ["Exported", "evaluation", "export"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Exported:
         input: the placeholder of x.
         states: the placeholders of the states.
         results: the nodes of the new states, in the same order.
+        returned: their places among the tensors that forward returns.
     """
 
     graph: torch.fx.Graph
@@ -52,6 +53,7 @@ class Exported:
     input: str
     states: tuple[str, ...]
     results: tuple[Any, ...]
+    returned: tuple[int, ...]
 
 
 class _MisfitError(Exception):
@@ -68,7 +70,7 @@ def export(
     """
     _check(module)
     misfit: Exception | None = None
-    with _evaluation(module), _quiet():
+    with evaluation(module), _quiet():
         ways = list(calls(module, states))
         for batched in (True, False):
             for sizes in guesses(module, width, inputs):
@@ -95,7 +97,7 @@ def _check(module: Any) -> None:
 
 
 @contextmanager
-def _evaluation(module: torch.nn.Module) -> Iterator[None]:
+def evaluation(module: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode, set without calling `module.eval`, which a user may have overridden.
 
     Afterwards every attribute is what it was: a forward may set some.
@@ -233,7 +235,8 @@ def _exported(
     users = list(signature.user_inputs)
     x = users.pop(call.input if not call.nested else min(call.input * len(call.states), len(users)))
     output = next(n for n in program.graph.nodes if n.op == "output")
-    results = _results(output.args[0], program.call_spec.out_spec, len(call.states), shape)
+    leaves = output.args[0]
+    returned = _returned(leaves, program.call_spec.out_spec, len(call.states), shape)
     return Exported(
         graph=program.graph,
         call=call,
@@ -244,14 +247,15 @@ def _exported(
         constants=program.constants,
         input=x,
         states=tuple(users),
-        results=results,
+        results=tuple(leaves[j] for j in returned),
+        returned=returned,
     )
 
 
-def _results(
+def _returned(
     leaves: Sequence[Any], spec: Any, count: int, shape: tuple[int, ...]
-) -> tuple[Any, ...]:
-    """The new states among what forward returns: all of it, or what follows an output.
+) -> tuple[int, ...]:
+    """Which of the tensors that forward returns are the new states: all, or what follows an output.
 
     PyTorch's own modules return (output, state); a tuple of states followed by one tensor is taken
     as (states, output).
@@ -259,17 +263,15 @@ def _results(
     if dict in _kinds(spec):
         raise _MisfitError("forward returns a dictionary: its entries have no order")
     nested = spec.children() if callable(getattr(spec, "children", None)) else spec.children_specs
-    first = list(leaves[:count])
-    if count > 1 and len(nested) == 2 and nested[0].num_leaves == count < len(leaves):
-        chosen = first
-    else:
-        chosen = list(leaves[-count:])
+    leads = count > 1 and len(nested) == 2 and nested[0].num_leaves == count < len(leaves)
+    start = 0 if leads else max(len(leaves) - count, 0)
+    chosen = leaves[start : start + count]
     if len(chosen) != count or any(_shape(n) != shape for n in chosen):
         found = ", ".join(str(_shape(n)) for n in leaves)
         raise _MisfitError(
             f"forward must return {count} new states of shape {shape}, got {found or 'nothing'}"
         )
-    return tuple(chosen)
+    return tuple(range(start, start + count))
 
 
 def _kinds(spec: Any) -> set[Any]:

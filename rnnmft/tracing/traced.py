@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
 
 import sympy as sp
 import torch
+from torch.utils._pytree import tree_leaves
 
 from rnnmft.cells.cell import Cell
 from rnnmft.cells.symbols import Input, State
@@ -16,6 +17,7 @@ from rnnmft.errors import CellError, ParameterError
 from rnnmft.tracing.assembly import Assembly
 from rnnmft.tracing.bindings import Binding, Slice, parameter_of, read, write
 from rnnmft.tracing.exporting import Exported, export
+from rnnmft.tracing.signature import Call
 from rnnmft.tracing.sums import Group, Groups, Product
 from rnnmft.tracing.walk import Walk
 
@@ -41,6 +43,9 @@ class Traced:
         states: the names of the states in the order in which forward takes and returns them.
         width: of the states of the module that was traced.
         input_width: of its input.
+        call: how forward is called.
+        returned: the places of the new states among the tensors that it returns.
+        batched: whether it takes batches, or vectors alone.
     """
 
     cell: Cell
@@ -50,6 +55,22 @@ class Traced:
     states: tuple[str, ...]
     width: int
     input_width: int
+    call: Call
+    returned: tuple[int, ...]
+    batched: bool
+
+    def step(
+        self, module: Callable[..., Any], x: torch.Tensor, states: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, ...]:
+        """The new states, by running the module itself, or a function that is called like it.
+
+        Args:
+            module: the traced module, or another one of the same class and sizes.
+            x: the input, (batch, N_in), or (N_in,) where the module takes vectors alone.
+            states: (batch, N) each (or (N,)), in the order of `states`, as is what is returned.
+        """
+        leaves = tree_leaves(module(*self.call.arguments(x, states)))
+        return tuple(leaves[j] for j in self.returned)
 
     def parameters(self, module: torch.nn.Module) -> dict[str, tuple[Any, Any, Any]]:
         """{preactivation: (W, V, b)} as they are in the module: new tensors, without gradients.
@@ -226,6 +247,9 @@ def _record(
         states=tuple(s.name for s in symbols),
         width=exported.width,
         input_width=exported.input_width,
+        call=exported.call,
+        returned=exported.returned,
+        batched=exported.batch is not None,
     )
 
 
