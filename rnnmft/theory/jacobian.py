@@ -1,20 +1,17 @@
 """The one-step state-to-state Jacobian J of a cell, and the moments of J J^T, as symbols.
 
-Linearised at one unit, with the matrices W_k cut out, a step reads
-
-    ds' = A ds + B de,    dy = C ds + D de,    de_k = W_k dy_k,
-
-A (m x m), B (m x K), C (K x m), D (K x K, strictly lower triangular). With tau = [[A, B], [C, D]],
-t = z^(-1/2), P_u = diag(t 1_m, a), P_v = diag(t 1_m, b) the resolvent of J J^T follows from
+The moments follow from the equations of `characteristic_function`, scaled so that they are series
+in t = z^(-1/2). With tau = [[A, B], [C, D]] of the linearised unit,
+P_u = diag(t 1_m, a), P_v = diag(t 1_m, b),
 
     G_v = (1 - tau P_u tau^T P_v)^(-1) tau P_u tau^T,
     G_u = (1 - tau^T P_v tau P_u)^(-1) tau^T P_v tau,
     a_k = Phi(v_k u_k) v_k,   b_k = Phi(v_k u_k) u_k,   v_k = E[(G_v)_{y_k}], u_k = E[(G_u)_{e_k}],
     (1/mN) tr (z - J J^T)^(-1) = (1 + t E[tr_s G_v] / m) / z,
 
-which is the block equation for operator-valued free W_k (Yang 2020, free independence) with the
-local variables eliminated. Phi is the ensemble's determining series. Expanding in t gives every
-moment as a polynomial in Gaussian expectations; the unknowns of each order come from lower ones.
+the block equation for operator-valued free W_k (Yang 2020, free independence) with the local
+variables eliminated. Expanding in t gives every moment as a polynomial in averages over a unit;
+the unknowns of each order come from lower ones.
 """
 
 from __future__ import annotations
@@ -26,25 +23,14 @@ from functools import cached_property, lru_cache
 import sympy as sp
 from sympy.polys.rings import PolyElement, ring
 
-from rnnmft.cells import Cell, Preactivation
+from rnnmft.cells import Cell
 from rnnmft.errors import ParameterError
-from rnnmft.theory.moments import MomentTheory, moment_theory
+from rnnmft.theory.determining_series import DETERMINING_SERIES, kinds_by_name
+from rnnmft.theory.generating_function import GeneratingFunction
+from rnnmft.theory.linearised_unit import LinearisedUnit
+from rnnmft.theory.moments import moment_theory
 
 __all__ = ["DETERMINING_SERIES", "JacobianTheory", "MomentProgram", "jacobian_theory"]
-
-
-def _gaussian(sigma_w: sp.Expr, order: int) -> sp.Expr:
-    """Phi(x) = sigma_w^2."""
-    return sigma_w**2 if order == 0 else sp.S.Zero
-
-
-def _orthogonal(sigma_w: sp.Expr, order: int) -> sp.Expr:
-    """Phi(x) = (sqrt(1 + 4 sigma_w^2 x) - 1) / 2x: the Catalan numbers with alternating signs."""
-    return sp.S.NegativeOne**order * sp.catalan(order) * sigma_w ** (2 * order + 2)
-
-
-#: Coefficient of x^n in Phi(x), by ensemble; a bi-invariant ensemble of one's own is one more row.
-DETERMINING_SERIES = {"gaussian": _gaussian, "orthogonal": _orthogonal}
 
 
 @dataclass(frozen=True)
@@ -64,61 +50,19 @@ class MomentProgram:
 
 
 @dataclass(frozen=True)
-class JacobianTheory:
-    """The linearised unit of one cell and the moments of its one-step J J^T (untied)."""
-
-    cell: Cell
-    theory: MomentTheory
-
-    def _derivatives(self, functions: tuple[sp.Expr, ...], by: tuple[sp.Symbol, ...]) -> sp.Matrix:
-        return sp.Matrix(len(functions), len(by), lambda i, j: sp.diff(functions[i], by[j]))
+class JacobianTheory(LinearisedUnit):
+    """The linearised unit of one cell and the spectrum of its one-step J J^T (untied)."""
 
     @cached_property
-    def blocks(self) -> tuple[sp.Matrix, sp.Matrix, sp.Matrix, sp.Matrix]:
-        """A = dF/ds, B = dF/de, C = dY/ds, D = dY/de, in the cell's own symbols."""
-        updates = tuple(self.cell.update.values())
-        seen = tuple(self.cell.sees.values())
-        states, preactivations = self.cell.states, self.cell.preactivations
-        return (
-            self._derivatives(updates, states),
-            self._derivatives(updates, preactivations),
-            self._derivatives(seen, states),
-            self._derivatives(seen, preactivations),
-        )
-
-    @property
-    def recurrent(self) -> list[Preactivation]:
-        """The preactivations that have a recurrent matrix: only through these does de answer dy."""
-        return [p for p in self.cell.preactivations if p.is_recurrent]
-
-    @cached_property
-    def transfer(self) -> sp.Matrix:
-        """tau = [[A, B], [C, D]]: rows (s', y), columns (s, e), recurrent preactivations only."""
-        a, b, c, d = self.blocks
-        kept = [k for k, p in enumerate(self.cell.preactivations) if p.is_recurrent]
-        upper = a.row_join(b[:, kept])
-        return upper.col_join(c[kept, :].row_join(d[kept, kept]))
-
-    @cached_property
-    def entries(self) -> dict[tuple[int, int], sp.Expr]:
-        """The entries of tau that are not constant numbers, by place."""
-        tau = self.transfer
-        places = ((i, j) for i in range(tau.rows) for j in range(tau.cols))
-        return {(i, j): tau[i, j] for i, j in places if not tau[i, j].is_Rational}
-
-    @cached_property
-    def _means(self) -> dict[tuple[int, ...], sp.Expr]:
-        return {}
-
-    def mean_of(self, exponents: tuple[int, ...]) -> sp.Expr:
-        """E[product of powers of `entries`] over a unit; computed once for all programs."""
-        if exponents not in self._means:
-            factors = (e**n for e, n in zip(self.entries.values(), exponents, strict=True))
-            self._means[exponents] = sp.factor_terms(self.theory.expect(sp.Mul(*factors)))
-        return self._means[exponents]
+    def generating_function(self) -> GeneratingFunction:
+        """The implicit equations of M(z) and of the S-transform, for one step and for many."""
+        return GeneratingFunction(self.cell, self)
 
     def moment(self, k: int, weights: str | Mapping[str, str] = "gaussian") -> sp.Expr:
-        """m_k = (1/mN) tr (J J^T)^k in Gaussian expectations and moments of the states.
+        """m_k = (1/mN) tr (J J^T)^k in averages over a unit.
+
+        Gaussian expectations and moments of the states, where these are enough; an average that
+        needs the law of a state (LSTM) is a `LawExpectation`.
 
         Args:
             k: 1, 2, 3, ...
@@ -143,14 +87,7 @@ class JacobianTheory:
         """m_1..m_highest as a chain of definitions; what numbers are computed from."""
         if isinstance(highest, bool) or not isinstance(highest, int) or highest < 1:
             raise ParameterError(f"k must be a whole number >= 1, got {highest!r}")
-        names = [p.name for p in self.cell.preactivations]
-        kinds = {
-            n: weights if isinstance(weights, str) else weights.get(n, "gaussian") for n in names
-        }
-        for kind in kinds.values():
-            if kind not in DETERMINING_SERIES:
-                known = ", ".join(DETERMINING_SERIES)
-                raise ParameterError(f"weights must be one of {known}, got {kind!r}")
+        kinds = kinds_by_name(weights, [p.name for p in self.cell.preactivations])
         return _moment_program(self, highest, tuple(kinds.items()))
 
 

@@ -63,10 +63,10 @@ class LinearisedCell:
 
 
 def spectral_moments(jacobian, highest):
-    """(1/n) tr (J J^T)^k for k = 1..highest (at most 3)."""
-    size = len(jacobian)
+    """(1/n) tr (J J^T)^k for k = 1..highest, as inner products of powers up to half the highest."""
     gram = jacobian @ jacobian.T
-    found = [np.trace(gram), np.sum(gram * gram)]
-    if highest > 2:
-        found.append(np.sum((gram @ gram) * gram))
-    return np.array(found[:highest]) / size
+    powers = [np.eye(len(gram)), gram]
+    while 2 * (len(powers) - 1) < highest:
+        powers.append(powers[-1] @ gram)
+    found = [np.sum(powers[k // 2] * powers[k - k // 2]) for k in range(1, highest + 1)]
+    return np.array(found) / len(gram)

@@ -1,0 +1,187 @@
+"""The characteristic function of a unit, from which the equations of the whole spectrum follow.
+
+Cut the matrices W_k out of one step and put self-energies a_k, b_k in their place:
+
+    Delta(z; a, b) = det(diag(z 1_m, 1_K) - tau diag(1_m, a) tau^T diag(1_m, b)).
+
+A unit contributes to the resolvent as a small matrix would, and the self-energies are fed by it:
+
+    (1/mN) tr (z - J J^T)^-1 = (1/m) E[d/dz log Delta],
+    u_k = -E[d/da_k log Delta],   v_k = -E[d/db_k log Delta],
+    a_k = Phi_k(u_k v_k) v_k,     b_k = Phi_k(u_k v_k) u_k.
+
+This is the block resolvent equation for free W_k (linearisation: Belinschi, Mai & Speicher 2017)
+with a unit's own variables eliminated: for any number of states and staged preactivations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import sympy as sp
+from sympy.polys.matrices import DomainMatrix
+
+from rnnmft.cells import Preactivation
+from rnnmft.theory.determining_series import determining_function, kinds_by_name
+from rnnmft.theory.law_expectation import LawExpectation
+from rnnmft.theory.linearised_unit import LinearisedUnit
+
+__all__ = ["CharacteristicFunction"]
+
+
+#: Terms of Delta up to which it is factored and printed; factoring more takes minutes.
+_MOST_FACTORED = 400
+
+
+@dataclass(frozen=True)
+class CharacteristicFunction:
+    """Delta of one cell's linearised unit, and the equations that it gives.
+
+    Attributes:
+        z: the spectral parameter.
+        a, b, u, v: {preactivation: symbol} of the self-energies and of the averages behind them.
+    """
+
+    unit: LinearisedUnit
+
+    def _symbol(self, name: str) -> sp.Symbol:
+        """The symbol of that name; with a hat where the cell has a variable of that name."""
+        cell = self.unit.cell
+        variables = (*cell.states, *cell.preactivations, *cell.parameters, cell.input)
+        taken = {v.name for v in variables if v is not None}
+        return sp.Symbol(f"{name}hat" if name in taken else name)
+
+    @cached_property
+    def z(self) -> sp.Symbol:
+        """The spectral parameter."""
+        return self._symbol("z")
+
+    def _unknown(self, stem: str) -> dict[Preactivation, sp.Symbol]:
+        over = self.unit.recurrent
+        return {p: self._symbol(f"{stem}_{p.name}" if len(over) > 1 else stem) for p in over}
+
+    @cached_property
+    def a(self) -> dict[Preactivation, sp.Symbol]:
+        """The self-energies on the side of e."""
+        return self._unknown("a")
+
+    @cached_property
+    def b(self) -> dict[Preactivation, sp.Symbol]:
+        """The self-energies on the side of y."""
+        return self._unknown("b")
+
+    @cached_property
+    def u(self) -> dict[Preactivation, sp.Symbol]:
+        """The averages at e."""
+        return self._unknown("u")
+
+    @cached_property
+    def v(self) -> dict[Preactivation, sp.Symbol]:
+        """The averages at y."""
+        return self._unknown("v")
+
+    @cached_property
+    def matrix(self) -> sp.ImmutableMatrix:
+        """The matrix whose determinant is Delta, in the names of tau's entries."""
+        tau, m = self.unit.named_transfer, len(self.unit.cell.states)
+        one, count = [sp.S.One] * m, len(self.unit.recurrent)
+        left = sp.diag(*([self.z] * m), *([sp.S.One] * count))
+        energies = tau * sp.diag(*one, *self.a.values()) * tau.T
+        return sp.ImmutableMatrix(left - energies * sp.diag(*one, *self.b.values()))
+
+    @cached_property
+    def factors(self) -> tuple[sp.Expr, ...]:
+        """Delta as a product of polynomials in z, a, b and the entries of tau, each 1 or z^n at 0.
+
+        >>> from rnnmft import cells
+        >>> from rnnmft.theory.jacobian import jacobian_theory
+        >>> CharacteristicFunction(jacobian_theory(cells.vanilla())).factors
+        (1 - b, -B**2*a + z)
+        """
+        determinant = self._determinant
+        if len(determinant.args) > _MOST_FACTORED:
+            return (determinant,)
+        _, found = sp.factor_list(determinant, self.z, *self.a.values(), *self.b.values())
+        zero = dict.fromkeys(self.matrix.free_symbols - {self.z}, 0)
+        tidy = [(f / f.subs(zero).subs(self.z, 1), n) for f, n in found]
+        return tuple(sp.collect(sp.expand(f), self.z) for f, n in tidy for _ in range(n))
+
+    @cached_property
+    def _determinant(self) -> sp.Expr:
+        """Delta multiplied out, by the characteristic polynomial over the ring of its symbols."""
+        matrix = DomainMatrix.from_Matrix(self.matrix)
+        constant = matrix.domain.to_sympy(matrix.charpoly()[-1])
+        return sp.expand(sp.S.NegativeOne**self.matrix.rows * constant)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether Delta, and so the system, can be read."""
+        return len(sp.Add.make_args(self._determinant)) <= _MOST_FACTORED
+
+    @property
+    def polynomial(self) -> sp.Expr:
+        """Delta."""
+        return sp.Mul(*self.factors)
+
+    def log_slope(self, by: sp.Symbol, sign: int = 1) -> sp.Expr:
+        """sign d/d(by) log Delta, in the names of tau's entries."""
+        return sp.Add(*(sp.factor_terms(sign * sp.diff(f, by)) / f for f in self.factors))
+
+    def _named_average(self, expression: sp.Expr) -> sp.Expr:
+        """E over the joint law of tau's entries."""
+        inside = [n for n in self.unit.names.values() if n in expression.free_symbols]
+        return LawExpectation(expression, *inside) if inside else expression
+
+    def _average(self, expression: sp.Expr) -> sp.Expr:
+        """The same, with the entries as functions of the cell's variables."""
+        names = self.unit.names
+        values = {names[place]: value for place, value in self.unit.entries.items()}
+        return self.unit.average(expression.xreplace(values))
+
+    # --- equations -----------------------------------------------------------------------------
+
+    def general(self) -> tuple[sp.Eq, ...]:
+        """The equations with Delta and Phi_k as they are named: the same for every cell."""
+        z, entries = self.z, list(self.unit.names.values())
+        delta = sp.Function("Delta")(z, *self.a.values(), *self.b.values())
+        log = sp.log(delta)
+
+        def mean(by: sp.Symbol) -> sp.Expr:
+            return LawExpectation(sp.Derivative(log, by), *entries)
+
+        found = [_equation(delta, sp.Determinant(self.matrix))]
+        for p in self.unit.recurrent:
+            a, b, u, v = self.a[p], self.b[p], self.u[p], self.v[p]
+            phi = sp.Function(f"Phi_{p.name}" if len(self.a) > 1 else "Phi")(u * v)
+            found += [_equation(u, -mean(a)), _equation(v, -mean(b))]
+            found += [_equation(a, phi * v), _equation(b, phi * u)]
+        count = len(self.unit.cell.states)
+        return (*found, _equation(sp.Function("G")(z), mean(z) / count))
+
+    def system(
+        self, weights: str | Mapping[str, str] = "gaussian", written_out: bool = False
+    ) -> tuple[sp.Eq, ...]:
+        """The equations of this cell and ensemble: u_k, v_k, a_k, b_k, then the resolvent G(z).
+
+        Args:
+            weights: "gaussian" or "orthogonal" for every W_k, or {preactivation: ensemble}.
+            written_out: averages over the cell's own variables, as Gaussian expectations or as
+                nodes over the law of the unit where a state enters; else over A, B, C, D.
+        """
+        kinds = kinds_by_name(weights, [p.name for p in self.unit.cell.preactivations])
+        mean = self._average if written_out else self._named_average
+        sigma_w, found = self.unit.theory.notation.sigma_w, []
+        for p in self.unit.recurrent:
+            a, b, u, v = self.a[p], self.b[p], self.u[p], self.v[p]
+            phi = determining_function(kinds[p.name], sigma_w[p], u * v)
+            found.append(_equation(u, mean(self.log_slope(a, -1))))
+            found.append(_equation(v, mean(self.log_slope(b, -1))))
+            found += [_equation(a, phi * v), _equation(b, phi * u)]
+        slope = mean(self.log_slope(self.z)) / len(self.unit.cell.states)
+        return (*found, _equation(sp.Function("G")(self.z), slope))
+
+
+def _equation(left: sp.Basic, right: sp.Basic) -> sp.Eq:
+    return sp.Eq(left, right, evaluate=False)

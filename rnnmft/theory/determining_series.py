@@ -1,0 +1,103 @@
+"""Phi: how a bi-invariant ensemble enters the theory of spectra, by its determining series alone.
+
+For W = U diag(s) V with Haar U and V, free of everything else, the self-energies of the block
+equation are Phi(u v) v and Phi(u v) u. Phi is the determining series of the R-diagonal limit of W,
+divided by its argument (Nica & Speicher 1997; Haagerup & Larsen 2000).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import sympy as sp
+
+from rnnmft.errors import ParameterError
+
+__all__ = [
+    "DETERMINING_SERIES",
+    "determining_function",
+    "determining_matrix",
+    "kinds_by_name",
+    "weight_s_transform",
+]
+
+
+def _gaussian(sigma_w: sp.Expr, order: int) -> sp.Expr:
+    """Phi(x) = sigma_w^2."""
+    return sigma_w**2 if order == 0 else sp.S.Zero
+
+
+def _orthogonal(sigma_w: sp.Expr, order: int) -> sp.Expr:
+    """Phi(x) = (sqrt(1 + 4 sigma_w^2 x) - 1) / 2x: the Catalan numbers with alternating signs."""
+    return sp.S.NegativeOne**order * sp.catalan(order) * sigma_w ** (2 * order + 2)
+
+
+#: Coefficient of x^n in Phi(x), by ensemble; a bi-invariant ensemble of one's own is one more row.
+DETERMINING_SERIES: dict[str, Callable[[sp.Expr, int], sp.Expr]] = {
+    "gaussian": _gaussian,
+    "orthogonal": _orthogonal,
+}
+
+
+def determining_function(kind: str, sigma_w: sp.Expr, x: sp.Expr) -> sp.Expr:
+    """Phi(x) of an ensemble: closed where it is known so, otherwise its power series.
+
+    >>> s, x = sp.symbols("s x", positive=True)
+    >>> determining_function("orthogonal", s, x)
+    2*s**2/(sqrt(4*s**2*x + 1) + 1)
+    """
+    if kind == "gaussian":
+        return sigma_w**2
+    if kind == "orthogonal":
+        return 2 * sigma_w**2 / (1 + sp.sqrt(1 + 4 * sigma_w**2 * x))
+    return sp.Sum(_coefficient(kind) * x**_N, (_N, 0, sp.oo))
+
+
+def determining_matrix(kind: str, sigma_w: sp.Expr, x: sp.MatrixExpr) -> sp.MatrixExpr:
+    """Phi of a square matrix, by the same power series."""
+    one = sp.Identity(x.shape[0])
+    if kind == "gaussian":
+        return sigma_w**2 * one
+    if kind == "orthogonal":
+        root = (one + 4 * sigma_w**2 * x) ** sp.Rational(1, 2)
+        return 2 * sigma_w**2 * (one + root) ** -1
+    return sp.Sum(_coefficient(kind) * x**_N, (_N, 0, sp.oo))
+
+
+_N = sp.Symbol("n", integer=True, nonnegative=True)
+
+
+def _coefficient(kind: str) -> sp.Expr:
+    return sp.Function(f"phi_{kind}")(_N)
+
+
+def kinds_by_name(weights: str | Mapping[str, str], names: list[str]) -> dict[str, str]:
+    """{preactivation: ensemble}, from one ensemble for all or from a mapping (else gaussian).
+
+    Raises:
+        ParameterError: an ensemble without a determining series, a name that is none.
+    """
+    if not isinstance(weights, str) and (unknown := sorted(set(weights) - set(names))):
+        raise ParameterError(
+            f"weights: no preactivation {unknown[0]!r}; there are {', '.join(names) or 'none'}"
+        )
+    kinds = {n: weights if isinstance(weights, str) else weights.get(n, "gaussian") for n in names}
+    for kind in (weights,) if isinstance(weights, str) else kinds.values():
+        if kind not in DETERMINING_SERIES:
+            known = ", ".join(DETERMINING_SERIES)
+            raise ParameterError(f"weights must be one of {known}, got {kind!r}")
+    return kinds
+
+
+def weight_s_transform(kind: str, sigma_w: sp.Expr, x: sp.Expr) -> sp.Expr:
+    """S of W W^T: f^-1(x) / (x (1 + x)), where f(x) = x Phi(x) is the determining series.
+
+    >>> s, x = sp.symbols("s x", positive=True)
+    >>> weight_s_transform("gaussian", s, x), weight_s_transform("orthogonal", s, x)
+    (1/(s**2*(x + 1)), s**(-2))
+    """
+    if kind == "gaussian":
+        return 1 / (sigma_w**2 * (1 + x))
+    if kind == "orthogonal":
+        return 1 / sigma_w**2
+    return sp.Function(f"f_{kind}^-1")(x) / (x * (1 + x))
