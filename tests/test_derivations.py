@@ -28,6 +28,10 @@ PLANTS = [
     ("gru", "Bn2**2 * (trace_M2 - (1 - g) * trace_M**2)", "Bn2**2 * trace_M2"),
     ("gru_torch", 'v = q["n_x"] + gate**2 *', 'v = q["n_x"] + gate *'),
     ("gru_torch", 'E_pair("z", 1 - gate, 1 - gate) *', 'E_pair("z", 1 - gate, gate) *'),
+    ("lstm", "s_f * Q_c * E(f, slope**2)", "s_f * E(f, slope**2)"),
+    ("lstm", "    + s**2\n", "    - s**2\n"),
+    ("spectra", "half / (y - 1), half, (1 + x) / (x + half)", "half / (y - 1), half, 1 + x"),
+    ("spectra", "Delta = (z - a * B**2) * (1 - b)", "Delta = (z - a * B**2) * (1 + b)"),
 ]
 
 
