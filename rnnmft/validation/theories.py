@@ -15,7 +15,7 @@ from typing import Any
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import Trajectory
 from rnnmft.errors import ParameterError, Status
-from rnnmft.validation.jacobian_targets import jacobian_moments
+from rnnmft.validation.jacobian_targets import gradient_growth, jacobian_moments
 from rnnmft.validation.setting import Setting
 from rnnmft.validation.target import Claimed, Target, Untested
 from rnnmft.validation.targets import autocorrelations, moments_over_time, stationary_variances
@@ -104,6 +104,7 @@ def solve_theory(setting: Setting, tying: str, units: Units, precision: float) -
         (2, moments),
         (1, lambda particles: autocorrelations(field(particles), known, setting.lags)),
         (1, lambda particles: jacobian_moments(field(particles), known, setting.horizons)),
+        (1, lambda particles: gradient_growth(field(particles), known, setting.horizons)),
     ]
     claims: list[Target] = []
     untested: list[Untested] = []
