@@ -1,6 +1,6 @@
 r"""Spectra: the published laws.
 
-For a vanilla RNN $J = D W$ with $D = \mathrm{diag}\,\phi'(e)$, and S-transforms multiply,
+For a vanilla RNN $J = D W$, with $D = \mathrm{diag}\,\phi'(e)$, S-transforms multiply:
 $S = S_{D^2} S_{WW^T}$, with
 
 $$
