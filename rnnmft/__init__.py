@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rnnmft.analysis.mean_field import MeanField
     from rnnmft.analysis.phase_diagram import phase_diagram
     from rnnmft.cells import Cell, Ensemble, Input, Inputs, Preactivation, State
+    from rnnmft.diagnosis import Diagnosis, diagnose
     from rnnmft.errors import (
         CellError,
         CompileError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         ParseError,
         RnnmftError,
         Status,
+        UnhealthyError,
     )
     from rnnmft.expectation import GaussianExpectation, gaussian_expectation
     from rnnmft.simulation import simulate
@@ -59,6 +61,7 @@ __all__ = [
     "CompileError",
     "ConvergenceError",
     "DerivationError",
+    "Diagnosis",
     "Ensemble",
     "GaussianExpectation",
     "InfeasibleError",
@@ -71,10 +74,12 @@ __all__ = [
     "RnnmftError",
     "State",
     "Status",
+    "UnhealthyError",
     "__version__",
     "cells",
     "define_activation",
     "derive",
+    "diagnose",
     "erf",
     "exp",
     "gaussian_cdf",
@@ -103,6 +108,7 @@ _HOMES = {
     "rnnmft.analysis.mean_field": ("MeanField",),
     "rnnmft.analysis.phase_diagram": ("phase_diagram",),
     "rnnmft.cells": ("Cell", "Ensemble", "Input", "Inputs", "Preactivation", "State"),
+    "rnnmft.diagnosis": ("Diagnosis", "diagnose"),
     "rnnmft.errors": (
         "CellError",
         "CompileError",
@@ -113,6 +119,7 @@ _HOMES = {
         "ParseError",
         "RnnmftError",
         "Status",
+        "UnhealthyError",
     ),
     "rnnmft.expectation": ("GaussianExpectation", "gaussian_expectation"),
     "rnnmft.simulation": ("simulate",),

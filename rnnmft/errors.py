@@ -18,6 +18,7 @@ __all__ = [
     "ParseError",
     "RnnmftError",
     "Status",
+    "UnhealthyError",
 ]
 
 
@@ -92,6 +93,13 @@ class ConvergenceError(RnnmftError, ArithmeticError):
     def __init__(self, status: Status, detail: str = "") -> None:
         self.status = status
         super().__init__(f"{status.value} {detail}".strip())
+
+
+class UnhealthyError(RnnmftError, AssertionError):
+    """A network's gradients vanish or explode over its sequence; the message says where and by how.
+
+    Also an AssertionError, so that a test suite counts it as a failed test and not as an error.
+    """
 
 
 class Status(Enum):

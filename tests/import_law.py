@@ -30,7 +30,7 @@ FLOORS = {
     "validation": 6,
     "export": 6,
     "initialization": 6,
-    "diagnosis": 6,
+    "diagnosis": 7,
     "report": 7,
     "cli": 8,
     "__main__": 9,

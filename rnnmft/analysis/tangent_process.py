@@ -17,7 +17,7 @@ from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.theory.jacobian import jacobian_theory
 
-__all__ = ["LocalDerivatives", "TangentProcess"]
+__all__ = ["LocalDerivatives", "TangentProcess", "combine"]
 
 Tensor = torch.Tensor
 
@@ -88,7 +88,7 @@ class TangentProcess:
                 continue
             kernel = self._kernels[p.sees]
             if p.sees not in started:
-                dy = _combine([*c[k], *d[k]], [*self.ds, *de])
+                dy = combine([*c[k], *d[k]], [*self.ds, *de])
                 kernel.see(None if dy is None else dy[:, None])
                 started[p.sees] = dy is not None
             de.append(kernel.draw(p.name, weight)[:, 0] if started[p.sees] else None)
@@ -96,7 +96,7 @@ class TangentProcess:
             self._kernels[y].keep()
         zero = torch.zeros_like(self.ds[0])
         moved = [
-            _combine([*row_a, *row_b], [*self.ds, *de]) for row_a, row_b in zip(a, b, strict=True)
+            combine([*row_a, *row_b], [*self.ds, *de]) for row_a, row_b in zip(a, b, strict=True)
         ]
         self.ds = [zero if ds is None else ds for ds in moved]
 
@@ -106,7 +106,7 @@ class TangentProcess:
         return total / len(self.ds)
 
 
-def _combine(factors: list[Tensor | None], values: list[Tensor | None]) -> Tensor | None:
+def combine(factors: list[Tensor | None], values: list[Tensor | None]) -> Tensor | None:
     """sum_b factor_b value_b, skipping what is identically zero; None where all of it is."""
     total: Tensor | None = None
     for factor, value in zip(factors, values, strict=False):

@@ -1,0 +1,141 @@
+"""`diagnose`: run a module's layers, ask the theory about their parameters, say what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from rnnmft.cells import Inputs
+from rnnmft.diagnosis.advice import advise
+from rnnmft.diagnosis.measurement import run_layer
+from rnnmft.diagnosis.prediction import through_own_matrices
+from rnnmft.diagnosis.record import Diagnosis, LayerDiagnosis
+from rnnmft.diagnosis.sequences import estimated_inputs, given_sequences, white_sequences
+from rnnmft.diagnosis.statistics import gate_statistics, measured_ensemble
+from rnnmft.diagnosis.theory import LONGEST, ask_theory
+from rnnmft.errors import ParameterError
+from rnnmft.parameters import check_count
+from rnnmft.tracing import Layer, evaluation, recurrent_layers
+
+__all__ = ["diagnose"]
+
+Tensor = torch.Tensor
+
+
+def diagnose(
+    module: torch.nn.Module,
+    sequence_length: int,
+    *,
+    data: Any = None,
+    batch_first: bool | None = None,
+    threshold: float = 2.0,
+    sequences: int = 16,
+    probes: int = 16,
+    burn_in: int = 30,
+    particles: int = 1 << 14,
+    seed: int = 0,
+) -> Diagnosis:
+    """Say whether gradients live through a module's sequences, where it stands, and what mends it.
+
+    The parameters are read as they are; the theory is asked about an ensemble with the same
+    standard deviations and means; m_1(T), the mean squared singular value of the T-step Jacobian
+    d s^{t+T} / d s^t, is predicted, and measured by automatic differentiation of the module. One
+    row a layer and direction. Nothing of the module changes.
+
+    Args:
+        module: nn.RNN, nn.GRU, nn.LSTM, one of their cells, or a module of one's own that
+            `rnnmft.cells.from_torch` reads.
+        sequence_length: T, the number of steps over which gradients shall live.
+        data: sample sequences, (steps, sequences, features), or (steps, features) for one. From
+            them come R, the correlation in time, and what the module is run on. Without them it is
+            run on white noise of R = 1, which suits normalised data.
+        batch_first: whether data is (sequences, steps, features); as the module has it when absent.
+        threshold: the largest |log10 m_1(T)| that is healthy: 2 lets a gradient (its norm goes with
+            the root of m_1) change by a factor of 10 over the sequence.
+        sequences: how many sequences are run.
+        probes: how many tangents are pushed along each.
+        burn_in: steps from the zero state before the Jacobian starts.
+        particles: units that the theory samples.
+        seed: of everything random.
+
+    Raises:
+        CellError: the module is no cell, or has a projection.
+        ParameterError: an argument outside its domain, parameters or data that are not finite.
+
+    >>> found = diagnose(torch.nn.RNN(16, 64), 20, particles=4096)
+    >>> found.healthy, found.layers[0].phase
+    (False, 'ordered')
+    """
+    length = check_count("sequence_length", sequence_length)
+    check_count("sequences", sequences)
+    check_count("probes", probes)
+    check_count("burn_in", burn_in, 0)
+    check_count("seed", seed, 0)
+    if not 0.0 < threshold < float("inf"):
+        raise ParameterError(f"threshold must be a positive number, got {threshold!r}")
+    layers = recurrent_layers(module)
+    random = torch.Generator().manual_seed(seed)
+    width = layers[0].traced.input_width
+    if data is None:
+        x = white_sequences((burn_in + length, sequences, width), random)
+        source = "white noise of second moment R = 1 (no data were given)"
+    else:
+        first = getattr(module, "batch_first", False) if batch_first is None else batch_first
+        x = given_sequences(data, width, first, sequences, random)[: burn_in + length]
+        source = f"{x.shape[1]} of the given sequences, {x.shape[0]} steps each"
+    burn_in = min(burn_in, x.shape[0] // 4) if x.shape[0] < burn_in + length else burn_in
+    found: list[LayerDiagnosis] = []
+    with evaluation(module), torch.no_grad():
+        for index in dict.fromkeys(layer.index for layer in layers):
+            outputs = []
+            for layer in (each for each in layers if each.index == index):
+                seen = x.flip(0) if layer.reverse else x
+                told = data is not None or index > 0
+                one, output = _examine(
+                    layer, seen, told, length, threshold, burn_in, probes, particles, seed, random
+                )
+                found.append(one)
+                outputs.append(output.flip(0) if layer.reverse else output)
+            x = torch.cat(outputs, dim=2)
+    return Diagnosis(type(module).__name__, length, source, threshold, tuple(found), advise(found))
+
+
+def _examine(
+    layer: Layer,
+    x: Tensor,
+    estimate: bool,
+    length: int,
+    threshold: float,
+    burn_in: int,
+    probes: int,
+    particles: int,
+    seed: int,
+    random: torch.Generator,
+) -> tuple[LayerDiagnosis, Tensor]:
+    """One layer and direction on its sequences, and what it hands on."""
+    gates = gate_statistics(layer)
+    ensemble = measured_ensemble(layer, gates)
+    inputs = estimated_inputs(x) if estimate else Inputs()
+    cell = layer.traced.cell
+    run = run_layer(layer, x, burn_in, probes, random)
+    horizon = min(length, LONGEST)
+    predicted = through_own_matrices(layer, ensemble, inputs, horizon, burn_in, seed)
+    asked = (length, burn_in, particles, seed)
+    found = LayerDiagnosis(
+        layer=layer.name,
+        cell=cell,
+        width=layer.traced.width,
+        input_width=layer.traced.input_width,
+        gates=gates,
+        ensemble=ensemble,
+        inputs=inputs,
+        length=length,
+        tied=ask_theory(cell, ensemble, inputs, "tied", *asked),
+        untied=ask_theory(cell, ensemble, inputs, "untied", *asked),
+        predicted=predicted.gradients,
+        measured=run.gradients,
+        isometry=(*run.isometry, *predicted.isometry),
+        threshold=threshold,
+    )
+    return found, run.outputs

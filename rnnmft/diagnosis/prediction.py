@@ -1,0 +1,132 @@
+"""Predictions of m_1(T): of the infinite network, and through the matrices that this one has.
+
+Units are drawn from the tied theory at the measured ensemble: nothing of the module is run. What
+differs is how a perturbation goes from unit to unit. At infinite width it is Gaussian with the
+theory's covariance. A network of finite width has one particular W, and where T^2 is not small
+beside N its largest eigenvalues decide, which differ from network to network; so the perturbations
+of N units at a time are also multiplied by the W_k that were found:
+
+    de_k = W_k dy_k,    ds' = A ds + B de,    dy = C ds + D de
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from rnnmft.analysis.particles import UnitProcess
+from rnnmft.analysis.tangent_process import LocalDerivatives, combine
+from rnnmft.cells import Ensemble, Inputs
+from rnnmft.diagnosis.measurement import GradientSeries, gradient_series
+from rnnmft.sampling import Sampling
+from rnnmft.tracing import Layer
+
+__all__ = ["Prediction", "through_own_matrices"]
+
+Tensor = torch.Tensor
+_REPETITIONS = 4
+# Networks in all, and how many units at least in a repetition, whose averages are the kernels.
+_NETWORKS, _UNITS = 32, 1024
+_ONE = torch.ones((), dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """m_1(T) at T = 1, .., horizon; the variance m_2 - m_1^2 of one step, and its error."""
+
+    gradients: GradientSeries
+    isometry: tuple[float, float]
+
+
+def through_own_matrices(
+    layer: Layer, ensemble: Ensemble, inputs: Inputs, horizon: int, burn_in: int, seed: int
+) -> Prediction:
+    """The Jacobian's moments for units of the tied theory and the layer's own W_k."""
+    width = layer.traced.width
+    each = max(_NETWORKS // _REPETITIONS, math.ceil(_UNITS / width))
+    sampling = Sampling(
+        units=_REPETITIONS * each * width,
+        repetitions=_REPETITIONS,
+        seed=seed,
+        normals="random",
+        device="cpu",
+    )
+    process = UnitProcess(layer.traced.cell, ensemble, inputs, "tied", sampling, 1)
+    for _ in range(burn_in):
+        process.step()
+    tangent = _Tangent(process, layer, each, seed)
+    found = []
+    isometry = (math.nan, math.nan)
+    for t in range(horizon):
+        process.step()
+        found.append(tangent.step())
+        if t == 0:
+            isometry = tangent.isometry()
+    return Prediction(gradient_series(torch.stack(found)), isometry)
+
+
+class _Tangent:
+    """Perturbations of networks of units, (repetitions * each, N), one a network."""
+
+    def __init__(self, process: UnitProcess, layer: Layer, each: int, seed: int) -> None:
+        self.process = process
+        self.derivatives = LocalDerivatives(process)
+        self.shape = (_REPETITIONS, each * layer.traced.width)
+        self.networks = (_REPETITIONS * each, layer.traced.width)
+        self.matrices = {
+            name: None if w is None or not w.any() else w.to("cpu", torch.float64)
+            for name, (w, _, _) in layer.parameters().items()
+        }
+        random = torch.Generator().manual_seed(seed)
+        states = process.cell.states
+        self.ds = [torch.randn(self.shape, generator=random, dtype=torch.float64) for _ in states]
+        self.log_squares = torch.full(
+            self.networks[:1], -math.log(self.networks[1] * len(states)), dtype=torch.float64
+        )
+
+    def step(self) -> Tensor:
+        """ln |ds|^2 / (m N) of every network after the step that the process just took."""
+        self.local = self.derivatives()
+        a, b, c, d = self.local
+        de: list[Tensor | None] = []
+        for k, p in enumerate(self.process.cell.preactivations):
+            matrix = self.matrices[p.name]
+            if matrix is None:
+                de.append(None)
+                continue
+            dy = combine([*c[k], *d[k]], [*self.ds, *de])
+            de.append(None if dy is None else self._times(dy, matrix.T))
+        moved = [combine([*x, *y], [*self.ds, *de]) for x, y in zip(a, b, strict=True)]
+        new = [torch.zeros(self.shape, dtype=torch.float64) if s is None else s for s in moved]
+        norm = torch.stack([s.reshape(self.networks).square().sum(1) for s in new]).sum(0)
+        root = torch.where((norm > 0) & norm.isfinite(), norm.sqrt(), 1.0)
+        self.ds = [(s.reshape(self.networks) / root[:, None]).view(self.shape) for s in new]
+        self.log_squares = self.log_squares + norm.log()
+        return self.log_squares
+
+    def isometry(self) -> tuple[float, float]:
+        """m_2 - m_1^2 of the first step, from |J u|^2 and |J^T J u|^2, and its standard error."""
+        a, b, c, d = self.local
+        names = [p.name for p in self.process.cell.preactivations]
+        back = [combine([row[j] for row in a], [*self.ds]) for j in range(len(self.ds))]
+        on_e = [combine([row[k] for row in b], [*self.ds]) for k in range(len(names))]
+        # Backwards through the chain of preactivations: what W_k sees may hold earlier ones.
+        for k in reversed(range(len(names))):
+            matrix, above = self.matrices[names[k]], on_e[k]
+            if matrix is None or above is None:
+                continue
+            on_y = self._times(above, matrix)
+            back = [combine([c[k][j], _ONE], [on_y, x]) for j, x in enumerate(back)]
+            on_e = [combine([d[k][j], _ONE], [on_y, x]) for j, x in enumerate(on_e)]
+        squares = [x.reshape(self.networks).square().sum(1) for x in back if x is not None]
+        m_1 = self.log_squares.exp()
+        # The tangents have been rescaled to |J u| = 1.
+        m_2 = torch.stack(squares).sum(0) * m_1
+        rows = m_2 - 2 * m_1.mean() * m_1
+        return float(m_2.mean() - m_1.mean() ** 2), float(rows.std()) / math.sqrt(len(rows))
+
+    def _times(self, values: Tensor, matrix: Tensor) -> Tensor:
+        """Row vectors of every network times a matrix (N, N)."""
+        return (values.reshape(self.networks) @ matrix).view(self.shape)

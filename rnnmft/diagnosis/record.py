@@ -1,0 +1,182 @@
+"""Diagnosis: what `diagnose` returns; in words, in JSON, on a page, and as a test's verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.diagnosis.advice import Advice
+from rnnmft.diagnosis.html import render_diagnosis
+from rnnmft.diagnosis.measurement import GradientSeries
+from rnnmft.diagnosis.statistics import GateStatistics
+from rnnmft.diagnosis.text import describe
+from rnnmft.diagnosis.theory import TheoryAnswer
+from rnnmft.errors import UnhealthyError
+from rnnmft.records import Record
+
+__all__ = ["Diagnosis", "LayerDiagnosis"]
+
+# Growth per step below which a layer counts as critical: 200 steps for a factor of e.
+_CRITICAL = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class LayerDiagnosis(Record):
+    """One layer and direction.
+
+    Attributes:
+        layer: its name: "layer 0", "layer 1, reverse"; the class of a module that is one cell.
+        cell: what it computes.
+        width, input_width: N and N_in.
+        gates: the statistics of its parameters.
+        ensemble: what has these statistics.
+        inputs: what it sees: R and correlation in time.
+        length: T.
+        tied, untied: what the theory says at infinite width.
+        predicted: log10 m_1 over the horizons, through this layer's own matrices.
+        measured: log10 m_1 over the horizons, by automatic differentiation of the module.
+        isometry: the variance m_2 - m_1^2 of the squared singular values of one step: (measured,
+            its error, predicted through this layer's own matrices, its error).
+        threshold: the largest |log10 m_1(T)| that counts as healthy.
+    """
+
+    layer: str
+    cell: Cell
+    width: int
+    input_width: int
+    gates: tuple[GateStatistics, ...]
+    ensemble: Ensemble
+    inputs: Inputs
+    length: int
+    tied: TheoryAnswer
+    untied: TheoryAnswer
+    predicted: GradientSeries
+    measured: GradientSeries
+    isometry: tuple[float, float, float, float]
+    threshold: float
+
+    @property
+    def log10_mean(self) -> float:
+        """log10 m_1(T) as it was measured (beyond the data's length along a straight line)."""
+        return self.measured.at(self.length)[0]
+
+    @property
+    def verdict(self) -> str:
+        """What becomes of gradients over the length: healthy, vanishing or exploding."""
+        if abs(self.log10_mean) <= self.threshold:
+            return "healthy"
+        return "vanishing" if self.log10_mean < 0 else "exploding"
+
+    @property
+    def phase(self) -> str:
+        """Ordered, critical or chaotic by the sign of the tied growth; unknown without it."""
+        growth = self.tied.growth
+        if growth is None or math.isnan(growth):
+            return "unknown"
+        if abs(growth) < _CRITICAL:
+            return "critical"
+        return "ordered" if growth < 0 else "chaotic"
+
+    @property
+    def steps_per_decade(self) -> float:
+        """Steps in which a gradient (the root of m_1) changes by a factor of 10, as measured."""
+        return 2.0 * self.length / abs(self.log10_mean) if self.log10_mean else math.inf
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field and the verdict, JSON-safe; m_1 over the horizons as log10."""
+        found = super().to_dict()
+        found["cell"] = self.cell.name
+        for name in ("predicted", "measured"):
+            series: GradientSeries = getattr(self, name)
+            value, error = series.at(self.length)
+            found[name] = {
+                "log10_m_1": _finite(value),
+                "error": _finite(error),
+                "horizons": len(series.log10),
+                "log10_m_1_over_horizons": [_finite(v) for v in series.log10],
+            }
+        found["verdict"], found["phase"] = self.verdict, self.phase
+        return found
+
+    def __repr__(self) -> str:
+        return (
+            f"LayerDiagnosis({self.layer}, {self.cell.name}: {self.verdict}, "
+            f"log10 m_1({self.length}) = {self.log10_mean:.3g})"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis(Record):
+    """What `rnnmft.diagnose` found out about a module.
+
+    Attributes:
+        module: its class.
+        length: T, the length of the sequences.
+        source: what the layers were run on.
+        threshold: the largest |log10 m_1(T)| that counts as healthy.
+        layers: one a layer and direction.
+        advice: what would mend the unhealthy ones.
+    """
+
+    module: str
+    length: int
+    source: str
+    threshold: float
+    layers: tuple[LayerDiagnosis, ...]
+    advice: tuple[Advice, ...] = field(default=())
+
+    @property
+    def healthy(self) -> bool:
+        """Whether |log10 m_1(T)| is at most the threshold in every layer and direction."""
+        return all(layer.verdict == "healthy" for layer in self.layers)
+
+    def report(self) -> str:
+        """The whole diagnosis in words."""
+        return describe(self)
+
+    def assert_healthy(self) -> None:
+        """Do nothing if gradients live over the length; for test suites.
+
+        Raises:
+            UnhealthyError: |log10 m_1(T)| exceeds the threshold somewhere: the first such layer,
+                its number, and what would mend it. It is an AssertionError too.
+        """
+        for layer in self.layers:
+            if layer.verdict != "healthy":
+                advice = "".join(f" {a.sentence}" for a in self.advice if layer.layer in a.layers)
+                what = "vanish" if layer.verdict == "vanishing" else "explode"
+                raise UnhealthyError(
+                    f"gradients of {self.module}, {layer.layer}, {what} over {self.length} steps: "
+                    f"log10 m_1({self.length}) = {layer.log10_mean:.3g}, and at most "
+                    f"{self.threshold:g} in size is healthy.{advice}"
+                )
+
+    def to_html(self, path: str | Path) -> None:
+        """Write one page that holds everything it shows."""
+        Path(path).write_text(render_diagnosis(self), encoding="utf-8")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field and whether it is healthy, JSON-safe."""
+        return {**super().to_dict(), "healthy": self.healthy}
+
+    def __iter__(self) -> Iterator[LayerDiagnosis]:
+        return iter(self.layers)
+
+    def __repr__(self) -> str:
+        rows = [
+            f"  {a.layer} ({a.cell.name}): {a.verdict}, log10 m_1({self.length}) = "
+            f"{a.log10_mean:.3g} measured, {a.predicted.at(self.length)[0]:.3g} predicted"
+            for a in self.layers
+        ]
+        state = "healthy" if self.healthy else "not healthy"
+        return "\n".join([f"Diagnosis({self.module}, {self.length} steps: {state}", *rows]) + ")"
+
+
+def _finite(value: float) -> float | str:
+    return float(value) if np.isfinite(value) else str(float(value))

@@ -1,0 +1,115 @@
+"""A diagnosis in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rnnmft.cells import Inputs
+    from rnnmft.diagnosis.record import Diagnosis, LayerDiagnosis
+    from rnnmft.diagnosis.statistics import GateStatistics
+
+__all__ = ["describe", "fate", "memory_sentence", "phase_sentence", "seen"]
+
+_FATES = {
+    "healthy": "gradients live",
+    "vanishing": "gradients vanish",
+    "exploding": "gradients explode",
+}
+
+
+def describe(found: Diagnosis) -> str:
+    """The whole of it, some 10 lines a layer."""
+    state = "healthy" if found.healthy else "not healthy"
+    lines = [f"{found.module} over {found.length} steps: {state}", f"Run on {found.source}."]
+    for layer in found.layers:
+        lines += ["", *_layer(layer)]
+    if found.advice:
+        lines += ["", "Advice"]
+        lines += [f"  {', '.join(a.layers)}: {a.sentence}" for a in found.advice]
+    return "\n".join(lines)
+
+
+def _layer(layer: LayerDiagnosis) -> Iterator[str]:
+    size = f"{layer.input_width} -> {layer.width}"
+    yield f"{layer.layer} ({layer.cell.name}, {size}): {fate(layer)}"
+    yield f"  log10 m_1({layer.length}): {_means(layer)}"
+    yield f"  {phase_sentence(layer)}"
+    yield f"  {memory_sentence(layer)}"
+    measured, _, predicted, _ = layer.isometry
+    yield (
+        f"  one step: m_1 = {10 ** layer.measured.log10[0]:.4g}, variance of the squared singular "
+        f"values {measured:.3g} measured, {predicted:.3g} predicted (isometry: 1 and 0)"
+    )
+    yield f"  it sees {seen(layer.inputs)}"
+    yield from (f"  {row}" for row in _table(layer.gates))
+    for reason in (*layer.tied.missing, *layer.untied.missing):
+        yield f"  not known: {reason}"
+    for gate in layer.gates:
+        yield from (f"  beware: {remark}" for remark in gate.remarks)
+
+
+def fate(layer: LayerDiagnosis) -> str:
+    """What becomes of gradients."""
+    return _FATES[layer.verdict]
+
+
+def _means(layer: LayerDiagnosis) -> str:
+    value, error = layer.measured.at(layer.length)
+    text = f"{value:.2f} +- {error:.2f} measured"
+    if len(layer.measured.log10) < layer.length:
+        text += f" (over {len(layer.measured.log10)} steps, continued)"
+    value, error = layer.predicted.at(layer.length)
+    text += f", {value:.2f} +- {error:.2f} predicted through its own matrices"
+    for answer in (layer.tied, layer.untied):
+        if answer.log10_mean is not None:
+            text += f", {answer.log10_mean:.2f} at infinite width ({answer.tying})"
+    return text
+
+
+def phase_sentence(layer: LayerDiagnosis) -> str:
+    """Where the layer sits: phase, growth, and how fast gradients change."""
+    if layer.tied.growth is None:
+        return "unknown phase: the theory has no stationary state"
+    decade = layer.steps_per_decade
+    change = "loses" if layer.log10_mean < 0 else "gains"
+    untied = layer.untied.growth
+    beside = "" if untied is None else f", {untied:+.3f} untied"
+    return (
+        f"{layer.phase} phase: log m_1 grows by {layer.tied.growth:+.3f} a step{beside} (0 is "
+        f"critical); a gradient {change} a factor of 10 in {decade:.3g} steps"
+    )
+
+
+def memory_sentence(layer: LayerDiagnosis) -> str:
+    """The timescales of the tied theory."""
+    if layer.tied.xi_q is None or layer.tied.xi_c is None:
+        return "its timescales are not known"
+    bound = "" if layer.tied.xi_resolved else "at most "
+    return (
+        f"memory: {bound}xi_q = {layer.tied.xi_q:.3g} steps for the variance of the states, "
+        f"{bound}xi_c = {layer.tied.xi_c:.3g} for a difference of inputs"
+    )
+
+
+def seen(inputs: Inputs) -> str:
+    """The input in words."""
+    if isinstance(inputs.temporal, str):
+        return f"{inputs.temporal} inputs with R = {inputs.R:.3g}"
+    lags = ", ".join(f"{k:.2f}" for k in inputs.temporal[1:4])
+    return f"inputs with R = {inputs.R:.3g}, correlated in time: {lags}, .. at lags 1, 2, 3"
+
+
+def _table(gates: tuple[GateStatistics, ...]) -> Iterator[str]:
+    yield f"{'gate':10s} {'sigma_w':>8s} {'sigma_v':>8s} {'mu_b':>8s} {'sigma_b':>8s}  W"
+    for g in gates:
+        kind = "none" if g.spread is None else f"{g.weights}, |W'W/s^2 - 1| = {_size(g):.2g}"
+        yield (
+            f"{g.name:10s} {g.sigma_w:8.4f} {g.sigma_v:8.4f} {g.mu_b:8.4f} {g.sigma_b:8.4f}  {kind}"
+        )
+
+
+def _size(gate: GateStatistics) -> float:
+    return math.nan if gate.orthogonality is None else gate.orthogonality
