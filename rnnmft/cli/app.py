@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from rnnmft.cli import bench, networks, reports, theory
+from rnnmft.cli import bench, diagnosis, networks, reports, theory
 from rnnmft.cli.output import WORDS
 from rnnmft.errors import RnnmftError
 
@@ -35,6 +35,7 @@ for command in (
     networks.simulate,
     networks.validate,
     reports.report,
+    diagnosis.diagnose,
     bench.bench,
 ):
     app.command()(command)

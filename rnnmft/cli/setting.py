@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rnnmft.cells import Cell, Ensemble, Inputs
     from rnnmft.cells.laws import Law
 
-__all__ = ["Setting", "axis_values", "numbers", "resolve_cell", "resolve_setting"]
+__all__ = ["Setting", "axis_values", "imported", "numbers", "resolve_cell", "resolve_setting"]
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,23 @@ def resolve_cell(text: str) -> Cell:
     return cells.get(text)
 
 
-def _imported(text: str) -> Cell:
+def imported(text: str) -> Any:
+    """What package.module:name names, from where the user is or from what is installed.
+
+    Raises:
+        CellError: there is no such name.
+    """
     module_name, _, name = text.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")  # modules beside the user, as `python -m` has it
     try:
-        found = getattr(import_module(module_name), name)
+        return getattr(import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise CellError(f"cannot import {text!r}: {error}") from None
+
+
+def _imported(text: str) -> Cell:
+    found = imported(text)
     from rnnmft.cells import Cell, from_torch
 
     if inspect.isclass(found) and not issubclass(found, Cell):

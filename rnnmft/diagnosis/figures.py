@@ -34,15 +34,15 @@ def gradient_figure(layer: LayerDiagnosis) -> Figure:
         axes.axhspan(-layer.threshold, layer.threshold, color=GREEN, alpha=0.12, linewidth=0)
         if tied:
             steps = np.arange(1, len(tied) + 1)
-            axes.plot(steps, tied, color=GREY, linewidth=3.4, label="infinite width, tied")
+            axes.plot(steps, _shown(tied), color=GREY, linewidth=3.4, label="infinite width, tied")
         steps = np.arange(1, len(predicted.log10) + 1)
-        axes.plot(steps, predicted.log10, color=BLUE, label="predicted, its own matrices")
+        axes.plot(steps, _shown(predicted.log10), color=BLUE, label="predicted, its own matrices")
         every = max(len(measured.log10) // 12, 1)
         steps = np.arange(1, len(measured.log10) + 1)
         axes.errorbar(
             steps[::every],
-            measured.log10[::every],
-            np.nan_to_num(measured.error[::every], posinf=0.0),
+            _shown(measured.log10)[::every],
+            np.where(np.isfinite(measured.error), measured.error, 0.0)[::every],
             color=BLACK,
             fmt="o",
             label="measured",
@@ -60,6 +60,11 @@ def gradient_figure(layer: LayerDiagnosis) -> Figure:
         f"{significant(value, 4)} ± {significant(error, 1)} at the end; the green band is healthy."
     )
     return draw_figure(draw, alt, caption, height=3.6)
+
+
+def _shown(values: Any) -> Any:
+    """Values with gaps where they are infinite."""
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def scale_figure(layer: LayerDiagnosis) -> Figure:

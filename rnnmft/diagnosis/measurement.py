@@ -10,6 +10,7 @@ vanish nor overflow.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,8 @@ class GradientSeries:
         known = len(self.log10)
         if horizon <= known:
             return float(self.log10[horizon - 1]), float(self.error[horizon - 1])
+        if not np.isfinite(self.log10).all():
+            return float(self.log10[-1]), math.inf
         beyond = horizon - known
         half, quarter = max(known // 2, 1), max(known // 4, 1)
         if half < 2:
@@ -88,7 +91,8 @@ def gradient_series(log_squares: Tensor) -> GradientSeries:
     value, count = means.mean(1), means.shape[1]
     spread = means.std(1) / math.sqrt(count) if count > 1 else torch.full_like(value, math.inf)
     log10 = (value.log() + top) / math.log(10)
-    return GradientSeries(log10.numpy(), (spread / value / math.log(10)).numpy())
+    error = (spread / value / math.log(10)).nan_to_num(nan=math.inf)
+    return GradientSeries(log10.numpy(), torch.where(log10 == -math.inf, 0.0, error).numpy())
 
 
 def run_layer(
@@ -118,6 +122,7 @@ def run_layer(
         if t >= burn_in:
             tangents = step.push(given, states, tangents)
             norm = torch.stack([d.double().square().sum(-1) for d in tangents]).sum(0)
+            norm = norm.nan_to_num(nan=math.inf)  # the states themselves overflow
             root = torch.where((norm > 0) & norm.isfinite(), norm.sqrt(), 1.0)
             tangents = tuple((d / root[..., None]).to(d.dtype) for d in tangents)
             log_scale = log_scale + norm.log().T.cpu()
@@ -174,6 +179,7 @@ class _Step:
         self, x: Tensor, states: tuple[Tensor, ...], tangents: tuple[Tensor, ...]
     ) -> tuple[float, float]:
         """m_2 - m_1^2 of one step, from |J u|^2 and |J^T J u|^2, and its standard error."""
+        _load_forward_mode()
         pull = torch.func.vjp(lambda *s: self(x, s), *states)[1]
         pushed = self.push(x, states, tangents)
         back = torch.vmap(lambda *u: pull(u))(*pushed)
@@ -183,6 +189,17 @@ class _Step:
         rows = m_2 - 2 * m_1.mean() * m_1
         value = float(m_2.mean() - m_1.mean() ** 2)
         return value, float(rows.std()) / math.sqrt(len(rows)) if len(rows) > 1 else math.inf
+
+
+def _load_forward_mode() -> None:
+    """Let torch load what forward-mode derivatives need without its own deprecation warning.
+
+    On first use it compiles decompositions by `torch.jit.script`, which warns wherever warnings are
+    errors, as in a test suite that asks whether a network is healthy.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
 
 
 def _per_sample(values: tuple[Tensor, ...]) -> Tensor:

@@ -54,6 +54,12 @@ def through_own_matrices(
         device="cpu",
     )
     process = UnitProcess(layer.traced.cell, ensemble, inputs, "tied", sampling, 1)
+    # Elementwise parameters are those of the layer's own units: their extremes decide, as W's do.
+    own = layer.traced.elementwise_parameters(layer.module)
+    process.parameters = {
+        name: values.to("cpu", torch.float64).repeat(each).expand(_REPETITIONS, 1, -1)
+        for name, values in own.items()
+    }
     for _ in range(burn_in):
         process.step()
     tangent = _Tangent(process, layer, each, seed)
@@ -120,10 +126,12 @@ class _Tangent:
             on_y = self._times(above, matrix)
             back = [combine([c[k][j], _ONE], [on_y, x]) for j, x in enumerate(back)]
             on_e = [combine([d[k][j], _ONE], [on_y, x]) for j, x in enumerate(on_e)]
-        squares = [x.reshape(self.networks).square().sum(1) for x in back if x is not None]
         m_1 = self.log_squares.exp()
         # The tangents have been rescaled to |J u| = 1.
-        m_2 = torch.stack(squares).sum(0) * m_1
+        m_2 = torch.zeros_like(m_1)
+        for x in back:
+            if x is not None:
+                m_2 += x.reshape(self.networks).square().sum(1) * m_1
         rows = m_2 - 2 * m_1.mean() * m_1
         return float(m_2.mean() - m_1.mean() ** 2), float(rows.std()) / math.sqrt(len(rows))
 

@@ -67,6 +67,11 @@ class LayerDiagnosis(Record):
         return self.measured.at(self.length)[0]
 
     @property
+    def predicted_log10_mean(self) -> float:
+        """log10 m_1(T) as it is predicted through the layer's own matrices."""
+        return self.predicted.at(self.length)[0]
+
+    @property
     def verdict(self) -> str:
         """What becomes of gradients over the length: healthy, vanishing or exploding."""
         if abs(self.log10_mean) <= self.threshold:

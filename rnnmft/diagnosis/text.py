@@ -45,7 +45,7 @@ def _layer(layer: LayerDiagnosis) -> Iterator[str]:
     )
     yield f"  it sees {seen(layer.inputs)}"
     yield from (f"  {row}" for row in _table(layer.gates))
-    for reason in (*layer.tied.missing, *layer.untied.missing):
+    for reason in dict.fromkeys((*layer.tied.missing, *layer.untied.missing)):
         yield f"  not known: {reason}"
     for gate in layer.gates:
         yield from (f"  beware: {remark}" for remark in gate.remarks)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -58,6 +58,10 @@ class TheoryAnswer(Record):
     def chi_1(self) -> float | None:
         """exp(growth)."""
         return None if self.growth is None else math.exp(self.growth)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field and chi_1, JSON-safe."""
+        return {**super().to_dict(), "chi_1": self.chi_1}
 
 
 def ask_theory(

@@ -1,0 +1,86 @@
+"""The command that looks at a user's network: diagnose."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from rnnmft.cli.options import AsJson, Output, Seed
+from rnnmft.cli.output import print_json, say
+from rnnmft.cli.setting import imported
+from rnnmft.errors import CellError
+
+__all__ = ["diagnose"]
+
+
+def diagnose(
+    module: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE",
+            help="package.module:name of a torch module, or of a function or class that makes one "
+            "without arguments.",
+        ),
+    ],
+    length: Annotated[int, typer.Option(help="Steps over which gradients shall live.")],
+    threshold: Annotated[
+        float, typer.Option(help="The largest |log10 m_1| that is healthy.")
+    ] = 2.0,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="package.module:name of sample sequences, or of a function that returns them.",
+        ),
+    ] = None,
+    output: Output = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Say whether gradients live through a network's sequences, where it stands, what mends it.
+
+    Exits with 1 when they do not. --output writes a page.
+    """
+    if output is not None and not output.parent.is_dir():
+        raise FileNotFoundError(2, "No such folder", str(output.parent))
+    network = _made(module)
+    sequences = None if data is None else _called(imported(data), data)
+    from rnnmft.diagnosis import diagnose as run
+
+    found = run(network, length, data=sequences, threshold=threshold, seed=seed)
+    if output is not None:
+        found.to_html(output)
+    if as_json:
+        print_json(found)
+    else:
+        say(found.report())
+    return int(not found.healthy)
+
+
+def _made(text: str) -> Any:
+    """The torch module that a word names."""
+    if ":" not in text:
+        raise CellError(f"MODULE must be package.module:name, got {text!r}")
+    named = imported(text)
+    import torch
+
+    found = named if isinstance(named, torch.nn.Module) else _called(named, text)
+    if not isinstance(found, torch.nn.Module):
+        raise CellError(
+            f"{text!r} is no torch module and makes none: it gave a {type(found).__name__}"
+        )
+    return found
+
+
+def _called(named: Any, text: str) -> Any:
+    """What a function or class without arguments makes; anything else as it is."""
+    if not callable(named):
+        return named
+    try:
+        return named()
+    except TypeError as error:
+        raise CellError(
+            f"{text!r} could not be called without arguments: {error}; name a function that "
+            "returns the module"
+        ) from None
