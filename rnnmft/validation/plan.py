@@ -31,6 +31,9 @@ _GAP_SHARE = 2
 # What a theory's own standard error may take of the error that sees the control: units are cheaper
 # than networks. The number of claims is not known yet; it enters by a logarithm.
 _OWN_SHARE, _ABOUT_CLAIMS = 0.4, 30
+# One network of width N scatters by at least about this over sqrt(N): where the networks given are
+# few, units need not be many.
+_LEAST_SCATTER = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +76,10 @@ def make_plan(
     _check_fraction("control", control)
     chosen = _checked_tyings(tyings)
     given = given_design(widths, 2 if networks is None else networks)
-    precision = _OWN_SHARE * needed_error(false_alarm_rate / _ABOUT_CLAIMS, control)
-    solved, missing = _solve(setting, chosen, checked_units(sampling or {}), precision)
+    error = needed_error(false_alarm_rate / _ABOUT_CLAIMS, control)
+    if networks is not None:
+        error = max(error, _LEAST_SCATTER * math.sqrt(given.variance_factor()))
+    solved, missing = _solve(setting, chosen, checked_units(sampling or {}), _OWN_SHARE * error)
     claims = {tying: theory.claims for tying, theory in solved.items()}
     untested = [*missing, *(u for theory in solved.values() for u in theory.untested)]
     threshold = false_alarm_rate / max(sum(map(len, claims.values())), 1)

@@ -74,6 +74,26 @@ def test_a_control_counts_as_rejected_only_if_moving_the_prediction_rejects_it()
     assert 0 < seen < 100
 
 
+def test_heavy_tails_do_not_raise_more_false_alarms_than_declared() -> None:
+    # Log-normal like m_2 over 5 steps of a minimalRNN: its logarithm scatters by 7.4 / sqrt(N).
+    rng, validations, rate = np.random.default_rng(9), 4000, 1e-3
+    widths, networks = (64, 128, 256), 300
+    samples = []
+    for width in widths:
+        spread = 7.4 / np.sqrt(width)
+        samples.append(
+            np.exp(spread * rng.standard_normal((networks, validations)) - spread**2 / 2)
+        )
+    found = extrapolate(Design(widths, (networks,) * 3), samples).limit
+    p_values = 2 * stats.t.sf(np.abs(found.value - 1.0) / found.error, found.degrees)
+    alarms = int((p_values < rate).sum())
+    assert stats.binom.sf(alarms - 1, validations, rate) > FALSE_ALARM
+    # The twin: the mean of the narrowest networks, without a fit that balances the tails.
+    mean, error = samples[0].mean(0), samples[0].std(0, ddof=1) / np.sqrt(networks)
+    alarms = int((2 * stats.t.sf(np.abs(mean - 1.0) / error, networks - 1) < rate).sum())
+    assert stats.binom.sf(alarms - 1, validations, rate) < FALSE_ALARM
+
+
 def test_the_error_covers_the_limit_and_the_slope() -> None:
     rng = np.random.default_rng(3)
     z = []

@@ -113,6 +113,17 @@ def test_the_gap_of_the_theories_is_that_of_tied_networks(both: ValidationReport
     assert theory.tied_theory == pytest.approx(theory.theory * (1 + theory.theory_gap), rel=0.02)
 
 
+def test_the_page_leads_with_the_tied_theory(both: ValidationReport, tmp_path: Path) -> None:
+    both.to_html(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    headlines = [page.index(f"disagrees with the {tying} theory") for tying in both.tyings]
+    assert headlines == sorted(headlines)
+    tables = [page.index(f"The {tying} theory against {tying} networks") for tying in both.tyings]
+    assert tables == sorted(tables)
+    assert "Gap of the theories" in page
+    assert "at lag 10" in page
+
+
 def test_a_sampled_theory_carries_its_standard_error(both: ValidationReport) -> None:
     tied = [c.target.prediction for c in both.claims if c.target.tying == "tied"]
     assert {p.error_kind for p in tied} == {"standard error"}
@@ -244,8 +255,8 @@ def test_broken_gradients_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
             growing = 1.02 ** np.arange(1, horizon + 1)
             return dataclasses.replace(found, value=np.asarray(found.value) * growing)
 
-        def jacobian(self, horizon: int = 1, *, burn_in: int = 30, units: int = 9) -> JacobianLaw:
-            law = super().jacobian(horizon, burn_in=burn_in)
+        def jacobian(self, horizon: int = 1, **rest: Any) -> JacobianLaw:
+            law = super().jacobian(horizon, **rest)
 
             def compute(highest: int) -> Any:
                 values, errors, status = law.compute(highest)
