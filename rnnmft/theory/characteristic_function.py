@@ -31,8 +31,8 @@ from rnnmft.theory.linearised_unit import LinearisedUnit
 __all__ = ["CharacteristicFunction"]
 
 
-#: Terms of Delta up to which it is factored and printed; factoring more takes minutes.
-_MOST_FACTORED = 400
+#: Terms of Delta up to which it is factored and written out.
+_SHORT = 400
 
 
 @dataclass(frozen=True)
@@ -93,20 +93,23 @@ class CharacteristicFunction:
 
     @cached_property
     def factors(self) -> tuple[sp.Expr, ...]:
-        """Delta as a product of polynomials in z, a, b and the entries of tau, each 1 or z^n at 0.
+        """Delta as a product: a factor without z, where there is one, and the rest.
+
+        Leading coefficients in z are 1 where a = b = 0.
 
         >>> from rnnmft import cells
         >>> from rnnmft.theory.jacobian import jacobian_theory
         >>> CharacteristicFunction(jacobian_theory(cells.vanilla())).factors
         (1 - b, -B**2*a + z)
         """
-        determinant = self._determinant
-        if len(determinant.args) > _MOST_FACTORED:
-            return (determinant,)
-        _, found = sp.factor_list(determinant, self.z, *self.a.values(), *self.b.values())
+        if not self.is_short:
+            return (self._determinant,)
+        # A full factorisation of many variables can take minutes; the content in z is one gcd.
+        content, rest = sp.Poly(self._determinant, self.z).primitive()
         zero = dict.fromkeys(self.matrix.free_symbols - {self.z}, 0)
-        tidy = [(f / f.subs(zero).subs(self.z, 1), n) for f, n in found]
-        return tuple(sp.collect(sp.expand(f), self.z) for f, n in tidy for _ in range(n))
+        parts = (sp.Poly(content, self.z), rest)
+        tidy = [f.as_expr() / f.LC().subs(zero) for f in parts]
+        return tuple(sp.collect(sp.expand(f), self.z) for f in tidy if f != 1)
 
     @cached_property
     def _determinant(self) -> sp.Expr:
@@ -118,7 +121,7 @@ class CharacteristicFunction:
     @property
     def is_short(self) -> bool:
         """Whether Delta, and so the system, can be read."""
-        return len(sp.Add.make_args(self._determinant)) <= _MOST_FACTORED
+        return len(sp.Add.make_args(self._determinant)) <= _SHORT
 
     @property
     def polynomial(self) -> sp.Expr:

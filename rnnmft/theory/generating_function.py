@@ -166,9 +166,9 @@ def _one_step(of: GeneratingFunction) -> list[Step]:
             phi,
             "A bi-invariant ensemble (W, U W and W U have one law for any orthogonal U) enters by "
             "its determining series alone.",
-            "Infinite width; each W is free of the diagonal factors and of the other matrices: "
-            "fresh weights, or one step of a network whose units are independent.",
-            _FREE,
+            "Infinite width: each W is asymptotically free of the diagonal factors and of the "
+            "other matrices, whether it is tied or fresh at every step.",
+            _FREE + "; Yang 2020",
         ),
         Step(
             "Self-energies",

@@ -95,6 +95,24 @@ def test_the_expansion_in_1_over_z_gives_the_moments(name, highest, weights):
     assert series_moments(theory, kinds, highest) == exact_moments(theory, kinds, highest)
 
 
+@pytest.mark.parametrize("name", [n for n in cells.names() if n != "peephole_lstm"])
+def test_the_factors_are_those_of_the_determinant(name):
+    """The product against the determinant of numbers; the slopes against finite quotients."""
+    of = derive(cells.get(name)).jacobian.generating_function.characteristic
+    symbols = sorted(of.matrix.free_symbols, key=str)
+    values = {s: sp.Rational(2 * i + 3, 7 + i) for i, s in enumerate(symbols)}
+
+    assert of.polynomial.xreplace(values) == sp.Matrix(of.matrix.xreplace(values)).det()
+    step = sp.Rational(1, 10**8)
+    for by in (of.z, *of.a.values(), *of.b.values()):
+        sides = [
+            sp.Matrix(of.matrix.xreplace({**values, by: values[by] + s})).det()
+            for s in (step, -step)
+        ]
+        quotient = float(sp.log(sides[0] / sides[1]).evalf(40)) / float(2 * step)
+        assert float(of.log_slope(by).xreplace(values)) == pytest.approx(quotient, rel=1e-9)
+
+
 def test_two_stages_and_several_matrices_in_one_cell():
     """The same to m_2 where it is slow to m_4."""
     for name in ("gru", "two states", "lstm"):
