@@ -1,8 +1,4 @@
-"""apply_: what was drawn into a module, read back from its parameters and from its own gradients.
-
-Every statistic is compared with its law within 4 standard errors of a sample of its size: a test of
-n statistics fails a correct program with probability 6.4e-5 n when its seed changes.
-"""
+"""apply_: what was drawn into a module, read back from its parameters and its own gradients."""
 
 from __future__ import annotations
 
@@ -19,6 +15,7 @@ from rnnmft.initialization.matching import same_cell
 from rnnmft.initialization.modules import apply_
 from rnnmft.tracing import recurrent_layers
 from tests.cells import modules as users
+from tests.initialization.deviations import deviations
 
 LSTM = cells.lstm().ensemble(
     weights={"i": "orthogonal", "g": "orthogonal"},
@@ -47,25 +44,10 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def deviations(module, ensemble, moved=1.0):
-    """{statistic: (standard errors from its law, sample size)}; sigmas of the law times moved."""
+def all_deviations(module, ensemble, moved=1.0):
     found = {}
     for layer in recurrent_layers(module):
-        for name, (w, v, b) in layer.parameters().items():
-            law = ensemble[name]
-            # Of an orthogonal matrix the entries' mean square is exact: it is tested elsewhere.
-            samples = {"V": (v, 0.0, law.sigma_v), "b": (b, law.mu_b, law.sigma_b)}
-            if law.weights == "gaussian":
-                samples["W"] = (w, 0.0, law.sigma_w)
-            for what, (x, mean, sigma) in samples.items():
-                if x is None:
-                    continue
-                x, n = x.double(), x.numel()
-                scale = sigma * moved * (x.shape[1] ** -0.5 if x.ndim == 2 else 1.0)
-                key = f"{what} of {name} in {layer.name}"
-                found[f"mean, {key}"] = (float(x.mean() - mean) / scale * math.sqrt(n), n)
-                std = float((x - mean).square().mean().sqrt())
-                found[f"deviation, {key}"] = ((std / scale - 1.0) * math.sqrt(2 * n), n)
+        found |= deviations(layer.parameters(), ensemble, f" in {layer.name}", moved)
     return found
 
 
@@ -74,12 +56,12 @@ def test_parameters_have_the_ensembles_statistics(kind) -> None:
     module = FILLED[kind]()
     ensemble = ENSEMBLES[type(module)]
     assert apply_(ensemble, module, seeded()) is module
-    found = deviations(module, ensemble)
+    found = all_deviations(module, ensemble)
     assert len(found) == {"LSTM(64, 512, 2)": 40, "GRU, both directions": 72, "RNN": 6}[kind]
     assert {k: z for k, (z, _) in found.items() if abs(z) > 4.0} == {}
     # The control: a deviation of n numbers stands 0.02 sqrt(2 n) standard errors off a law that is
     # wrong by 2 %, which is 8 from n = 80000 on.
-    moved = deviations(module, ensemble, moved=1.02)
+    moved = all_deviations(module, ensemble, moved=1.02)
     large = [z for key, (z, n) in moved.items() if key.startswith("dev") and n >= 80_000]
     assert large
     assert all(abs(z) > 4.0 for z in large)
