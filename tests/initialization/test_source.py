@@ -215,7 +215,8 @@ def installed_keras_step(name, weights, x, h, c):
     layer.set_weights(weights)
     state = [h[None], c[None]] if name == "lstm" else [h[None]]
     _, *new = layer(np.asarray(x[None, None], np.float32), initial_state=state)
-    return np.asarray(new[0])[0], np.asarray(new[1])[0] if name == "lstm" else c
+    new = [keras.ops.convert_to_numpy(s)[0] for s in new]
+    return new[0], new[1] if name == "lstm" else c
 
 
 LAYOUTS = {"flax": flax_step, "keras": keras_step}
