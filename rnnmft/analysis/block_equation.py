@@ -1,233 +1,362 @@
-"""The block resolvent equation of J J^T over sampled units: resolvent and moments for any horizon.
+"""The block resolvent equation of J J^T over units, solved by Newton's method at many z at once.
 
 With t = z^(-1/2), P_u = diag(t 1_m, a), P_v = diag(t 1_m, b) a unit's blocks are
 
     G_v = (1 - tau P_u tau^T P_v)^(-1) tau P_u tau^T,
     G_u = (1 - tau^T P_v tau P_u)^(-1) tau^T P_v tau,
 
-and the self-energies of each preactivation follow from averages over units (T x T matrices over
-time; their diagonals for untied weights), V = E[G_v]_yy, U = E[G_u]_ee:
+and the self-energies follow from averages over units (T x T matrices over time for each
+preactivation; their diagonals for untied weights), V = E[G_v]_yy, U = E[G_u]_ee:
 
-    a = F V,   b = U F,   F = sigma_w^2 (gaussian),   F = sigma_w^2 (1 + V U F)^(-1) (orthogonal),
+    a = F V,   b = U F,   F = sigma_w^2 psi(V U F)      (`determining_closure`),
     (1/mN) tr (z - J J^T)^(-1) = (1 + t E[tr_s G_v] / m) / z.
 
-The orthogonal F is followed as an unknown of its own, which keeps it on the branch connected to
-large |z|. Expanding in t gives the moments order by order, without a root to follow.
-Source: operator-valued free probability with free W_k (Yang 2020); orthogonal F: Haar R-diagonal.
+Of the solutions only one is the resolvent; `Solutions.proper` tells by what the others break: for
+Im z >= 0 the imaginary parts of V, U, a, b are negative semidefinite.
+Source: operator-valued free probability with free W_k (Yang 2020); R-diagonal ensembles: Nica and
+Speicher 1996; uniqueness with definite imaginary part: Helton, Rashidi Far, Speicher 2007.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.analysis.determining_closure import Closure
+from rnnmft.analysis.unit_response import Sections, unit_response
 from rnnmft.analysis.unit_transfer import UnitTransfer
-from rnnmft.errors import Status
 
-__all__ = ["BlockEquation"]
+__all__ = ["BlockEquation", "Solutions"]
 
-Real = NDArray[np.float64]
-Complex = NDArray[np.complex128]
-_ROUNDS = 2000
-_TOLERANCE = 1e-10
+Complex = NDArray[Any]  # complex128
+Flags = NDArray[np.bool_]
+_ROUNDS = 8
+#: A last step of Newton's method below this leaves an error of its square.
+_SMALL_STEP = 1e-6
+#: A first step above this means that the start was not near: take a shorter way there.
+_LARGE_STEP = 0.5
+#: The imaginary parts are tested this far (relative to |z|) above z.
+_LIFT = 1e-6
 
 
-@dataclass(frozen=True)
-class BlockEquation:
-    """The equation for one set of units; arrays carry the repetitions first."""
+@dataclass
+class Solutions:
+    """The equation at Z points: z (Z,), the unknowns and what follows from them.
 
-    units: UnitTransfer
+    Attributes:
+        z, t: (Z,).
+        a, b, f: the unknowns, (Z, B, L, L); a_t, b_t, f_t: their derivatives by t.
+        v, u, v_t, u_t: the averages V and U likewise.
+        value, slope: G and dG/dz, (Z,).
+        error: the standard error of G, (Z,); 0 without independent parts.
+        converged: whether Newton's method ended.
+    """
+
+    z: Complex
+    t: Complex
+    a: Complex
+    b: Complex
+    f: Complex
+    a_t: Complex
+    b_t: Complex
+    f_t: Complex
+    v: Complex
+    u: Complex
+    v_t: Complex
+    u_t: Complex
+    value: Complex
+    slope: Complex
+    error: NDArray[np.float64]
+    converged: Flags
+
+    def __getitem__(self, rows: NDArray[np.generic] | slice) -> Solutions:
+        return Solutions(*(getattr(self, name.name)[rows] for name in fields(self)))
+
+    def __setitem__(self, rows: NDArray[np.generic], other: Solutions) -> None:
+        for name in fields(self):
+            getattr(self, name.name)[rows] = getattr(other, name.name)
+
+    def predicted(self, z: Complex) -> tuple[Complex, Complex, Complex]:
+        """a, b, F at new points, to first order in log z; a / t and b / t vary slowly."""
+        step = np.log(z / self.z)[:, None, None, None]
+        t, new = self.t[:, None, None, None], inverse_root(z)[:, None, None, None]
+        a = new * (self.a / t + 0.5 * (self.a / t - self.a_t) * step)
+        b = new * (self.b / t + 0.5 * (self.b / t - self.b_t) * step)
+        return a, b, self.f - 0.5 * t * self.f_t * step
 
     @property
-    def _kinds(self) -> int:
-        return len(self.units.sigma_w)
+    def unknowns(self) -> tuple[Complex, Complex, Complex]:
+        """a, b, F: a guess for other units."""
+        return self.a, self.b, self.f
+
+    @property
+    def proper(self) -> Flags:
+        """Whether each is the resolvent and not another solution, (Z,)."""
+        with np.errstate(all="ignore"):
+            return self._proper()
+
+    def _proper(self) -> Flags:
+        lift = (-0.5j * _LIFT * self.t * np.abs(self.z) / self.z)[:, None, None, None]
+        good = self.converged & np.isfinite(self.value) & (self.value.imag <= 1e-9 / np.abs(self.z))
+        for matrix, slope in (
+            (self.a, self.a_t),
+            (self.b, self.b_t),
+            (self.v, self.v_t),
+            (self.u, self.u_t),
+        ):
+            lifted = matrix + lift * slope
+            finite = np.where(np.isfinite(lifted), lifted, 1.0)
+            imaginary = (finite + np.swapaxes(finite, -1, -2)).imag / 2
+            size = np.abs(finite).max(axis=(-1, -2), initial=1e-300)
+            top = np.linalg.eigvalsh(imaginary).max(axis=-1)
+            good &= (top <= 1e-8 * size).all(axis=-1)
+        return good
+
+
+def inverse_root(z: Complex) -> Complex:
+    """t = z^(-1/2) with Im t <= 0 for Im z >= 0."""
+    return 1.0 / np.sqrt(z.astype(np.complex128))
+
+
+class BlockEquation:
+    """The equation for one set of units.
+
+    Args:
+        units: transfer matrices and weights.
+    """
+
+    def __init__(self, units: UnitTransfer) -> None:
+        self.units = units
 
     @cached_property
-    def _places(self) -> list[slice]:
-        start, horizon = self.units.states, self.units.horizon
-        return [slice(start + k * horizon, start + (k + 1) * horizon) for k in range(self._kinds)]
+    def sections(self) -> Sections:
+        """The blocks of coupled indices."""
+        return self.units.sections
 
-    def _kept(self, blocks: NDArray[np.inexact]) -> NDArray[np.inexact]:
-        """Averages over units of a T x T block; only equal times where weights are fresh."""
-        mean = blocks.mean(axis=1)
-        return mean if self.units.tied else mean * np.eye(self.units.horizon)
+    @cached_property
+    def closure(self) -> Closure:
+        """How self-energies follow from averages."""
+        return self.units.closure
 
-    def _diagonal(self, t: complex, blocks: list[Complex]) -> Complex:
-        """P = diag(t 1_m, blocks): (R, n, n)."""
-        repetitions, _, size, _ = self.units.tau.shape
-        matrix = np.zeros((repetitions, size, size), dtype=np.complex128)
-        for a in range(self.units.states):
-            matrix[:, a, a] = t
-        for place, block in zip(self._places, blocks, strict=True):
-            matrix[:, place, place] = block
-        return matrix
+    def from_infinity(self, z: Complex) -> Solutions:
+        """Solutions at large |z|, from a = b = 0."""
+        shape = (len(z), self.sections.count, self.sections.length, self.sections.length)
+        zero = np.zeros(shape, dtype=np.complex128)
+        return self.solve(z, (zero, zero, self.closure.start(len(z))), near=False)
 
-    # --- resolvent -----------------------------------------------------------------------------
-
-    def resolvent(
-        self, z: complex, start: Complex | None = None
-    ) -> tuple[Complex, Complex, Status]:
-        """(1/mN) tr (z - J J^T)^(-1) per repetition, the solution to go on from, and a status.
+    def solve(
+        self,
+        z: Complex,
+        guess: tuple[Complex, Complex, Complex],
+        near: bool = True,
+        errors: bool = False,
+        rounds: int = _ROUNDS,
+    ) -> Solutions:
+        """Newton's method from a, b, F of shape (Z, B, L, L) at points z of shape (Z,).
 
         Args:
-            z: off the non-negative real axis.
-            start: the solution at a neighbouring z; from large |z| when absent.
+            near: give up where the first step is not small: the guess then belongs elsewhere.
+            errors: whether standard errors are wanted.
         """
-        w = np.sqrt(complex(z))
-        t = 1.0 / (w if w.imag >= 0 else -w)
-        repetitions = self.units.tau.shape[0]
-        shape = (repetitions, 3, self._kinds, self.units.horizon, self.units.horizon)
-        values = np.zeros(shape, dtype=np.complex128) if start is None else start.copy()
-        if start is None:
-            for k, sigma in enumerate(self.units.sigma_w):
-                values[:, 2, k] = sigma**2 * np.eye(self.units.horizon)
-        history: list[tuple[Complex, Complex]] = []
-        for _ in range(_ROUNDS):
-            new = self._update(t, values)
-            change = float(np.abs(new - values).max())
-            scale = float(np.abs(new).max()) + abs(t)
-            if not np.isfinite(change):
-                return np.full(repetitions, np.nan + 0j), values, Status.NOT_CONVERGED
-            if change <= _TOLERANCE * scale:
-                g = self._g(t, new)[0]
-                states = self.units.states
-                trace = np.trace(g[..., :states, :states], axis1=-2, axis2=-1).mean(axis=1)
-                return (1.0 + t * trace / states) / z, new, Status.OK
-            values = _accelerated(history, values, new)
-        return np.full(repetitions, np.nan + 0j), values, Status.NOT_CONVERGED
+        z = np.asarray(z, dtype=np.complex128)
+        unknown = self._packed(*guess)
+        found = self._empty(z, guess)
+        going, previous = np.ones(len(z), dtype=bool), np.full(len(z), np.inf)
+        with np.errstate(all="ignore"):
+            for number in range(rounds):
+                rows = np.flatnonzero(going)
+                if not len(rows):
+                    break
+                one = _Round(self, z[rows], *self._unpacked(unknown[rows]), errors)
+                unknown[rows] += one.step
+                size = one.size
+                lost = ~np.isfinite(size)
+                if near:
+                    lost |= size > (_LARGE_STEP if number == 0 else 2.0 * previous[rows])
+                done = ~lost & (size < _SMALL_STEP)
+                if done.any():
+                    ended = one.solutions(self._unpacked(unknown[rows]))
+                    found[rows[done]] = ended[done]
+                previous[rows] = size
+                going[rows] = ~(lost | done)
+        return found
 
-    def _g(self, t: complex, values: Complex) -> tuple[Complex, Complex]:
-        tau = self.units.tau
-        p_u = self._diagonal(t, list(np.moveaxis(values[:, 0], 1, 0)))[:, None]
-        p_v = self._diagonal(t, list(np.moveaxis(values[:, 1], 1, 0)))[:, None]
-        transposed = np.swapaxes(tau, -1, -2)
-        x, y = tau @ (p_u @ transposed), transposed @ (p_v @ tau)
-        one = np.eye(tau.shape[-1])
-        g_v, g_u = np.linalg.solve(one - x @ p_v, x), np.linalg.solve(one - y @ p_u, y)
-        return g_v.astype(np.complex128), g_u.astype(np.complex128)
+    def _empty(self, z: Complex, guess: tuple[Complex, Complex, Complex]) -> Solutions:
+        nan = np.full(len(z), np.nan, dtype=np.complex128)
+        blocks = [np.array(g, dtype=np.complex128) for g in guess]
+        zeros = [np.zeros_like(blocks[0]) for _ in range(7)]
+        no = np.zeros(len(z), dtype=bool)
+        t = inverse_root(z)
+        return Solutions(z, t, *blocks, *zeros, nan, nan.copy(), np.full(len(z), np.nan), no)
 
-    def _update(self, t: complex, values: Complex) -> Complex:
-        g_v, g_u = self._g(t, values)
-        new = np.empty_like(values)
-        one = np.eye(self.units.horizon)
-        for k, place in enumerate(self._places):
-            v, u = self._kept(g_v[..., place, place]), self._kept(g_u[..., place, place])
-            f = np.broadcast_to(self.units.sigma_w[k] ** 2 * one, v.shape).astype(np.complex128)
-            if self.units.weights[k] == "orthogonal":
-                f = self.units.sigma_w[k] ** 2 * np.linalg.inv(one + v @ u @ values[:, 2, k])
-            new[:, 0, k], new[:, 1, k], new[:, 2, k] = f @ v, u @ f, f
-        return new
+    # --- unknowns ------------------------------------------------------------------------------
 
-    # --- moments -------------------------------------------------------------------------------
+    def _packed(self, a: Complex, b: Complex, f: Complex) -> Complex:
+        """One vector of unknowns a point: a, b packed, F of the free blocks."""
+        points = len(a)
+        parts = [self.closure.pack(a), self.closure.pack(b), f[:, self.closure.free]]
+        return np.concatenate([p.reshape(points, -1) for p in parts], axis=1)
 
-    def moments(self, highest: int) -> Real:
-        """m_1..m_highest per repetition: (R, highest)."""
-        return _Series(self, highest).run()
+    def blocks(self, packed: Complex) -> Complex:
+        """(Z, B P) -> (Z, B, L, L)."""
+        of = self.sections
+        return self.closure.unpack(packed.reshape(len(packed), of.count, of.pairs))
+
+    def _unpacked(self, vector: Complex, constant: bool = True) -> tuple[Complex, Complex, Complex]:
+        """a, b, F of a vector; of a derivative where not `constant` (then gaussian F is 0)."""
+        points, of = len(vector), self.sections
+        pairs = of.count * of.pairs
+        a, b = self.blocks(vector[:, :pairs]), self.blocks(vector[:, pairs : 2 * pairs])
+        f = self.closure.start(points).copy() if constant else np.zeros_like(a)
+        free = self.closure.free
+        f[:, free] = vector[:, 2 * pairs :].reshape(points, len(free), of.length, of.length)
+        return a, b, f
 
 
-class _Series:
-    """The expansion in odd powers of t, order by order."""
+class _Round:
+    """One round of Newton's method at Z points, from a, b, F of shape (Z, B, L, L)."""
 
-    def __init__(self, equation: BlockEquation, highest: int) -> None:
-        self.of, self.highest = equation, highest
-        self.tau = equation.units.tau
-        self.transposed = np.swapaxes(self.tau, -1, -2)
-        self.a: list[list[Real]] = []
-        self.b: list[list[Real]] = []
-        self.f: list[list[Real]] = []
-        self.v: list[list[Real]] = []
-        self.u: list[list[Real]] = []
-        self.g_v: list[Real] = []
-        self.g_u: list[Real] = []
-
-    def run(self) -> Real:
-        """Every moment up to the highest."""
-        states, found = self.of.units.states, []
-        for j in range(self.highest):
-            self._advance(j)
-            block = self.g_v[j][..., :states, :states]
-            found.append(np.trace(block, axis1=-2, axis2=-1).mean(axis=1) / states)
-        return np.stack(found, axis=1)
-
-    def _advance(self, j: int) -> None:
-        """Order j: unknown self-energies enter their own averages causally: few rounds do."""
-        horizon, kinds = self.of.units.horizon, self.of._kinds
-        zero = np.zeros((self.tau.shape[0], horizon, horizon))
-        for series in (self.a, self.b, self.v, self.u, self.f):
-            series.append([zero] * kinds)
-        self.g_v.append(np.zeros_like(self.tau))
-        self.g_u.append(np.zeros_like(self.tau))
-        self._determine(j)
-        known_v, known_u = (
-            self._known(j, self.a, self.b, True),
-            self._known(j, self.b, self.a, False),
+    def __init__(
+        self, of: BlockEquation, z: Complex, a: Complex, b: Complex, f: Complex, errors: bool
+    ) -> None:
+        self.of, self.z, self.t = of, z, inverse_root(z)
+        self.pairs = of.sections.count * of.sections.pairs
+        self.response = unit_response(
+            of.units.tau,
+            of.units.weight,
+            of.units.parts() if errors else None,
+            self._diagonal(a),
+            self._diagonal(b),
+            of.sections,
         )
-        for _ in range(kinds * horizon + 1):
-            p_u, p_v = self._p(self.a, j), self._p(self.b, j)
-            self.g_v[j] = known_v + self.tau @ (p_u @ self.transposed)
-            self.g_u[j] = known_u + self.transposed @ (p_v @ self.tau)
-            before = [*self.v[j], *self.u[j]]
-            for k, place in enumerate(self.of._places):
-                self.v[j][k] = self.of._kept(self.g_v[j][..., place, place]).real
-                self.u[j][k] = self.of._kept(self.g_u[j][..., place, place]).real
-                self.a[j][k] = _total(self.f[i][k] @ self.v[j - i][k] for i in range(j + 1))
-                self.b[j][k] = _total(self.u[j - i][k] @ self.f[i][k] for i in range(j + 1))
-            if all(
-                np.array_equal(x, y) for x, y in zip(before, [*self.v[j], *self.u[j]], strict=True)
-            ):
-                break
-
-    def _determine(self, j: int) -> None:
-        """F_j: F = sigma_w^2 for gaussian, F + V U F^2 = sigma_w^2 for orthogonal weights."""
-        one = np.eye(self.of.units.horizon)
-        for k, sigma in enumerate(self.of.units.sigma_w):
-            if j == 0:
-                self.f[0][k] = np.broadcast_to(sigma**2 * one, self.f[0][k].shape)
-            elif self.of.units.weights[k] == "orthogonal":
-                self.f[j][k] = -_total(
-                    self.v[p][k] @ self.u[q][k] @ self.f[r][k] @ self.f[j - 1 - p - q - r][k]
-                    for p in range(j)
-                    for q in range(j - p)
-                    for r in range(j - p - q)
+        v, u = of.blocks(self.response.v), of.blocks(self.response.u)
+        self.closed = of.closure.linearised(a, b, f, v, u)
+        self._spread_out()
+        residual = [x.reshape(len(z), -1) for x in (self.closed.a, self.closed.b, self.closed.f)]
+        columns = [
+            np.concatenate(residual, axis=1)[..., None],
+            self._by_averages(self.response.v_t[..., None], self.response.u_t[..., None]),
+        ]
+        if self.response.parts is not None:
+            own = np.swapaxes(self.response.parts, 1, 2)
+            p = self.pairs
+            columns.append(
+                self._by_averages(
+                    own[:, :p] - self.response.v[..., None],
+                    own[:, p : 2 * p] - self.response.u[..., None],
                 )
+            )
+        solved = -_solved(self._jacobian(), np.concatenate(columns, axis=2))
+        self.step, self.tangent, self.of_parts = solved[..., 0], solved[..., 1], solved[..., 2:]
+        self.size = self._relative(self.step, of._packed(a, b, f))
 
-    def _p(self, series: list[list[Real]], order: int) -> Real:
-        blocks = [b.astype(np.complex128) for b in series[order]]
-        return self.of._diagonal(1.0 if order == 0 else 0.0, blocks).real[:, None]
+    def _diagonal(self, blocks: Complex) -> Complex:
+        """P = diag(t 1_m, blocks), (Z, n, n)."""
+        of = self.of.sections
+        size = of.states + of.count * of.length
+        found = np.zeros((len(self.z), size, size), dtype=np.complex128)
+        for s in range(of.states):
+            found[:, s, s] = self.t
+        for k in range(of.count):
+            place = slice(of.states + k * of.length, of.states + (k + 1) * of.length)
+            found[:, place, place] = blocks[:, k]
+        return found
 
-    def _known(self, j: int, near: list[list[Real]], far: list[list[Real]], right: bool) -> Real:
-        """What lower orders give: sum over i + l + r = j - 1 of X_i P_l G_r."""
-        left, other = (self.tau, self.transposed) if right else (self.transposed, self.tau)
-        lower = self.g_v if right else self.g_u
-        total = np.zeros_like(self.tau)
-        for i in range(j):
-            x = left @ (self._p(near, i) @ other)
-            for n in range(j - i):
-                total = total + x @ (self._p(far, n) @ lower[j - 1 - i - n])
-        return total
+    def _spread_out(self) -> None:
+        """The closure's derivatives as matrices over all blocks."""
+        c, free, count = self.closed, self.of.closure.free, self.of.sections.count
+        self.a_v, self.b_u = _block_diagonal(c.a_v), _block_diagonal(c.b_u)
+        self.a_f, self.b_f = (_block_diagonal(m, free, count) for m in (c.a_f, c.b_f))
+        self.f_v, self.f_a, self.f_b = (
+            np.swapaxes(_block_diagonal(np.swapaxes(m, -1, -2), free, count), -1, -2)
+            for m in (c.f_v, c.f_a, c.f_b)
+        )
+
+    def _by_averages(self, dv: Complex, du: Complex) -> Complex:
+        """The change of the residuals with V and U, (Z, unknowns, columns)."""
+        return np.concatenate([self.a_v @ dv, self.b_u @ du, self.f_v @ dv], axis=1)
+
+    def _jacobian(self) -> Complex:
+        """The residuals' derivative by the unknowns."""
+        r, one = self.response, np.eye(self.pairs)
+        rows = [
+            [one + self.a_v @ r.v_a, self.a_v @ r.v_b, self.a_f],
+            [self.b_u @ r.u_a, one + self.b_u @ r.u_b, self.b_f],
+            [
+                self.f_a + self.f_v @ r.v_a,
+                self.f_b + self.f_v @ r.v_b,
+                _block_diagonal(self.closed.f_f),
+            ],
+        ]
+        return np.concatenate([np.concatenate(row, axis=2) for row in rows], axis=1)
+
+    def _relative(self, step: Complex, unknown: Complex) -> NDArray[np.float64]:
+        """The largest change of a, b, F, each relative to its largest entry."""
+        sizes = []
+        for part in (
+            slice(0, self.pairs),
+            slice(self.pairs, 2 * self.pairs),
+            slice(2 * self.pairs, None),
+        ):
+            change = np.abs(step[:, part]).max(axis=1, initial=0.0)
+            scale = np.abs(unknown[:, part] + step[:, part]).max(axis=1, initial=1e-300)
+            sizes.append(change / scale)
+        return np.max(sizes, axis=0)
+
+    def _averages_by(self, unknown: Complex) -> tuple[Complex, Complex, Complex]:
+        """The changes of V, U and E[tr_s G_v] with the unknowns, for columns of them."""
+        r, a, b = self.response, unknown[:, : self.pairs], unknown[:, self.pairs : 2 * self.pairs]
+        trace = (r.trace_a[:, None] @ a + r.trace_b[:, None] @ b)[:, 0]
+        return r.v_a @ a + r.v_b @ b, r.u_a @ a + r.u_b @ b, trace
+
+    def solutions(self, unknown: tuple[Complex, Complex, Complex]) -> Solutions:
+        """What this round's end gives, with everything corrected by its small step."""
+        of, r, states, z, t = self.of, self.response, self.of.sections.states, self.z, self.t
+        columns = [self.step[..., None], self.tangent[..., None], self.of_parts]
+        dv, du, dtrace = self._averages_by(np.concatenate(columns, axis=-1))
+        trace, by_t = r.trace + dtrace[:, 0], r.trace_t + dtrace[:, 1]
+        value = (1.0 + t * trace / states) / z
+        slope = -value / z - 0.5 * t * (trace + t * by_t) / (states * z * z)
+        error = np.zeros(len(z))
+        if r.parts is not None:
+            own = r.parts[..., -1] + dtrace[:, 2:]
+            own = own - own.mean(axis=1, keepdims=True)
+            count = own.shape[1]
+            spread = (np.abs(own) ** 2).sum(axis=1) / (count * (count - 1))
+            error = np.abs(t / (states * z)) * np.sqrt(spread)
+        tangent = of._unpacked(self.tangent, constant=False)
+        averages = (r.v + dv[..., 0], r.u + du[..., 0], r.v_t + dv[..., 1], r.u_t + du[..., 1])
+        done = np.ones(len(z), dtype=bool)
+        blocks = [of.blocks(x) for x in averages]
+        return Solutions(z, t, *unknown, *tangent, *blocks, value, slope, error, done)
 
 
-def _total(terms: Iterable[Real]) -> Real:
-    return np.sum(np.stack(list(terms)), axis=0)
-
-
-def _accelerated(
-    history: list[tuple[Complex, Complex]], values: Complex, new: Complex, depth: int = 6
+def _block_diagonal(
+    blocks: Complex, rows: list[int] | None = None, count: int | None = None
 ) -> Complex:
-    """Anderson mixing of a damped iteration, with the residuals of the last `depth` rounds."""
-    residual = new - values
-    history.append((values, residual))
-    del history[:-depth]
-    if len(history) < 3:
-        return values + 0.5 * residual
-    steps = np.stack([(r - residual).ravel() for _, r in history[:-1]], 1)
-    weights, *_ = np.linalg.lstsq(steps, -residual.ravel(), rcond=1e-10)
-    mixed, remaining = values.copy(), residual.copy()
-    for (x, r), weight in zip(history[:-1], weights, strict=True):
-        mixed = mixed + weight * (x - values)
-        remaining = remaining + weight * (r - residual)
-    return mixed + 0.5 * remaining
+    """(Z, B', r, c) -> (Z, B r, B' c): block i stands in row block rows[i] of B (or i)."""
+    points, given, height, width = blocks.shape
+    places = range(given) if rows is None else rows
+    total = given if count is None else count
+    found = np.zeros((points, total, height, given, width), dtype=np.complex128)
+    for i, k in enumerate(places):
+        found[:, k, :, i] = blocks[:, i]
+    return found.reshape(points, total * height, given * width)
+
+
+def _solved(matrix: Complex, right: Complex) -> Complex:
+    """matrix^(-1) right for each point; nan where the matrix is singular."""
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        found = np.full_like(right, np.nan)
+        for i, (one, columns) in enumerate(zip(matrix, right, strict=True)):
+            try:
+                found[i] = np.linalg.solve(one, columns)
+            except np.linalg.LinAlgError:
+                continue
+        return found

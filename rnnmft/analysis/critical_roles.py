@@ -37,6 +37,7 @@ class Roles:
         candidates: recurrent preactivations that are no gates, in dependency order.
         recurrent: every preactivation with recurrent weights, in dependency order.
         held_by_law: whether the law of an elementwise random parameter sets how long states last.
+        gains: {state that remembers: its coefficient at rest, a function of the gates}.
     """
 
     retention: Mapping[str, int]
@@ -45,9 +46,10 @@ class Roles:
     candidates: tuple[str, ...]
     recurrent: tuple[str, ...]
     held_by_law: bool
+    gains: Mapping[State, sp.Expr]
 
     def main(self, fixed: Iterable[str] = ()) -> str | None:
-        """The preactivation whose recurrent weights criticality shall fix: a candidate, else a gate.
+        """The preactivation whose sigma_w criticality shall set: a candidate, else a gate.
 
         None where every sigma_w is among the `fixed`.
         """
@@ -89,6 +91,7 @@ def roles(cell: Cell) -> Roles:
         tuple(p.name for p in cell.preactivations if p.is_recurrent and p not in gates),
         recurrent,
         held_by_law,
+        kept_by,
     )
 
 

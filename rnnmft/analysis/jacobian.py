@@ -1,4 +1,4 @@
-"""JacobianLaw: the singular values of the T-step state-to-state Jacobian J, as moments of J J^T."""
+"""JacobianLaw: the law of the squared singular values of the T-step state-to-state Jacobian J."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from rnnmft.records import Quantity, Record
 
 if TYPE_CHECKING:
     from rnnmft.analysis.spectra import Spectrum
+    from rnnmft.analysis.spectral_atoms import Atoms
+    from rnnmft.analysis.spectral_distribution import Condition
+    from rnnmft.analysis.spectral_edges import Support
 
 __all__ = ["JacobianLaw"]
 
 
 @dataclass(frozen=True)
 class JacobianLaw(Record):
-    """The moments m_k = (1/mN) tr (J J^T)^k of the T-step Jacobian over all m N singular values.
+    """The law of the m N squared singular values of the T-step Jacobian, N -> infinity.
 
     `compute(k)` returns the values, errors and status of m_1..m_k; it is the solver's, and raises
-    DerivationError beyond what the solver knows. `spectrum` samples units for the rest: higher
-    moments, resolvent and density.
+    DerivationError beyond what the solver knows. `spectrum` solves for the rest: higher moments,
+    resolvent and density. `approximation` says whether it is the free power of a gated cell's
+    step (method="free"), which is not its law.
     """
 
     tying: str
@@ -33,9 +37,13 @@ class JacobianLaw(Record):
     compute: Callable[[int], tuple[Any, Any, Status]]
     error_kind: str = "bound"
     spectrum: Spectrum | None = field(default=None, repr=False, compare=False)
+    approximation: bool = False
 
     def moments(self, highest: int) -> Quantity:
-        """m_1..m_highest, shape (highest,); from the solver where it knows them, else sampled."""
+        """m_1..m_highest, m_k = (1/mN) tr (J J^T)^k, shape (highest,).
+
+        From the solver where it knows them, else by expanding the resolvent in 1/z.
+        """
         check_count("highest", highest)
         try:
             value, error, status = self.compute(highest)
@@ -52,14 +60,38 @@ class JacobianLaw(Record):
         )
 
     def resolvent(self, z: Any) -> Quantity:
-        """(1/mN) tr (z - J J^T)^(-1) at complex z, of the shape of z, with standard errors."""
-        return self._sampled().resolvent(z)
+        """(1/mN) tr (z - J J^T)^(-1) at complex z, of the shape of z: see `Spectrum.resolvent`."""
+        return self._solved().resolvent(z)
 
     def density(self, grid: Any, smoothing: float | None = None) -> Quantity:
         """The density of the squared singular values on a grid: see `Spectrum.density`."""
-        return self._sampled().density(grid, smoothing)
+        return self._solved().density(grid, smoothing)
 
-    def _sampled(self) -> Spectrum:
+    def support(self) -> Support:
+        """The intervals that hold the spectrum, without atoms: see `spectral_edges.Support`."""
+        from rnnmft.analysis.spectral_edges import find_support
+
+        return find_support(self._solved())
+
+    def atoms(self) -> Atoms:
+        """The squared singular values that a fraction of all share: see `spectral_atoms.Atoms`."""
+        from rnnmft.analysis.spectral_atoms import find_atoms
+
+        return find_atoms(self._solved())
+
+    def quantiles(self, p: Any) -> Quantity:
+        """The p-quantiles of the singular values (not squared), p in (0, 1), of the shape of p."""
+        from rnnmft.analysis.spectral_distribution import distribution
+
+        return distribution(self._solved()).quantiles(p)
+
+    def condition(self) -> Condition:
+        """How far J is from an isometry: see `spectral_distribution.Condition`."""
+        from rnnmft.analysis.spectral_distribution import distribution
+
+        return distribution(self._solved()).condition()
+
+    def _solved(self) -> Spectrum:
         if self.spectrum is None:
             raise DerivationError("this Jacobian was made without units: it knows moments only")
         return self.spectrum
@@ -84,11 +116,12 @@ class JacobianLaw(Record):
         return Quantity(name, value, error, found.status, error_kind=self.error_kind)
 
     def to_dict(self) -> dict[str, Any]:
-        """Horizon, tying, method, mean and variance."""
+        """Horizon, tying, method and mean."""
         return {
             "tying": self.tying,
             "horizon": self.horizon,
             "method": self.method,
+            "approximation": self.approximation,
             "mean": self.mean.to_dict(),
         }
 

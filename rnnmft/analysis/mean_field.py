@@ -171,26 +171,50 @@ class MeanField:
         check_count("burn_in", burn_in, 0)
         return mean_over_horizons(self._solver, check_count("horizon", horizon), burn_in)
 
-    def jacobian(self, horizon: int = 1, *, burn_in: int = 30, units: int = 4_000) -> JacobianLaw:
-        """The T-step state-to-state Jacobian at stationarity.
+    def jacobian(
+        self,
+        horizon: int = 1,
+        *,
+        method: str = "exact",
+        burn_in: int = 30,
+        units: int = 4_000,
+    ) -> JacobianLaw:
+        """The law of the T-step state-to-state Jacobian at stationarity.
 
         Args:
-            horizon: T.
+            horizon: T >= 0; 0 is the identity.
+            method: "exact", or "free" for the S-transform power of one step (Chen 2018): exact
+                for the vanilla RNN, an approximation for gated cells.
             burn_in: steps from the zero state before the Jacobian starts, where units are sampled.
             units: how many units are sampled for what the solver does not know in closed form:
                 the resolvent, the density, and moments beyond it.
 
         Raises:
-            ParameterError: horizon is not a whole number >= 1.
+            ParameterError: horizon is not a whole number >= 0, or an unknown method.
         """
         check_count("burn_in", burn_in, 0)
-        law = self._solver.jacobian(check_count("horizon", horizon), burn_in)
-        # Sampling needs torch: only spectra load it.
-        from rnnmft.analysis.spectra import Spectrum
+        check_count("horizon", horizon, 0)
+        if method not in ("exact", "free"):
+            raise ParameterError(f"method must be 'exact' or 'free', got {method!r}")
+        # Only spectra need the linear algebra of a spectrum.
+        from rnnmft.analysis.spectra import Spectrum, power_law
 
-        sampling = replace(self.sampling, units=check_count("units", units))
-        setting = (self.cell, self.ensemble, self.inputs, self.tying)
-        return replace(law, spectrum=Spectrum(*setting, sampling, burn_in, horizon))
+        spectrum = Spectrum(
+            self.cell,
+            self.ensemble,
+            self.inputs,
+            self.tying,
+            replace(self.sampling, units=check_count("units", units)),
+            burn_in,
+            horizon,
+            method,
+            lambda name: self.fixed_point().preactivation_variance[name],
+        )
+        if horizon == 0:
+            return JacobianLaw(self.tying, 0, "identity", spectrum.known_moments, "bound", spectrum)
+        if method == "free" and horizon > 1:
+            return power_law(self._solver.jacobian(1, burn_in), spectrum)
+        return replace(self._solver.jacobian(horizon, burn_in), spectrum=spectrum)
 
     def to_dict(self) -> dict[str, Any]:
         """The setting: cell, ensemble, inputs, tying, solver."""

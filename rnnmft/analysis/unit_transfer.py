@@ -4,99 +4,80 @@ With the matrices W_k cut out, the linearised unit maps (ds^0; de_k^t) to (ds^T;
 
     tau = [[ds^T/ds^0, ds^T/de], [dy/ds^0, dy/de]],
 
-of size m + K T, strictly causal in its lower right block. Units are sampled on their own
-trajectory, so their local factors keep every correlation in time.
+of size m + K T, strictly causal in its lower right block.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from rnnmft.analysis.particles import UnitProcess
-from rnnmft.analysis.tangent_process import LocalDerivatives
+from rnnmft.analysis.determining_closure import Closure
+from rnnmft.analysis.unit_response import Sections
 
-__all__ = ["UnitTransfer", "unit_transfer"]
+__all__ = ["UnitTransfer"]
 
 
 @dataclass(frozen=True)
 class UnitTransfer:
-    """Transfer matrices tau of sampled units.
+    """Transfer matrices tau of units, sampled or nodes of a quadrature.
 
     Attributes:
-        tau: (R, M, n, n), n = states + len(sigma_w) * horizon; coupled indices ordered by
+        tau: (M, n, n), n = states + len(sigma_w) * horizon; coupled indices ordered by
             preactivation, then by time.
+        weight: (M,) probabilities; they sum to 1.
         states: m.
         horizon: T.
         sigma_w: of the recurrent preactivations.
         weights: their ensembles.
         tied: whether weights are shared over time.
+        repetitions: R, into how many independent parts of equal size, one after the other, the
+            units fall; 1 for nodes of a quadrature, which have no sampling error.
     """
 
     tau: NDArray[np.float64]
+    weight: NDArray[np.float64]
     states: int
     horizon: int
     sigma_w: tuple[float, ...]
     weights: tuple[str, ...]
     tied: bool
+    repetitions: int = 1
 
+    @property
+    def sections(self) -> Sections:
+        """Blocks of coupled indices: one a preactivation (tied), or one an index (untied)."""
+        kinds = len(self.sigma_w)
+        if self.tied and kinds:
+            return Sections(self.states, kinds, self.horizon)
+        return Sections(self.states, kinds * self.horizon, 1)
 
-def unit_transfer(process: UnitProcess, horizon: int) -> UnitTransfer:
-    """Step a process `horizon` times and collect every unit's transfer matrix.
+    @property
+    def closure(self) -> Closure:
+        """The ensembles of those blocks."""
+        times = 1 if self.tied else self.horizon
+        of = self.sections
+        sigma_w = tuple(s for s in self.sigma_w for _ in range(times))
+        names = tuple(w for w in self.weights for _ in range(times))
+        return Closure(sigma_w, names, of.length)
 
-    Args:
-        process: at the time at which the Jacobian starts; it is stepped.
-        horizon: T >= 1.
-    """
-    cell = process.cell
-    derivatives = LocalDerivatives(process)
-    used = [
-        k
-        for k, p in enumerate(cell.preactivations)
-        if p.is_recurrent and process.ensemble[p.name].sigma_w > 0.0
-    ]
-    states, total = len(cell.states), len(cell.states) + len(used) * horizon
-    repetitions, _, units = process.shape
-    tau = process.like.new_zeros((repetitions, units, total, total))
-    ds = process.like.new_zeros((states, repetitions, units, total))
-    for a in range(states):
-        ds[a, ..., a] = 1.0
-    for t in range(horizon):
-        process.step()
-        local = derivatives()
-        place = {k: states + i * horizon + t for i, k in enumerate(used)}
-        for k, row in place.items():
-            tau[:, :, row] = _row(local[2][k], local[3][k], ds, place)
-        ds = torch.stack([_row(a, b, ds, place) for a, b in zip(local[0], local[1], strict=True)])
-    for a in range(states):
-        tau[:, :, a] = ds[a]
-    names = [cell.preactivations[k].name for k in used]
-    return UnitTransfer(
-        tau.double().cpu().numpy(),
-        states,
-        horizon,
-        tuple(process.ensemble[n].sigma_w for n in names),
-        tuple(process.ensemble[n].weights for n in names),
-        process.tied,
-    )
+    def parts(self) -> NDArray[np.float64] | None:
+        """(R, M): each part's own weights, which sum to 1; None for a single part."""
+        if self.repetitions == 1:
+            return None
+        size = len(self.tau) // self.repetitions
+        found = np.zeros((self.repetitions, len(self.tau)))
+        for r in range(self.repetitions):
+            piece = slice(r * size, (r + 1) * size)
+            found[r, piece] = self.weight[piece] / self.weight[piece].sum()
+        return found
 
-
-def _row(
-    by_state: list[torch.Tensor | None],
-    by_preactivation: list[torch.Tensor | None],
-    ds: torch.Tensor,
-    place: dict[int, int],
-) -> torch.Tensor:
-    """sum_b (d/ds_b) ds_b + sum_l (d/de_l) de_l, as rows over the columns of tau."""
-    row = torch.zeros_like(ds[0])
-    for factor, values in zip(by_state, ds, strict=True):
-        if factor is not None:
-            row = row + factor[..., None] * values
-    for k, column in place.items():
-        factor = by_preactivation[k]
-        if factor is not None:
-            row[..., column] = row[..., column] + factor
-    return row
+    def thinned(self, count: int) -> UnitTransfer:
+        """About `count` of the units, evenly spread; all of them where there are no more."""
+        step = len(self.tau) // count
+        if step < 2:
+            return self
+        weight = self.weight[::step]
+        return replace(self, tau=self.tau[::step], weight=weight / weight.sum(), repetitions=1)
