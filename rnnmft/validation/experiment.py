@@ -78,7 +78,7 @@ def validate(
         control: the fraction by which the controls move the predictions.
         sampling: {"particles": .., "repetitions": ..} of a theory that samples units; when
             absent, as many units as its claims need, within about half a minute of one core.
-        device: as for `simulate`.
+        device: as for `simulate`; units are sampled there, too.
         dtype: of the networks, "float32" or "float64".
         command: the command line to be noted in the report.
         progress: called as progress(done, total).

@@ -151,7 +151,7 @@ def _row(claim: Claim) -> dict[str, Any]:
         "degrees": f"{v.degrees:.0f} d.o.f.",
         "p_value": significant(v.p_value, 2),
         "control": "rejected" if v.control_rejected else "not rejected",
-        "resolution": f"resolves {100 * v.resolution:.2g} %"
+        "resolution": f"resolves {significant(100 * v.resolution, 2)} %"
         + (", limited by the error of the theory" if v.limited_by == "units" else ""),
         "outcome": v.outcome,
         "verdict": _WORDS[v.outcome],

@@ -79,6 +79,7 @@ def solve_theory(setting: Setting, tying: str, units: Units, precision: float) -
             setting.ensemble,
             setting.inputs,
             tying,
+            device=setting.device,
             seed=setting.seed,
             particles=particles,
             repetitions=units.repetitions,
