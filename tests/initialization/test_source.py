@@ -7,6 +7,7 @@ their equations, typed by hand below, do.
 from __future__ import annotations
 
 import ast
+import os
 from importlib.util import find_spec
 
 import numpy as np
@@ -205,7 +206,8 @@ def installed_flax_step(name, params, x, h, c):
 
 
 def installed_keras_step(name, weights, x, h, c):
-    """Keras' own layer, over a sequence of one step."""
+    """Keras' own layer, over a sequence of one step, on the backend that is installed anyway."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
     kinds = {"lstm": "LSTM", "gru_torch": "GRU", "gru": "GRU", "vanilla": "SimpleRNN"}
@@ -224,6 +226,7 @@ LAYOUTS |= {"flax, installed": installed_flax_step} if find_spec("flax") else {}
 LAYOUTS |= {"keras, installed": installed_keras_step} if find_spec("keras") else {}
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 @pytest.mark.parametrize("framework", LAYOUTS)
 @pytest.mark.parametrize("name", ENSEMBLES)
 def test_a_framework_computes_the_zoos_cell_from_its_layout(framework, name) -> None:
