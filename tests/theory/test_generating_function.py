@@ -129,6 +129,23 @@ def test_the_closed_determining_function_has_the_coefficients(kind):
         assert sp.expand(series.coeff(x, n) - DETERMINING_SERIES[kind](s, n)) == 0
 
 
+def test_an_ensemble_of_ones_own_enters_by_its_series(monkeypatch):
+    """The sum of two Haar matrices: determining series add, and the law is arcsine on [0, 4]."""
+    monkeypatch.setitem(
+        DETERMINING_SERIES,
+        "two haars",
+        lambda sigma_w, n: 2 * DETERMINING_SERIES["orthogonal"](sigma_w, n),
+    )
+    theory = jacobian_theory(cells.vanilla(identity))
+    (sigma_w,) = theory.theory.notation.sigma_w.values()
+    for k in range(1, 5):
+        wanted = sp.binomial(2 * k, k) * sigma_w ** (2 * k)
+        assert sp.expand(theory.moment(k, "two haars") - wanted) == 0
+    *_, a, _, _ = theory.generating_function.system("two haars")
+    assert a.rhs.has(sp.Sum)
+    assert theory.generating_function.block_equation("tied", "two haars")
+
+
 # --- random matrices -----------------------------------------------------------------------------
 
 FALSE_ALARM = 1e-3
