@@ -49,6 +49,8 @@ if TYPE_CHECKING:
         UnhealthyError,
     )
     from rnnmft.expectation import GaussianExpectation, gaussian_expectation
+    from rnnmft.initialization.critical import critical
+    from rnnmft.initialization.initialization import Initialization
     from rnnmft.simulation import simulate
     from rnnmft.theory.derivation import derive
     from rnnmft.validation import validate
@@ -65,6 +67,7 @@ __all__ = [
     "Ensemble",
     "GaussianExpectation",
     "InfeasibleError",
+    "Initialization",
     "Input",
     "Inputs",
     "MeanField",
@@ -77,6 +80,7 @@ __all__ = [
     "UnhealthyError",
     "__version__",
     "cells",
+    "critical",
     "define_activation",
     "derive",
     "diagnose",
@@ -122,6 +126,8 @@ _HOMES = {
         "UnhealthyError",
     ),
     "rnnmft.expectation": ("GaussianExpectation", "gaussian_expectation"),
+    "rnnmft.initialization.critical": ("critical",),
+    "rnnmft.initialization.initialization": ("Initialization",),
     "rnnmft.simulation": ("simulate",),
     "rnnmft.theory.derivation": ("derive",),
     "rnnmft.validation": ("validate",),

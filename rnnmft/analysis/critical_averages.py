@@ -89,7 +89,7 @@ def given_ensemble(
             "mu_b": mu[p.name],
             "sigma_b": math.sqrt(max(rest, 0.0)),
         }
-    return cell.ensemble(**rows, parameters=dict(laws)) if laws else cell.ensemble(**rows)
+    return cell.ensemble("gaussian", laws, **rows)
 
 
 def tangent_of(operator: Array, start: Array, total: Array, states: int) -> Tangent:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class TransportedAverages:
         """{state: E[s^2]}."""
         return self.law.second
 
-    @cached_property
+    @property
     def seen(self) -> Mapping[str, float]:
         """{preactivation: E[y^2]}: a state's, or that of the accumulated state just made."""
         state = self.model.form.state.name
@@ -74,7 +73,9 @@ class TransportedAverages:
         rows = {n: {"sigma_w": math.sqrt(squares.get(n, 0.0)), "mu_b": m} for n, m in means.items()}
         absent = {p.name for p in of.cell.preactivations if not p.has_input}
         ensemble = of.cell.ensemble(
-            **{n: row | ({} if n in absent else {"sigma_v": 0.0}) for n, row in rows.items()}
+            "gaussian",
+            None,
+            **{n: row | ({} if n in absent else {"sigma_v": 0.0}) for n, row in rows.items()},
         )
         model = _GivenModel(of.cell, ensemble, of.inputs, of.grid, of.nodes, of.q, of.given_step)
         start = model.tangent_start(self.law)

@@ -144,7 +144,7 @@ def _root(growth: Callable[[float], float], tolerance: float, name: str) -> tupl
                 "growth = 0",
             )
         f_high, step = growth(high), 2.0 * step
-    slope = (f_high - f_low) / (high - low)
+    at, slope = high, (f_high - f_low) / (high - low)
     for _ in range(_MOST_TRIES):
         at = (low * f_high - high * f_low) / (f_high - f_low)
         value = growth(at)
@@ -163,6 +163,7 @@ def _polished(
     growth: Callable[[float], float], at: float, slope: float, tolerance: float, name: str
 ) -> float:
     """A few Newton steps with the slope that fewer units gave."""
+    value = math.nan
     for _ in range(_MOST_TRIES):
         value = growth(at)
         if abs(value) <= tolerance:

@@ -27,6 +27,7 @@ from rnnmft.analysis.critical_objective import (
     timescale,
 )
 from rnnmft.analysis.critical_roles import roles
+from rnnmft.analysis.critical_units import SampledLaws
 from rnnmft.cells import Cell, Inputs
 from rnnmft.cells.laws import Law
 from rnnmft.errors import DerivationError, InfeasibleError, ParameterError
@@ -126,9 +127,6 @@ def _theory(request: Request) -> GivenLaws:
             return way(request.cell, request.inputs)
         except DerivationError:
             pass
-    # Sampling needs torch: only cells that are sampled load it.
-    from rnnmft.analysis.critical_units import SampledLaws
-
     burn_in = int(min(max(30, 3 * request.horizon), 120))
     return SampledLaws(request.cell, request.inputs, request.laws, request.sampling, burn_in)
 

@@ -1,0 +1,124 @@
+"""`critical`: the ensemble at which a cell's gradients neither grow nor decay, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rnnmft.analysis.critical_roles import roles
+from rnnmft.analysis.critical_tied import TiedGrowth, solve_tied
+from rnnmft.analysis.critical_untied import Request, solve_untied
+from rnnmft.cells import Cell, ChronoBias, Inputs, Normal
+from rnnmft.cells.laws import Law
+from rnnmft.errors import InfeasibleError, ParameterError
+from rnnmft.initialization.initialization import TYINGS, Initialization
+from rnnmft.sampling import Sampling
+
+__all__ = ["critical"]
+
+_LEAST_BURN_IN, _MOST_BURN_IN = 30, 100
+
+
+def critical(
+    cell: Cell,
+    inputs: Inputs | None = None,
+    weights: str | Mapping[str, str] = "gaussian",
+    tying: str = "untied",
+    fix: Mapping[str, Mapping[str, float]] | None = None,
+    objective: str = "isometry",
+    horizon: float = 10,
+    *,
+    parameters: Mapping[str, Law] | None = None,
+    tolerance: float = 1e-3,
+    particles: int = 1 << 16,
+    repetitions: int = 16,
+    seed: int = 0,
+    device: str = "auto",
+) -> Initialization:
+    r"""Solve for the critical ensemble of a cell.
+
+    Untied, the equations are solved backwards (Chen 2018): from variances q_k and means mu_b,k of
+    the preactivations, stationarity gives Q*, m_1 = 1 gives one sigma_w^2, and
+    sigma_v^2 = (q - sigma_w^2 E[y^2] - sigma_b^2) / R. Tied, that sigma_w is then moved until
+    gradients neither grow nor decay with one set of weights.
+
+    Args:
+        cell: any `Cell`.
+        inputs: their law; R = 1 and white if not given.
+        weights: "gaussian", "orthogonal", or one of them by preactivation.
+        tying: "untied" (m_1(1) = 1) or "tied" (the growth of m_1(T) from T = 10 to 40 is 0).
+        fix: numbers that shall stay: {preactivation: {sigma_w, sigma_v, mu_b, sigma_b, q}}.
+        objective: what chooses the rest: "isometry" (variance of J J^T over `horizon` steps within
+            1 of its least), "timescale" (xi_c = `horizon`), or "fixed" (nothing: mu_b = 0, q = 1
+            where that is feasible). Cells with several states have their gates placed by
+            E[gain^2] = exp(-1 / horizon) under the first two.
+        horizon: T, in steps, >= 1.
+        parameters: laws of elementwise random parameters; chrono biases up to `horizon`, otherwise
+            N(0, 0.1^2), if not given.
+        tolerance: of tied growth, per step.
+        particles: units of the infinite-width process, for what is sampled.
+        repetitions: independent parts of them, from which errors come.
+        seed: of everything random.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        InfeasibleError: no ensemble does it; the message says which inequality fails and what is
+            near.
+        ParameterError: an argument outside its domain.
+
+    >>> from rnnmft import cells
+    >>> fix = {"e": {"mu_b": 0, "q": 16}}
+    >>> init = critical(cells.minimal(), Inputs(R=0.4616), fix=fix)
+    >>> round(init.ensemble["e"].sigma_w, 4), round(init.ensemble["e"].sigma_v, 4)
+    (6.8797, 1.3899)
+    """
+    if not isinstance(cell, Cell):
+        raise ParameterError(f"cell must be a Cell, got {cell!r}")
+    if inputs is not None and not isinstance(inputs, Inputs):
+        raise ParameterError(f"inputs must be an Inputs, got {inputs!r}")
+    if tying not in TYINGS:
+        raise ParameterError(f"tying must be one of {', '.join(TYINGS)}, got {tying!r}")
+    if isinstance(tolerance, bool) or not 0 < float(tolerance) < math.inf:
+        raise ParameterError(f"tolerance must be a positive number, got {tolerance!r}")
+    sampling = Sampling(particles, repetitions, seed, device)
+    laws = parameters if parameters is not None else _default_laws(cell, horizon)
+    request = Request.checked(
+        cell, inputs or Inputs(), weights, fix, objective, horizon, laws, sampling
+    )
+    answer = solve_untied(request)
+    solution = answer.solution
+    burn_in = int(min(max(_LEAST_BURN_IN, 3 * request.horizon), _MOST_BURN_IN))
+    ensemble, growth = solution.ensemble, {}
+    if tying == "tied":
+        name = solution.design.main
+        if name is None:
+            raise InfeasibleError("every sigma_w is fixed: nothing is left to make tied growth 0")
+        measure = TiedGrowth(cell, request.inputs, sampling, burn_in)
+        tied = solve_tied(measure, ensemble, name, float(tolerance))
+        ensemble, growth = (
+            tied.ensemble,
+            {"untied answer": tied.growth_before, "answer": tied.growth},
+        )
+    return Initialization(
+        solution.design,
+        ensemble,
+        solution.ensemble,
+        tying,
+        objective,
+        request.horizon,
+        answer.method,
+        answer.reasons,
+        growth,
+        burn_in,
+        sampling,
+    )
+
+
+def _default_laws(cell: Cell, horizon: Any) -> dict[str, Law]:
+    """Laws of elementwise random parameters: a chrono bias where one holds the state."""
+    if not cell.parameters:
+        return {}
+    held = roles(cell).held_by_law
+    law = ChronoBias(max(float(horizon), 3.0)) if held else Normal(0, 0.1)
+    return {p.name: law for p in cell.parameters}

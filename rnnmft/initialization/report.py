@@ -1,0 +1,116 @@
+"""The report of an initialization: what it is, what theory predicts for both tyings, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import sympy as sp
+
+from rnnmft.errors import RnnmftError
+
+if TYPE_CHECKING:
+    from rnnmft.initialization.initialization import Initialization
+
+__all__ = ["markdown"]
+
+
+def markdown(init: Initialization) -> str:
+    """The report as Markdown."""
+    parts = [
+        f"# {init.cell.name}: critical initialization for {init.tying} weights",
+        f"Inputs: R = {init.inputs.R:g}, {_temporal(init)} in time, correlation "
+        f"{init.inputs.correlation:g}. Objective: {init.objective}, horizon {init.horizon:g} "
+        f"steps. Averages by {init.method}.",
+        _ensemble(init),
+        "## Why",
+        "\n".join(f"* {reason}" for reason in init.reasons),
+    ]
+    if init.tying == "tied" and init.solved_for is not None:
+        parts.append(_correction(init))
+    parts += ["## What theory predicts", _predictions(init)]
+    if init.formula is not None:
+        equations = "\n\n".join(f"$$\n{sp.latex(e)}\n$$" for e in init.formula)
+        parts += ["## The untied closed form", equations]
+    return "\n\n".join(parts) + "\n"
+
+
+def _temporal(init: Initialization) -> str:
+    temporal = init.inputs.temporal
+    return temporal if isinstance(temporal, str) else "correlated"
+
+
+def _ensemble(init: Initialization) -> str:
+    head = "| | sigma_w | sigma_v | mu_b | sigma_b | weights |\n|---|---|---|---|---|---|\n"
+    rows = [
+        f"| {n} | {p.sigma_w:.6g} | {p.sigma_v:.6g} | {p.mu_b:.6g} | {p.sigma_b:.6g} | "
+        f"{p.weights} |"
+        for n, p in init.ensemble.items()
+    ]
+    rows += [f"| {n} | {law!r} | | | | |" for n, law in init.ensemble.parameters.items()]
+    return head + "\n".join(rows)
+
+
+def _correction(init: Initialization) -> str:
+    name = init.solved_for or ""
+    before, after = init.tied_growth["untied answer"], init.tied_growth["answer"]
+    return (
+        f"With one set of weights the untied answer, sigma_w of {name} = "
+        f"{init.untied_ensemble[name].sigma_w:.6g}, has gradients that grow by "
+        f"{float(before):.4g} +- {before.error:.1g} per step. At {init.correction:.4g} times that, "
+        f"sigma_w = {init.ensemble[name].sigma_w:.6g}, they grow by {float(after):.2g} +- "
+        f"{after.error:.1g}."
+    )
+
+
+def _predictions(init: Initialization) -> str:
+    """Both tyings side by side; what has no number says why."""
+    rows = ["| | untied | tied |", "|---|---|---|"]
+    for state in (s.name for s in init.cell.states):
+        rows.append(_row(f"Q* = E[{state}^2]", init, lambda t, s=state: _second(init, t, s)))
+    for name in init.ensemble:
+        rows.append(_row(f"q* of {name}", init, lambda t, n=name: _variance(init, t, n)))
+    rows.append(_row("m_1(1)", init, lambda t: f"{float(init.mean_square(1, t)):.5g}"))
+    rows.append(_row("growth of m_1(T) per step", init, lambda t: _growth(init, t)))
+    rows.append(_row("sigma^2(1)", init, lambda t: f"{float(init.variance(1, t)):.4g}"))
+    for label, key in (("xi_q, steps", "xi_q"), ("xi_c, steps", "xi_c"), ("chi_1", "chi_1")):
+        rows.append(
+            _row(
+                label,
+                init,
+                lambda t, k=key: f"{getattr(init.timescales(t), k):.5g}",
+                tied=False,
+            )
+        )
+    return "\n".join(rows)
+
+
+def _second(init: Initialization, tying: str, state: str) -> str:
+    return f"{init.theory(tying).evolve(_settled(init)).second_moment[state][-1]:.5g}"
+
+
+def _variance(init: Initialization, tying: str, name: str) -> str:
+    found = init.theory(tying).evolve(_settled(init)).preactivation_variance[name]
+    return f"{found[-1]:.5g}"
+
+
+def _settled(init: Initialization) -> int:
+    return init.burn_in
+
+
+def _growth(init: Initialization, tying: str) -> str:
+    found = init.growth(tying)
+    return f"{float(found):.2g} +- {float(found.error):.1g}"
+
+
+def _row(label: str, init: Initialization, value: Callable[[str], str], tied: bool = True) -> str:
+    cells = []
+    for tying in ("untied", "tied"):
+        if tying == "tied" and not tied:
+            cells.append("")
+            continue
+        try:
+            cells.append(value(tying))
+        except RnnmftError as error:
+            cells.append(str(error))
+    return f"| {label} | {' | '.join(cells)} |"
