@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, PURPLE, RED, Figure, draw_figure
+from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, PURPLE, Figure, draw_figure
 from rnnmft.page.numbers import significant
+from rnnmft.page.tyings import NETWORKS, THEORY
 
 if TYPE_CHECKING:
     from rnnmft.validation.record import Claim, ValidationReport
@@ -17,8 +18,6 @@ __all__ = ["comparison_figures"]
 
 Array = NDArray[np.float64]
 
-_NETWORKS = {"untied": (BLUE, "o"), "tied": (RED, "s")}
-_THEORIES = {"untied": (BLACK, "-"), "tied": (RED, "--")}
 _SERIES = {
     "second_moment": (r"E[{s}^2]", "second moment"),
     "correlation": (r"c_{{{s}}}", "correlation"),
@@ -42,25 +41,25 @@ def _over_time(report: ValidationReport, quantity: str, state: str) -> Figure:
     reference_tying = report.main if report.main in report.theory else next(iter(report.theory))
     reference = np.asarray(getattr(report.theory[reference_tying], quantity)[state])
     steps = np.arange(1, report.steps + 1)
-    scale = np.abs(reference) if quantity == "second_moment" else np.ones_like(reference)
+    scale = np.ones_like(reference)
+    if quantity == "second_moment":
+        scale = np.where(reference > 0, reference, 1.0)
 
     def draw(drawing: Any) -> None:
         top, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 1.7))
         for tying, trajectory in report.theory.items():
-            colour, line = _THEORIES[tying]
             values = np.asarray(getattr(trajectory, quantity)[state])
-            top.plot(steps, values, line, color=colour, label=f"{tying} theory", zorder=3)
-        below.axhline(0, color=_THEORIES[reference_tying][0], linewidth=1.4)
+            top.plot(steps, values, label=f"{tying} theory", **THEORY[tying])
+        below.axhline(0, linewidth=1.4, **THEORY[reference_tying])
         for tying, found in report.evolution.items():
             if state not in found[quantity]:
                 continue
             limit = found[quantity][state].limit
-            colour, marker = _NETWORKS[tying]
-            label = f"{tying} networks"
-            style = {"color": colour, "markerfacecolor": "white", "linewidth": 1.1}
-            top.errorbar(steps, limit.value, limit.error, fmt=marker, label=label, **style)
+            style = {"linestyle": "none", "markerfacecolor": "white", "elinewidth": 1.1}
+            style |= NETWORKS[tying]
+            top.errorbar(steps, limit.value, limit.error, label=f"{tying} networks", **style)
             deviation, error = (limit.value - reference) / scale, limit.error / scale
-            below.errorbar(steps, 100 * deviation, 100 * error, fmt=marker, **style)
+            below.errorbar(steps, 100 * deviation, 100 * error, **style)
         top.set_ylabel(f"${symbol}$")
         top.margins(y=0.1)
         # Above the plot, where no data can be.

@@ -103,11 +103,11 @@ def _solve(
 ) -> tuple[dict[str, Theory], list[Untested]]:
     """The theories that there are; one that does not exist is left out if another does."""
     solved: dict[str, Theory] = {}
-    missing: dict[str, DerivationError] = {}
+    missing: dict[str, DerivationError | ParameterError] = {}
     for tying in tyings:
         try:
             solved[tying] = solve_theory(setting, tying, units, precision)
-        except DerivationError as error:
+        except (DerivationError, ParameterError) as error:
             missing[tying] = error
     if not solved:
         raise next(iter(missing.values()))

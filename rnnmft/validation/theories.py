@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import Trajectory
 from rnnmft.errors import ParameterError, Status
 from rnnmft.validation.jacobian_targets import gradient_growth, jacobian_moments
 from rnnmft.validation.setting import Setting
-from rnnmft.validation.target import Claimed, Target, Untested
+from rnnmft.validation.target import Claimed, Target, Untested, stationary_window
 from rnnmft.validation.targets import autocorrelations, moments_over_time, stationary_variances
 
 __all__ = ["Theory", "Units", "checked_units", "solve_theory"]
@@ -27,6 +29,9 @@ _SAMPLING = {"particles": 1 << 17, "repetitions": 32}
 # Units times the squares of steps and trajectories, for one preactivation: a quarter of a minute of
 # one core.
 _MOST_WORK = 4e9
+# A second moment that grows by more than this over the last third of the steps has no law of large
+# numbers that a test could use.
+_EXPLODING = 10.0
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,10 @@ def solve_theory(setting: Setting, tying: str, units: Units, precision: float) -
         return field(particles).evolve(setting.steps)
 
     known = trajectory(units.particles)
+    status = Status.DIVERGES if _explodes(known) else known.status
     # A correlation undefined at some step leaves out that claim, not all.
-    if known.status not in (Status.OK, Status.UNDEFINED):
-        return Theory(known, [], [Untested("everything", tying, str(known.status))])
+    if status not in (Status.OK, Status.UNDEFINED):
+        return Theory(known, [], [Untested("everything", tying, str(status))])
 
     def moments(particles: int) -> Claimed:
         nonlocal known
@@ -114,6 +120,13 @@ def solve_theory(setting: Setting, tying: str, units: Units, precision: float) -
         claims += [_with_degrees(target, units.repetitions - 1) for target in found]
         untested += left
     return Theory(known, claims, untested)
+
+
+def _explodes(trajectory: Trajectory) -> bool:
+    """Whether a second moment grows so fast that networks scatter over orders of magnitude."""
+    early = stationary_window(trajectory.steps).start
+    moments = [np.asarray(values) for values in trajectory.second_moment.values()]
+    return any(m[-1] > _EXPLODING * m[early] > 0 for m in moments)
 
 
 def _most(setting: Setting, trajectories: int) -> int:

@@ -22,7 +22,7 @@ from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import Trajectory
 from rnnmft.cells import Inputs
-from rnnmft.errors import DerivationError, ParameterError
+from rnnmft.errors import ParameterError
 from rnnmft.records import Quantity
 from rnnmft.validation import ValidationReport, validate
 from rnnmft.validation.extrapolation import Design, extrapolate
@@ -181,26 +181,19 @@ def test_units_that_are_too_few_are_named(both: ValidationReport) -> None:
 
 
 def test_a_theory_that_does_not_exist_is_left_out() -> None:
-    # A given autocorrelation of the input has no untied recursion; units have one for it.
+    # An elementwise input with a given autocorrelation has no untied recursion.
     cell = cells.minimal()
     given = Inputs(temporal=(1.0, 0.5))
     options: dict[str, Any] = {"networks": 4, "steps": 3, "horizons": (), "device": "cpu"}
     units = {"particles": 1 << 10, "repetitions": 4}
 
-    def refuse(self: MeanField, *args: Any, **rest: Any) -> None:
-        if "untied" in args:
-            raise DerivationError("no such recursion")
-        made(self, *args, **rest)
-
-    made = MeanField.__init__
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MeanField, "__init__", refuse)
-        found = validate(cell, None, given, WIDTHS, sampling=units, **options)
-        assert {c.target.tying for c in found.claims} == {"tied"}
-        assert [(u.tying, u.reason) for u in found.untested] == [("untied", "no such recursion")]
-        assert found.verdict("untied") == "untested"
-        with pytest.raises(DerivationError, match="no such recursion"):
-            validate(cell, None, given, WIDTHS, tyings=("untied",), **options)
+    found = validate(cell, None, given, WIDTHS, sampling=units, **options)
+    assert {c.target.tying for c in found.claims} == {"tied"}
+    assert [u.tying for u in found.untested] == ["untied"]
+    assert "needs tying='tied'" in found.untested[0].reason
+    assert (found.verdict("untied"), found.gaps) == ("untested", ())
+    with pytest.raises(ParameterError, match="needs tying='tied'"):
+        validate(cell, None, given, WIDTHS, tyings=("untied",), **options)
 
 
 def test_a_short_run_leaves_out_the_lags_it_does_not_reach() -> None:
@@ -312,11 +305,20 @@ def test_no_two_simulations_share_a_seed() -> None:
 def test_an_unstable_theory_is_not_tested_and_says_why() -> None:
     cell = cells.vanilla(relu)
     ensemble = cell.ensemble(e={"sigma_w": 3.0})
-    found = validate(cell, ensemble, widths=WIDTHS, steps=40, networks=4, tyings=("untied",))
+    found = validate(cell, ensemble, widths=WIDTHS, steps=40, networks=4)
     assert not found.passed
     assert not found.rejected
     assert found.untested
     assert "unstable" in found.untested[0].reason
+
+
+def test_a_state_that_stays_zero_is_not_tested_and_has_a_page(tmp_path: Path) -> None:
+    cell = cells.vanilla()
+    ensemble = cell.ensemble(e={"sigma_w": 0.5})
+    found = validate(cell, ensemble, Inputs(R=0.0), WIDTHS, 3, 5, device="cpu")
+    assert {"E[h^2]", "q*_e", "C_h"} <= {u.name for u in found.untested}
+    found.to_html(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size > 0
 
 
 def test_what_is_not_stationary_yet_is_not_claimed_to_be() -> None:
