@@ -15,8 +15,11 @@ from rnnmft.numerics.average import Average
 from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.block import Apply, Block, Instruction, Power, Product, Sum
 from rnnmft.numerics.cancellation import without_cancellation
+from rnnmft.numerics.iterated_pair import IteratedPair, mark_iterated_pairs, pair_form
 from rnnmft.numerics.landmarks import find_landmarks
+from rnnmft.numerics.mehler import compile_pair
 from rnnmft.numerics.numpy_functions import NUMPY_FUNCTIONS
+from rnnmft.numerics.pair_average import PairAverage
 from rnnmft.numerics.regression import nested_pair
 
 __all__ = ["Builder", "build_block"]
@@ -44,20 +47,38 @@ def build_block(
         CompileError: an unknown symbol or function.
     """
     builder = Builder(arguments, backend, rtol, uncertain)
-    assigned = [(s, _prepared(e)) for s, e in assignments]
-    found = [_prepared(e) for e in outputs]
+    doubtful: set[sp.Basic] = set(uncertain)
+    assigned: list[tuple[sp.Symbol, sp.Expr]] = []
+    for symbol, expression in assignments:
+        if expression.has(GaussianExpectation) or doubtful & expression.free_symbols:
+            doubtful.add(symbol)
+        assigned.append((symbol, _prepared(expression, doubtful)))
+    found = [_prepared(e, doubtful) for e in outputs]
     builder.plan(assigned, found)
     for symbol, expression in assigned:
         builder.assign(symbol, expression)
     return builder.finish([builder.slot(e) for e in found])
 
 
-def _prepared(expression: Any) -> sp.Expr:
-    """The expression without cancelling sums, expectations over pairs as one inside another."""
+def _prepared(expression: Any, doubtful: set[sp.Basic]) -> sp.Expr:
+    """The expression without cancelling sums, iterated pairs marked, other pairs nested.
+
+    A pair that depends on doubtful symbols is not marked: series do not carry their errors.
+    """
     expression = without_cancellation(sp.sympify(expression, strict=True))
-    return expression.replace(
-        lambda node: isinstance(node, GaussianExpectation) and len(node.variables) == 2, nested_pair
-    )
+    return _nested(mark_iterated_pairs(expression, doubtful))
+
+
+def _nested(expression: Any) -> Any:
+    """Expectations over pairs as one inside another, but for the marked ones."""
+    if isinstance(expression, IteratedPair) or not expression.args:
+        return expression
+    parts = tuple(_nested(part) for part in expression.args)
+    if parts != expression.args:
+        expression = expression.func(*parts)
+    if isinstance(expression, GaussianExpectation) and len(expression.variables) == 2:
+        return nested_pair(expression)
+    return expression
 
 
 class Builder:
@@ -100,6 +121,8 @@ class Builder:
         def stage(expression: sp.Basic) -> int:
             if isinstance(expression, sp.Symbol):
                 return stage_of.get(expression, 0)
+            if isinstance(expression, IteratedPair):
+                return max((stage(s) for s in expression.free_symbols), default=0)
             if isinstance(expression, GaussianExpectation):
                 if expression not in stage_of:
                     used = [stage(s) for s in expression.free_symbols]
@@ -118,6 +141,24 @@ class Builder:
         self._groups = {node: members for members in groups.values() for node in members}
         if not assigned and all(law[-1] == 1 for law in groups):
             self._weights = _weights(outputs, list(self._groups))
+
+    def _iterated(self, mark: IteratedPair) -> int:
+        """The series, with the quadrature for laws of which it does not end."""
+        node = mark.node
+        captured = tuple(sorted(node.free_symbols, key=sp.default_sort_key))
+        slots = tuple(self.slot(s) for s in captured)
+
+        def build(outputs: Any, arguments: Any, uncertain: Any) -> Block:
+            return build_block(outputs, arguments, self._backend, self._rtol, uncertain=uncertain)
+
+        def nested() -> Block:
+            return build([_nested(node)], captured, ())
+
+        rule = compile_pair(pair_form(node, captured), build, self._backend, self._rtol)
+        average = PairAverage(slots, self._new(None), rule, nested, self._backend)
+        self._instructions.append(average)
+        self._uncertain.add(average.slot)
+        return average.slot
 
     def _average(self, node: GaussianExpectation) -> int:
         members = self._groups.get(node, [node])
@@ -204,6 +245,8 @@ class Builder:
     def _add(self, expression: sp.Basic) -> int:
         if isinstance(expression, GaussianExpectation):
             return self._average(expression)
+        if isinstance(expression, IteratedPair):
+            return self._iterated(expression)
         if isinstance(expression, sp.Symbol):
             raise CompileError(
                 f"the expression uses {str(expression)!r}, neither an argument nor assigned before"
