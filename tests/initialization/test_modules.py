@@ -136,7 +136,14 @@ def measured_means(kind, ensemble, horizons):
     return torch.tensor(rows, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("kind", ENSEMBLES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        torch.nn.RNN,
+        pytest.param(torch.nn.GRU, marks=pytest.mark.slow),
+        pytest.param(torch.nn.LSTM, marks=pytest.mark.slow),
+    ],
+)
 def test_gradients_through_the_module_are_those_predicted(kind) -> None:
     # 12 networks: the bound is 4.5 standard errors (Student, 11 degrees of freedom, 1e-3) and
     # T^2 / N for the finite width.

@@ -1,0 +1,1 @@
+"""Diagnosis: what is read, measured, predicted and said of PyTorch modules."""
