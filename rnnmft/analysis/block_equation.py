@@ -101,7 +101,8 @@ class Solutions:
 
     def _proper(self) -> Flags:
         lift = (-0.5j * _LIFT * self.t * np.abs(self.z) / self.z)[:, None, None, None]
-        good = self.converged & np.isfinite(self.value) & (self.value.imag <= 1e-9 / np.abs(self.z))
+        good = self.converged & np.isfinite(self.value)
+        good &= np.imag(self.value) <= 1e-9 / np.abs(self.z)
         for matrix, slope in (
             (self.a, self.a_t),
             (self.b, self.b_t),
@@ -110,7 +111,7 @@ class Solutions:
         ):
             lifted = matrix + lift * slope
             finite = np.where(np.isfinite(lifted), lifted, 1.0)
-            imaginary = (finite + np.swapaxes(finite, -1, -2)).imag / 2
+            imaginary = np.imag(finite + np.swapaxes(finite, -1, -2)) / 2
             size = np.abs(finite).max(axis=(-1, -2), initial=1e-300)
             top = np.linalg.eigvalsh(imaginary).max(axis=-1)
             good &= (top <= 1e-8 * size).all(axis=-1)
@@ -159,6 +160,9 @@ class BlockEquation:
         """Newton's method from a, b, F of shape (Z, B, L, L) at points z of shape (Z,).
 
         Args:
+            z: points.
+            guess: a, b, F.
+            rounds: at most so many.
             near: give up where the first step is not small: the guess then belongs elsewhere.
             errors: whether standard errors are wanted.
         """
@@ -188,10 +192,12 @@ class BlockEquation:
     def _empty(self, z: Complex, guess: tuple[Complex, Complex, Complex]) -> Solutions:
         nan = np.full(len(z), np.nan, dtype=np.complex128)
         blocks = [np.array(g, dtype=np.complex128) for g in guess]
-        zeros = [np.zeros_like(blocks[0]) for _ in range(7)]
+        zeros: list[Complex] = [np.zeros_like(blocks[0]) for _ in range(7)]
         no = np.zeros(len(z), dtype=bool)
         t = inverse_root(z)
-        return Solutions(z, t, *blocks, *zeros, nan, nan.copy(), np.full(len(z), np.nan), no)
+        error = np.full(len(z), np.nan)
+        unknown: list[Any] = [z, t, *blocks, *zeros, nan, nan.copy(), error, no]
+        return Solutions(*unknown)
 
     # --- unknowns ------------------------------------------------------------------------------
 
@@ -331,8 +337,9 @@ class _Round:
         tangent = of._unpacked(self.tangent, constant=False)
         averages = (r.v + dv[..., 0], r.u + du[..., 0], r.v_t + dv[..., 1], r.u_t + du[..., 1])
         done = np.ones(len(z), dtype=bool)
-        blocks = [of.blocks(x) for x in averages]
-        return Solutions(z, t, *unknown, *tangent, *blocks, value, slope, error, done)
+        found: list[Any] = [z, t, *unknown, *tangent, *(of.blocks(x) for x in averages)]
+        found += [value, slope, error, done]
+        return Solutions(*found)
 
 
 def _block_diagonal(

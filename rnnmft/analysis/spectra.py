@@ -180,13 +180,13 @@ class Spectrum:
         angles = (np.arange(16) + 0.5) * math.pi / 16
         for radius in self.scale * 0.25 ** np.arange(1, _CIRCLES):
             ends = self.resolver.resolve(np.array([radius, -radius], dtype=np.complex128))
-            off = np.abs(ends.value.imag) <= 1e-9 * np.abs(ends.value)
+            off = np.abs(np.imag(ends.value)) <= 1e-9 * np.abs(ends.value)
             if not (ends.reached.all() and off.all()):
                 continue
             circle = self.resolver.resolve(radius * np.exp(1j * angles), errors=True)
-            mass = float((circle.value * circle.z).real.mean())
+            mass = float(np.real(circle.value * circle.z).mean())
             if circle.reached.all() and abs(mass) < 1e-9:
-                mean = complex(circle.value.real.mean())
+                mean = complex(np.real(circle.value).mean())
                 return mean, float(circle.error.max()) + 1e-9 * abs(mean)
         raise ParameterError(
             "z = 0 belongs to the spectrum (squared singular values reach 0, or come nearer to it "
@@ -215,9 +215,9 @@ class Spectrum:
         eta = relative if smoothing is None else np.full(len(flat), float(smoothing))
         z = flat + 1j * eta
         found = self.resolver.resolve(z, errors=True)
-        height = found.z.imag
-        plain = -found.value.imag / math.pi
-        correction = (height * found.slope.real) / math.pi
+        height = np.imag(found.z)
+        plain = -np.imag(found.value) / math.pi
+        correction = (height * np.real(found.slope)) / math.pi
         value = np.maximum(plain + correction, 0.0) if not eta.any() else plain + correction
         error = np.abs(correction) + found.error / math.pi
         error += np.abs(found.slope) * np.abs(found.z - z) / math.pi + 1e-9 * np.abs(found.value)
@@ -255,7 +255,9 @@ def _answers(z: Complex, found: Resolved) -> tuple[Complex, NDArray[np.float64],
     off = np.where(found.reached, 0.0, np.abs(found.slope * gap))
     error = found.error + off + 1e-10 * np.abs(value)
     good = found.reached | (off < 1e-3 * np.abs(value))
-    return value, error, np.where(good, Status.OK, Status.NOT_CONVERGED)
+    codes = np.full(len(z), Status.OK, dtype=object)
+    codes[~good] = Status.NOT_CONVERGED
+    return value, error, codes
 
 
 def _powered(

@@ -1,0 +1,39 @@
+"""Resolved points: what every way of solving for G(z) answers, on the closed upper half plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Resolved", "Resolver"]
+
+Complex = NDArray[Any]  # complex128
+
+
+@dataclass
+class Resolved:
+    """G at Z points.
+
+    Attributes:
+        z: where G is known, (Z,): the points asked for, or the nearest ones reached.
+        value, slope: G and dG/dz there.
+        error: the standard error of G; 0 where nothing is sampled.
+        reached: whether z is what was asked for.
+    """
+
+    z: Complex
+    value: Complex
+    slope: Complex
+    error: NDArray[np.float64]
+    reached: NDArray[np.bool_]
+
+
+class Resolver(Protocol):
+    """A law of squared singular values, known by its resolvent."""
+
+    def resolve(self, z: Complex, errors: bool = False) -> Resolved:
+        """G at points z of shape (Z,), Im z >= 0, z != 0; on the real axis from above."""
+        ...

@@ -1,0 +1,246 @@
+"""The distribution of singular values from a spectrum: masses, quantiles, how far from isometry.
+
+The mass below x is a contour integral over the circle |z| = x, which counts atoms and whatever lies
+near 0 without resolving it:
+
+    F(x) = (1/pi) int_0^pi Re [z G(z)] d theta,   z = x e^(i theta).
+
+Between two such ends the density is integrated on a grid in log x.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.analysis.resolved import Resolver
+from rnnmft.analysis.spectra import Spectrum
+from rnnmft.analysis.spectral_atoms import Atoms, find_atoms
+from rnnmft.analysis.spectral_edges import find_support
+from rnnmft.errors import ParameterError, Status
+from rnnmft.records import Quantity, Record
+
+__all__ = ["Condition", "Distribution", "distribution", "mass_below"]
+
+Real = NDArray[np.float64]
+#: Nodes on the half circle, and the grid in log x.
+_NODES, _POINTS = 16, 120
+#: Mass left out at either end of the grid.
+_TAIL = 1e-3
+_FINEST, _WIDEST = 1e-14, 1e8
+
+
+@dataclass(frozen=True)
+class Condition(Record):
+    """How far J is from an isometry, by its singular values s.
+
+    Attributes:
+        smallest, largest: the 1 % and 99 % quantiles of s (the extreme ones are `support`'s).
+        ratio: largest / smallest; inf where more than 1 % of s are 0.
+        median: of s.
+        near_one: the fraction of singular values with 1/2 <= s <= 2.
+        error: of each, by the name of the field.
+        status: OK, or the reason why not.
+    """
+
+    smallest: float
+    largest: float
+    ratio: float
+    median: float
+    near_one: float
+    error: dict[str, float]
+    status: Status = Status.OK
+
+
+def mass_below(of: Resolver, x: Real) -> tuple[Real, Real]:
+    """F(x) of points x > 0, (n,), and the error of the integral over the circle."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    # theta = pi s^2 crowds the nodes where the circle meets the spectrum.
+    s = (nodes + 1.0) / 2.0
+    angle = math.pi * s * s
+    z = x[:, None] * np.exp(1j * angle)
+    found = of.resolve(z.ravel())
+    inner = np.real(found.value * found.z).reshape(z.shape)
+    inner = np.where(found.reached.reshape(z.shape), inner, np.nan)
+    mass = (inner * s) @ weights
+    half = np.polynomial.legendre.legfit(nodes, (inner * s).T, _NODES // 2)
+    return mass, np.abs(mass - 2.0 * half[0])
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The law on a grid that holds all but about a thousandth at either end.
+
+    Attributes:
+        of: the spectrum.
+        x: squared singular values, (n,), increasing: pieces, each with nodes crowded at its ends.
+        step: the weight of each place in an integral over its piece, in x; two rows: the rule, and
+            the rule on every second node.
+        density, density_error: at x.
+        atoms: of the law; only its own mass below x[0] counts where it stands there.
+        below, above: the mass below x[0] and above x[-1].
+        end_error: of both.
+        status: of the density.
+    """
+
+    of: Spectrum
+    x: Real
+    step: Real
+    density: Real
+    density_error: Real
+    atoms: Atoms
+    below: float
+    above: float
+    end_error: float
+    status: Status
+
+    @cached_property
+    def cumulative(self) -> Real:
+        """F at the grid: the mass below it, the atoms up to it, and the integrated density."""
+        inside = self.atoms.place > self.x[0]
+        reached = self.x[:, None] >= self.atoms.place[inside]
+        mass = self.density * self.step[0]
+        before = np.cumsum(mass) - 0.5 * mass
+        return self.below + before + reached @ self.atoms.mass[inside]
+
+    @cached_property
+    def mass(self) -> Quantity:
+        """The mass on the grid and beyond its ends: 1 up to its error.
+
+        The error: what the density's own errors add up to, the change when every second node is
+        left out, and the errors of the ends and of the atoms.
+        """
+        found = self.moment(0)
+        inside = self.atoms.place > self.x[0]
+        error = found.error + self.end_error + float(self.atoms.error[inside].sum())
+        value = float(found.value) + self.below + self.above
+        return Quantity(self.of.name("mass"), value, error, self.status)
+
+    def moment(self, order: int) -> Quantity:
+        """int x^order over the grid, atoms included; the tails beyond it are left out."""
+        power = self.x**order
+        value, coarse = self.step @ (power * self.density)
+        error = float(self.step[0] @ (power * self.density_error)) + abs(value - coarse)
+        inside = self.atoms.place > self.x[0]
+        value += float(self.atoms.mass[inside] @ self.atoms.place[inside] ** order)
+        name = self.of.name(f"moment {order} of the density")
+        return Quantity(name, float(value), error, self.status)
+
+    def quantiles(self, p: Any) -> Quantity:
+        """The p-quantiles of the singular values, 0 < p < 1, of the shape of p."""
+        wanted = np.asarray(p, dtype=float)
+        if not np.isfinite(wanted).all() or (wanted <= 0).any() or (wanted >= 1).any():
+            raise ParameterError(f"p must be numbers between 0 and 1, got {p!r}")
+        flat = wanted.ravel()
+        value, error = self._place(flat)
+        inside = (flat >= self.below) & (flat <= 1.0 - self.above)
+        value = np.where((flat < self.below) & (self.below > 2 * _TAIL), 0.0, value)
+        known = inside | (value == 0.0)
+        status = self.status if known.all() else Status.NOT_CONVERGED
+        return Quantity(
+            self.of.name("quantiles of the singular values"),
+            np.sqrt(value).reshape(wanted.shape),
+            error.reshape(wanted.shape),
+            status,
+        )
+
+    def _place(self, p: Real) -> tuple[Real, Real]:
+        """x with F(x) = p, and the error of its root."""
+        off = float(self.mass.error)
+        log_x, cumulative = self._steps
+        value, low, high = (np.interp(p + s * off, cumulative, log_x) for s in (0.0, -1.0, 1.0))
+        root = np.exp(value / 2)
+        return np.exp(value), np.maximum(np.exp(high / 2) - root, root - np.exp(low / 2))
+
+    @cached_property
+    def _steps(self) -> tuple[Real, Real]:
+        """log x and F, with both sides of every atom's jump as points of their own."""
+        inside = self.atoms.place > self.x[0]
+        place, mass = self.atoms.place[inside], self.atoms.mass[inside]
+        at = np.searchsorted(self.x, place)
+        before = np.where(at > 0, self.cumulative[np.maximum(at - 1, 0)], self.below)
+        log_x = np.concatenate([np.log(self.x), np.log(place), np.log(place)])
+        cumulative = np.concatenate([self.cumulative, before, before + mass])
+        order = np.lexsort((cumulative, log_x))
+        return log_x[order], np.maximum.accumulate(cumulative[order])
+
+    def condition(self) -> Condition:
+        """Smallest and largest singular values, their ratio, and how many are near 1."""
+        found = self.quantiles([0.01, 0.5, 0.99])
+        smallest, median, largest = (float(v) for v in found.value)
+        below, above = np.interp(np.log([0.25, 4.0]), *self._steps)
+        near = float(above - below)
+        ratio = largest / smallest if smallest > 0 else math.inf
+        low, middle, high = (float(e) for e in found.error)
+        relative = low / smallest + high / largest if smallest > 0 else 0.0
+        error = {
+            "smallest": low,
+            "largest": high,
+            "ratio": ratio * relative if math.isfinite(ratio) else 0.0,
+            "median": middle,
+            "near_one": 2.0 * float(self.mass.error),
+        }
+        return Condition(smallest, largest, ratio, median, near, error, found.status)
+
+
+def distribution(of: Spectrum) -> Distribution:
+    """The distribution of a law: its density between two ends, atoms, and what lies beyond."""
+    low, below, low_error = _end(of, lower=True)
+    high, inside, high_error = _end(of, lower=False)
+    pieces = [(low, high)]
+    atoms = find_atoms(of) if not of.is_sampled else Atoms.none()
+    if not of.is_sampled:
+        edges = find_support(of).intervals
+        inner = [(max(a, low), min(b, high)) for a, b in edges if b > low and a < high]
+        pieces = inner or pieces
+    x, step = (np.concatenate(p, axis=-1) for p in zip(*map(_nodes, pieces), strict=True))
+    density = of.density(x)
+    above = max(1.0 - inside, 0.0)
+    ends = low_error + high_error
+    return Distribution(
+        of, x, step, density.value, density.error, atoms, below, above, ends, density.status
+    )
+
+
+def _nodes(piece: tuple[float, float]) -> tuple[Real, Real]:
+    """Nodes of one piece and two rows of weights: log x = middle - half cos(phi), midpoints in phi.
+
+    A density that vanishes like a root at an end is smooth in phi. The coarse rule takes the
+    middle one of every three nodes.
+    """
+    low, high = np.log(piece[0]), np.log(piece[1])
+    phi = (np.arange(_POINTS) + 0.5) * math.pi / _POINTS
+    half = 0.5 * (high - low)
+    x = np.exp(0.5 * (low + high) - half * np.cos(phi))
+    weight = x * half * np.sin(phi) * math.pi / _POINTS
+    coarse = np.where(np.arange(_POINTS) % 3 == 1, 3.0 * weight, 0.0)
+    return x, np.stack([weight, coarse])
+
+
+def _end(of: Spectrum, lower: bool) -> tuple[float, float, float]:
+    """Where the grid ends, the mass below it, and that mass's error.
+
+    The place is looked for with the units that walk the branch, the mass taken with all.
+    """
+    resolver, factor = of.resolver, 0.25 if lower else 2.0
+    scout = getattr(resolver, "scout", None) or resolver
+    atom = _mass_at_zero(scout, of.scale) if lower else 0.0
+    x = of.scale
+    while of.scale * _FINEST < x < of.scale * _WIDEST:
+        mass = float(mass_below(scout, np.array([x]))[0][0])
+        if (mass - atom < _TAIL) if lower else (1.0 - mass < _TAIL):
+            break
+        x *= factor
+    mass, error = mass_below(resolver, np.array([x]))
+    return x, float(mass[0]), float(error[0])
+
+
+def _mass_at_zero(of: Resolver, scale: float) -> float:
+    found = of.resolve(np.array([-1e-12 * scale], dtype=np.complex128))
+    value = float(np.real(found.value * found.z)[0])
+    return min(max(value, 0.0), 1.0) if found.reached[0] else 0.0
