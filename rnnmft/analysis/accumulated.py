@@ -173,7 +173,10 @@ class TransportedLaw:
             return found + [np.array([g]) for g, v in zip(grid, values, strict=True) if v == 0.0]
         at = np.zeros(len(self._drivers))
         for _ in range(60 if self._drivers else 0):
-            at = at + gap(at)
+            step = gap(at)
+            at = at + step
+            if np.abs(step).max() < 1e-6 * np.abs(at).max():
+                break
         return [at]
 
     def _polished(self, start: Array, level: tuple[int, int]) -> Array:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rnnmft.analysis.accumulator_step import (
     AccumulatorStep,
     Factor,
+    Terms,
     coefficient_factors,
     factors_of,
 )
@@ -59,12 +60,21 @@ class Tangent:
 
 @lru_cache(maxsize=32)
 def _readout_factors(cell: Cell) -> dict[str, tuple[tuple[Factor, ...], ...]]:
-    """{readout: the factors of each term}, every factor a function of one preactivation."""
+    """{readout: the factors of each term}; two terms share a combination or no preactivation."""
     form = accumulator_form(cell)
-    return {
+    found = {
         s.name: tuple(factors_of(t.factor, f"readout {s.name!r}", form) for t in terms)
         for s, terms in form.readouts.items()
     }
+    for name, terms in found.items():
+        combinations = {f.terms for factors in terms for f in factors}
+        held = [p for combination in combinations for p, _ in combination]
+        if len(set(held)) < len(held):
+            raise DerivationError(
+                f"the readout {name!r} in cell {cell.name!r} has a preactivation in two "
+                "combinations"
+            )
+    return found
 
 
 @dataclass(frozen=True)
@@ -161,25 +171,26 @@ class AccumulatedModel:
         second: tuple[Factor, ...],
         q: Mapping[str, float],
         qab: Mapping[str, float] | None = None,
-        along: str = "",
+        along: Terms = (),
     ) -> float:
         """E[product of both terms' factors]; on two trajectories with qab; d/d`along` of each."""
         result = 1.0
-        left, right = ({f.name: f for f in of} for of in (first, second))
+        laws = {name: (self.ensemble[name].mu_b, value) for name, value in q.items()}
+        left, right = ({f.terms: f for f in of} for of in (first, second))
         if along and not (along in left and along in right):
             return 0.0
-        for name in {**left, **right}:
+        for terms, factor in {**left, **right}.items():
             f, g = (
-                (of[name].derivative if name == along else of[name].function)
-                if name in of
+                (of[terms].derivative if terms == along else of[terms].function)
+                if terms in of
                 else _one
                 for of in (left, right)
             )
-            law = self.ensemble[name].mu_b, q[name]
+            law = factor.law(laws)
             if qab is None:
                 result *= gaussian_mean(lambda e, _f=f, _g=g: _f(e) * _g(e), *law)
             else:
-                result *= gaussian_pair_mean(f, g, *law, qab[name])
+                result *= gaussian_pair_mean(f, g, *law, factor.covariance(qab))
         return result
 
     def _terms(self) -> Iterator[tuple[str, list[tuple[tuple[Factor, ...], Array, Array]]]]:
@@ -324,11 +335,11 @@ class AccumulatedModel:
                 for b, g, dg in terms:
                     matrix[size + i] += self._average(a, b, q) * ((df * dg) @ matrix[:size])
                     overlap = float(at.law[0] @ (f * g))
-                    for p in self.cell.preactivations:
-                        slope = self._average(a, b, q, along=p.name)
-                        weight = self.ensemble[p.name].sigma_w ** 2 * slope * overlap
-                        if weight:
-                            matrix[size + i] += weight * column[self.sees(p.name)]
+                    for factor in a:
+                        slope = self._average(a, b, q, along=factor.terms) * overlap
+                        for seen, coefficient in factor.terms:
+                            weight = (self.ensemble[seen].sigma_w * coefficient) ** 2 * slope
+                            matrix[size + i] += weight * column[self.sees(seen)]
         return matrix
 
     def tangent_start(self, at: OneLaw) -> Array:

@@ -26,21 +26,34 @@ from rnnmft.analysis.law_grid import LawGrid
 from rnnmft.cells import Cell
 from rnnmft.errors import DerivationError
 from rnnmft.numerics.compile import compile_elementwise
-from rnnmft.theory.accumulator import AccumulatorForm, accumulator_form
+from rnnmft.theory.accumulator import AccumulatorForm, accumulator_form, single_combination
 
-__all__ = ["AccumulatorStep", "Factor", "coefficient_factors", "factors_of"]
+__all__ = ["AccumulatorStep", "Factor", "Terms", "coefficient_factors", "factors_of"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
+Terms = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
 class Factor:
-    """A factor of gain or noise: a function of one preactivation, with its derivative."""
+    """A factor of a coefficient: a function of one combination of preactivations.
 
-    name: str
+    `terms`: (preactivation, coefficient) of the combination; `derivative`: by the combination.
+    """
+
+    terms: Terms
     function: Function
     derivative: Function
+
+    def law(self, laws: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+        """Mean and variance of the combination, from those of preactivations."""
+        mean = sum(a * laws[name][0] for name, a in self.terms)
+        return mean, sum(a * a * laws[name][1] for name, a in self.terms)
+
+    def covariance(self, covariances: Mapping[str, float]) -> float:
+        """The covariance of the combination on two trajectories."""
+        return sum(a * a * covariances[name] for name, a in self.terms)
 
 
 def _compiled(expression: sp.Expr, symbol: sp.Symbol) -> Function:
@@ -49,25 +62,33 @@ def _compiled(expression: sp.Expr, symbol: sp.Symbol) -> Function:
 
 
 def factors_of(product: sp.Expr, what: str, form: AccumulatorForm) -> tuple[Factor, ...]:
-    """The factors of a product of functions of one preactivation each, constants absorbed.
+    """The factors of a product of independent functions of one combination each.
 
     Raises:
         DerivationError: it is not such a product.
     """
     constant, rest = product.as_independent(*product.free_symbols, as_Add=False)
-    factors: dict[sp.Symbol, sp.Expr] = {}
+    groups: dict[frozenset[sp.Basic], sp.Expr] = {}
     for factor in sp.Mul.make_args(rest):
-        symbols = sorted(factor.free_symbols, key=str)
-        if len(symbols) != 1 or symbols[0] not in form.cell.preactivations:
-            raise DerivationError(
-                f"the {what} in cell {form.cell.name!r} is not a product of functions of one "
-                "preactivation each"
-            )
-        factors[symbols[0]] = factors.get(symbols[0], sp.S.One) * factor
-    first = next(iter(factors))
-    factors[first] = constant * factors[first]
+        symbols = frozenset(factor.free_symbols)
+        groups[symbols] = groups.get(symbols, sp.S.One) * factor
+    first = next(iter(groups))
+    groups[first] = constant * groups[first]
+    held = [s for symbols in groups for s in symbols]
+    found = [single_combination(f, form.cell.preactivations) for f in groups.values()]
+    apart = len(set(held)) == len(held) and set(held) <= set(form.cell.preactivations)
+    if not apart or any(one is None for one in found):
+        raise DerivationError(
+            f"the {what} in cell {form.cell.name!r} is not a product of functions of one "
+            "combination of preactivations each"
+        )
     return tuple(
-        Factor(s.name, _compiled(f, s), _compiled(sp.diff(f, s), s)) for s, f in factors.items()
+        Factor(
+            tuple((p.name, float(a)) for p, a in terms.items()),
+            _compiled(f, u),
+            _compiled(sp.diff(f, u), u),
+        )
+        for f, u, terms in (one for one in found if one is not None)
     )
 
 
@@ -76,7 +97,7 @@ def coefficient_factors(cell: Cell) -> tuple[tuple[Factor, ...], tuple[Factor, .
     """The factors of gain and of noise.
 
     Raises:
-        DerivationError: they share a preactivation, or are not products of one-variable functions.
+        DerivationError: they share a preactivation, or are not products of such functions.
     """
     form = accumulator_form(cell)
     if not form.independent or not form.gain.free_symbols or not form.noise.free_symbols:
@@ -107,25 +128,26 @@ class AccumulatorStep:
         return coefficient_factors(self.cell)
 
     def _rule(
-        self, of: tuple[Factor, ...], weights: Mapping[str, Function] | None = None
+        self, of: tuple[Factor, ...], weights: Mapping[Terms, Function] | None = None
     ) -> tuple[CoefficientRule, list[CoefficientRule], Callable[[list[Array]], Array]]:
         parts = [
             coefficient_rule(
-                f.function, *self.laws[f.name], self.size, weights[f.name] if weights else None
+                f.function, *f.law(self.laws), self.size, weights[f.terms] if weights else None
             )
             for f in of
         ]
         whole, joint = product_rule(parts, self.size)
         return whole, parts, joint
 
-    def _fine_gain(self, weights: Mapping[str, Function] | None = None) -> CoefficientRule:
+    def _fine_gain(self, weights: Mapping[Terms, Function] | None = None) -> CoefficientRule:
         """The gain's rule for one trajectory: fine nodes in e where the gain has one factor."""
         factors = self._factors[0]
         if len(factors) > 1:
             return self._rule(factors, weights)[0]
         f = next(iter(factors))
-        weight = weights[f.name] if weights else None
-        return coefficient_rule(f.function, *self.laws[f.name], None, weight)
+        weight = weights[f.terms] if weights else None
+        mean, variance = f.law(self.laws)
+        return coefficient_rule(f.function, mean, variance, None, weight)
 
     @cached_property
     def gain(self) -> CoefficientRule:
@@ -230,7 +252,12 @@ class AccumulatorStep:
         for rule, parts, combine, factors, phi in self._joint_parts:
             weights = combine(
                 [
-                    joint_weights(part, f.function, *self.laws[f.name], covariances[f.name])
+                    joint_weights(
+                        part,
+                        f.function,
+                        *f.law(self.laws),
+                        covariance=f.covariance(covariances),
+                    )
                     for part, f in zip(parts, factors, strict=True)
                 ]
             )
@@ -251,13 +278,13 @@ class AccumulatorStep:
 
     # --- tangent -------------------------------------------------------------------------------
 
-    def _tilted(self, which: int, along: str) -> Array:
-        """The matrix of gain or noise under the weight (d coefficient / d e)^2."""
+    def _tilted(self, which: int, along: Factor) -> Array:
+        """The matrix of gain or noise under the weight (d coefficient / d u)^2."""
         factors = self._factors[which]
-        weights: dict[str, Function] = {}
+        weights: dict[Terms, Function] = {}
         for f in factors:
-            taken = f.derivative if f.name == along else f.function
-            weights[f.name] = lambda e, _f=taken: _f(e) ** 2
+            taken = f.derivative if f is along else f.function
+            weights[f.terms] = lambda e, _f=taken: _f(e) ** 2
         if which == 0:
             rule = self._fine_gain(weights)
             return rule.mean(self.grid.gain_tensor(rule))
@@ -273,5 +300,6 @@ class AccumulatorStep:
         """{k: weights of E[(dc'/de_k)^2 g(c')]}; (dc'/de)^2 is c^2 f'^2 for a gain."""
         gain, noise = self._factors
         w0, _, w2 = law
-        found = {f.name: (w2 @ self._tilted(0, f.name)) @ self.noises[0] for f in gain}
-        return found | {f.name: (w0 @ self.gains[0]) @ self._tilted(1, f.name) for f in noise}
+        sources = [(f, (w2 @ self._tilted(0, f)) @ self.noises[0]) for f in gain]
+        sources += [(f, (w0 @ self.gains[0]) @ self._tilted(1, f)) for f in noise]
+        return {name: a * a * source for f, source in sources for name, a in f.terms}

@@ -11,7 +11,7 @@ which closes: q_k follows from E[h^2] and E[c^2] (Gilboa 2019).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,7 +20,7 @@ import sympy as sp
 from rnnmft.cells import Cell, Preactivation, State
 from rnnmft.errors import DerivationError
 
-__all__ = ["AccumulatorForm", "Readout", "accumulator_form"]
+__all__ = ["AccumulatorForm", "Readout", "accumulator_form", "single_combination"]
 
 
 @dataclass(frozen=True)
@@ -135,3 +135,39 @@ def _check_seen(form: AccumulatorForm, p: Preactivation) -> None:
     if seen == 0 or seen in form.cell.states or seen == form.cell.update[form.state]:
         return
     raise _not_of_this_form(form.cell, f"{p.name!r} sees {seen}, more than one plain state")
+
+
+def single_combination(
+    expression: sp.Expr, symbols: Iterable[sp.Symbol]
+) -> tuple[sp.Expr, sp.Symbol, dict[sp.Symbol, sp.Expr]] | None:
+    """An expression as a function of one linear combination u of the symbols that it holds.
+
+    A sum of independent Gaussians is one Gaussian: sigmoid(f + f_c) has one random argument.
+
+    Returns:
+        The expression in u, u, and {symbol: its coefficient, a number}; None where it depends on
+        the symbols in any other way.
+
+    >>> f, g = sp.symbols("f g")
+    >>> _, u, coefficients = single_combination(sp.cos(f - 2 * g) ** 2, [f, g])
+    >>> coefficients
+    {f: 1, g: -2}
+    """
+    held = [s for s in symbols if s in expression.free_symbols]
+    u = sp.Dummy("u", real=True)
+    if len(held) == 1:
+        return expression.xreplace({held[0]: u}), u, {held[0]: sp.S.One}
+    for argument in _arguments(expression, held):
+        slopes = {s: sp.diff(argument, s) for s in held}
+        reduced = expression.xreplace({argument: u + argument.xreplace(dict.fromkeys(held, 0))})
+        if all(slope.is_number for slope in slopes.values()) and not (
+            reduced.free_symbols & set(held)
+        ):
+            return reduced, u, slopes
+    return None
+
+
+def _arguments(expression: sp.Expr, held: list[sp.Symbol]) -> list[sp.Expr]:
+    """The arguments of functions inside that hold every one of the symbols."""
+    arguments = {a for f in expression.atoms(sp.Function) for a in f.args}
+    return sorted((a for a in arguments if set(held) <= a.free_symbols), key=sp.default_sort_key)
