@@ -21,7 +21,7 @@ from rnnmft.sampling import Sampling
 
 __all__ = ["FIRST", "LAST", "TiedAnswer", "TiedGrowth", "solve_tied"]
 
-# Growth is read between these horizons.
+# Growth is read between these horizons, or up to that of the request.
 FIRST, LAST = 10, 40
 
 # A first search with few units; then the wanted number from where it ended.
@@ -55,16 +55,17 @@ class TiedAnswer:
 
 @dataclass(frozen=True)
 class TiedGrowth:
-    """How tied growth is measured: the slope of log m_1(T) from T = 10 to 40 after `burn_in` steps.
+    """How tied growth is measured: the slope of log m_1(T) between T = 10 and the last horizon.
 
-    The Jacobian starts where the forward process has become stationary, as far as `burn_in` goes;
-    its first ten steps are left out because m_1 starts with a transient of its own.
+    The Jacobian starts after `burn_in` steps, where the forward process has become stationary as
+    far as these go; its first ten steps are left out because m_1 starts with a transient.
     """
 
     cell: Cell
     inputs: Inputs
     sampling: Sampling
     burn_in: int
+    last: int = LAST
 
     def __call__(self, ensemble: Ensemble, units: int) -> Quantity:
         """The growth per step, with an upper bound of its standard error."""
@@ -79,13 +80,13 @@ class TiedGrowth:
             seed=sampling.seed,
             device=sampling.device,
         )
-        found = field.jacobian_means(LAST, burn_in=self.burn_in)
-        logs = np.log(np.asarray(found.value)[[FIRST - 1, LAST - 1]])
-        errors = (np.asarray(found.error) / np.asarray(found.value))[[FIRST - 1, LAST - 1]]
+        found = field.jacobian_means(self.last, burn_in=self.burn_in)
+        logs = np.log(np.asarray(found.value)[[FIRST - 1, self.last - 1]])
+        errors = (np.asarray(found.error) / np.asarray(found.value))[[FIRST - 1, self.last - 1]]
         value, error = np.diff(logs)[0], np.hypot(*errors)
-        steps = LAST - FIRST
+        steps = self.last - FIRST
         return Quantity(
-            f"gradient growth from {FIRST} to {LAST} steps (tied)",
+            f"gradient growth from {FIRST} to {self.last} steps (tied)",
             float(value / steps),
             float(error / steps),
             found.status,

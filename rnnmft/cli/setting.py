@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from rnnmft.cells import Cell, Ensemble, Inputs
     from rnnmft.cells.laws import Law
 
-__all__ = ["Setting", "axis_values", "imported", "numbers", "resolve_cell", "resolve_setting"]
+__all__ = [
+    "Setting",
+    "assigned",
+    "axis_values",
+    "numbers",
+    "parameter_laws",
+    "resolve_cell",
+    "resolve_inputs",
+    "resolve_setting",
+    "weight_kinds",
+]
 
 
 @dataclass(frozen=True)
@@ -118,20 +128,41 @@ def resolve_setting(
     """
     cell = resolve_cell(cell_name)
     from rnnmft import cells
-    from rnnmft.cells import Inputs
 
+    given = assigned(assignments, "--set")
+    own = cells.typical_laws(cell_name) if cell_name in cells.names() else {}
+    own |= parameter_laws(laws)
+    ensemble = cell.ensemble(weight_kinds(weights), own or None, **given)
+    return Setting(cell, ensemble, resolve_inputs(R, correlation, temporal))
+
+
+def assigned(texts: Sequence[str], option: str) -> dict[str, dict[str, float]]:
+    """{preactivation: {parameter: value}} from words such as e.sigma_w=4.
+
+    >>> assigned(["e.sigma_w=4"], "--set")
+    {'e': {'sigma_w': 4.0}}
+    """
     given: dict[str, dict[str, float]] = {}
-    for text in assignments:
-        name, value = _split(text, "--set", "e.sigma_w=4")
+    for text in texts:
+        name, value = _split(text, option, "e.sigma_w=4")
         preactivation, dot, parameter = name.rpartition(".")
         if not dot or not preactivation:
-            raise ParameterError(f"--set needs preactivation.parameter=value, got {text!r}")
-        given.setdefault(preactivation, {})[parameter] = _number(value, f"--set {name}")
-    own = cells.typical_laws(cell_name) if cell_name in cells.names() else {}
-    own |= dict(_law(text) for text in laws)
-    ensemble = cell.ensemble(_weights(weights), own or None, **given)
+            raise ParameterError(f"{option} needs preactivation.parameter=value, got {text!r}")
+        given.setdefault(preactivation, {})[parameter] = _number(value, f"{option} {name}")
+    return given
+
+
+def resolve_inputs(R: float, correlation: float, temporal: str) -> Inputs:
+    """The law of the inputs; temporal is white, constant, or kappa(0), kappa(1), .. by commas."""
+    from rnnmft.cells import Inputs
+
     kinds = temporal if temporal in ("white", "constant") else numbers(temporal, "--temporal")
-    return Setting(cell, ensemble, Inputs(R=R, correlation=correlation, temporal=kinds))
+    return Inputs(R=R, correlation=correlation, temporal=kinds)
+
+
+def parameter_laws(texts: Sequence[str]) -> dict[str, Law]:
+    """Laws of elementwise random parameters from words such as u=uniform:0,1."""
+    return dict(_law(text) for text in texts)
 
 
 def _split(text: str, option: str, example: str) -> tuple[str, str]:
@@ -157,7 +188,8 @@ def numbers(text: str, of: str) -> tuple[float, ...]:
     return tuple(_number(part, of) for part in text.split(","))
 
 
-def _weights(texts: Sequence[str]) -> str | dict[str, str]:
+def weight_kinds(texts: Sequence[str]) -> str | dict[str, str]:
+    """One kind of weights, or {preactivation: kind}, from words such as e=orthogonal."""
     whole = [t for t in texts if "=" not in t]
     if len(whole) > 1 or (whole and len(texts) > 1):
         raise ParameterError("--weights takes one kind, or name=kind once for each preactivation")

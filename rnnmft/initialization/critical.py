@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rnnmft.analysis.critical_roles import roles
-from rnnmft.analysis.critical_tied import TiedGrowth, solve_tied
+from rnnmft.analysis.critical_tied import LAST, TiedGrowth, solve_tied
 from rnnmft.analysis.critical_untied import Request, solve_untied
 from rnnmft.cells import Cell, ChronoBias, Inputs, Normal
 from rnnmft.cells.laws import Law
@@ -47,7 +47,8 @@ def critical(
         cell: any `Cell`.
         inputs: their law; R = 1 and white if not given.
         weights: "gaussian", "orthogonal", or one of them by preactivation.
-        tying: "untied" (m_1(1) = 1) or "tied" (the growth of m_1(T) from T = 10 to 40 is 0).
+        tying: "untied" (m_1(1) = 1) or "tied" (the growth of m_1(T) from T = 10 to 40, or to
+            the horizon up to 100, is 0).
         fix: numbers that shall stay: {preactivation: {sigma_w, sigma_v, mu_b, sigma_b, q}}.
         objective: what chooses the rest: "isometry" (variance of J J^T over `horizon` steps within
             1 of its least), "timescale" (xi_c = `horizon`), or "fixed" (nothing: mu_b = 0, q = 1
@@ -94,7 +95,8 @@ def critical(
         name = solution.design.main
         if name is None:
             raise InfeasibleError("every sigma_w is fixed: nothing is left to make tied growth 0")
-        measure = TiedGrowth(cell, request.inputs, sampling, burn_in)
+        last = int(min(max(LAST, request.horizon), _MOST_BURN_IN))
+        measure = TiedGrowth(cell, request.inputs, sampling, burn_in, last)
         tied = solve_tied(measure, ensemble, name, float(tolerance))
         ensemble, growth = (
             tied.ensemble,

@@ -148,7 +148,7 @@ class Initialization(Record):
         return self.timescales("untied").chi_1
 
     def growth(self, tying: str | None = None) -> Quantity:
-        """The growth of log m_1(T) per step: its limit if untied, from T = 10 to 40 if tied."""
+        """The growth of log m_1(T) per step: its limit if untied, from T = 10 on if tied."""
         if self._checked(tying) == "untied":
             return self.theory("untied").gradient_growth()
         if "answer" in self.tied_growth:

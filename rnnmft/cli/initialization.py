@@ -1,0 +1,81 @@
+"""The command that finds an initialization: critical."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rnnmft.cli.options import (
+    AsJson,
+    CellName,
+    Correlation,
+    Device,
+    Laws,
+    Output,
+    SecondMoment,
+    Seed,
+    Temporal,
+    Tying,
+    Weights,
+)
+from rnnmft.cli.output import print_json, say
+from rnnmft.cli.setting import (
+    assigned,
+    parameter_laws,
+    resolve_cell,
+    resolve_inputs,
+    weight_kinds,
+)
+
+__all__ = ["critical"]
+
+
+def critical(
+    cell: CellName,
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A number that shall stay: e.mu_b=0, e.q=16; also sigma_w, sigma_v, sigma_b.",
+        ),
+    ] = None,
+    objective: Annotated[
+        str, typer.Option(help="isometry, timescale or fixed: what chooses the rest.")
+    ] = "isometry",
+    horizon: Annotated[
+        float, typer.Option("--length", "--horizon", help="Steps that the objective is about.")
+    ] = 10,
+    tying: Tying = "untied",
+    weights: Weights = None,
+    laws: Laws = None,
+    R: SecondMoment = 1.0,
+    correlation: Correlation = 0.5,
+    temporal: Temporal = "white",
+    seed: Seed = 0,
+    device: Device = "auto",
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the ensemble at which gradients neither grow nor decay."""
+    definition = resolve_cell(cell)
+    from rnnmft.initialization.critical import critical as solve
+
+    found = solve(
+        definition,
+        resolve_inputs(R, correlation, temporal),
+        weight_kinds(weights or ()),
+        tying,
+        assigned(fix or (), "--fix"),
+        objective,
+        horizon,
+        parameters=parameter_laws(laws or ()) or None,
+        seed=seed,
+        device=device,
+    )
+    if output is not None:
+        found.to_json(output)
+    if as_json:
+        print_json(found)
+    else:
+        say(found.report())
