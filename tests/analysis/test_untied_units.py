@@ -28,6 +28,8 @@ SETTINGS = {
     "minimal": (cells.minimal(), "white"),
     "minimal, constant input": (cells.minimal(), "constant"),
     "gru": (cells.gru(), "white"),
+    "gru_torch": (cells.get("gru_torch"), "white"),
+    "min_lstm": (cells.get("min_lstm"), "white"),
     "ugrnn": (cells.get("ugrnn"), "white"),
     "leaky_rnn": (cells.get("leaky_rnn"), "white"),
     "two states": (two_states(), "white"),
@@ -38,7 +40,8 @@ COMPARISONS = 3 * STEPS * (len(SETTINGS) + 1)
 def setting(name):
     cell, temporal = SETTINGS[name]
     laws = {
-        p.name: {"sigma_w": 1.5 + 0.3 * i, "mu_b": 0.4 - 0.3 * i, "sigma_b": 0.3}
+        p.name: {"mu_b": 0.4 - 0.3 * i, "sigma_b": 0.3}
+        | ({"sigma_w": 1.5 + 0.3 * i} if p.is_recurrent else {})
         for i, p in enumerate(cell.preactivations)
     }
     return cell, cell.ensemble(**laws), Inputs(R=0.8, correlation=0.4, temporal=temporal)
