@@ -69,27 +69,19 @@ class JacobianLaw(Record):
 
     def support(self) -> Support:
         """The intervals that hold the spectrum, without atoms: see `spectral_edges.Support`."""
-        from rnnmft.analysis.spectral_edges import find_support
-
-        return find_support(self._solved())
+        return self._solved().support
 
     def atoms(self) -> Atoms:
         """The squared singular values that a fraction of all share: see `spectral_atoms.Atoms`."""
-        from rnnmft.analysis.spectral_atoms import find_atoms
-
-        return find_atoms(self._solved())
+        return self._solved().atoms
 
     def quantiles(self, p: Any) -> Quantity:
         """The p-quantiles of the singular values (not squared), p in (0, 1), of the shape of p."""
-        from rnnmft.analysis.spectral_distribution import distribution
-
-        return distribution(self._solved()).quantiles(p)
+        return self._solved().distribution.quantiles(p)
 
     def condition(self) -> Condition:
         """How far J is from an isometry: see `spectral_distribution.Condition`."""
-        from rnnmft.analysis.spectral_distribution import distribution
-
-        return distribution(self._solved()).condition()
+        return self._solved().distribution.condition()
 
     def _solved(self) -> Spectrum:
         if self.spectrum is None:

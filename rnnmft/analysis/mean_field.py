@@ -17,6 +17,7 @@ from rnnmft.analysis.results import (
     Timescales,
     Trajectory,
 )
+from rnnmft.analysis.spectra import Spectrum, power_law
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_count
@@ -196,9 +197,6 @@ class MeanField:
         check_count("horizon", horizon, 0)
         if method not in ("exact", "free"):
             raise ParameterError(f"method must be 'exact' or 'free', got {method!r}")
-        # Only spectra need the linear algebra of a spectrum.
-        from rnnmft.analysis.spectra import Spectrum, power_law
-
         spectrum = Spectrum(
             self.cell,
             self.ensemble,

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Resolved", "Resolver"]
+from rnnmft.records import Quantity
+
+__all__ = ["Resolved", "Resolver", "SpectralLaw"]
 
 Complex = NDArray[Any]  # complex128
 
@@ -36,4 +38,31 @@ class Resolver(Protocol):
 
     def resolve(self, z: Complex, errors: bool = False) -> Resolved:
         """G at points z of shape (Z,), Im z >= 0, z != 0; on the real axis from above."""
+        ...
+
+
+class SpectralLaw(Protocol):
+    """What edges, atoms and the distribution of a law are found from."""
+
+    @property
+    def resolver(self) -> Resolver:
+        """What solves for G."""
+        ...
+
+    @property
+    def scale(self) -> float:
+        """m_1, the size of a typical squared singular value."""
+        ...
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether numbers have a sampling error."""
+        ...
+
+    def name(self, what: str) -> str:
+        """A quantity's name."""
+        ...
+
+    def density(self, grid: Any, smoothing: float | None = None) -> Quantity:
+        """The density of the squared singular values."""
         ...

@@ -24,6 +24,9 @@ from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.memoryless_transfer import is_product, memoryless_transfer
 from rnnmft.analysis.moment_expansion import expanded_moments
 from rnnmft.analysis.resolved import Resolved, Resolver
+from rnnmft.analysis.spectral_atoms import Atoms, find_atoms
+from rnnmft.analysis.spectral_distribution import Distribution, find_distribution
+from rnnmft.analysis.spectral_edges import Support, find_support
 from rnnmft.analysis.unit_transfer import UnitTransfer
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError, Status
@@ -101,13 +104,37 @@ class Spectrum:
             process.step()
         return sampled_transfer(process, horizon)
 
-    @cached_property
+    @property
     def resolver(self) -> Resolver:
         """What solves for G."""
+        return self._resolver
+
+    @property
+    def scale(self) -> float:
+        """m_1, the size of a typical squared singular value."""
+        return self._scale
+
+    @cached_property
+    def _resolver(self) -> Resolver:
         one = Branch(self.units)
         if not self.by_power or self.horizon == 1:
             return one
         return FreePower(one, self.horizon, float(expanded_moments(self.units, 1)[0][0]))
+
+    @cached_property
+    def support(self) -> Support:
+        """The intervals of positive density."""
+        return find_support(self)
+
+    @cached_property
+    def atoms(self) -> Atoms:
+        """The squared singular values that a positive fraction of all share."""
+        return find_atoms(self)
+
+    @cached_property
+    def distribution(self) -> Distribution:
+        """The distribution of singular values."""
+        return find_distribution(self)
 
     @property
     def is_sampled(self) -> bool:
@@ -171,8 +198,7 @@ class Spectrum:
         )
 
     @cached_property
-    def scale(self) -> float:
-        """m_1, the size of a typical squared singular value."""
+    def _scale(self) -> float:
         return float(self.moments(1)[0])
 
     def _at_zero(self) -> tuple[complex, float]:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.resolved import Resolver
-from rnnmft.analysis.spectra import Spectrum
+from rnnmft.analysis.resolved import Resolver, SpectralLaw
 from rnnmft.errors import Status
 from rnnmft.records import Record
 
@@ -56,7 +55,7 @@ class Atoms(Record):
         return f"Atoms({'; '.join(rows) or 'none'})"
 
 
-def find_atoms(of: Spectrum) -> Atoms:
+def find_atoms(of: SpectralLaw) -> Atoms:
     """The atoms of a law."""
     found = [_at_zero(of.resolver, of.scale), *_elsewhere(of.resolver, of.scale)]
     rows = sorted(row for row in found if row[1] >= _LEAST)

@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.resolved import Resolver
-from rnnmft.analysis.spectra import Spectrum
+from rnnmft.analysis.resolved import Resolver, SpectralLaw
 from rnnmft.analysis.spectral_atoms import Atoms, find_atoms
 from rnnmft.analysis.spectral_edges import find_support
 from rnnmft.errors import ParameterError, Status
 from rnnmft.records import Quantity, Record
 
-__all__ = ["Condition", "Distribution", "distribution", "mass_below"]
+__all__ = ["Condition", "Distribution", "find_distribution", "mass_below"]
 
 Real = NDArray[np.float64]
 #: Nodes on the half circle, and the grid in log x.
@@ -88,7 +87,7 @@ class Distribution:
         status: of the density.
     """
 
-    of: Spectrum
+    of: SpectralLaw
     x: Real
     step: Real
     density: Real
@@ -188,7 +187,7 @@ class Distribution:
         return Condition(smallest, largest, ratio, median, near, error, found.status)
 
 
-def distribution(of: Spectrum) -> Distribution:
+def find_distribution(of: SpectralLaw) -> Distribution:
     """The distribution of a law: its density between two ends, atoms, and what lies beyond."""
     low, below, low_error = _end(of, lower=True)
     high, inside, high_error = _end(of, lower=False)
@@ -222,7 +221,7 @@ def _nodes(piece: tuple[float, float]) -> tuple[Real, Real]:
     return x, np.stack([weight, coarse])
 
 
-def _end(of: Spectrum, lower: bool) -> tuple[float, float, float]:
+def _end(of: SpectralLaw, lower: bool) -> tuple[float, float, float]:
     """Where the grid ends, the mass below it, and that mass's error.
 
     The place is looked for with the units that walk the branch, the mass taken with all.

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.resolved import Resolver
-from rnnmft.analysis.spectra import Spectrum
+from rnnmft.analysis.resolved import Resolver, SpectralLaw
 from rnnmft.errors import Status
 from rnnmft.records import Record
 
@@ -68,7 +67,7 @@ class Support(Record):
         return f"Support({kind}{' and '.join(rows) or 'no density'})"
 
 
-def find_support(of: Spectrum) -> Support:
+def find_support(of: SpectralLaw) -> Support:
     """The support of a law."""
     x, inside = _scanned(of.resolver, of.scale)
     change = np.flatnonzero(inside[1:] != inside[:-1])
