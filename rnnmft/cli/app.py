@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from rnnmft.cli import bench, diagnosis, initialization, networks, reports, theory
+from rnnmft.cli import bench, diagnosis, initialization, networks, reports, spectrum, theory
 from rnnmft.cli.output import WORDS
 from rnnmft.errors import RnnmftError
 
@@ -32,6 +32,7 @@ for command in (
     theory.derive,
     theory.evolve,
     theory.phase,
+    spectrum.spectrum,
     initialization.critical,
     networks.simulate,
     networks.validate,
