@@ -1,27 +1,93 @@
-"""What would mend a layer whose gradients do not live."""
+"""What would mend a module whose gradients do not live: a critical ensemble, tried on a copy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
+
+from rnnmft.cells import Inputs
+from rnnmft.errors import RnnmftError
+from rnnmft.initialization.critical import critical
 from rnnmft.records import Record
 
 if TYPE_CHECKING:
     from rnnmft.diagnosis.record import LayerDiagnosis
+    from rnnmft.initialization.initialization import Initialization
 
 __all__ = ["Advice", "advise"]
 
+_UNITS = 1 << 14
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Advice(Record):
-    """One piece of advice: which layers it is for, and a sentence with its numbers."""
+    """One piece of advice.
+
+    Attributes:
+        layers: which it is for.
+        sentence: what to do, with its numbers.
+        initialization: what to draw the module from, `initialization.apply_(module)`; None where
+            there is none, and the sentence says why.
+        log10_mean: log10 m_1(T) of a copy that was drawn so, by layer; measured.
+    """
 
     layers: tuple[str, ...]
     sentence: str
+    initialization: Initialization | None
+    log10_mean: tuple[float, ...]
 
 
-def advise(layers: Sequence[LayerDiagnosis]) -> tuple[Advice, ...]:
-    """Advice for the layers that are not healthy."""
-    return ()
+def advise(
+    layers: Sequence[LayerDiagnosis],
+    module: torch.nn.Module,
+    measure: Callable[[torch.nn.Module], Sequence[float]],
+    seed: int,
+) -> tuple[Advice, ...]:
+    """Advice for the layers that are not healthy; nothing where all are.
+
+    Args:
+        layers: what was found.
+        module: the module, which stays as it is.
+        measure: log10 m_1(T) of every layer of a module.
+        seed: of the copy that is drawn.
+    """
+    sick = [layer for layer in layers if layer.verdict != "healthy"]
+    if not sick:
+        return ()
+    names, first = tuple(layer.layer for layer in sick), layers[0]
+    weights = "orthogonal" if any(p.is_recurrent for p in first.cell.preactivations) else "gaussian"
+    # White inputs: the criticality of a memoryless step does not ask for more, and what the layer
+    # above sees is rescaled when the module is drawn.
+    inputs, horizon = Inputs(R=first.inputs.R), first.length
+    try:
+        found = critical(
+            first.cell, inputs, weights, horizon=horizon, particles=_UNITS, seed=seed, device="cpu"
+        )
+        drawn = copy.deepcopy(module)
+        found.apply_(drawn, torch.Generator().manual_seed(seed))
+    except RnnmftError as error:
+        return (Advice(names, f"No critical ensemble was found: {error}", None, ()),)
+    means = tuple(measure(drawn))
+    worst = max(means, key=abs)
+    sentence = (
+        f"Draw the module from {_numbers(found)}. This is critical for untied weights, and a copy "
+        f"that was drawn so has log10 m_1({first.length}) = {worst:.2g}; "
+        "advice[0].initialization.apply_(module) does it."
+    )
+    return (Advice(names, sentence, found, means),)
+
+
+def _numbers(found: Initialization) -> str:
+    """Every gate's numbers, in words."""
+    rows = []
+    for name, law in found.ensemble.items():
+        values: dict[str, Any] = vars(law)
+        given = [
+            f"{key} = {values[key]:.4g}" for key in ("sigma_w", "sigma_v", "mu_b") if values[key]
+        ]
+        rows.append(f"{name}: {', '.join([*given, law.weights])}")
+    return "; ".join(rows)

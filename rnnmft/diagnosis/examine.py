@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from rnnmft.cells import Inputs
 from rnnmft.diagnosis.advice import advise
-from rnnmft.diagnosis.measurement import run_layer
+from rnnmft.diagnosis.measurement import Run, run_layer
 from rnnmft.diagnosis.prediction import through_own_matrices
 from rnnmft.diagnosis.record import Diagnosis, LayerDiagnosis
 from rnnmft.diagnosis.sequences import estimated_inputs, given_sequences, white_sequences
@@ -34,6 +36,7 @@ def diagnose(
     probes: int = 16,
     burn_in: int = 30,
     particles: int = 1 << 14,
+    advice: bool = True,
     seed: int = 0,
 ) -> Diagnosis:
     """Say whether gradients live through a module's sequences, where it stands, and what mends it.
@@ -57,13 +60,14 @@ def diagnose(
         probes: how many tangents are pushed along each.
         burn_in: steps from the zero state before the Jacobian starts.
         particles: units that the theory samples.
+        advice: whether to look for an ensemble that mends it, and to try it on a copy.
         seed: of everything random.
 
     Raises:
         CellError: the module is no cell, or has a projection.
         ParameterError: an argument outside its domain, parameters or data that are not finite.
 
-    >>> found = diagnose(torch.nn.RNN(16, 64), 20, particles=4096)
+    >>> found = diagnose(torch.nn.RNN(16, 64), 20, particles=4096, advice=False)
     >>> found.healthy, found.layers[0].phase
     (False, 'ordered')
     """
@@ -85,44 +89,61 @@ def diagnose(
         x = given_sequences(data, width, first, sequences, random)[: burn_in + length]
         source = f"{x.shape[1]} of the given sequences, {x.shape[0]} steps each"
     burn_in = min(burn_in, x.shape[0] // 4) if x.shape[0] < burn_in + length else burn_in
-    found: list[LayerDiagnosis] = []
+    setting = _Setting(length, threshold, burn_in, probes, particles, seed)
+    told = data is not None
     with evaluation(module), torch.no_grad():
-        for index in dict.fromkeys(layer.index for layer in layers):
-            outputs = []
-            for layer in (each for each in layers if each.index == index):
-                seen = x.flip(0) if layer.reverse else x
-                told = data is not None or index > 0
-                one, output = _examine(
-                    layer, seen, told, length, threshold, burn_in, probes, particles, seed, random
-                )
-                found.append(one)
-                outputs.append(output.flip(0) if layer.reverse else output)
-            x = torch.cat(outputs, dim=2)
-    return Diagnosis(type(module).__name__, length, source, threshold, tuple(found), advise(found))
+        found = [
+            _examine(layer, seen, run, told or layer.index > 0, setting)
+            for layer, seen, run in _runs(layers, x, burn_in, probes, random)
+        ]
+
+    def measure(other: torch.nn.Module) -> list[float]:
+        with evaluation(other), torch.no_grad():
+            runs = _runs(recurrent_layers(other), x, burn_in, probes, random)
+            return [run.gradients.at(length)[0] for _, _, run in runs]
+
+    given = advise(found, module, measure, seed) if advice else ()
+    return Diagnosis(type(module).__name__, length, source, threshold, tuple(found), given)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """How a layer is looked at."""
+
+    length: int
+    threshold: float
+    burn_in: int
+    probes: int
+    particles: int
+    seed: int
+
+
+def _runs(
+    layers: Sequence[Layer], x: Tensor, burn_in: int, probes: int, random: torch.Generator
+) -> Iterator[tuple[Layer, Tensor, Run]]:
+    """Every layer, the sequences that it sees in its own direction, and what it did on them."""
+    for index in dict.fromkeys(layer.index for layer in layers):
+        outputs = []
+        for layer in (each for each in layers if each.index == index):
+            seen = x.flip(0) if layer.reverse else x
+            run = run_layer(layer, seen, burn_in, probes, random)
+            outputs.append(run.outputs.flip(0) if layer.reverse else run.outputs)
+            yield layer, seen, run
+        x = torch.cat(outputs, dim=2)
 
 
 def _examine(
-    layer: Layer,
-    x: Tensor,
-    estimate: bool,
-    length: int,
-    threshold: float,
-    burn_in: int,
-    probes: int,
-    particles: int,
-    seed: int,
-    random: torch.Generator,
-) -> tuple[LayerDiagnosis, Tensor]:
-    """One layer and direction on its sequences, and what it hands on."""
+    layer: Layer, x: Tensor, run: Run, estimate: bool, setting: _Setting
+) -> LayerDiagnosis:
+    """One layer and direction."""
     gates = gate_statistics(layer)
     ensemble = measured_ensemble(layer, gates)
     inputs = estimated_inputs(x) if estimate else Inputs()
-    cell = layer.traced.cell
-    run = run_layer(layer, x, burn_in, probes, random)
+    cell, length, burn_in = layer.traced.cell, setting.length, setting.burn_in
     horizon = min(length, LONGEST)
-    predicted = through_own_matrices(layer, ensemble, inputs, horizon, burn_in, seed)
-    asked = (length, burn_in, particles, seed)
-    found = LayerDiagnosis(
+    predicted = through_own_matrices(layer, ensemble, inputs, horizon, burn_in, setting.seed)
+    asked = (length, burn_in, setting.particles, setting.seed)
+    return LayerDiagnosis(
         layer=layer.name,
         cell=cell,
         width=layer.traced.width,
@@ -136,6 +157,5 @@ def _examine(
         predicted=predicted.gradients,
         measured=run.gradients,
         isometry=(*run.isometry, *predicted.isometry),
-        threshold=threshold,
+        threshold=setting.threshold,
     )
-    return found, run.outputs

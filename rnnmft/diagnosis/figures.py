@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["gradient_figure", "scale_figure"]
 
 # Common factors on every sigma_w, and units for the tied theory at each of its own.
-_FACTORS = np.geomspace(0.5, 8.0, 13)
-_TIED_FACTORS, _UNITS = np.geomspace(0.5, 8.0, 5), 4096
+_FACTORS = np.geomspace(0.5, 8.0, 9)
+_TIED_FACTORS, _UNITS = np.geomspace(0.5, 8.0, 5), 2048
 
 
 def gradient_figure(layer: LayerDiagnosis) -> Figure:

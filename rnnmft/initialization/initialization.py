@@ -175,14 +175,21 @@ class Initialization(Record):
     ) -> torch.nn.Module:
         """Draw the parameters of a torch module from the ensemble, in place; returns the module.
 
+        Above the first layer sigma_v is multiplied by (R / E[h^2])^(1/2), with the tied E[h^2] of
+        the layer below: the variance that the input gives to a gate is the same in every layer.
+
         Args:
             module: nn.RNN, nn.GRU, nn.LSTM, their cells, or a module that `cells.from_torch` reads.
             generator: the source of randomness; torch's own if absent.
         """
         from rnnmft.initialization.modules import apply_
 
-        apply_(self.ensemble, module, generator, cell=self.cell)
-        return module
+        gain = 1.0
+        if getattr(module, "num_layers", 1) > 1:
+            handed = self.fixed_point("tied").second_moment
+            below = handed["h" if "h" in handed else self.cell.states[-1].name]
+            gain = (self.inputs.R / below) ** 0.5 if below > 0 and self.inputs.R > 0 else 1.0
+        return apply_(self.ensemble, module, generator, cell=self.cell, layer_gain=gain)
 
     def source(self, framework: str) -> str:
         """A self-contained function that draws the ensemble: pytorch, flax, keras or numpy."""

@@ -15,7 +15,7 @@ from rnnmft.diagnosis import diagnose
 from rnnmft.errors import CellError, ParameterError, UnhealthyError
 from rnnmft.initialization.modules import apply_
 
-FEW = {"particles": 4096}
+FEW = {"particles": 4096, "advice": False}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def contracting():
 @pytest.mark.parametrize("kind", [torch.nn.RNN, torch.nn.GRU, torch.nn.LSTM])
 def test_pytorchs_defaults_at_width_512_over_50_steps(kind, seed) -> None:
     torch.manual_seed(seed)
-    (layer,) = diagnose(kind(64, 512), 50).layers
+    (layer,) = diagnose(kind(64, 512), 50, advice=False).layers
     assert layer.verdict == "vanishing"
     assert layer.phase == "ordered"
     assert abs(layer.predicted_log10_mean - layer.log10_mean) < 0.2
@@ -84,6 +84,39 @@ def test_a_healthy_network_passes_and_a_sick_one_fails(vanishing) -> None:
         vanishing.assert_healthy()
     with pytest.raises(UnhealthyError):
         vanishing.assert_healthy()
+
+
+def test_advice_mends_what_it_is_given_for() -> None:
+    torch.manual_seed(0)
+    module = torch.nn.RNN(16, 64, 2)
+    before = {n: p.clone() for n, p in module.state_dict().items()}
+    found = diagnose(module, 20, particles=4096)
+    (advice,) = found.advice
+    assert advice.layers == ("layer 0", "layer 1")
+    assert all(abs(value) < 2.0 for value in advice.log10_mean)
+    assert all(torch.equal(p, before[n]) for n, p in module.state_dict().items())
+    assert f"sigma_w = {advice.initialization.ensemble['e'].sigma_w:.4g}" in advice.sentence
+    with pytest.raises(UnhealthyError, match="Draw the module from e: sigma_w"):
+        found.assert_healthy()
+    assert advice.sentence in found.report()
+    json.dumps(found.to_dict(), allow_nan=False)
+    advice.initialization.apply_(module, seeded())
+    mended = diagnose(module, 20, **FEW)
+    mended.assert_healthy()
+    # The layer above sees what the first hands up, and its gates vary as much.
+    q = [layer.tied.preactivation_variance["e"] for layer in mended.layers]
+    assert q[1] == pytest.approx(q[0], rel=0.5)
+    assert found.layers[1].inputs.R < 0.2 * found.layers[0].inputs.R
+
+
+def test_where_no_advice_is_it_says_why() -> None:
+    module = torch.nn.RNN(16, 64, bias=False)
+    with torch.no_grad():
+        module.weight_ih_l0.zero_()
+    found = diagnose(module, 20, data=torch.zeros(60, 2, 16), particles=4096)
+    assert not found.healthy
+    assert len(found.advice) == 1
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_the_threshold_decides() -> None:
