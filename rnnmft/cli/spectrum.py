@@ -23,6 +23,7 @@ from rnnmft.cli.options import (
 from rnnmft.cli.output import print_json, print_table, say
 from rnnmft.cli.setting import resolve_setting
 from rnnmft.errors import ParameterError
+from rnnmft.page.figure import BLUE, draw_figure
 from rnnmft.parameters import check_count
 
 if TYPE_CHECKING:
@@ -165,8 +166,6 @@ def _bars(heights: Sequence[float]) -> str:
 
 def _drawn(values: Sequence[float], density: Quantity, title: str) -> str:
     """The density of the singular values as SVG."""
-    from rnnmft.page.figure import BLUE, draw_figure
-
     def draw(drawing: Any) -> None:
         axes = drawing.add_subplot()
         axes.plot(values, _of_singular_values(values, density), color=BLUE)
