@@ -239,10 +239,11 @@ def _rows(
         return rows[at]
 
     points = direction.points
-    if target.above_least:
-        for at in points:
+    last = value(points[-1])
+    if target.above_least or last == math.inf:
+        for at in points[:-1]:
             value(at)
-    elif value(points[-1]) <= target.at_most:
+    elif last <= target.at_most:
         low, high = -1, len(points) - 1
         while high - low > 1:
             middle = (low + high) // 2

@@ -1,0 +1,290 @@
+"""Critical ensembles: the forward theory, which shares no code with the solution, agrees."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from rnnmft import cells
+from rnnmft.activations import erf, gaussian_cdf, sigmoid
+from rnnmft.analysis.critical_roles import roles
+from rnnmft.analysis.mean_field import MeanField
+from rnnmft.cells import Cell, Inputs, Preactivation, State
+from rnnmft.errors import InfeasibleError, ParameterError
+from rnnmft.expectation import GaussianExpectation
+from rnnmft.initialization.critical import critical
+from rnnmft.numerics.compile import compile_program
+
+PUBLISHED = {"e": {"mu_b": 0, "q": 16}}
+
+
+class TestRoles:
+    @pytest.mark.parametrize(
+        ("name", "retention", "write", "readout", "main"),
+        [
+            ("vanilla", {}, (), (), "e"),
+            ("minimal", {"e": 1}, (), (), "e"),
+            ("gru", {"z": 1}, (), (), "n"),
+            ("gru_torch", {"z": 1}, (), (), "n_h"),
+            ("mgu", {"f": -1}, (), (), "g"),
+            ("lstm", {"f": 1}, ("i",), ("o",), "g"),
+            ("coupled_lstm", {"f": 1}, (), ("o",), "g"),
+            ("chrono_lstm", {}, ("i",), ("o",), "g"),
+        ],
+    )
+    def test_of_the_zoo(
+        self,
+        name: str,
+        retention: dict[str, int],
+        write: tuple[str, ...],
+        readout: tuple[str, ...],
+        main: str,
+    ) -> None:
+        found = roles(cells.get(name))
+        assert dict(found.retention) == retention
+        assert (found.write, found.readout, found.main()) == (write, readout, main)
+
+    def test_a_fixed_candidate_passes_its_role_on(self) -> None:
+        assert roles(cells.gru()).main(["n"]) == "z"
+        assert roles(cells.minimal()).main(["e"]) is None
+
+
+# cell, inputs, options
+ANSWERS = [
+    (cells.vanilla(), Inputs(), {}),
+    (cells.vanilla(erf), Inputs(R=0.3), {"weights": "orthogonal"}),
+    (cells.minimal(), Inputs(R=0.4616), {"fix": PUBLISHED}),
+    (cells.minimal(), Inputs(), {}),
+    (cells.gru(), Inputs(temporal="constant"), {"objective": "fixed"}),
+    (cells.gru(), Inputs(R=2.0), {}),
+    (cells.gru(), Inputs(), {"fix": {"r": {"mu_b": 1, "sigma_b": 0.3}, "n": {"q": 0.5}}}),
+    (cells.gru_torch(), Inputs(), {"objective": "fixed", "fix": {"z": {"mu_b": 1.5}}}),
+    (cells.mgu(), Inputs(), {"objective": "fixed"}),
+    (cells.janet(), Inputs(), {"horizon": 40}),
+    (cells.leaky_rnn(), Inputs(), {}),
+    (cells.lstm(), Inputs(), {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("cell", "inputs", "options"), ANSWERS, ids=[f"{i}-{a[0].name}" for i, a in enumerate(ANSWERS)]
+)
+def test_the_zero_state_reaches_what_was_designed(
+    cell: Cell, inputs: Inputs, options: dict
+) -> None:
+    init = critical(cell, inputs, **options)
+    forward = MeanField(cell, init.ensemble, inputs)
+    reached = forward.fixed_point()
+    for name, choice in init.design.choices.items():
+        if choice.q is not None:
+            assert reached.preactivation_variance[name] == pytest.approx(choice.q, rel=1e-6)
+    one_step = forward.jacobian(1).mean
+    # The transported law is solved at two resolutions here and at one there: 1e-6.
+    assert float(one_step) == pytest.approx(1.0, abs=2e-6)
+    assert float(forward.gradient_growth()) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_a_wrong_sigma_w_is_not_critical() -> None:
+    init = critical(cells.gru())
+    off = cells.gru().ensemble(
+        **{
+            n: {
+                "sigma_w": p.sigma_w * (1.02 if n == "n" else 1),
+                "sigma_v": p.sigma_v,
+                "mu_b": p.mu_b,
+            }
+            for n, p in init.ensemble.items()
+        }
+    )
+    assert abs(float(MeanField(cells.gru(), off).jacobian(1).mean) - 1.0) > 1e-4
+
+
+class TestPublished:
+    def test_minimal(self) -> None:
+        init = critical(cells.minimal(), Inputs(R=0.4616), fix=PUBLISHED)
+        law = init.ensemble["e"]
+        assert law.sigma_w == pytest.approx(6.8797, abs=5e-5)
+        assert law.sigma_v == pytest.approx(1.38991, abs=5e-6)
+        assert init.second_moment["h"] == pytest.approx(0.31921, abs=5e-6)
+        assert init.chi == pytest.approx(1.0, abs=1e-9)
+
+    @pytest.mark.parametrize(
+        "fix",
+        [
+            {"e": {"mu_b": 0, "sigma_v": 1.3899091827912127}},
+            {"e": {"sigma_w": 6.879744787892225, "sigma_v": 1.3899091827912127}},
+        ],
+        ids=["sigma_v", "both"],
+    )
+    def test_other_numbers_lead_to_the_same_point(self, fix: dict) -> None:
+        init = critical(cells.minimal(), Inputs(R=0.4616), fix=fix, objective="fixed")
+        law = init.ensemble["e"]
+        assert law.sigma_w == pytest.approx(6.879744787892225, rel=1e-7)
+        assert law.mu_b == pytest.approx(0.0, abs=1e-7)
+
+    def test_orthogonal_vanilla_holds_its_variance(self) -> None:
+        init = critical(cells.vanilla(), weights="orthogonal", horizon=50)
+        # The least variance of the direction, q = 1e-4, is 8e-8 a step.
+        assert 50 * float(init.variance()) == pytest.approx(1.0, abs=1e-5)
+
+
+class TestObjectives:
+    @pytest.mark.parametrize("name", ["minimal", "gru"])
+    def test_isometry_over_the_horizon(self, name: str) -> None:
+        init = critical(cells.get(name), horizon=30)
+        assert 0.9 < 30 * float(init.variance()) < 1.3
+        shorter = critical(cells.get(name), horizon=10)
+        assert float(shorter.variance()) > 2 * float(init.variance())
+
+    @pytest.mark.parametrize("name", ["vanilla", "janet"])
+    def test_timescale(self, name: str) -> None:
+        init = critical(cells.get(name), objective="timescale", horizon=25)
+        assert init.timescales().xi_c == pytest.approx(25.0, rel=1e-5)
+
+    def test_a_timescale_out_of_reach_says_how_near_one_gets(self) -> None:
+        fix = {"e": {"mu_b": 0}}
+        with pytest.raises(InfeasibleError, match="the nearest is") as caught:
+            critical(cells.minimal(), objective="timescale", horizon=1e5, fix=fix)
+        assert caught.value.nearest
+
+    def test_the_lstm_keeps_its_state_for_the_horizon(self) -> None:
+        init = critical(cells.lstm(), horizon=50)
+        program = _mean_of(sigmoid, 2)
+        law = init.ensemble["f"]
+        assert program(law.mu_b, 1.0) == pytest.approx(math.exp(-1 / 50), abs=1e-6)
+        assert init.ensemble["i"].mu_b < 0 < law.mu_b
+
+
+def _mean_of(function: type, power: int):
+    from rnnmft.expectation import gaussian_expectation
+
+    z, mu, q = sp.symbols("z mu q", real=True)
+    program = compile_program([], [gaussian_expectation(function(z) ** power, z, mu, q)], [mu, q])
+    return lambda m, v: float(program(m, v).values[0])
+
+
+class TestInfeasible:
+    def test_the_inequality_and_the_nearest_q(self) -> None:
+        with pytest.raises(InfeasibleError, match=r"sigma_v\^2 >= 0 of 'e' fails") as caught:
+            critical(cells.minimal(), Inputs(R=0.4616), fix={"e": {"mu_b": 0, "q": 10}})
+        assert "14.29" in str(caught.value)
+        assert caught.value.nearest["e", "q"] == pytest.approx(14.293, abs=1e-3)
+
+    def test_the_nearest_is_feasible_and_a_little_less_is_not(self) -> None:
+        for q, works in ((14.2932, True), (14.2930, False)):
+            fix = {"e": {"mu_b": 0, "q": q}}
+            if works:
+                critical(cells.minimal(), fix=fix)
+            else:
+                with pytest.raises(InfeasibleError):
+                    critical(cells.minimal(), fix=fix)
+
+    def test_gates_that_are_critical_already(self) -> None:
+        fix = {"z": {"mu_b": 0.0, "sigma_w": 10.0, "q": 16.0}}
+        with pytest.raises(InfeasibleError, match=r"m_1 is already"):
+            critical(cells.gru(), fix=fix, objective="fixed")
+
+    def test_a_state_that_copies_a_constant_input_feels_no_weights(self) -> None:
+        # h -> x, so that (h - x) W vanishes and J = u.
+        with pytest.raises(InfeasibleError, match="m_1 = 1 cannot be reached"):
+            critical(cells.minimal(), Inputs(temporal="constant"), objective="fixed")
+
+    @pytest.mark.parametrize("name", ["min_gru", "min_lstm", "indrnn"])
+    def test_cells_without_recurrent_weights(self, name: str) -> None:
+        with pytest.raises(InfeasibleError, match="no recurrent weights"):
+            critical(cells.get(name), parameters=cells.typical_laws(name))
+
+    def test_nothing_is_left_open(self) -> None:
+        with pytest.raises(ParameterError, match="leave one of them out"):
+            critical(cells.vanilla(), fix={"e": {"q": 1, "sigma_v": 1, "sigma_b": 0, "sigma_w": 1}})
+        with pytest.raises(InfeasibleError, match="leave one open"):
+            critical(cells.vanilla(), fix={"e": {"sigma_v": 1, "sigma_w": 1}})
+
+    def test_without_input_the_bias_feeds_the_state(self) -> None:
+        init = critical(cells.vanilla(), Inputs(R=0), fix={"e": {"q": 1.0}})
+        assert init.ensemble["e"].sigma_b > 0
+        assert init.second_moment["h"] == pytest.approx(0.394294490398, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"fix": {"f": {"q": 1}}}, "unknown preactivation 'f'"),
+        ({"fix": {"e": {"Q": 1}}}, "unknown parameter e.Q"),
+        ({"fix": {"e": {"q": -1}}}, "fix: e.q must be"),
+        ({"fix": {"e": 3}}, "must map parameters"),
+        ({"objective": "best"}, "objective must be one of"),
+        ({"horizon": 0}, "horizon must be"),
+        ({"tying": "loose"}, "tying must be"),
+        ({"weights": "unitary"}, "weights must be"),
+        ({"tolerance": -1}, "tolerance"),
+    ],
+)
+def test_what_is_refused(options: dict, sentence: str) -> None:
+    with pytest.raises(ParameterError, match=sentence):
+        critical(cells.minimal(), **options)
+
+
+class TestFormula:
+    @pytest.mark.parametrize("name", ["vanilla", "gru", "janet", "leaky_rnn"])
+    def test_its_numbers_are_the_answer(self, name: str) -> None:
+        init = critical(cells.get(name), Inputs(R=0.7))
+        n = init.theory()._solver.recursion.derivation.notation  # type: ignore[attr-defined]
+        values: dict[sp.Basic, float] = {n.R: 0.7, sp.Symbol("r", positive=True): 0.1}
+        for p in init.cell.preactivations:
+            law = init.ensemble[p.name]
+            values |= {n.q[p]: init.design.choices[p.name].q, n.mu_b[p]: law.mu_b}
+            values |= {n.sigma_b[p]: law.sigma_b}
+        assert init.formula is not None
+        for equation in init.formula:
+            symbols = sorted(equation.rhs.free_symbols, key=str)
+            program = compile_program([], [equation.rhs], symbols)
+            number = float(program(*(np.array([values[s]]) for s in symbols)).values[0][0])
+            base = equation.lhs.base if equation.lhs.is_Pow else equation.lhs
+            values[base] = math.sqrt(number) if equation.lhs.is_Pow else number
+        for p in init.cell.preactivations:
+            law = init.ensemble[p.name]
+            assert values[n.sigma_w[p]] == pytest.approx(law.sigma_w, rel=1e-9)
+            assert values[n.sigma_v[p]] == pytest.approx(law.sigma_v, rel=1e-9)
+
+    def test_it_is_closed_where_the_activations_are(self) -> None:
+        formula = critical(cells.vanilla(erf)).formula
+        assert formula is not None
+        assert not formula.has(GaussianExpectation)
+        q = next(s for s in formula.free_symbols if s.name == "q")
+        assert formula[1].rhs.equals(sp.pi * sp.sqrt(4 * q + 1) / 4)
+
+    def test_there_is_none_for_the_lstm(self) -> None:
+        assert critical(cells.lstm(), objective="fixed").formula is None
+
+
+def test_a_cell_of_ones_own() -> None:
+    h = State("h")
+    u, n = Preactivation("u", h), Preactivation("n", gaussian_cdf(Preactivation("u", h)) * h)
+    cell = Cell("own", update={h: gaussian_cdf(u) * h + (1 - gaussian_cdf(u)) * erf(n)})
+    init = critical(cell, weights={"n": "orthogonal"})
+    assert init.solved_for == "n"
+    assert init.ensemble["n"].weights == "orthogonal"
+    assert float(init.mean_square()) == pytest.approx(1.0, abs=1e-9)
+
+
+class TestTied:
+    def test_the_vanilla_rnn_needs_no_correction(self) -> None:
+        init = critical(cells.vanilla(), tying="tied")
+        assert init.correction == 1.0
+        assert float(init.growth()) == pytest.approx(0.0, abs=1e-9)
+
+    @pytest.mark.slow
+    def test_the_published_point_is_corrected_by_several_percent(self) -> None:
+        init = critical(
+            cells.minimal(), Inputs(R=0.4616), fix=PUBLISHED, tying="tied", device="cpu"
+        )
+        # Networks of width 768 have no growth at 6.55, read to two digits.
+        assert init.ensemble["e"].sigma_w == pytest.approx(6.55, abs=0.06)
+        assert init.untied_ensemble["e"].sigma_w == pytest.approx(6.8797, abs=5e-5)
+        assert abs(float(init.growth())) <= 1e-3
+        before = init.tied_growth["untied answer"]
+        assert float(before) == pytest.approx(0.035, abs=0.01)

@@ -1,0 +1,169 @@
+"""Initialization: files that come back, files that are refused, its report, networks, the zoo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from rnnmft import cells
+from rnnmft.cells import Inputs
+from rnnmft.cli.app import main
+from rnnmft.errors import InfeasibleError, ParameterError, ParseError
+from rnnmft.initialization.critical import critical
+from rnnmft.initialization.initialization import Initialization
+
+PUBLISHED = {"e": {"mu_b": 0, "q": 16}}
+
+
+@pytest.fixture(scope="module")
+def published() -> Initialization:
+    return critical(cells.minimal(), Inputs(R=0.4616), fix=PUBLISHED)
+
+
+class TestFiles:
+    def test_round_trip(self, published: Initialization, tmp_path: Path) -> None:
+        published.to_json(tmp_path / "init.json")
+        back = Initialization.from_json(tmp_path / "init.json")
+        assert back == published
+        assert back.formula == published.formula
+        assert back.ensemble["e"].sigma_w == published.ensemble["e"].sigma_w
+
+    def test_laws_orthogonal_weights_and_tied_growth_come_back(self, tmp_path: Path) -> None:
+        init = critical(
+            cells.vanilla(), Inputs(temporal=(1.0, 0.5)), weights="orthogonal", tying="tied"
+        )
+        init.to_json(tmp_path / "init.json")
+        back = Initialization.from_json(tmp_path / "init.json")
+        assert back == init
+        assert back.growth() == init.growth()
+
+    def test_a_newer_file_is_refused(self, published: Initialization, tmp_path: Path) -> None:
+        path = _changed(published, tmp_path, version=99)
+        with pytest.raises(ParseError, match="a newer rnnmft wrote"):
+            Initialization.from_json(path)
+
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            ({"schema": "other"}, "no initialization that rnnmft wrote"),
+            ({"version": "one"}, "damaged: its version"),
+            ({"tying": "tied"}, "does not belong to its digest"),
+            ({"ensemble": {}}, "does not belong to its digest"),
+        ],
+    )
+    def test_a_changed_file_is_refused(
+        self, change: dict, sentence: str, published: Initialization, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ParseError, match=sentence):
+            Initialization.from_json(_changed(published, tmp_path, **change))
+
+    @pytest.mark.parametrize("keep", [0, 1, 100, -2])
+    def test_a_cut_file_is_refused(
+        self, keep: int, published: Initialization, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "init.json"
+        published.to_json(path)
+        path.write_bytes(path.read_bytes()[:keep])
+        with pytest.raises(ParseError, match="damaged") as caught:
+            Initialization.from_json(path)
+        assert "\n" not in str(caught.value)
+
+    def test_a_whole_file_of_nonsense_is_refused(
+        self, published: Initialization, tmp_path: Path
+    ) -> None:
+        from rnnmft.initialization import files
+
+        content = published.to_dict()
+        del content["choices"]
+        files.write(tmp_path / "init.json", content)
+        with pytest.raises(ParseError, match="damaged"):
+            Initialization.from_json(tmp_path / "init.json")
+
+
+def _changed(init: Initialization, folder: Path, **change: object) -> Path:
+    path = folder / "init.json"
+    init.to_json(path)
+    data = json.loads(path.read_text(encoding="utf-8")) | change
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return path
+
+
+class TestReport:
+    def test_it_has_the_numbers_of_both_tyings_and_the_reasons(
+        self, published: Initialization
+    ) -> None:
+        text = published.report()
+        for word in ("6.87974", "1.38991", "0.31921", "the value at which m_1 = 1", "| untied |"):
+            assert word in text
+        (row,) = (line for line in text.splitlines() if line.startswith("| growth"))
+        assert row.count("+-") == 2
+
+    def test_latex_and_repr(self, published: Initialization) -> None:
+        latex = published._repr_latex_()
+        assert latex is not None
+        assert r"\sigma_{w}^{2}" in latex
+        assert "sigma_w = 6.87974" in repr(published)
+
+    def test_an_unknown_tying(self, published: Initialization) -> None:
+        with pytest.raises(ParameterError, match="tying must be"):
+            published.fixed_point("loose")
+
+
+class TestNetworks:
+    def test_a_module_gets_the_ensemble(self) -> None:
+        init = critical(cells.lstm())
+        module = torch.nn.LSTM(32, 256)
+        assert init.apply_(module, generator=torch.Generator().manual_seed(0)) is module
+        # PyTorch's order is i, f, g, o.
+        block = module.weight_hh_l0.detach()[512:768]
+        sigma_w = float(block.std()) * 256**0.5
+        # 4 standard errors of a standard deviation of 256^2 numbers.
+        assert sigma_w == pytest.approx(init.ensemble["g"].sigma_w, rel=4 / (2 * 256**2) ** 0.5)
+
+    def test_source_is_of_the_ensemble(self, published: Initialization) -> None:
+        assert repr(published.ensemble["e"].sigma_w) in published.source("numpy")
+
+
+class TestCommand:
+    def test_json_and_file(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = tmp_path / "init.json"
+        words = ["critical", "minimal", "-R", "0.4616", "--fix", "e.mu_b=0", "--fix", "e.q=16"]
+        assert main([*words, "--json", "--output", str(path)]) == 0
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["ensemble"]["e"]["sigma_w"] == pytest.approx(6.8797, abs=5e-5)
+        assert Initialization.from_json(path).to_dict() == printed
+
+    @pytest.mark.parametrize(
+        ("words", "sentence"),
+        [
+            (["minimal", "--fix", "e.mu_b=0", "--fix", "e.q=10"], "The nearest that can be had"),
+            (["min_gru"], "no recurrent weights"),
+            (["gru", "--objective", "best"], "objective must be one of"),
+            (["gru", "--fix", "q=1"], "--fix needs"),
+            (["gru", "--length", "0"], "horizon must be"),
+        ],
+    )
+    def test_bad_input_is_one_line(
+        self, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["critical", *words]) == 2
+        said = capsys.readouterr().err
+        assert sentence in said
+        assert said.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", cells.names())
+def test_every_cell_of_the_zoo_has_an_answer_or_a_sentence(name: str) -> None:
+    cell = cells.get(name)
+    if not any(p.is_recurrent for p in cell.preactivations):
+        with pytest.raises(InfeasibleError, match="no recurrent weights"):
+            critical(cell, parameters=cells.typical_laws(name))
+        return
+    init = critical(cell, particles=1 << 14, repetitions=8, device="cpu")
+    # Sampled cells: 3 % holds their standard error and its propagation through the solution.
+    assert float(init.mean_square()) == pytest.approx(1.0, abs=0.03)
+    assert init.reasons
