@@ -37,7 +37,7 @@ _Laws = tuple[tuple[Any, Any], tuple[Any, Any]]
 # The error, in units of the last change: from d = 1 / 4 on less is left.
 _BEYOND = 2.0
 # From this step on series that will not end are given up; errors may fall this much faster.
-_SMALL, _OPTIMISM = 0.35, 1.5
+_SMALL, _OPTIMISM = 0.35, 2.0
 # Rounding of a weighted sum, in units of eps E|f|, as in `doubling`.
 _ROUNDING = 50.0
 # Of the error that the outer level may have, what each value inside it may have.
@@ -133,7 +133,7 @@ class PairRule:
             size = _norm(xp, f) * _norm(xp, g)
             found = Series(_power_series(f, g, rho), self._floor * size, size).after(before)
             before = found.values
-            if bool(xp.all(self.met(found, _SHARE))) or bool(xp.any(self.hopeless(found, step))):
+            if bool(xp.all(self.met(found, _SHARE) | self.hopeless(found, step))):
                 break
         return found
 
@@ -157,8 +157,10 @@ class PairRule:
         """Whether errors that fall like exp(-constant / step) stay above the tolerance."""
         if step > _SMALL:
             return found.errors < 0.0
+        # The last change is the error of the step before.
+        before = STEPS[STEPS.index(step) - 1]
         size = self.backend.xp.where(found.size > 0, found.size, found.size + 1.0)
-        at_last = (found.errors / size) ** (_OPTIMISM * step / STEPS[-1])
+        at_last = (found.errors / size) ** (_OPTIMISM * before / STEPS[-1])
         return ~(at_last <= self.rtol + 3.0 * self._floor)
 
     def _coefficients(self, side: Block, beside: list[Any], points: Any, transform: Any) -> Any:
@@ -208,10 +210,16 @@ def _norm(xp: Any, coefficients: Any) -> Any:
 
 def _power_series(f: Any, g: Any, rho: Any) -> Any:
     """sum_k f_k g_k rho^k by Horner's scheme; g = None stands for ones."""
-    total = 0.0 * rho
-    for k in reversed(range(f.shape[-1])):
-        term = f[..., k] if g is None else f[..., k] * g[..., k]
-        total = total * rho + term
+
+    def term(k: int) -> Any:
+        return f[..., k] if g is None else f[..., k] * g[..., k]
+
+    last = f.shape[-1] - 1
+    total = 0.0 * rho + term(last)
+    for k in reversed(range(last)):
+        # In place: these arrays are the largest there are.
+        total *= rho
+        total += term(k)
     return total
 
 
