@@ -8,8 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.records import Quantity
-
 __all__ = ["Resolved", "Resolver", "SpectralLaw"]
 
 Complex = NDArray[Any]  # complex128
@@ -59,10 +57,11 @@ class SpectralLaw(Protocol):
         """Whether numbers have a sampling error."""
         ...
 
-    def name(self, what: str) -> str:
-        """A quantity's name."""
+    @property
+    def smoothing(self) -> float:
+        """Over which part of x densities are smoothed."""
         ...
 
-    def density(self, grid: Any, smoothing: float | None = None) -> Quantity:
-        """The density of the squared singular values."""
+    def name(self, what: str) -> str:
+        """A quantity's name."""
         ...

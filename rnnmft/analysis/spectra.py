@@ -25,6 +25,7 @@ from rnnmft.analysis.memoryless_transfer import is_product, memoryless_transfer
 from rnnmft.analysis.moment_expansion import expanded_moments
 from rnnmft.analysis.resolved import Resolved, Resolver
 from rnnmft.analysis.spectral_atoms import Atoms, find_atoms
+from rnnmft.analysis.spectral_density import SAMPLED_SMOOTHING, find_density
 from rnnmft.analysis.spectral_distribution import Distribution, find_distribution
 from rnnmft.analysis.spectral_edges import Support, find_support
 from rnnmft.analysis.unit_transfer import UnitTransfer
@@ -83,9 +84,10 @@ class Spectrum:
         if is_product(self.cell):
             (e,) = self.cell.preactivations
             return memoryless_transfer(self.cell, self.ensemble, self.variance(e.name))
-        return self._sampled(1 if self.by_power else self.horizon)
+        return self.sampled_units(1 if self.by_power else self.horizon)
 
-    def _sampled(self, horizon: int) -> UnitTransfer:
+    def sampled_units(self, horizon: int) -> UnitTransfer:
+        """Units of so many steps, sampled on their own trajectories."""
         # Sampling needs torch: only settings that are sampled load it.
         from rnnmft.analysis.particles import UnitProcess
         from rnnmft.analysis.sampled_transfer import sampled_transfer
@@ -140,6 +142,11 @@ class Spectrum:
     def is_sampled(self) -> bool:
         """Whether numbers have a sampling error."""
         return self.units.repetitions > 1
+
+    @property
+    def smoothing(self) -> float:
+        """Over which part of x densities are smoothed."""
+        return SAMPLED_SMOOTHING if self.is_sampled else 0.0
 
     def name(self, what: str) -> str:
         """A quantity's name."""
@@ -222,9 +229,7 @@ class Spectrum:
     def density(self, grid: Any, smoothing: float | None = None) -> Quantity:
         """The density of the squared singular values at the points of a grid.
 
-        -Im [G - i eta G'](x + i eta) / pi: G on a line above the axis, continued to it to first
-        order. The error is the size of that correction plus the standard error. An atom shows as a
-        peak of width eta.
+        The error is what smoothing can be off by plus the standard error (`spectral_density`).
 
         Args:
             grid: positive numbers.
@@ -237,20 +242,13 @@ class Spectrum:
         if smoothing is not None and not 0.0 <= float(smoothing) < math.inf:
             raise ParameterError(f"smoothing must be >= 0 and finite, got {smoothing!r}")
         flat = points.ravel()
-        relative = 0.01 * flat if self.is_sampled else 0.0 * flat
-        eta = relative if smoothing is None else np.full(len(flat), float(smoothing))
-        z = flat + 1j * eta
-        found = self.resolver.resolve(z, errors=True)
-        height = np.imag(found.z)
-        plain = -np.imag(found.value) / math.pi
-        correction = (height * np.real(found.slope)) / math.pi
-        value = np.maximum(plain + correction, 0.0) if not eta.any() else plain + correction
-        error = np.abs(correction) + found.error / math.pi
-        error += np.abs(found.slope) * np.abs(found.z - z) / math.pi + 1e-9 * np.abs(found.value)
+        eta = self.smoothing * flat if smoothing is None else np.full(len(flat), float(smoothing))
+        found = find_density(self.resolver, flat, eta)
+        error = found.smoothing_error + found.standard_error
         status = Status.OK if found.reached.all() else Status.NOT_CONVERGED
         return Quantity(
             self.name("density"),
-            value.reshape(points.shape),
+            found.value.reshape(points.shape),
             error.reshape(points.shape),
             status,
             error_kind="bound",

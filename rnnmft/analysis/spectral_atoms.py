@@ -22,7 +22,7 @@ __all__ = ["Atoms", "find_atoms"]
 #: Smaller masses are not told from a steep density.
 _LEAST = 1e-3
 #: A peak is looked at where this angle's Poisson kernel has so much of the mass in it.
-_ANGLE = 0.02
+_ANGLE = 0.05
 _DESCENTS = 4
 
 

@@ -11,7 +11,7 @@ Between two such ends the density is integrated on a grid in log x.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.resolved import Resolver, SpectralLaw
 from rnnmft.analysis.spectral_atoms import Atoms, find_atoms
+from rnnmft.analysis.spectral_density import find_density
 from rnnmft.analysis.spectral_edges import find_support
 from rnnmft.errors import ParameterError, Status
 from rnnmft.records import Quantity, Record
@@ -56,19 +57,20 @@ class Condition(Record):
     status: Status = Status.OK
 
 
-def mass_below(of: Resolver, x: Real) -> tuple[Real, Real]:
-    """F(x) of points x > 0, (n,), and the error of the integral over the circle."""
+def mass_below(of: Resolver, x: Real) -> tuple[Real, Real, Real]:
+    """F(x) of points x > 0, (n,), the error of the integral over the circle, the standard error."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     # theta = pi s^2 crowds the nodes where the circle meets the spectrum.
     s = (nodes + 1.0) / 2.0
     angle = math.pi * s * s
     z = x[:, None] * np.exp(1j * angle)
-    found = of.resolve(z.ravel())
+    found = of.resolve(z.ravel(), errors=True)
     inner = np.real(found.value * found.z).reshape(z.shape)
     inner = np.where(found.reached.reshape(z.shape), inner, np.nan)
     mass = (inner * s) @ weights
     half = np.polynomial.legendre.legfit(nodes, (inner * s).T, _NODES // 2)
-    return mass, np.abs(mass - 2.0 * half[0])
+    spread = (found.error * np.abs(found.z)).reshape(z.shape) * s @ weights
+    return mass, np.abs(mass - 2.0 * half[0]), spread
 
 
 @dataclass(frozen=True)
@@ -77,18 +79,22 @@ class Distribution:
 
     Attributes:
         of: the spectrum.
-        x: squared singular values, (n,), increasing: pieces, each with nodes crowded at its ends.
+        x: squared singular values, (n,), increasing: pieces, each with nodes crowded at its ends,
+            in the middle of cells.
+        cells: the lower and upper ends of the cells, (2, n).
         step: the weight of each place in an integral over its piece, in x; two rows: the rule, and
-            the rule on every second node.
-        density, density_error: at x.
+            the rule on every third node.
+        density, density_error: at x; the error of smoothing alone.
         atoms: of the law; only its own mass below x[0] counts where it stands there.
         below, above: the mass below x[0] and above x[-1].
         end_error: of both.
+        sampling_error: the standard error of F in the middle of the law.
         status: of the density.
     """
 
     of: SpectralLaw
     x: Real
+    cells: Real
     step: Real
     density: Real
     density_error: Real
@@ -96,23 +102,24 @@ class Distribution:
     below: float
     above: float
     end_error: float
-    status: Status
+    sampling_error: float = 0.0
+    status: Status = Status.OK
 
     @cached_property
     def cumulative(self) -> Real:
-        """F at the grid: the mass below it, the atoms up to it, and the integrated density."""
+        """F at the upper end of each cell: the mass below the grid, atoms, and the density's."""
         inside = self.atoms.place > self.x[0]
-        reached = self.x[:, None] >= self.atoms.place[inside]
-        mass = self.density * self.step[0]
-        before = np.cumsum(mass) - 0.5 * mass
+        reached = self.cells[1][:, None] >= self.atoms.place[inside]
+        before = np.cumsum(self.density * self.step[0])
         return self.below + before + reached @ self.atoms.mass[inside]
 
     @cached_property
     def mass(self) -> Quantity:
         """The mass on the grid and beyond its ends: 1 up to its error.
 
-        The error: what the density's own errors add up to, the change when every second node is
-        left out, and the errors of the ends and of the atoms.
+        The error: what smoothing can be off by everywhere, a quarter of the change when two
+        nodes of three are left out, and the errors of the ends and of the atoms. (Whatever units
+        are sampled, their law has mass 1.)
         """
         found = self.moment(0)
         inside = self.atoms.place > self.x[0]
@@ -124,7 +131,8 @@ class Distribution:
         """int x^order over the grid, atoms included; the tails beyond it are left out."""
         power = self.x**order
         value, coarse = self.step @ (power * self.density)
-        error = float(self.step[0] @ (power * self.density_error)) + abs(value - coarse)
+        # A second-order rule is off by an eighth of what three times wider steps change.
+        error = float(self.step[0] @ (power * self.density_error)) + abs(value - coarse) / 4
         inside = self.atoms.place > self.x[0]
         value += float(self.atoms.mass[inside] @ self.atoms.place[inside] ** order)
         name = self.of.name(f"moment {order} of the density")
@@ -150,7 +158,10 @@ class Distribution:
 
     def _place(self, p: Real) -> tuple[Real, Real]:
         """x with F(x) = p, and the error of its root."""
-        off = float(self.mass.error)
+        # Between the ends of a cell F is taken to be straight in log x.
+        mass = self.density * self.step[0]
+        bend = float(np.abs(np.diff(mass)).max(initial=0.0)) / 8
+        off = float(self.mass.error) + self.sampling_error + bend
         log_x, cumulative = self._steps
         value, low, high = (np.interp(p + s * off, cumulative, log_x) for s in (0.0, -1.0, 1.0))
         root = np.exp(value / 2)
@@ -161,12 +172,14 @@ class Distribution:
         """log x and F, with both sides of every atom's jump as points of their own."""
         inside = self.atoms.place > self.x[0]
         place, mass = self.atoms.place[inside], self.atoms.mass[inside]
-        at = np.searchsorted(self.x, place)
-        before = np.where(at > 0, self.cumulative[np.maximum(at - 1, 0)], self.below)
-        log_x = np.concatenate([np.log(self.x), np.log(place), np.log(place)])
-        cumulative = np.concatenate([self.cumulative, before, before + mass])
-        order = np.lexsort((cumulative, log_x))
-        return log_x[order], np.maximum.accumulate(cumulative[order])
+        start = self.cumulative - self.density * self.step[0]
+        at = np.minimum(np.searchsorted(self.cells[1], place), len(self.x) - 1)
+        jumped = self.cells[1][at] >= place
+        after = np.where(jumped, self.cumulative[at], self.cumulative[at] + mass)
+        log_x = np.log(np.concatenate([*self.cells, place, place]))
+        values = np.concatenate([start, self.cumulative, after - mass, after])
+        order = np.lexsort((values, log_x))
+        return log_x[order], np.maximum.accumulate(values[order])
 
     def condition(self) -> Condition:
         """Smallest and largest singular values, their ratio, and how many are near 1."""
@@ -182,7 +195,7 @@ class Distribution:
             "largest": high,
             "ratio": ratio * relative if math.isfinite(ratio) else 0.0,
             "median": middle,
-            "near_one": 2.0 * float(self.mass.error),
+            "near_one": 2.0 * (float(self.mass.error) + self.sampling_error),
         }
         return Condition(smallest, largest, ratio, median, near, error, found.status)
 
@@ -197,28 +210,44 @@ def find_distribution(of: SpectralLaw) -> Distribution:
         edges = find_support(of).intervals
         inner = [(max(a, low), min(b, high)) for a, b in edges if b > low and a < high]
         pieces = inner or pieces
-    x, step = (np.concatenate(p, axis=-1) for p in zip(*map(_nodes, pieces), strict=True))
-    density = of.density(x)
+    grids = [_nodes(piece, _POINTS if of.is_sampled else 3 * _POINTS) for piece in pieces]
+    x, cells, step = (np.concatenate(parts, axis=-1) for parts in zip(*grids, strict=True))
+    found = find_density(of.resolver, x, of.smoothing * x)
+    status = Status.OK if found.reached.all() else Status.NOT_CONVERGED
     above = max(1.0 - inside, 0.0)
-    ends = low_error + high_error
-    return Distribution(
-        of, x, step, density.value, density.error, atoms, below, above, ends, density.status
+    law = Distribution(
+        of,
+        x,
+        cells,
+        step,
+        found.value,
+        found.smoothing_error,
+        atoms,
+        below,
+        above,
+        low_error + high_error,
+        status=status,
     )
+    if not of.is_sampled:
+        return law
+    middle = np.exp(np.interp([0.25, 0.5, 0.75], law.cumulative, np.log(cells[1])))
+    return replace(law, sampling_error=float(mass_below(of.resolver, middle)[2].max()))
 
 
-def _nodes(piece: tuple[float, float]) -> tuple[Real, Real]:
-    """Nodes of one piece and two rows of weights: log x = middle - half cos(phi), midpoints in phi.
+def _nodes(piece: tuple[float, float], count: int) -> tuple[Real, Real, Real]:
+    """Nodes of one piece, their cells, and two rows of weights: the midpoint rule in phi.
 
-    A density that vanishes like a root at an end is smooth in phi. The coarse rule takes the
-    middle one of every three nodes.
+    log x = middle - half cos(phi): a density that vanishes like a root at an end is smooth in phi.
+    The coarse rule takes the middle one of every three nodes.
     """
     low, high = np.log(piece[0]), np.log(piece[1])
-    phi = (np.arange(_POINTS) + 0.5) * math.pi / _POINTS
-    half = 0.5 * (high - low)
+    half, step = 0.5 * (high - low), math.pi / count
+    phi = (np.arange(count) + 0.5) * step
     x = np.exp(0.5 * (low + high) - half * np.cos(phi))
-    weight = x * half * np.sin(phi) * math.pi / _POINTS
-    coarse = np.where(np.arange(_POINTS) % 3 == 1, 3.0 * weight, 0.0)
-    return x, np.stack([weight, coarse])
+    ends = np.exp(0.5 * (low + high) - half * np.cos(np.arange(count + 1) * step))
+    weight = x * half * np.sin(phi) * step
+    coarse = np.where(np.arange(count) % 3 == 1, 3.0 * weight, 0.0)
+    return x, np.stack([ends[:-1], ends[1:]]), np.stack([weight, coarse])
 
 
 def _end(of: SpectralLaw, lower: bool) -> tuple[float, float, float]:
@@ -235,7 +264,7 @@ def _end(of: SpectralLaw, lower: bool) -> tuple[float, float, float]:
         if (mass - atom < _TAIL) if lower else (1.0 - mass < _TAIL):
             break
         x *= factor
-    mass, error = mass_below(resolver, np.array([x]))
+    mass, error, _ = mass_below(resolver, np.array([x]))
     return x, float(mass[0]), float(error[0])
 
 

@@ -23,7 +23,7 @@ __all__ = ["Support", "find_support"]
 _STEP, _DOWN, _BEYOND = 0.1, math.log(1e10), math.log(4.0)
 _HIGHEST = math.log(1e12)
 _ROUNDS = 40
-_TOLERANCE = 1e-9
+_TOLERANCE, _CLOSED = 1e-9, 1e-6
 #: |Im G| above this share of |G| counts as inside.
 _INSIDE = 1e-7
 
@@ -81,7 +81,7 @@ def find_support(of: SpectralLaw) -> Support:
         edges.append((float(x[-1]), math.inf))
     values = np.array(edges, dtype=float).reshape(-1, 2, 2)
     intervals, error = values[..., 0], values[..., 1]
-    good = bool((error <= 1e-3 * np.maximum(intervals, of.scale * 1e-9)).all())
+    good = bool((error <= _CLOSED * np.maximum(intervals, 1e-3 * of.scale)).all())
     status = Status.OK if good else Status.NOT_CONVERGED
     return Support(intervals, error, of.is_sampled, status)
 
