@@ -13,7 +13,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BLACK", "BLUE", "GREEN", "GREY", "ORANGE", "PURPLE", "RED", "Figure", "draw_figure"]
+__all__ = [
+    "BLACK",
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "PURPLE",
+    "RED",
+    "Figure",
+    "draw_figure",
+    "label_decades",
+]
 
 BLACK, GREY = "#1d2129", "#8a919c"
 BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -91,3 +102,15 @@ def draw_figure(
         drawing.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     svg = written.getvalue()
     return Figure(svg[svg.index("<svg") :], alt, caption)
+
+
+def label_decades(axes: Any) -> None:
+    """Label a logarithmic vertical axis: plain numbers where it spans few decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_ylim()
+    if high > 1e3 * low:
+        return
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())

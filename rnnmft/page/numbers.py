@@ -27,8 +27,7 @@ def significant(value: float, digits: int = 4) -> str:
     if -4 <= exponent < 6:
         return _signed(f"{value:.{max(digits - 1 - exponent, 0)}f}")
     mantissa = _signed(f"{value / 10.0**exponent:.{digits - 1}f}")
-    sign = "⁻" if exponent < 0 else ""
-    return f"{mantissa} × 10{sign}{str(abs(exponent)).translate(_SUPERSCRIPTS)}"  # noqa: RUF001
+    return f"{mantissa} × {_power_of_ten(exponent)}"  # noqa: RUF001
 
 
 def _signed(text: str) -> str:
@@ -38,15 +37,28 @@ def _signed(text: str) -> str:
 def plus_minus(value: float, error: float) -> str:
     """The value and its standard error, both to the error's second digit.
 
-    >>> plus_minus(0.61812, 0.00047)
-    '0.61812 ± 0.00047'
+    >>> plus_minus(0.61812, 0.00047), plus_minus(3.124e-7, 2.1e-9)
+    ('0.61812 ± 0.00047', '(3.124 ± 0.021) × 10⁻⁷')
     """
     if not math.isfinite(error) or error <= 0 or not math.isfinite(value):
         return significant(value, 6)
+    exponent = math.floor(math.log10(max(abs(value), error)))
+    if not -4 <= exponent < 6:
+        mantissa = _plain_plus_minus(value / 10.0**exponent, error / 10.0**exponent)
+        return f"({mantissa}) × {_power_of_ten(exponent)}"  # noqa: RUF001
+    return _plain_plus_minus(value, error)
+
+
+def _plain_plus_minus(value: float, error: float) -> str:
     places = max(1 - math.floor(math.log10(error)), 0)
     if places > 8:
         return significant(value, 8)
     return f"{_signed(f'{value:.{places}f}')} ± {error:.{places}f}"
+
+
+def _power_of_ten(exponent: int) -> str:
+    sign = "⁻" if exponent < 0 else ""
+    return f"10{sign}{str(abs(exponent)).translate(_SUPERSCRIPTS)}"
 
 
 def percent(fraction: float, digits: int = 2) -> str:

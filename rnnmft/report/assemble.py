@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import FixedPoint
 from rnnmft.cells import Cell, Ensemble, Inputs
-from rnnmft.errors import RnnmftError
+from rnnmft.errors import DerivationError
 from rnnmft.page.figure import Figure
-from rnnmft.report.figures import map_figure, spectrum_figure
+from rnnmft.parameters import check_count
+from rnnmft.report.attempt import attempt
+from rnnmft.report.figures import map_figure
 from rnnmft.report.glance import Glance, glance
+from rnnmft.report.gradients import Gradients, solve_gradients
 from rnnmft.report.html import render_report
+from rnnmft.report.memory import Memory, memory_lags, solve_memory
+from rnnmft.report.networks import HORIZONS, Networks, run_networks
 from rnnmft.report.phase import neighbourhood
-from rnnmft.simulation import Simulation, simulate
+from rnnmft.report.singular_values import Spectra, solve_spectra
 from rnnmft.theory.derivation import derive
 from rnnmft.theory.steps import StepsRecord
 from rnnmft.validation import ValidationReport, validate
 
 __all__ = ["Report", "make_report"]
 
-T = TypeVar("T")
-_SPECTRUM_WIDTH, _SPECTRUM_NETWORKS = 256, 12
+_PARTICLES = 1 << 16
+# Claimed of the autocorrelations; longer Jacobians have a section of their own.
+_LAGS = (1, 5)
+#: The share of the seconds that goes to densities, the rest to a phase diagram.
+_FOR_DENSITIES = 0.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +41,11 @@ class Report:
     Attributes:
         cell, ensemble, inputs: the setting.
         validation: theory against networks.
-        numbers: of the untied theory, at a glance.
-        fixed_points: all of them.
-        figures: correlation map, phase diagram, singular values, where they exist.
-        derivation: the equations, or None.
+        numbers: of both theories, at a glance.
+        fixed_points: all of the untied theory.
+        gradients, memory, spectra: each against networks, or None.
+        phases: correlation map and phase diagram, where they exist.
+        derivations: the equations by tying.
         missing: what is not on the page, and why.
     """
 
@@ -49,8 +55,11 @@ class Report:
     validation: ValidationReport
     numbers: list[Glance]
     fixed_points: list[FixedPoint]
-    figures: list[Figure]
-    derivation: StepsRecord | None
+    gradients: Gradients | None
+    memory: Memory | None
+    spectra: Spectra | None
+    phases: list[Figure]
+    derivations: dict[str, StepsRecord]
     missing: list[str] = field(default_factory=list)
 
     def to_html(self, path: str | Path) -> None:
@@ -66,7 +75,10 @@ def make_report(
     networks: int | None = None,
     steps: int = 30,
     seed: int = 0,
-    tyings: Iterable[str] = ("untied",),
+    tyings: Iterable[str] = ("tied", "untied"),
+    horizons: Iterable[int] = HORIZONS,
+    particles: int | None = None,
+    seconds: float = 64.0,
     device: str = "auto",
     command: str = "",
     progress: Callable[[float, float], object] | None = None,
@@ -80,7 +92,12 @@ def make_report(
         networks: of each width; as many as the control needs when absent.
         steps: updates from the zero state.
         seed: of everything random.
-        tyings: which theories are tested.
+        tyings: which theories are tested and shown, the main one first.
+        horizons: of the Jacobians whose singular values are shown.
+        particles: of a theory that samples units; when absent as many as a claim's test needs, and
+            65,536 for what is shown only.
+        seconds: of processor time for the densities of singular values and for a phase diagram
+            that is solved point by point; what they would exceed is left out, and said.
         device: where networks run.
         command: the command line to be noted.
         progress: called as progress(done, total).
@@ -90,41 +107,149 @@ def make_report(
         DerivationError: there is no theory for this cell.
     """
     stages = _Stages(progress)
-    untied = MeanField(cell, ensemble, inputs, seed=seed)
+    missing: list[str] = []
+    tyings = tuple(tyings)
+    fields = _fields(cell, ensemble, inputs, tyings, seed, particles, missing)
+    main = next(iter(fields.values()))
     validation = validate(
         cell,
-        untied.ensemble,
-        untied.inputs,
+        main.ensemble,
+        main.inputs,
         networks=networks,
         steps=steps,
         seed=seed,
         tyings=tyings,
+        horizons=(1,),
+        lags=_LAGS,
+        sampling=None if particles is None else {"particles": particles},
         device=device,
         command=command,
-        progress=stages.part(0.0, 0.75),
+        progress=stages.part(0.0, 0.5),
     )
-    numbers, missing = glance(untied)
-    every = _attempt("fixed points", untied.fixed_points, missing) or []
-    drawn = [
-        _attempt("The correlation map", lambda: map_figure(untied), missing),
-        _attempt(
-            "The phase diagram", lambda: neighbourhood(untied, stages.part(0.8, 1.0)), missing
-        ),
-        _attempt("The singular values", lambda: _spectrum(untied, steps, seed, device), missing),
-    ]
-    constant = untied.inputs.temporal == "constant"
-    derivation = _attempt("The derivation", lambda: derive(cell, "untied", constant), missing)
+    numbers, without = glance(fields)
+    missing += without
+    untied = fields.get("untied")
+    every = attempt("The fixed points", untied.fixed_points, missing) if untied else None
+    chosen = tuple(sorted({check_count("each of horizons", T) for T in horizons}))
+    parts = _Parts(fields, missing, stages, steps, seed, device, seconds, chosen or (1,))
+    measured = parts.networks()
     return Report(
         cell,
-        untied.ensemble,
-        untied.inputs,
+        main.ensemble,
+        main.inputs,
         validation,
         numbers,
-        every,
-        [figure for figure in drawn if figure is not None],
-        derivation,
+        every or [],
+        attempt("The growth of gradients", lambda: solve_gradients(fields, measured), missing),
+        attempt("The memory of the states", lambda: solve_memory(fields, measured), missing),
+        parts.spectra(measured),
+        parts.phases(),
+        parts.derivations(),
         list(dict.fromkeys(missing)),
     )
+
+
+def _fields(
+    cell: Cell,
+    ensemble: Ensemble | None,
+    inputs: Inputs | None,
+    tyings: Iterable[str],
+    seed: int,
+    particles: int | None,
+    missing: list[str],
+) -> dict[str, MeanField]:
+    """The theories that exist.
+
+    Raises:
+        DerivationError: none does.
+    """
+    found: dict[str, MeanField] = {}
+    reason = DerivationError("tyings must name a theory to show")
+    for tying in tyings:
+        try:
+            found[tying] = MeanField(
+                cell, ensemble, inputs, tying, seed=seed, particles=particles or _PARTICLES
+            )
+        except DerivationError as error:
+            reason = error
+            missing.append(f"There is no {tying} theory. {error}")
+    if not found:
+        raise reason
+    return found
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of a report that may be missing; the reason is noted."""
+
+    fields: Mapping[str, MeanField]
+    missing: list[str]
+    stages: _Stages
+    steps: int
+    seed: int
+    device: str
+    seconds: float
+    horizons: tuple[int, ...]
+
+    @property
+    def _main(self) -> MeanField:
+        return next(iter(self.fields.values()))
+
+    def networks(self) -> Networks:
+        """One run of each tying, with as many lags as the memory asks for."""
+        main = self._main
+        lags = attempt("The memory of the states", lambda: memory_lags(main), self.missing)
+        return run_networks(
+            main.cell,
+            main.ensemble,
+            main.inputs,
+            self.steps,
+            lags or 1,
+            self.seed,
+            self.device,
+            self.horizons,
+            self.stages.part(0.5, 0.6),
+        )
+
+    def spectra(self, networks: Networks) -> Spectra | None:
+        """Densities and moments; what is missing is said in its own section."""
+        seconds = _FOR_DENSITIES * self.seconds
+        progress = self.stages.part(0.6, 0.9)
+        return attempt(
+            "The singular values",
+            lambda: solve_spectra(self.fields, networks, seconds, progress),
+            self.missing,
+        )
+
+    def phases(self) -> list[Figure]:
+        """Correlation map and phase diagram of the untied theory."""
+        untied = self.fields.get("untied")
+        if untied is None:
+            return []
+        progress = self.stages.part(0.9, 1.0)
+        seconds = (1 - _FOR_DENSITIES) * self.seconds
+        drawn = [
+            attempt("The correlation map", lambda: map_figure(untied), self.missing),
+            attempt(
+                "The phase diagram",
+                lambda: neighbourhood(untied, seconds, progress),
+                self.missing,
+            ),
+        ]
+        return [figure for figure in drawn if figure is not None]
+
+    def derivations(self) -> dict[str, StepsRecord]:
+        """The equations of each theory."""
+        cell, constant = self._main.cell, self._main.inputs.temporal == "constant"
+        found = {
+            tying: attempt(
+                f"The {tying} derivation",
+                lambda tying=tying: derive(cell, tying, constant),
+                self.missing,
+            )
+            for tying in self.fields
+        }
+        return {tying: steps for tying, steps in found.items() if steps is not None}
 
 
 class _Stages:
@@ -139,39 +264,3 @@ class _Stages:
         if progress is None:
             return None
         return lambda done, total: progress(start + (end - start) * done / max(total, 1e-9), 1.0)
-
-
-def _attempt(what: str, compute: Callable[[], T], missing: list[str]) -> T | None:
-    """What can be computed; otherwise the reason, to be printed."""
-    try:
-        return compute()
-    except RnnmftError as error:
-        missing.append(f"{what} is not shown. {error}")
-        return None
-
-
-def _spectrum(untied: MeanField, steps: int, seed: int, device: str) -> Figure:
-    def run(tying: str) -> Simulation:
-        return simulate(
-            untied.cell,
-            untied.ensemble,
-            untied.inputs,
-            width=_SPECTRUM_WIDTH,
-            networks=_SPECTRUM_NETWORKS,
-            steps=steps,
-            tying=tying,
-            jacobian_horizons=(1,),
-            spectrum=True,
-            device=device,
-            seed=int(np.random.SeedSequence([seed, _SPECTRUM_WIDTH, 2]).generate_state(1)[0]),
-        )
-
-    return spectrum_figure({t: run(t) for t in ("untied", "tied")}, _moments(untied))
-
-
-def _moments(untied: MeanField) -> tuple[float, float] | None:
-    try:
-        found: Any = untied.jacobian(1).moments(2).value
-    except RnnmftError:
-        return None
-    return float(found[0]), float(found[1])

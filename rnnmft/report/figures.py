@@ -1,4 +1,4 @@
-"""Figures of a report: correlation map, phase diagram, singular values."""
+"""Figures of the untied theory: correlation map and phase diagram."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.page.figure import BLACK, BLUE, GREY, RED, Figure, draw_figure
 from rnnmft.page.latex import MINUS
 from rnnmft.page.numbers import count, significant
-from rnnmft.simulation import Simulation
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["map_figure", "phase_figure", "spectrum_figure"]
+__all__ = ["map_figure", "phase_figure"]
 
 Array = NDArray[np.float64]
 
@@ -109,53 +108,3 @@ def phase_figure(
     if missing:
         caption += f" Blank: no stationary state ({count(missing, 'point')} of {z.size})."
     return draw_figure(draw, alt, caption)
-
-
-def spectrum_figure(runs: dict[str, Simulation], moments: tuple[float, float] | None) -> Figure:
-    """Singular values of the one-step Jacobian, with the theory's moments.
-
-    Args:
-        runs: networks by tying, with their singular values at horizon 1.
-        moments: m_1 and m_2 of the untied theory, if it has them.
-    """
-    values = {t: np.ravel(np.asarray(run.jacobian[1].singular_values)) for t, run in runs.items()}
-    highest = max(float(np.quantile(v, 0.999)) for v in values.values())
-    bins = np.linspace(0, highest * 1.05, 61)
-
-    def draw(drawing: Any) -> None:
-        axes = drawing.subplots()
-        for tying, colour, style in (("untied", BLUE, "stepfilled"), ("tied", RED, "step")):
-            if tying in values:
-                alpha = {"alpha": 0.3} if style == "stepfilled" else {"linewidth": 1.5}
-                axes.hist(values[tying], bins, density=True, histtype=style, color=colour,
-                          label=f"{tying} networks", **alpha)  # fmt: skip
-        if moments is not None:
-            axes.axvline(moments[0] ** 0.5, color=BLACK, label=r"$\sqrt{m_1}$, theory")
-            axes.axvline(
-                moments[1] ** 0.25, color=BLACK, linestyle="--", label=r"$m_2^{1/4}$, theory"
-            )
-        for tying, marker, colour in (("untied", "o", BLUE), ("tied", "s", RED)):
-            if tying in runs:
-                found = runs[tying].jacobian[1].moments.mean
-                places = [found[0] ** 0.5, found[1] ** 0.25]
-                axes.plot(places, [0, 0], marker, color=colour, markerfacecolor="white",
-                          markersize=7, clip_on=False, zorder=5)  # fmt: skip
-        axes.set_xlim(0, bins[-1])
-        axes.set_xlabel("singular value of the one-step Jacobian")
-        axes.set_ylabel("density")
-        axes.set_ylim(0, 1.45 * axes.get_ylim()[1])
-        axes.legend(loc="upper right", ncols=2)
-
-    some = next(iter(runs.values()))
-    alt = "Histogram of the singular values of the one-step Jacobian"
-    if moments is not None:
-        alt += (
-            f"; the theory's root mean square is {significant(moments[0] ** 0.5, 3)}, the fourth "
-            f"root of its second moment {significant(moments[1] ** 0.25, 3)}"
-        )
-    caption = (
-        f"Singular values of the state-to-state Jacobian J in {count(some.networks, 'network')} of "
-        f"width {some.width}. Lines: √m₁ and m₂ to the power ¼ from the untied theory; symbols on "
-        "the axis: the same of the networks."
-    )
-    return draw_figure(draw, alt + ".", caption)

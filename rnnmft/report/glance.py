@@ -1,71 +1,162 @@
-"""The numbers of a theory at a glance, each with what it says; what does not exist says why."""
+"""The numbers of both theories at a glance; what does not exist says why."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.errors import RnnmftError
-from rnnmft.page.numbers import significant
+from rnnmft.errors import Status
+from rnnmft.page.numbers import percent, plus_minus, significant
+from rnnmft.report.attempt import attempt
 
 __all__ = ["Glance", "glance"]
 
+# Growth rates within this of 0 are called critical, if their error allows it.
+_CRITICAL = 1e-3
+#: Units for the moments of one step beyond the first: more than a spectrum takes.
+_UNITS = 32_000
+
 
 @dataclass(frozen=True)
-class Glance:
-    """One number: its LaTeX name, its value as text, what it says."""
+class _Reading:
+    """One number of one theory: how it is written, and its value where a gap can be taken."""
 
     latex: str
-    value: str
     says: str
+    text: str
+    value: float | None = None
+    error: float = 0.0
+    note: str = ""
 
 
-def glance(field: MeanField) -> tuple[list[Glance], list[str]]:
+@dataclass
+class Glance:
+    """One number: its LaTeX name, what it says, its text (and a note) by theory, the difference."""
+
+    latex: str
+    says: str
+    text: dict[str, str] = field(default_factory=dict)
+    note: dict[str, str] = field(default_factory=dict)
+    gap: str = ""
+    values: dict[str, _Reading] = field(default_factory=dict, repr=False)
+
+    def take(self, tying: str, reading: _Reading) -> None:
+        """One theory's value; the first theory says what the number means."""
+        self.text[tying], self.note[tying] = reading.text, reading.note
+        self.values[tying] = reading
+        pair = [self.values.get(t) for t in ("tied", "untied")]
+        if pair[0] is not None and pair[1] is not None:
+            self.gap = _gap(pair[0], pair[1])
+
+
+def glance(fields: Mapping[str, MeanField]) -> tuple[list[Glance], list[str]]:
     """The numbers that exist, and a sentence for each group that does not."""
-    found: list[Glance] = []
-    missing: dict[str, None] = {}
-    for part in (_fixed_point, _correlation, _timescales, _growth, _jacobian):
-        try:
-            found += part(field)
-        except RnnmftError as error:
-            missing[str(error)] = None
-    return found, list(missing)
+    rows: dict[str, Glance] = {}
+    missing: list[str] = []
+    parts: dict[str, Callable[[MeanField], Iterator[_Reading]]] = {
+        "The fixed point": _fixed_point,
+        "The correlation of two runs": _correlation,
+        "The timescales": _timescales,
+        "The growth of gradients": _growth,
+        "The Jacobian of one step": _jacobian,
+    }
+    for what, part in parts.items():
+        for tying, mean_field in fields.items():
+            found = attempt(
+                f"{what} ({tying})",
+                lambda part=part, mean_field=mean_field: list(part(mean_field)),
+                missing,
+            )
+            for reading in found or ():
+                row = rows.setdefault(reading.latex, Glance(reading.latex, reading.says))
+                row.take(tying, reading)
+    return list(rows.values()), missing
 
 
-def _fixed_point(field: MeanField) -> Iterator[Glance]:
-    at = field.fixed_point()
-    for state in (s.name for s in field.cell.states):
-        value = at.second_moment[state]
-        yield Glance(rf"\mathbb{{E}}[{state}^2]", significant(value), "stationary second moment")
+def _gap(tied: _Reading, untied: _Reading) -> str:
+    """The untied number in percent of the tied one, where the difference is more than noise."""
+    if tied.value is None or untied.value is None or not tied.value:
+        return ""
+    difference = (untied.value - tied.value) / abs(tied.value)
+    noise = math.hypot(tied.error, untied.error) / abs(tied.value)
+    if not math.isfinite(difference):
+        return ""
+    return percent(difference, 1) if abs(difference) > 3 * noise else "within its error"
+
+
+def _reading(
+    latex: str, says: str, value: float, error: float, sampled: bool, *, unit: str = ""
+) -> _Reading:
+    text = plus_minus(value, error) if sampled else significant(value)
+    return _Reading(latex, says, text + unit, value, error if sampled else 0.0)
+
+
+def _fixed_point(mean_field: MeanField) -> Iterator[_Reading]:
+    at = mean_field.fixed_point()
+    sampled = at.units is not None
+    for state in (s.name for s in mean_field.cell.states):
+        error = at.errors.get("second_moment", {}).get(state, at.error)
+        latex = rf"\mathbb{{E}}[{state}^2]"
+        says = "stationary second moment"
+        yield _reading(latex, says, at.second_moment[state], error, sampled)
     for name, value in at.preactivation_variance.items():
-        yield Glance(rf"q^*_{{{name}}}", significant(value), "variance of the preactivation")
+        error = at.errors.get("preactivation_variance", {}).get(name, at.error)
+        yield _reading(f"q^*_{{{name}}}", "variance of the preactivation", value, error, sampled)
 
 
-def _correlation(field: MeanField) -> Iterator[Glance]:
-    correlation = field.correlation_fixed_point().correlation
-    for state in (s.name for s in field.cell.states):
-        yield Glance(f"c^*_{{{state}}}", significant(correlation[state]), "correlation of two runs")
+def _correlation(mean_field: MeanField) -> Iterator[_Reading]:
+    at = mean_field.correlation_fixed_point()
+    sampled = at.units is not None
+    for state in (s.name for s in mean_field.cell.states):
+        error = at.errors.get("correlation", {}).get(state, at.error)
+        says = "correlation of two runs"
+        yield _reading(f"c^*_{{{state}}}", says, at.correlation[state], error, sampled)
 
 
-def _timescales(field: MeanField) -> Iterator[Glance]:
-    times = field.timescales()
-    yield Glance(r"\xi_q", f"{significant(times.xi_q, 3)} steps", "memory of the variance")
-    yield Glance(r"\xi_c", f"{significant(times.xi_c, 3)} steps", "memory of the input")
+def _timescales(mean_field: MeanField) -> Iterator[_Reading]:
+    times = mean_field.timescales()
+    sampled = mean_field.method == "sampled units"
+    for name, says in (("xi_q", "memory of the variance"), ("xi_c", "memory of the input")):
+        value, error = getattr(times, name), times.error[name]
+        latex = rf"\xi_{name[-1]}"
+        if sampled and not error < value:
+            yield _unresolved(latex, says, value)
+        elif math.isinf(value):
+            yield _Reading(latex, says, "∞", note="no decay: the slope of the map is 1 or more")
+        else:
+            yield _reading(latex, says, value, error, sampled, unit=" steps")
 
 
-def _growth(field: MeanField) -> Iterator[Glance]:
-    growth = float(field.gradient_growth())
-    chi = math.exp(growth)
-    says = "chaos: gradients grow" if chi > 1 else "order: gradients vanish"
-    yield Glance(r"\chi_1", significant(chi), says if abs(growth) > 1e-3 else "critical")
-    if abs(growth) > 1e-3:
-        steps = significant(math.log(2) / abs(growth), 2)
-        yield Glance(r"\log \chi_1", significant(growth, 3), f"a factor of 2 in {steps} steps")
+def _unresolved(latex: str, says: str, bound: float) -> _Reading:
+    """A decay that is over before it stands out of the sampling noise has a bound only."""
+    text = f"< {significant(bound, 2)} steps" if math.isfinite(bound) else "not resolved"
+    return _Reading(latex, says, text, note="the decay is lost in the sampling error")
 
 
-def _jacobian(field: MeanField) -> Iterator[Glance]:
-    law = field.jacobian(1)
-    yield Glance("m_1", significant(float(law.mean)), "mean of J Jᵀ, one step")
-    yield Glance("m_2 - m_1^2", significant(float(law.variance)), "its variance; 0 is isometry")
+def _growth(mean_field: MeanField) -> Iterator[_Reading]:
+    growth = mean_field.gradient_growth()
+    rate, error = float(growth), float(growth.error)
+    sampled = growth.error_kind != "bound"
+    text = plus_minus(rate, error) if sampled else significant(rate)
+    note = "" if growth.status is Status.OK else "not settled"
+    if abs(rate) <= max(_CRITICAL, 2 * error * sampled):
+        says = "growth of gradients per step; 0 is critical"
+    else:
+        kind = "chaos: gradients grow" if rate > 0 else "order: gradients vanish"
+        says = f"{kind}, a factor of 2 in {significant(math.log(2) / abs(rate), 2)} steps"
+    yield _Reading(r"\log \chi_1", says, text, note=note)
+
+
+def _jacobian(mean_field: MeanField) -> Iterator[_Reading]:
+    one = mean_field.jacobian_means(1)
+    sampled = one.error_kind != "bound"
+    says = "mean squared singular value of one step"
+    yield _reading("m_1", says, float(one[0]), float(one.error[0]), sampled)
+    law = mean_field.jacobian(1, units=_UNITS)
+    found = law.moments(2)
+    value = float(found[1] - found[0] ** 2)
+    error = float(found.error[1] + 2 * abs(found[0]) * found.error[0])
+    says = "its variance; 0 with mean 1 is isometry"
+    yield _reading("m_2 - m_1^2", says, value, error, found.error_kind != "bound")

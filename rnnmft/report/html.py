@@ -1,20 +1,24 @@
-"""The page of a report: verdict, numbers at a glance, figures, derivation, setting, provenance."""
+"""The page of a report: verdict, both theories at a glance, figures, derivations, provenance."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.mathml import mathml
 from rnnmft.page.numbers import significant
+from rnnmft.report.networks import WIDTH
 from rnnmft.report.typeset import equation
 from rnnmft.validation import html as of_validation
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+    from rnnmft.page.figure import Figure
     from rnnmft.report.assemble import Report
+    from rnnmft.report.singular_values import Spectra
     from rnnmft.theory.steps import StepsRecord
 
 __all__ = ["render_report"]
@@ -34,21 +38,9 @@ def render_report(report: Report) -> str:
         "lead.html",
         verdict=of_validation.verdict_html(validation),
         numbers=report.numbers,
+        tyings=[t for t in ("tied", "untied") if any(t in n.text for n in report.numbers)],
         fixed_points=_fixed_points(report),
         missing=report.missing,
-    )
-    figures = [*of_validation.comparison_figures(validation), *report.figures]
-    sections = [
-        Section("Claims", "claims", of_validation.claims_html(validation)),
-        Section("Figures", "figures", render(_TEMPLATES, "figures.html", figures=figures)),
-    ]
-    if validation.gaps:
-        sections.append(Section("What tying does", "gap", of_validation.gaps_html(validation)))
-    if report.derivation is not None:
-        sections.append(Section("Derivation", "derivation", _derivation(report.derivation)))
-    sections.append(Section("Setting", "setting", of_validation.setting_html(validation)))
-    sections.append(
-        Section("How to run it again", "provenance", of_validation.provenance_html(validation))
     )
     heading = render(
         _TEMPLATES,
@@ -57,7 +49,48 @@ def render_report(report: Report) -> str:
         equations=Markup(mathml(report.cell.latex())),  # an XML tree, serialised
     )
     title = f"{report.cell.name}: mean-field theory"
-    return render_page(title, heading, lead, sections, of_validation.foot(validation))
+    foot = of_validation.foot(validation)
+    return render_page(title, heading, lead, list(_sections(report)), foot)
+
+
+def _sections(report: Report) -> Iterator[Section]:
+    """What exists, in the order in which a reader asks."""
+    validation = report.validation
+    compared = of_validation.comparison_figures(validation)
+    if compared:
+        yield Section("Theory and networks", "evolution", _figures(compared))
+    if report.gradients is not None or report.memory is not None:
+        content = render(
+            _TEMPLATES, "gradients.html", gradients=report.gradients, memory=report.memory
+        )
+        yield Section("Gradients and memory", "gradients", content)
+    if report.spectra is not None:
+        yield Section("Singular values", "spectra", _spectra(report.spectra))
+    if report.phases:
+        yield Section("Phases", "phases", render(_TEMPLATES, "phases.html", figures=report.phases))
+    yield Section("Claims", "claims", of_validation.claims_html(validation))
+    if validation.gaps:
+        yield Section("What tying does", "gap", of_validation.gaps_html(validation))
+    if report.derivations:
+        yield Section("Derivation", "derivation", _derivations(report.derivations))
+    yield Section("Setting", "setting", of_validation.setting_html(validation))
+    yield Section("How to run it again", "provenance", of_validation.provenance_html(validation))
+
+
+def _figures(figures: Sequence[Figure]) -> Markup:
+    return render(_TEMPLATES, "figures.html", figures=figures)
+
+
+def _spectra(spectra: Spectra) -> Markup:
+    return render(
+        _TEMPLATES,
+        "spectra.html",
+        figures=spectra.figures,
+        moments=spectra.moments,
+        tyings=list(spectra.moments[0].networks),
+        missing=spectra.missing,
+        width=WIDTH,
+    )
 
 
 def _fixed_points(report: Report) -> list[dict[str, Any]]:
@@ -78,7 +111,13 @@ def _fixed_points(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def _derivation(derivation: StepsRecord) -> Markup:
+def _derivations(derivations: dict[str, StepsRecord]) -> Markup:
+    """The first theory's steps open, the others folded."""
+    found = [(tying, _steps(derivation)) for tying, derivation in derivations.items()]
+    return render(_TEMPLATES, "derivation.html", derivations=found)
+
+
+def _steps(derivation: StepsRecord) -> list[dict[str, Any]]:
     from markupsafe import Markup
 
     steps = []
@@ -96,4 +135,4 @@ def _derivation(derivation: StepsRecord) -> Markup:
                 "equations": shown[len(folded) :],
             }
         )
-    return render(_TEMPLATES, "derivation.html", steps=steps)
+    return steps

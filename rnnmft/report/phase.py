@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["gate", "neighbourhood"]
 
 _POINTS = (31, 25)
-# Where points are solved one by one: what the whole sweep may take, and the coarsest worth having.
-_SECONDS, _COARSEST = 60.0, (6, 5)
+# Where points are solved one by one: the coarsest grid worth having.
+_COARSEST = (6, 5)
 
 
 def gate(cell: Cell) -> Preactivation | None:
@@ -45,8 +45,10 @@ def gate(cell: Cell) -> Preactivation | None:
     return recurrent[0] if recurrent else None
 
 
-def neighbourhood(field: MeanField, progress: Callable[[int, int], object] | None = None) -> Figure:
-    """The phase diagram in sigma_w and mu_b of the gate.
+def neighbourhood(
+    field: MeanField, seconds: float, progress: Callable[[float, float], object] | None = None
+) -> Figure:
+    """The phase diagram in sigma_w and mu_b of the gate, as fine as the seconds allow.
 
     Raises:
         RnnmftError: there are no recurrent weights, or a point takes too long.
@@ -57,7 +59,7 @@ def neighbourhood(field: MeanField, progress: Callable[[int, int], object] | Non
     law = field.ensemble[p.name]
     # Gated cells turn chaotic at larger weights than others.
     far = 8.0 if any(p in f.diff(s).free_symbols for s, f in field.cell.update.items()) else 4.0
-    shape = _shape(field)
+    shape = _shape(field, seconds)
     vary: dict[Axis, list[float]] = {
         (p.name, "sigma_w"): np.linspace(0.05, max(2.0 * law.sigma_w, far), shape[0]).tolist(),
         (p.name, "mu_b"): np.linspace(law.mu_b - 4.0, law.mu_b + 4.0, shape[1]).tolist(),
@@ -70,17 +72,17 @@ def neighbourhood(field: MeanField, progress: Callable[[int, int], object] | Non
     return phase_figure(found, (law.sigma_w, law.mu_b), labels)
 
 
-def _shape(field: MeanField) -> tuple[int, int]:
+def _shape(field: MeanField, seconds: float) -> tuple[int, int]:
     """The full grid where it is solved at once; else what the time allows."""
     if field.method == "closed moments":
         return _POINTS
-    start = time.monotonic()
+    start = time.thread_time()
     fresh = MeanField(field.cell, field.ensemble, field.inputs, tying=field.tying)
     with contextlib.suppress(RnnmftError):
         fresh.gradient_growth()
-    seconds = max(time.monotonic() - start, 1e-3)
-    share = min(_SECONDS / seconds / (_POINTS[0] * _POINTS[1]), 1.0)
+    each = max(time.thread_time() - start, 1e-3)
+    share = min(seconds / each / (_POINTS[0] * _POINTS[1]), 1.0)
     shape = (int(_POINTS[0] * share**0.5), int(_POINTS[1] * share**0.5))
-    if shape < _COARSEST:
-        raise DerivationError(f"One of its points takes {seconds:.1f} s: `rnnmft phase` has time.")
+    if shape[0] < _COARSEST[0] or shape[1] < _COARSEST[1]:
+        raise DerivationError(f"One of its points takes {each:.1f} s: `rnnmft phase` has time.")
     return shape

@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,9 @@ from rnnmft.report.html import render_report
 from rnnmft.report.phase import gate
 from rnnmft.report.typeset import equation
 
+# Every section, from few units and with no more time than it needs.
+SMALL: dict[str, Any] = {"particles": 4096, "seconds": 4.0, "horizons": (1, 2), "device": "cpu"}
+LEAST: dict[str, Any] = {**SMALL, "seconds": 0.0, "horizons": (1,)}
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
@@ -54,7 +58,7 @@ def report() -> Report:
     cell = cells.minimal()
     ensemble = cell.ensemble(e={"sigma_w": 4.0, "mu_b": 0.5})
     command = "rnnmft report minimal --set 'e.sigma_w=<4>'"
-    return make_report(cell, ensemble, networks=8, steps=12, device="cpu", command=command)
+    return make_report(cell, ensemble, networks=8, steps=12, command=command, **SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +87,30 @@ def test_it_requests_nothing(page: str, outline: Outline) -> None:
 
 def test_it_has_every_part(outline: Outline, report: Report) -> None:
     anchors = [attributes["id"] for attributes in outline.all("section")]
-    assert anchors == ["claims", "figures", "gap", "derivation", "setting", "provenance"]
-    assert len(report.figures) == 3
+    assert anchors == [
+        "evolution",
+        "gradients",
+        "spectra",
+        "phases",
+        "claims",
+        "gap",
+        "derivation",
+        "setting",
+        "provenance",
+    ]
+    assert report.gradients is not None
+    assert report.memory is not None
+    assert report.spectra is not None
+    assert len(report.phases) == 2
+    assert set(report.derivations) == {"tied", "untied"}
     assert not report.missing
+    assert len(outline.all("img")) >= 7
     assert len(outline.all("math")) > 40
 
 
 def test_verdict_comes_before_figures_and_figures_before_the_derivation(page: str) -> None:
-    places = [page.index(mark) for mark in ('class="verdict', 'id="figures"', 'id="derivation"')]
+    marks = ('class="verdict', "At a glance", 'id="evolution"', 'id="gradients"', 'id="derivation"')
+    places = [page.index(mark) for mark in marks]
     assert places == sorted(places)
 
 
@@ -126,7 +146,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     register(odd, numpy=np.tanh, torch=torch.tanh)
     h = State("h")
     cell = Cell(hostile, update={h: odd(Preactivation("e", h))})
-    found = make_report(cell, networks=2, steps=3, device="cpu", command=hostile)
+    found = make_report(cell, networks=2, steps=3, command=hostile, **LEAST)
     found.to_html(tmp_path / "page.html")
     written = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<script" not in written
@@ -134,22 +154,24 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert not Outline(written).misplaced
 
 
+@pytest.mark.slow
 def test_an_unstable_cell_gets_a_page_that_says_so() -> None:
     cell = cells.vanilla(relu)
-    found = make_report(cell, cell.ensemble(e={"sigma_w": 3.0}), networks=2, steps=40)
+    found = make_report(cell, cell.ensemble(e={"sigma_w": 3.0}), networks=2, steps=40, **LEAST)
     written = render_report(found)
     assert "unstable" in written
-    assert "The correlation map is not shown" in written
+    assert "The correlation map: not shown" in written
     assert not found.validation.rejected
     assert not Outline(written).misplaced
 
 
+@pytest.mark.slow
 def test_several_states_and_nested_preactivations() -> None:
     h, c = State("h"), State("c")
     z = Preactivation("z", h)
     g = Preactivation("g", tanh(z) * c)
     cell = Cell("two", update={h: h / 2 + tanh(g) / 2, c: c / 3 + tanh(z)})
-    found = make_report(cell, networks=2, steps=6, inputs=Inputs(R=0.5))
+    found = make_report(cell, networks=2, steps=6, inputs=Inputs(R=0.5), **LEAST)
     written = render_report(found)
     assert not Outline(written).misplaced
     assert len(found.numbers) > 8

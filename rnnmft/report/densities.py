@@ -1,0 +1,103 @@
+"""The density of singular values from theory, on as many points as the time allows."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.analysis.jacobian import JacobianLaw
+from rnnmft.errors import ConvergenceError, DerivationError, Status
+from rnnmft.report.budget import Budget
+
+__all__ = ["Axis", "Density", "density_of"]
+
+Array = NDArray[np.float64]
+_POINTS = 60
+# A coarse curve first, then what lies between: a curve is there when the time is over.
+_ROUNDS = (slice(4, None, 8), slice(0, None, 8), slice(2, None, 4), slice(1, None, 2))
+_FIRST = 28
+# A density times its place that may be as wrong as it is large.
+_SMALL = 0.02
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A range of singular values, linear or logarithmic."""
+
+    low: float
+    high: float
+    logarithmic: bool
+
+    def edges(self, bins: int) -> Array:
+        """Of the bins of a histogram."""
+        return self._between(np.arange(bins + 1) / bins)
+
+    def points(self) -> Array:
+        """Where a theory is computed: within the range, not on its ends."""
+        return self._between((np.arange(_POINTS) + 0.5) / _POINTS)
+
+    def _between(self, fraction: Array) -> Array:
+        if self.logarithmic:
+            return self.low * (self.high / self.low) ** fraction
+        return self.low + (self.high - self.low) * fraction
+
+    def measure(self, values: Array) -> Array:
+        """d s / d(axis): the density over the axis is this times the density of s.
+
+        The axis is s, or its decimal logarithm.
+        """
+        return values * math.log(10) if self.logarithmic else np.ones_like(values)
+
+
+@dataclass(frozen=True)
+class Density:
+    """The density over an axis at some of its points."""
+
+    singular_values: Array
+    value: Array
+
+
+def density_of(law: JacobianLaw, axis: Axis, budget: Budget) -> Density:
+    """The density of the singular values s, from that of lambda = s^2: p(s) = 2 s rho(s^2).
+
+    Raises:
+        DerivationError: the first points would take longer than the budget.
+        ConvergenceError: no point converged.
+    """
+    if not budget.left:
+        raise DerivationError("There is no time for it.")
+    points = axis.points()
+    found = np.full(_POINTS, np.nan)
+    open_ = np.ones(_POINTS, dtype=bool)
+    open_[_FIRST] = False
+    start = time.thread_time()
+    found[_FIRST] = _values(law, points[[_FIRST]])[0]
+    # The first point pays for what all share, and many at once cost less each: an upper bound.
+    each = time.thread_time() - start
+    for which in _ROUNDS:
+        asked = np.arange(_POINTS)[which]
+        asked = asked[open_[asked]]
+        if not budget.affords(each * len(asked)):
+            if which is _ROUNDS[0]:
+                raise DerivationError(f"Each point takes about {each:.1f} s.")
+            break
+        start = time.thread_time()
+        found[asked] = _values(law, points[asked])
+        open_[asked] = False
+        each = (time.thread_time() - start) / len(asked)
+    good = np.isfinite(found)
+    if not good.any():
+        raise ConvergenceError(Status.NOT_CONVERGED)
+    s = points[good]
+    return Density(s, np.maximum(2.0 * s * found[good], 0.0) * axis.measure(s))
+
+
+def _values(law: JacobianLaw, singular_values: Array) -> Array:
+    """rho(s^2), nan where its error leaves nothing of it."""
+    found = law.density(singular_values**2)
+    value, error = np.asarray(found.value, dtype=float), np.asarray(found.error, dtype=float)
+    return np.where(error <= np.maximum(np.abs(value), _SMALL / singular_values**2), value, np.nan)

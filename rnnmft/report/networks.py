@@ -1,0 +1,74 @@
+"""The networks of a report: one run of each tying, from which every section takes its points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.simulation import Simulation, simulate
+
+__all__ = ["HORIZONS", "WIDTH", "Networks", "run_networks"]
+
+HORIZONS = (1, 2, 5, 10, 20)
+WIDTH = 256
+_FEWEST, _MOST = 16, 32
+_TYINGS = ("tied", "untied")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Networks of one width by tying, after so many steps, with the lags of their memory."""
+
+    runs: dict[str, Simulation]
+    steps: int
+    lags: int
+    horizons: tuple[int, ...] = HORIZONS
+
+    @property
+    def count(self) -> int:
+        """How many of each tying."""
+        return next(iter(self.runs.values())).networks
+
+
+def run_networks(
+    cell: Cell,
+    ensemble: Ensemble,
+    inputs: Inputs,
+    burn_in: int,
+    lags: int,
+    seed: int,
+    device: str,
+    horizons: tuple[int, ...] = HORIZONS,
+    progress: Callable[[float, float], object] | None = None,
+) -> Networks:
+    """Run them for burn_in + lags + 1 steps, then along Jacobians of every horizon."""
+    size = len(cell.states) * max(len(cell.preactivations), 1)
+    count = int(np.clip(64 // size, _FEWEST, _MOST))
+    steps = burn_in + lags + 1
+
+    def run(i: int, tying: str) -> Simulation:
+        def advance(done: float, total: float) -> None:
+            if progress is not None:
+                progress(i + done / total, len(_TYINGS))
+
+        return simulate(
+            cell,
+            ensemble,
+            inputs,
+            width=WIDTH,
+            networks=count,
+            steps=steps,
+            tying=tying,
+            jacobian_horizons=horizons,
+            spectrum=True,
+            autocovariance_lags=range(lags + 1),
+            device=device,
+            # The main run of a validation has three words, its pilot four.
+            seed=int(np.random.SeedSequence([seed, WIDTH, i, 2, 0]).generate_state(1)[0]),
+            progress=advance,
+        )
+
+    return Networks({t: run(i, t) for i, t in enumerate(_TYINGS)}, steps, lags, horizons)
