@@ -11,32 +11,48 @@ from collections.abc import Callable, Mapping
 
 import sympy as sp
 
+from rnnmft.cells.weight_ensembles import weight_ensemble
 from rnnmft.errors import ParameterError
 
 __all__ = [
     "DETERMINING_SERIES",
     "determining_function",
     "determining_matrix",
+    "determining_series",
     "kinds_by_name",
     "weight_s_transform",
 ]
 
 
-def _gaussian(sigma_w: sp.Expr, order: int) -> sp.Expr:
-    """Phi(x) = sigma_w^2."""
-    return sigma_w**2 if order == 0 else sp.S.Zero
+Coefficient = Callable[[sp.Expr, int], sp.Expr]
 
 
-def _orthogonal(sigma_w: sp.Expr, order: int) -> sp.Expr:
-    """Phi(x) = (sqrt(1 + 4 sigma_w^2 x) - 1) / 2x: the Catalan numbers with alternating signs."""
-    return sp.S.NegativeOne**order * sp.catalan(order) * sigma_w ** (2 * order + 2)
+def _of_table(kind: str) -> Coefficient:
+    """The coefficients of an ensemble in the cells' table: exact numbers times sigma_w^(2n+2)."""
+    ensemble = weight_ensemble(kind)
+
+    def coefficient(sigma_w: sp.Expr, order: int) -> sp.Expr:
+        number = ensemble.determining_coefficient(order)
+        return sp.Rational(number.numerator, number.denominator) * sigma_w ** (2 * order + 2)
+
+    return coefficient
 
 
-#: Coefficient of x^n in Phi(x), by ensemble; a bi-invariant ensemble of one's own is one more row.
-DETERMINING_SERIES: dict[str, Callable[[sp.Expr, int], sp.Expr]] = {
-    "gaussian": _gaussian,
-    "orthogonal": _orthogonal,
+#: Coefficient of x^n in Phi(x), by ensemble: 1, 0, 0, .. (gaussian); Catalan numbers with
+#: alternating signs (orthogonal). A bi-invariant ensemble of one's own is one more row, here or in
+#: `cells.register_weights`.
+DETERMINING_SERIES: dict[str, Coefficient] = {
+    kind: _of_table(kind) for kind in ("gaussian", "orthogonal")
 }
+
+
+def determining_series(kind: str) -> Coefficient:
+    """The coefficients of an ensemble.
+
+    Raises:
+        ParameterError: there is no ensemble of that name.
+    """
+    return DETERMINING_SERIES[kind] if kind in DETERMINING_SERIES else _of_table(kind)
 
 
 def determining_function(kind: str, sigma_w: sp.Expr, x: sp.Expr) -> sp.Expr:
@@ -83,9 +99,7 @@ def kinds_by_name(weights: str | Mapping[str, str], names: list[str]) -> dict[st
         )
     kinds = {n: weights if isinstance(weights, str) else weights.get(n, "gaussian") for n in names}
     for kind in (weights,) if isinstance(weights, str) else kinds.values():
-        if kind not in DETERMINING_SERIES:
-            known = ", ".join(DETERMINING_SERIES)
-            raise ParameterError(f"weights must be one of {known}, got {kind!r}")
+        determining_series(kind)
     return kinds
 
 

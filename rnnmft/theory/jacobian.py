@@ -25,7 +25,7 @@ from sympy.polys.rings import PolyElement, ring
 
 from rnnmft.cells import Cell
 from rnnmft.errors import ParameterError
-from rnnmft.theory.determining_series import DETERMINING_SERIES, kinds_by_name
+from rnnmft.theory.determining_series import DETERMINING_SERIES, determining_series, kinds_by_name
 from rnnmft.theory.generating_function import GeneratingFunction
 from rnnmft.theory.linearised_unit import LinearisedUnit
 from rnnmft.theory.moments import moment_theory
@@ -169,7 +169,7 @@ class _Expansion:
         """Coefficient of t^(2j+1) in Phi(v u) * factor; v, u and factor are odd series in t."""
         p = self.preactivations[k]
         sigma_w = self.of.theory.notation.sigma_w[p]
-        series = DETERMINING_SERIES[self.kinds[p.name]]
+        series = determining_series(self.kinds[p.name])
         total = [series(sigma_w, 0) * factor[j]]
         product = [
             sp.Add(*(self.v_hat[k][i] * self.u_hat[k][n - i] for i in range(n + 1)))

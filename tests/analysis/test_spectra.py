@@ -144,6 +144,8 @@ def test_an_ensemble_of_ones_own_enters_by_its_series() -> None:
     found, exact = Branch(one).resolve(z), Branch(two).resolve(z)
     assert found.reached.all()
     assert found.value == pytest.approx(exact.value, rel=1e-8)
+    symbolic = _vanilla(identity, name).jacobian(1).moments(3).value
+    assert symbolic == pytest.approx([0.81**k * m for k, m in enumerate(fuss_catalan(2, 3), 1)])
     law = _vanilla(identity, name).jacobian(2)
     wanted = [0.81 ** (2 * k) * m for k, m in enumerate(fuss_catalan(4, 3), start=1)]
     assert law.moments(3).value == pytest.approx(wanted, rel=1e-8)
