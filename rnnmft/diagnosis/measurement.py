@@ -45,20 +45,28 @@ class GradientSeries:
         if not np.isfinite(self.log10).all():
             return float(self.log10[-1]), math.inf
         beyond = horizon - known
-        half, quarter = max(known // 2, 1), max(known // 4, 1)
+        half, quarter = known // 2, known // 4
         if half < 2:
             return float(self.log10[-1]) * horizon / known, math.inf
-
-        def slope(low: int, high: int) -> float:
-            steps = np.arange(low, high)
-            return float(np.polyfit(steps, self.log10[low:high], 1)[0])
-
-        whole = slope(known - half, known)
         bend = 0.0
         if quarter > 1:
-            bend = abs(slope(known - quarter, known) - slope(known - half, known - quarter))
+            middle = known - quarter
+            bend = abs(self._slope(middle, known) - self._slope(known - half, middle))
         noise = math.hypot(float(self.error[-1]), bend * beyond)
-        return float(self.log10[-1]) + whole * beyond, noise
+        return float(self.log10[-1]) + self.slope * beyond, noise
+
+    @property
+    def slope(self) -> float:
+        """The slope of the line through the later half, per step."""
+        known = len(self.log10)
+        if not np.isfinite(self.log10).all():
+            return float(self.log10[-1])
+        if known < 4:
+            return float(self.log10[-1]) / known
+        return self._slope(known - known // 2, known)
+
+    def _slope(self, low: int, high: int) -> float:
+        return float(np.polyfit(np.arange(low, high), self.log10[low:high], 1)[0])
 
 
 @dataclass(frozen=True)

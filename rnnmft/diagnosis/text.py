@@ -84,13 +84,13 @@ def phase_sentence(layer: LayerDiagnosis) -> str:
 
 
 def memory_sentence(layer: LayerDiagnosis) -> str:
-    """The timescales of the tied theory."""
-    if layer.tied.xi_q is None or layer.tied.xi_c is None:
-        return "its timescales are not known"
-    bound = "" if layer.tied.xi_resolved else "at most "
+    """The timescales of the untied theory."""
+    times = layer.untied
+    if times.xi_q is None or times.xi_c is None:
+        return "memory: its timescales are not known"
     return (
-        f"memory: {bound}xi_q = {layer.tied.xi_q:.3g} steps for the variance of the states, "
-        f"{bound}xi_c = {layer.tied.xi_c:.3g} for a difference of inputs"
+        f"memory: xi_q = {times.xi_q:.3g} steps for the variance of the states, xi_c = "
+        f"{times.xi_c:.3g} for a difference of inputs (untied)"
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.diagnosis.measurement import GradientSeries
-from rnnmft.errors import RnnmftError, Status
+from rnnmft.errors import ConvergenceError, RnnmftError, Status
 from rnnmft.records import Record
 
 __all__ = ["LONGEST", "TheoryAnswer", "ask_theory"]
@@ -23,6 +23,8 @@ __all__ = ["LONGEST", "TheoryAnswer", "ask_theory"]
 T = TypeVar("T")
 # Units are followed for so many steps; further on gradients grow at their asymptotic rate.
 LONGEST = 100
+# And at least for so many: a growth has to be told.
+_SHORTEST = 20
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,13 @@ class TheoryAnswer(Record):
 
     Attributes:
         tying: "tied" or "untied".
-        second_moment: E[s^2] of every state; empty where there is no stationary state.
+        second_moment: E[s^2] of every state, stationary (after the burn-in where units are
+            sampled); empty where there is no stationary state.
         preactivation_variance: q of every preactivation.
-        growth: lim (1/T) log m_1(T), per step: 0 is critical, above chaos, below order.
-        xi_q, xi_c: memory of the variance and of the difference of two inputs, in steps (tied).
-        xi_resolved: whether both were measured; they are upper bounds otherwise (over at once).
+        growth: lim (1/T) log m_1(T), per step (where units are sampled, its slope over the later
+            half of the horizons): 0 is critical, above chaos, below order.
+        xi_q, xi_c: memory of the variance and of the difference of two inputs, in steps; of the
+            untied theory.
         log10_mean: log10 m_1(T) at the length asked for.
         log10_error: its standard error.
         log10_means: log10 m_1 at the horizons 1, 2, .. that were followed.
@@ -48,7 +52,6 @@ class TheoryAnswer(Record):
     growth: float | None = None
     xi_q: float | None = None
     xi_c: float | None = None
-    xi_resolved: bool = False
     log10_mean: float | None = None
     log10_error: float | None = None
     log10_means: tuple[float, ...] = ()
@@ -88,42 +91,66 @@ def ask_theory(
     field = attempt(lambda: MeanField(cell, ensemble, inputs, tying, **options))  # type: ignore[arg-type]
     if field is None:
         return TheoryAnswer(tying, missing=tuple(missing))
-    at = attempt(field.fixed_point)
-    # The untied ones would be asked of the slope of a two-trajectory map, which is derived first.
-    times = attempt(field.timescales) if tying == "tied" else None
-    growth = attempt(lambda: float(field.gradient_growth()))
-    mean = attempt(lambda: _mean(field, length, burn_in, growth))
+    sampled = field.method == "sampled units"
+    at = attempt(lambda: _reached(field, burn_in) if sampled else field.fixed_point())
+    if at is None:
+        return TheoryAnswer(tying, missing=tuple(missing))
+    # The tied ones would follow units until they settle, which takes as long as they remember.
+    times = attempt(field.timescales) if tying == "untied" and not sampled else None
+    series = attempt(lambda: _series(field, max(length, _SHORTEST), burn_in))
+    growth = None if sampled else attempt(lambda: float(field.gradient_growth()))
+    if growth is None and series is not None:
+        growth = series.slope * math.log(10)
+    mean, error = (None, None) if series is None else _at(series, length, growth)
     return TheoryAnswer(
         tying=tying,
-        second_moment={} if at is None else at.second_moment,
-        preactivation_variance={} if at is None else at.preactivation_variance,
+        second_moment=at.second_moment,
+        preactivation_variance=at.preactivation_variance,
         growth=growth,
         xi_q=None if times is None else times.xi_q,
         xi_c=None if times is None else times.xi_c,
-        xi_resolved=times is not None and times.status is Status.OK,
-        log10_mean=None if mean is None else mean[0],
-        log10_error=None if mean is None else mean[1],
-        log10_means=() if mean is None else mean[2],
+        log10_mean=mean,
+        log10_error=error,
+        log10_means=() if series is None else tuple(map(float, series.log10[:length])),
         missing=tuple(missing),
     )
 
 
-def _mean(
-    field: MeanField, length: int, burn_in: int, growth: float | None
-) -> tuple[float, float, tuple[float, ...]]:
-    """log10 m_1(T), its error, and log10 m_1 at all horizons up to `LONGEST`.
+@dataclass(frozen=True)
+class _Reached:
+    """Moments after the burn-in."""
 
-    Beyond these it goes on at the asymptotic rate of growth.
+    second_moment: Mapping[str, float]
+    preactivation_variance: Mapping[str, float]
+
+
+def _reached(field: MeanField, burn_in: int) -> _Reached:
+    """Where sampled units are when their Jacobian starts.
+
+    Raises:
+        ConvergenceError: their moments are infinite already.
     """
-    horizon = min(length, LONGEST)
-    found = field.jacobian_means(horizon, burn_in=burn_in)
+    run = field.evolve(max(burn_in, 1))
+    if run.status is Status.DIVERGES:
+        raise ConvergenceError(run.status)
+    return _Reached(
+        {n: float(v[-1]) for n, v in run.second_moment.items()},
+        {n: float(v[-1]) for n, v in run.preactivation_variance.items()},
+    )
+
+
+def _series(field: MeanField, length: int, burn_in: int) -> GradientSeries:
+    """log10 m_1 at the horizons up to a length, or up to `LONGEST`."""
+    found = field.jacobian_means(min(length, LONGEST), burn_in=burn_in)
     with np.errstate(divide="ignore", invalid="ignore"):
-        log10 = np.log10(found.value)
         noise = found.error / found.value / math.log(10)
-    curve = tuple(float(v) for v in log10)
-    if length == horizon or not math.isfinite(curve[-1]):
-        return curve[-1], float(noise[-1]), curve
-    if growth is not None and math.isfinite(growth):
-        beyond = (length - horizon) * growth / math.log(10)
-        return curve[-1] + beyond, float(noise[-1]), curve
-    return *GradientSeries(log10, noise).at(length), curve
+        return GradientSeries(np.log10(found.value), noise)
+
+
+def _at(series: GradientSeries, length: int, growth: float | None) -> tuple[float, float]:
+    """log10 m_1(T) and its error; beyond the series at the asymptotic rate of growth."""
+    known = len(series.log10)
+    if length <= known or growth is None or not math.isfinite(growth):
+        return series.at(length)
+    value, error = series.at(known)
+    return value + (length - known) * growth / math.log(10), max(error, series.at(length)[1])
