@@ -213,7 +213,8 @@ def find_distribution(of: SpectralLaw) -> Distribution:
     grids = [_nodes(piece, _POINTS if of.is_sampled else 3 * _POINTS) for piece in pieces]
     x, cells, step = (np.concatenate(parts, axis=-1) for parts in zip(*grids, strict=True))
     found = find_density(of.resolver, x, of.smoothing * x)
-    status = Status.OK if found.reached.all() else Status.NOT_CONVERGED
+    good = found.reached.all() and np.isfinite([below, inside]).all()
+    status = Status.OK if good else Status.NOT_CONVERGED
     above = max(1.0 - inside, 0.0)
     law = Distribution(
         of,
