@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rnnmft.cli.options import (
@@ -25,6 +26,13 @@ from rnnmft.cli.setting import resolve_setting
 
 __all__ = ["report"]
 
+# Where cells of the zoo stand when nothing is set: tied and untied weights differ there.
+_TELLING: dict[str, Sequence[str]] = {
+    "minimal": ("e.sigma_w=4", "e.mu_b=0.5", "e.sigma_b=0.3"),
+    "gru": [f"{p}.{law}" for p in "rzn" for law in ("sigma_w=2", "sigma_b=0.3")],
+    "lstm": [f"{p}.{law}" for p in "ifgo" for law in ("sigma_w=4", "sigma_b=0.3")],
+}
+
 
 def report(
     cell: CellName,
@@ -43,9 +51,11 @@ def report(
 ) -> int:
     """Write the theory of a cell, beside simulated networks, into one HTML page.
 
-    Exits with 1 when a claim is rejected.
+    Without --set, minimal, gru and lstm stand where tied and untied weights differ (the page says
+    where). Exits with 1 when a claim is rejected.
     """
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), R, correlation, temporal)
+    given = sets or _TELLING.get(cell, ())
+    s = resolve_setting(cell, given, weights or (), laws or (), R, correlation, temporal)
     path = output or Path(f"{s.cell.name}.html")
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "No such folder", str(path.parent))

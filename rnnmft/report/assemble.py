@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import FixedPoint
 from rnnmft.cells import Cell, Ensemble, Inputs
-from rnnmft.errors import DerivationError
+from rnnmft.errors import DerivationError, RnnmftError
 from rnnmft.page.figure import Figure
 from rnnmft.parameters import check_count
 from rnnmft.report.attempt import attempt
@@ -28,6 +32,8 @@ from rnnmft.validation import ValidationReport, validate
 __all__ = ["Report", "make_report"]
 
 _PARTICLES = 1 << 16
+# Where sampling is slow: the fewest units, and what one stationary run may take in seconds.
+_FEWEST, _SECONDS = 1 << 12, 6.0
 # Claimed of the autocorrelations; longer Jacobians have a section of their own.
 _LAGS = (1, 5)
 #: The share of the seconds that goes to densities, the rest to a phase diagram.
@@ -95,7 +101,7 @@ def make_report(
         tyings: which theories are tested and shown, the main one first.
         horizons: of the Jacobians whose singular values are shown.
         particles: of a theory that samples units; when absent as many as a claim's test needs, and
-            65,536 for what is shown only.
+            for what is shown only 65,536, or as many as time allows.
         seconds: of processor time for the densities of singular values and for a phase diagram
             that is solved point by point; what they would exceed is left out, and said.
         device: where networks run.
@@ -167,15 +173,27 @@ def _fields(
     reason = DerivationError("tyings must name a theory to show")
     for tying in tyings:
         try:
-            found[tying] = MeanField(
-                cell, ensemble, inputs, tying, seed=seed, particles=particles or _PARTICLES
-            )
+            few = MeanField(cell, ensemble, inputs, tying, seed=seed, particles=_FEWEST)
         except DerivationError as error:
             reason = error
             missing.append(f"There is no {tying} theory. {error}")
+            continue
+        units = particles or _affordable(few)
+        found[tying] = MeanField(cell, ensemble, inputs, tying, seed=seed, particles=units)
     if not found:
         raise reason
     return found
+
+
+def _affordable(few: MeanField) -> int:
+    """How many units a theory may sample: fewer where it takes long to become stationary."""
+    if few.method != "sampled units":
+        return _PARTICLES
+    start = time.thread_time()
+    with contextlib.suppress(RnnmftError):
+        few.fixed_point()
+    each = (time.thread_time() - start) / _FEWEST
+    return int(np.clip(_SECONDS / max(each, 1e-9), _FEWEST, _PARTICLES))
 
 
 @dataclass(frozen=True)
