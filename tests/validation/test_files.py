@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,25 +73,53 @@ def test_what_is_refused(
         read_claims(written(tmp_path, GOOD.replace(*change)), cells.get)
 
 
-def test_there_are_claims() -> None:
-    assert {"vanilla", "minimal", "gru", "gru_torch"} <= {path.stem for path in CLAIMS}
+def committed(path: Path) -> dict[str, Any]:
+    return json.loads((ROOT / "results" / f"{path.stem}.json").read_text(encoding="utf-8"))
 
 
-RESULTS = [path for path in CLAIMS if (ROOT / "results" / f"{path.stem}.json").exists()]
+def test_every_file_of_claims_has_a_result() -> None:
+    results = {path.stem for path in (ROOT / "results").glob("*.json")}
+    assert {path.stem for path in CLAIMS} <= results
 
 
-@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_every_cell_of_the_zoo_is_validated_tied_and_untied() -> None:
+    validated: dict[str, set[str]] = {}
+    for path in CLAIMS:
+        found = committed(path)
+        accepted = {tying for tying, verdict in found["verdicts"].items() if verdict == "accepted"}
+        validated.setdefault(found["cell"], set()).update(accepted)
+    assert set(cells.names()) <= set(validated)
+    assert all(tyings == {"tied", "untied"} for tyings in validated.values())
+
+
+@pytest.mark.parametrize("path", CLAIMS, ids=lambda path: path.stem)
 def test_the_committed_results_are_of_the_committed_claims(path: Path) -> None:
-    request = read_claims(path, cells.get)
-    found = json.loads((ROOT / "results" / f"{path.stem}.json").read_text(encoding="utf-8"))
+    request, found = read_claims(path, cells.get), committed(path)
     assert found["cell"] == request.cell.name
     assert found["ensemble"] == request.ensemble.to_dict()
     assert found["inputs"] == request.inputs.to_dict()
     assert found["seed"] == request.options["seed"]
-    for design in found["design"].values():
-        assert design["widths"] == request.options["widths"]
-    for tying in request.options.get("tyings", ["untied"]):
+    assert found["control"] == request.options.get("control", 0.02)
+    assert found["horizons"] == request.options["horizons"]
+    assert list(found["verdicts"]) == request.options["tyings"]
+    for tying in request.options["tyings"]:
+        assert found["design"][tying]["widths"] == request.options["widths"]
         assert found["design"][tying]["networks"] == request.options["networks"]
     assert found["passed"] is True
     assert all(claim["verdict"]["outcome"] != "rejected" for claim in found["claims"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", found["provenance"]["date"])
+    assert (
+        found["provenance"]["command"] == f"rnnmft validate --claims validation/claims/{path.name}"
+    )
+
+
+GATED = ("minimal", "gru", "lstm")
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_tied_networks_of_gated_cells_tell_the_theories_apart(name: str) -> None:
+    gaps = committed(ROOT / "claims" / f"{name}.toml")["gaps"]
+    assert any(abs(gap["gap"]) > 5 * gap["gap_error"] for gap in gaps)
+    for gap in gaps:
+        error = (gap["gap_error"] ** 2 + gap["theory_gap_error"] ** 2) ** 0.5
+        assert abs(gap["gap"] - gap["theory_gap"]) < 5 * error
