@@ -19,108 +19,25 @@ Speicher 1996; uniqueness with definite imaginary part: Helton, Rashidi Far, Spe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.analysis.block_solutions import Solutions, inverse_root
 from rnnmft.analysis.determining_closure import Closure
 from rnnmft.analysis.unit_response import Sections, unit_response
 from rnnmft.analysis.unit_transfer import UnitTransfer
 
-__all__ = ["BlockEquation", "Solutions"]
+__all__ = ["BlockEquation"]
 
 Complex = NDArray[Any]  # complex128
-Flags = NDArray[np.bool_]
 _ROUNDS = 8
 #: A last step of Newton's method below this leaves an error of its square.
 _SMALL_STEP = 1e-6
 #: A first step above this means that the start was not near: take a shorter way there.
 _LARGE_STEP = 0.5
-#: The imaginary parts are tested this far (relative to |z|) above z.
-_LIFT = 1e-6
-
-
-@dataclass
-class Solutions:
-    """The equation at Z points: z (Z,), the unknowns and what follows from them.
-
-    Attributes:
-        z, t: (Z,).
-        a, b, f: the unknowns, (Z, B, L, L); a_t, b_t, f_t: their derivatives by t.
-        v, u, v_t, u_t: the averages V and U likewise.
-        value, slope: G and dG/dz, (Z,).
-        error: the standard error of G, (Z,); 0 without independent parts.
-        converged: whether Newton's method ended.
-    """
-
-    z: Complex
-    t: Complex
-    a: Complex
-    b: Complex
-    f: Complex
-    a_t: Complex
-    b_t: Complex
-    f_t: Complex
-    v: Complex
-    u: Complex
-    v_t: Complex
-    u_t: Complex
-    value: Complex
-    slope: Complex
-    error: NDArray[np.float64]
-    converged: Flags
-
-    def __getitem__(self, rows: NDArray[np.generic] | slice) -> Solutions:
-        return Solutions(*(getattr(self, name.name)[rows] for name in fields(self)))
-
-    def __setitem__(self, rows: NDArray[np.generic], other: Solutions) -> None:
-        for name in fields(self):
-            getattr(self, name.name)[rows] = getattr(other, name.name)
-
-    def predicted(self, z: Complex) -> tuple[Complex, Complex, Complex]:
-        """a, b, F at new points, to first order in log z; a / t and b / t vary slowly."""
-        step = np.log(z / self.z)[:, None, None, None]
-        t, new = self.t[:, None, None, None], inverse_root(z)[:, None, None, None]
-        a = new * (self.a / t + 0.5 * (self.a / t - self.a_t) * step)
-        b = new * (self.b / t + 0.5 * (self.b / t - self.b_t) * step)
-        return a, b, self.f - 0.5 * t * self.f_t * step
-
-    @property
-    def unknowns(self) -> tuple[Complex, Complex, Complex]:
-        """a, b, F: a guess for other units."""
-        return self.a, self.b, self.f
-
-    @property
-    def proper(self) -> Flags:
-        """Whether each is the resolvent and not another solution, (Z,)."""
-        with np.errstate(all="ignore"):
-            return self._proper()
-
-    def _proper(self) -> Flags:
-        lift = (-0.5j * _LIFT * self.t * np.abs(self.z) / self.z)[:, None, None, None]
-        good = self.converged & np.isfinite(self.value)
-        good &= np.imag(self.value) <= 1e-9 / np.abs(self.z)
-        for matrix, slope in (
-            (self.a, self.a_t),
-            (self.b, self.b_t),
-            (self.v, self.v_t),
-            (self.u, self.u_t),
-        ):
-            lifted = matrix + lift * slope
-            finite = np.where(np.isfinite(lifted), lifted, 1.0)
-            imaginary = np.imag(finite + np.swapaxes(finite, -1, -2)) / 2
-            size = np.abs(finite).max(axis=(-1, -2), initial=1e-300)
-            top = np.linalg.eigvalsh(imaginary).max(axis=-1)
-            good &= (top <= 1e-8 * size).all(axis=-1)
-        return good
-
-
-def inverse_root(z: Complex) -> Complex:
-    """t = z^(-1/2) with Im t <= 0 for Im z >= 0."""
-    return 1.0 / np.sqrt(z.astype(np.complex128))
 
 
 class BlockEquation:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.block_equation import BlockEquation, Solutions
+from rnnmft.analysis.block_equation import BlockEquation
+from rnnmft.analysis.block_solutions import Solutions
 from rnnmft.analysis.resolved import Resolved
 from rnnmft.analysis.unit_transfer import UnitTransfer
 

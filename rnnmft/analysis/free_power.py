@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.block_equation import Solutions
+from rnnmft.analysis.block_solutions import Solutions
 from rnnmft.analysis.branch import Branch, on_upper
 from rnnmft.analysis.resolved import Resolved
 

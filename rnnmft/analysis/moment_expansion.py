@@ -134,17 +134,15 @@ class _Expansion:
 
     def _solve_rows(self, side: _Side, j: int, known: Real) -> None:
         """Averages and self-energies of order j, each row after those it depends on."""
+
+        def known_part(i: int, k: int) -> Real:
+            f, average = self.f[i][k], side.average[j - i][k]
+            return f @ average if side.causal else average @ f
+
         constant = [
-            _total(self.f[i][k] @ side.average[j - i][k] for i in range(1, j + 1))
-            if j
-            else np.zeros_like(known[k])
-            for k in range(len(known))
+            _total([np.zeros_like(block), *(known_part(i, k) for i in range(1, j + 1))])
+            for k, block in enumerate(known)
         ]
-        if not side.causal:
-            constant = [
-                _total(side.average[j - i][k] @ self.f[i][k] for i in range(1, j + 1)) if j else c
-                for k, c in enumerate(constant)
-            ]
         times = list(range(self.horizon))
         kinds = list(range(len(self.starts)))
         if not side.causal:

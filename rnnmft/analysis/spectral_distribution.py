@@ -172,7 +172,7 @@ class Distribution:
         """log x and F, with both sides of every atom's jump as points of their own."""
         inside = self.atoms.place > self.x[0]
         place, mass = self.atoms.place[inside], self.atoms.mass[inside]
-        start = self.cumulative - self.density * self.step[0]
+        start = np.concatenate([[self.below], self.cumulative[:-1]])  # no atom of its own cell
         at = np.minimum(np.searchsorted(self.cells[1], place), len(self.x) - 1)
         jumped = self.cells[1][at] >= place
         after = np.where(jumped, self.cumulative[at], self.cumulative[at] + mass)

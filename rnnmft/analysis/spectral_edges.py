@@ -24,8 +24,9 @@ _STEP, _DOWN, _BEYOND = 0.1, math.log(1e10), math.log(4.0)
 _HIGHEST = math.log(1e12)
 _ROUNDS = 40
 _TOLERANCE, _CLOSED = 1e-9, 1e-6
-#: |Im G| above this share of |G| counts as inside.
-_INSIDE = 1e-7
+#: |Im G| above this share of |G| counts as inside, and above this share of 1 / x, which bounds what
+#: rounding leaves of it near 0.
+_INSIDE, _ROUNDING = 1e-7, 1e-12
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def _inside(of: Resolver, x: NDArray[np.float64]) -> tuple[NDArray[np.bool_], ND
     """
     found = of.resolve(x.astype(np.complex128))
     imaginary = -np.imag(found.value)
-    inside = found.reached & (imaginary > _INSIDE * np.abs(found.value))
+    least = np.maximum(_INSIDE * np.abs(found.value), _ROUNDING / x)
+    inside = found.reached & (imaginary > least)
     return inside, np.where(inside, imaginary / math.pi, 0.0)
 
 
