@@ -1,7 +1,8 @@
-"""The page of a diagnosis: verdict, advice, one section a layer, and how to run it again."""
+"""The page of a diagnosis: verdict and advice, one section a layer, and how it was found."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +39,6 @@ def render_diagnosis(found: Diagnosis) -> str:
         )
         for k, layer in enumerate(found.layers)
     ]
-    if found.advice:
-        advice = render(_TEMPLATES, "advice.html", advice=found.advice)
-        sections.append(Section("What would mend it", "advice", advice))
     sections.append(Section("How it was found", "method", render(_TEMPLATES, "method.html")))
     title = f"{found.module}: diagnosis over {found.length} steps"
     return render_page(title, heading, lead, sections, "This page loads nothing from anywhere.")
@@ -102,7 +100,8 @@ def _means(layer: LayerDiagnosis) -> list[dict[str, str]]:
         ("predicted", "through the matrices that it has", layer.predicted),
     ):
         mean = plus_minus(*series.at(layer.length))
-        rows.append({"name": name, "says": says, "mean": mean, "growth": ""})
+        growth = significant(series.slope * math.log(10), 3)
+        rows.append({"name": name, "says": says, "mean": mean, "growth": growth})
     for answer in (layer.tied, layer.untied):
         rows.append(
             {
