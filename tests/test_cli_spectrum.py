@@ -61,7 +61,10 @@ def test_haar_is_an_atom(capsys: pytest.CaptureFixture[str], linear: str) -> Non
     found = printed_json(capsys, *words)
     assert found["atoms"]["place"] == pytest.approx([0.25], rel=1e-6)
     assert found["atoms"]["mass"] == pytest.approx([1.0], rel=1e-6)
+    assert found["support"]["intervals"] == []
     assert found["density"] is None
+    value, error = (np.array(found["quantiles"][name]) for name in ("value", "error"))
+    assert (np.abs(value - 0.5) <= error + 1e-6).all()
 
 
 def test_it_agrees_with_the_library_and_says_what_is_free(
