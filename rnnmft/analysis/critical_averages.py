@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.cells import Cell, Ensemble
+from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.cells.laws import Law
 
 __all__ = ["Averages", "GivenLaws", "Tangent", "given_ensemble", "tangent_of"]
@@ -69,6 +69,7 @@ class GivenLaws(Protocol):
 
 def given_ensemble(
     cell: Cell,
+    inputs: Inputs,
     q: Mapping[str, float],
     mu: Mapping[str, float],
     squares: Mapping[str, float],
@@ -77,17 +78,18 @@ def given_ensemble(
 ) -> Ensemble:
     """An ensemble whose preactivations have variances q whatever it is made of.
 
-    What sigma_w^2 E[y^2] leaves of q is given to sigma_b: the untied theory sees the sum alone.
+    What sigma_w^2 E[y^2] leaves of q is given to the input where it has one, else to the bias.
     """
     rows = {}
     for p in cell.preactivations:
         square = squares.get(p.name, 0.0)
-        rest = q[p.name] - square * seen.get(p.name, 0.0)
+        rest = max(q[p.name] - square * seen.get(p.name, 0.0), 0.0)
+        driven = p.has_input and inputs.R > 0
         rows[p.name] = {
             "sigma_w": math.sqrt(square),
-            "sigma_v": 0.0,
+            "sigma_v": math.sqrt(rest / inputs.R) if driven else 0.0,
             "mu_b": mu[p.name],
-            "sigma_b": math.sqrt(max(rest, 0.0)),
+            "sigma_b": 0.0 if driven else math.sqrt(rest),
         }
     return cell.ensemble("gaussian", laws, **rows)
 

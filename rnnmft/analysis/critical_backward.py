@@ -148,9 +148,11 @@ class Backward:
             raise InfeasibleError(
                 f"what {main!r} sees vanishes: without input and bias the state is zero", "Q* > 0"
             )
-        most = q[main] / averages.seen[main]
+        # Any trial value does, m_1 being linear; half leaves room for what sampled units need to
+        # leave the zero state.
+        trial = 0.5 * q[main] / averages.seen[main]
         usable = {n: min(w, q[n] / averages.seen[n]) for n, w in squares.items()}
-        low, high = (averages.tangent({**usable, main: w}).mean_square for w in (0.0, most))
+        low, high = (averages.tangent({**usable, main: w}).mean_square for w in (0.0, trial))
         if low > 1.0:
             raise InfeasibleError(
                 f"sigma_w^2 >= 0 fails for {main!r}: without its recurrent weights m_1 is already "
@@ -162,7 +164,7 @@ class Backward:
                 f"m_1 = 1 cannot be reached: it is {low:.4g} whatever sigma_w of {main!r} is",
                 "m_1 = 1",
             )
-        return (1.0 - low) / (high - low) * most
+        return (1.0 - low) / (high - low) * trial
 
     def _row(
         self,

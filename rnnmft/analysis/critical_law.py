@@ -94,8 +94,8 @@ class TransportedLaws:
 
     def __init__(self, cell: Cell, inputs: Inputs) -> None:
         self.cell, self.inputs = cell, inputs
-        TransportedLaw(cell, cell.ensemble(), inputs)
         form = accumulator_form(cell)
+        TransportedLaw(cell, cell.ensemble(), inputs)
         symbols = form.gain.free_symbols | form.noise.free_symbols
         self._moving = {p.name for p in cell.preactivations if p in symbols}
         self._known: dict[Laws, tuple[AccumulatorStep, AccumulatedModel]] = {}
@@ -112,7 +112,7 @@ class TransportedLaws:
 
     def at(self, q: Mapping[str, float], mu: Mapping[str, float]) -> TransportedAverages:
         """The averages at variances q and means mu."""
-        ensemble = given_ensemble(self.cell, q, mu, {}, {}, {})
+        ensemble = given_ensemble(self.cell, self.inputs, q, mu, {}, {}, {})
         laws = tuple((n, q[n], mu[n]) for n in sorted(self._moving))
         step, plain = self._transported(ensemble, laws)
         model = _GivenModel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,7 +32,7 @@ class SampledAverages:
 
     def _field(self, squares: Mapping[str, float], seen: Mapping[str, float]) -> MeanField:
         of = self.of
-        ensemble = given_ensemble(of.cell, self.q, self.mu, squares, seen, of.laws)
+        ensemble = given_ensemble(of.cell, of.inputs, self.q, self.mu, squares, seen, of.laws)
         sampling = of.sampling
         return MeanField(
             of.cell,
@@ -48,8 +49,9 @@ class SampledAverages:
     def _probed(self) -> tuple[dict[str, float], dict[str, float]]:
         cell = self.of.cell
         squares = {p.name: _PROBE for p in cell.preactivations if p.is_recurrent}
-        found = self._field(squares, {}).fixed_point()
-        second, q = dict(found.second_moment), found.preactivation_variance
+        found = self._field(squares, {}).evolve(self.of.burn_in)
+        second = {n: float(v[-1]) for n, v in found.second_moment.items()}
+        q = {n: float(v[-1]) for n, v in found.preactivation_variance.items()}
         plain = {s: second[s.name] for s in cell.states}
         plain |= {cell.update[s]: second[s.name] for s in cell.states}
         seen = {
@@ -70,10 +72,9 @@ class SampledAverages:
         return self._probed[1]
 
     def tangent(self, squares: Mapping[str, float]) -> Tangent:
-        """m_1 and growth at the given sigma_w^2, with the sampling's standard errors."""
-        field = self._field(squares, self.seen)
-        mean = field.jacobian_means(1, burn_in=self.of.burn_in)
-        return Tangent(float(mean[0]), float(field.gradient_growth()))
+        """m_1 at the given sigma_w^2; growth is not read off one step of sampled units."""
+        mean = self._field(squares, self.seen).jacobian_means(1, burn_in=self.of.burn_in)
+        return Tangent(float(mean[0]), math.nan)
 
 
 @dataclass(frozen=True)

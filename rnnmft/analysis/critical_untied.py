@@ -169,6 +169,12 @@ def _placed(backward: Backward, start: Design, request: Request, reasons: list[s
     free = {n: 1 for n in placed.roles.readout if placed.is_free(n, "mu_b")}
     if request.objective == "fixed" or not free:
         return feasible(backward, placed)
+    if isinstance(backward.theory, SampledLaws):
+        reasons.append(
+            f"mu_b of {', '.join(free)} is left at 0: the growth of m_1(T) is not solved for where "
+            "units are sampled."
+        )
+        return feasible(backward, placed)
     return _read_out(backward, placed, Direction("mu_b", free, ()), reasons)
 
 
