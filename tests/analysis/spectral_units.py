@@ -54,7 +54,7 @@ def fuss_catalan_resolvent(z: complex, horizon: int) -> complex:
     Followed inwards in small steps by the nearest root of the polynomial.
     """
     u = 1.0 + 0j
-    for size in np.geomspace(1e4 * max(1.0, abs(z)), abs(z), 4_000):
+    for size in np.geomspace(1e4 * max(1.0, abs(z)), abs(z), 600):
         at = size * z / abs(z)
         coefficients = [1.0, *[0.0] * (horizon - 1), -at, at]
         roots = np.roots(coefficients)

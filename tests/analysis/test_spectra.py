@@ -77,7 +77,7 @@ def test_orthogonal_linear_products_have_one_singular_value(horizon: int, tied: 
     assert found.value == pytest.approx(1 / (found.z - 1), rel=1e-8)
 
 
-@pytest.mark.parametrize("sigma_w", [0.9, 1.3])
+@pytest.mark.parametrize("sigma_w", [0.9, pytest.param(1.3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("activation", "mass"), [(relu, 0.5), (hard_tanh, None)])
 def test_piecewise_linear_orthogonal_laws(
     activation: Any, mass: float | None, sigma_w: float
@@ -153,6 +153,7 @@ def test_an_ensemble_of_ones_own_enters_by_its_series() -> None:
         register_weights(WeightEnsemble(name, (1, 2)))
 
 
+@pytest.mark.slow
 def test_weights_may_be_mixed_in_one_cell() -> None:
     """A GRU with an orthogonal candidate lies off both pure ones; it expands as it resolves."""
     cell = get("gru")

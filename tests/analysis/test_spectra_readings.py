@@ -127,6 +127,7 @@ def test_quantiles_of_one_gaussian_step() -> None:
     assert condition.near_one == pytest.approx(near, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_quantiles_see_atoms() -> None:
     """ReLU with orthogonal weights: half of the singular values are 0, half sigma_w."""
     law = _law(relu, "orthogonal", 1)
