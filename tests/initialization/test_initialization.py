@@ -164,6 +164,7 @@ def test_every_cell_of_the_zoo_has_an_answer_or_a_sentence(name: str) -> None:
             critical(cell, parameters=cells.typical_laws(name))
         return
     init = critical(cell, particles=1 << 14, repetitions=8, device="cpu")
-    # Sampled cells: 3 % holds their standard error and its propagation through the solution.
-    assert float(init.mean_square()) == pytest.approx(1.0, abs=0.03)
+    # Where units are sampled the solution has a standard error of the size of this one's.
+    found = init.mean_square()
+    assert abs(float(found) - 1.0) <= 1e-5 + 4 * 2**0.5 * float(found.error)
     assert init.reasons
