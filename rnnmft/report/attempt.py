@@ -17,7 +17,8 @@ def attempt(what: str, compute: Callable[[], T], missing: list[str]) -> T | None
     try:
         return compute()
     except RnnmftError as error:
-        missing.append(f"{what}: not shown. {error}")
+        reason = str(error)
+        missing.append(f"{what}: not shown. {reason[:1].upper()}{reason[1:]}")
     except Exception as error:  # a page that lacks a part, and says so, is worth more than none
         missing.append(f"{what}: not shown, by an error of rnnmft. {type(error).__name__}: {error}")
     return None

@@ -201,8 +201,10 @@ def _figure(
     )
     caption = (
         f"T = {horizon}. Filled: average over {count(len(values['tied']), 'network')} of width "
-        f"{WIDTH}; thin steps: one of them. Black: the density in theory."
+        f"{WIDTH}; thin steps: one of them."
     )
+    if curves:
+        caption += " Black: the density in theory."
     return draw_figure(draw, alt, caption)
 
 
