@@ -79,7 +79,6 @@ def test_atoms_of_products_of_projections(horizon: int) -> None:
             for case in (
                 (identity, "gaussian", 3),
                 (tanh, "gaussian", 1),
-                (tanh, "orthogonal", 2),
                 (relu, "orthogonal", 1),
             )
         ),
