@@ -166,6 +166,7 @@ def _bars(heights: Sequence[float]) -> str:
 
 def _drawn(values: Sequence[float], density: Quantity, title: str) -> str:
     """The density of the singular values as SVG."""
+
     def draw(drawing: Any) -> None:
         axes = drawing.add_subplot()
         axes.plot(values, _of_singular_values(values, density), color=BLUE)
