@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from rnnmft.analysis.spectral_atoms import Atoms
+    from rnnmft.analysis.spectral_edges import Support
 
 __all__ = ["Resolved", "Resolver", "SpectralLaw"]
 
@@ -60,6 +64,16 @@ class SpectralLaw(Protocol):
     @property
     def smoothing(self) -> float:
         """Over which part of x densities are smoothed."""
+        ...
+
+    @property
+    def support(self) -> Support:
+        """The intervals of positive density."""
+        ...
+
+    @property
+    def atoms(self) -> Atoms:
+        """The squared singular values that a positive fraction of all share."""
         ...
 
     def name(self, what: str) -> str:

@@ -23,6 +23,7 @@ from rnnmft.analysis.free_power import FreePower, free_power_moments
 from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.memoryless_transfer import is_product, memoryless_transfer
 from rnnmft.analysis.moment_expansion import expanded_moments
+from rnnmft.analysis.pushforward import Pushforward, orthogonal_step
 from rnnmft.analysis.resolved import Resolved, Resolver
 from rnnmft.analysis.spectral_atoms import Atoms, find_atoms
 from rnnmft.analysis.spectral_density import SAMPLED_SMOOTHING, find_density
@@ -118,6 +119,12 @@ class Spectrum:
 
     @cached_property
     def _resolver(self) -> Resolver:
+        if self.horizon == 1 and is_product(self.cell):
+            (e,) = self.cell.preactivations
+            if self.ensemble[e.name].weights == "orthogonal":
+                law = orthogonal_step(self.cell, self.ensemble, self.variance(e.name))
+                if law is not None:
+                    return law
         one = Branch(self.units)
         if not self.by_power or self.horizon == 1:
             return one
@@ -126,6 +133,9 @@ class Spectrum:
     @cached_property
     def support(self) -> Support:
         """The intervals of positive density."""
+        if isinstance(self.resolver, Pushforward):
+            image = self.resolver.image
+            return Support(image, 1e-12 * image, sampled=False)
         return find_support(self)
 
     @cached_property

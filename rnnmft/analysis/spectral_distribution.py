@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.resolved import Resolver, SpectralLaw
-from rnnmft.analysis.spectral_atoms import Atoms, find_atoms
+from rnnmft.analysis.spectral_atoms import Atoms
 from rnnmft.analysis.spectral_density import find_density
-from rnnmft.analysis.spectral_edges import find_support
 from rnnmft.errors import ParameterError, Status
 from rnnmft.records import Quantity, Record
 
@@ -205,9 +204,9 @@ def find_distribution(of: SpectralLaw) -> Distribution:
     low, below, low_error = _end(of, lower=True)
     high, inside, high_error = _end(of, lower=False)
     pieces = [(low, high)]
-    atoms = find_atoms(of) if not of.is_sampled else Atoms.none()
+    atoms = of.atoms if not of.is_sampled else Atoms.none()
     if not of.is_sampled:
-        edges = find_support(of).intervals
+        edges = of.support.intervals
         inner = [(max(a, low), min(b, high)) for a, b in edges if b > low and a < high]
         pieces = inner or pieces
     grids = [_nodes(piece, _POINTS if of.is_sampled else 3 * _POINTS) for piece in pieces]
