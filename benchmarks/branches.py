@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnmft import Inputs, MeanField, __version__, cells
-from rnnmft.analysis.branch import Branch
+from rnnmft.analysis.spectra.branch import Branch
 
 RESULTS = Path(__file__).parent / "results" / "branches.json"
 GRID = (200, 50)

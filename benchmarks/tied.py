@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from rnnmft import Inputs, __version__, cells
-from rnnmft.analysis.normals import Draws
-from rnnmft.analysis.particles import UnitProcess
-from rnnmft.analysis.tangent_process import TangentProcess
+from rnnmft.analysis.units.normals import Draws
+from rnnmft.analysis.units.particles import UnitProcess
+from rnnmft.analysis.units.tangent_process import TangentProcess
 from rnnmft.sampling import NORMALS, Sampling
 
 RESULTS = Path(__file__).parent / "results" / "tied.json"

@@ -29,11 +29,11 @@ import sympy as sp
 
 from rnnmft import cells
 from rnnmft.activations import sigmoid, tanh
-from rnnmft.analysis.critical_backward import Backward
-from rnnmft.analysis.critical_closed import ClosedLaws
-from rnnmft.analysis.critical_design import design
-from rnnmft.analysis.critical_formula import critical_formula
-from rnnmft.analysis.critical_roles import roles
+from rnnmft.analysis.critical.backward import Backward
+from rnnmft.analysis.critical.closed import ClosedLaws
+from rnnmft.analysis.critical.design import design
+from rnnmft.analysis.critical.formula import critical_formula
+from rnnmft.analysis.critical.roles import roles
 from rnnmft.cells import Inputs
 from rnnmft.expectation import gaussian_expectation
 from rnnmft.initialization.critical import critical

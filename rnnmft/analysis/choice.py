@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rnnmft.analysis.accumulated import TransportedLaw
-from rnnmft.analysis.closed_moments import ClosedMoments
+from rnnmft.analysis.closed.closed_moments import ClosedMoments
 from rnnmft.analysis.contract import MemorySolver, Solver
+from rnnmft.analysis.transport.accumulated import TransportedLaw
 from rnnmft.analysis.two_time_kernel import TwoTimeKernel
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import DerivationError
@@ -44,7 +44,7 @@ def choose_solver(
         except DerivationError:
             pass
     # Sampling needs torch: only settings that are sampled load it.
-    from rnnmft.analysis.sampled import SampledUnits
+    from rnnmft.analysis.units.sampled import SampledUnits
 
     return SampledUnits(cell, ensemble, inputs, tying, sampling)
 
@@ -60,6 +60,6 @@ def choose_memory_solver(
     """The solver itself where it knows correlations in time; sampled units otherwise."""
     if isinstance(solver, MemorySolver):
         return solver
-    from rnnmft.analysis.sampled import SampledUnits
+    from rnnmft.analysis.units.sampled import SampledUnits
 
     return SampledUnits(cell, ensemble, inputs, tying, sampling)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.analysis.closed.recursion import point_of, untied_recursion
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.untied import point_of, untied_recursion
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 
 __all__ = ["correlation_map"]

@@ -13,10 +13,10 @@ from rnnmft.parameters import check_count
 from rnnmft.records import Quantity, Record
 
 if TYPE_CHECKING:
-    from rnnmft.analysis.spectra import Spectrum
-    from rnnmft.analysis.spectral_atoms import Atoms
-    from rnnmft.analysis.spectral_distribution import Condition
-    from rnnmft.analysis.spectral_edges import Support
+    from rnnmft.analysis.spectra.atoms import Atoms
+    from rnnmft.analysis.spectra.distribution import Condition
+    from rnnmft.analysis.spectra.edges import Support
+    from rnnmft.analysis.spectra.spectrum import Spectrum
 
 __all__ = ["JacobianLaw"]
 
@@ -68,11 +68,11 @@ class JacobianLaw(Record):
         return self._solved().density(grid, smoothing)
 
     def support(self) -> Support:
-        """The intervals that hold the spectrum, without atoms: see `spectral_edges.Support`."""
+        """The intervals that hold the spectrum, without atoms: see `spectra.edges.Support`."""
         return self._solved().support
 
     def atoms(self) -> Atoms:
-        """The squared singular values that a fraction of all share: see `spectral_atoms.Atoms`."""
+        """The squared singular values that a fraction of all share: see `spectra.atoms.Atoms`."""
         return self._solved().atoms
 
     def quantiles(self, p: Any) -> Quantity:
@@ -80,7 +80,7 @@ class JacobianLaw(Record):
         return self._solved().distribution.quantiles(p)
 
     def condition(self) -> Condition:
-        """How far J is from an isometry: see `spectral_distribution.Condition`."""
+        """How far J is from an isometry: see `spectra.distribution.Condition`."""
         return self._solved().distribution.condition()
 
     def _solved(self) -> Spectrum:

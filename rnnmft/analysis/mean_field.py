@@ -17,7 +17,7 @@ from rnnmft.analysis.results import (
     Timescales,
     Trajectory,
 )
-from rnnmft.analysis.spectra import Spectrum, power_law
+from rnnmft.analysis.spectra.spectrum import Spectrum, power_law
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_count

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.closed_grid import ClosedGrid
+from rnnmft.analysis.closed.closed_grid import ClosedGrid
+from rnnmft.analysis.closed.recursion import point_of, untied_recursion
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
-from rnnmft.analysis.untied import point_of, untied_recursion
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status
 from rnnmft.records import Quantity

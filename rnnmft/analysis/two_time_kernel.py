@@ -19,9 +19,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.closed_moments import ClosedMoments
+from rnnmft.analysis.closed.closed_moments import ClosedMoments
 from rnnmft.analysis.jacobian import JacobianLaw
-from rnnmft.analysis.memory_time import integrated_time
 from rnnmft.analysis.results import (
     Autocorrelation,
     CorrelationFixedPoint,
@@ -29,6 +28,7 @@ from rnnmft.analysis.results import (
     Timescales,
     Trajectory,
 )
+from rnnmft.analysis.units.memory_time import integrated_time
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, Status
 from rnnmft.numerics.compile import STATUSES, Program, compile_program

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from rnnmft.analysis.critical_roles import roles
-from rnnmft.analysis.critical_tied import LAST, TiedGrowth, solve_tied
-from rnnmft.analysis.critical_untied import Request, solve_untied
+from rnnmft.analysis.critical.roles import roles
+from rnnmft.analysis.critical.tied import LAST, TiedGrowth, solve_tied
+from rnnmft.analysis.critical.untied import Request, solve_untied
 from rnnmft.cells import Cell, ChronoBias, Inputs, Normal
 from rnnmft.cells.laws import Law
 from rnnmft.errors import InfeasibleError, ParameterError

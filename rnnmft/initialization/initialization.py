@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
-from rnnmft.analysis.critical_design import Choice, Design
-from rnnmft.analysis.critical_formula import critical_formula
-from rnnmft.analysis.critical_roles import roles
-from rnnmft.analysis.critical_tied import TiedGrowth
+from rnnmft.analysis.critical.design import Choice, Design
+from rnnmft.analysis.critical.formula import critical_formula
+from rnnmft.analysis.critical.roles import roles
+from rnnmft.analysis.critical.tied import TiedGrowth
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import FixedPoint, Timescales
 from rnnmft.cells import Cell, Ensemble, Inputs, PreactivationLaw, loads

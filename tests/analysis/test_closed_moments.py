@@ -10,8 +10,8 @@ import sympy as sp
 
 from rnnmft import Cell, Inputs, MeanField, Preactivation, State, cells, relu, sigmoid, tanh
 from rnnmft.activations import hard_tanh, identity
-from rnnmft.analysis.closed_moments import ClosedMoments, timescale
-from rnnmft.analysis.untied import UntiedRecursion
+from rnnmft.analysis.closed.closed_moments import ClosedMoments, timescale
+from rnnmft.analysis.closed.recursion import UntiedRecursion
 from rnnmft.errors import ConvergenceError, ParameterError, Status
 
 h = State("h")

@@ -6,9 +6,9 @@ import pytest
 import sympy as sp
 
 from rnnmft.activations import sigmoid, tanh
-from rnnmft.analysis.accumulated import TransportedLaw
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.sampled import SampledUnits
+from rnnmft.analysis.transport.accumulated import TransportedLaw
+from rnnmft.analysis.units.sampled import SampledUnits
 from rnnmft.cells import Cell, Inputs, Preactivation, State, get
 from rnnmft.errors import DerivationError
 from rnnmft.sampling import Sampling

@@ -10,7 +10,7 @@ import sympy as sp
 
 from rnnmft import cells
 from rnnmft.activations import erf, gaussian_cdf, sigmoid
-from rnnmft.analysis.critical_roles import roles
+from rnnmft.analysis.critical.roles import roles
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import Cell, Inputs, Preactivation, State
 from rnnmft.errors import InfeasibleError, ParameterError

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from rnnmft.analysis.columns import Columns
-from rnnmft.analysis.gaussian_memory import GaussianMemory
-from rnnmft.analysis.normals import Draws, StandardNormals
+from rnnmft.analysis.units.columns import Columns
+from rnnmft.analysis.units.gaussian_memory import GaussianMemory
+from rnnmft.analysis.units.normals import Draws, StandardNormals
 from rnnmft.errors import ParameterError
 from rnnmft.sampling import Sampling
 

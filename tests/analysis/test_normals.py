@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from rnnmft.analysis.normals import Draws, StandardNormals
-from rnnmft.analysis.sobol import DIMENSIONS, sobol_points
+from rnnmft.analysis.units.normals import Draws, StandardNormals
+from rnnmft.analysis.units.sobol import DIMENSIONS, sobol_points
 from rnnmft.errors import ParameterError
 from rnnmft.sampling import NORMALS, Sampling
 

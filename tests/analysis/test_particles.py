@@ -8,10 +8,10 @@ import torch
 from scipy import integrate, stats
 
 from rnnmft import Cell, Input, Inputs, Preactivation, State, cells, sigmoid, tanh
-from rnnmft.analysis.closed_moments import ClosedMoments
-from rnnmft.analysis.particles import UnitProcess
-from rnnmft.analysis.sampled import SampledUnits
-from rnnmft.analysis.sampled_runs import SampledSetting
+from rnnmft.analysis.closed.closed_moments import ClosedMoments
+from rnnmft.analysis.units.particles import UnitProcess
+from rnnmft.analysis.units.sampled import SampledUnits
+from rnnmft.analysis.units.sampled_runs import SampledSetting
 from rnnmft.cells.laws import Uniform
 from rnnmft.errors import ParameterError
 from rnnmft.sampling import Sampling

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rnnmft.analysis.repetitions import Reading, draw_repetitions, jackknife, mean_and_error
+from rnnmft.analysis.units.repetitions import Reading, draw_repetitions, jackknife, mean_and_error
 from rnnmft.errors import Status
 from rnnmft.sampling import Sampling
 

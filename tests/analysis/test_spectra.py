@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from rnnmft.activations import hard_tanh, identity, relu
-from rnnmft.analysis.branch import Branch
-from rnnmft.analysis.free_power import FreePower, free_power_moments
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.moment_expansion import expanded_moments
+from rnnmft.analysis.spectra.branch import Branch
+from rnnmft.analysis.spectra.free_power import FreePower, free_power_moments
+from rnnmft.analysis.spectra.moment_expansion import expanded_moments
 from rnnmft.cells import Inputs, WeightEnsemble, get, register_weights, vanilla
 from rnnmft.errors import DerivationError, ParameterError
 from tests.analysis.spectral_units import (

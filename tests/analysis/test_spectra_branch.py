@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnmft.analysis.block_equation import BlockEquation
-from rnnmft.analysis.branch import Branch
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.unit_transfer import UnitTransfer
+from rnnmft.analysis.spectra.block_equation import BlockEquation
+from rnnmft.analysis.spectra.branch import Branch
+from rnnmft.analysis.spectra.unit_transfer import UnitTransfer
 from rnnmft.cells import Inputs, get
 from tests.analysis.spectral_units import linear_units, product_units
 

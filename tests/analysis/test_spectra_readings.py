@@ -9,7 +9,7 @@ import pytest
 from rnnmft.activations import hard_tanh, identity, relu, tanh
 from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.spectral_distribution import Distribution, mass_below
+from rnnmft.analysis.spectra.distribution import Distribution, mass_below
 from rnnmft.cells import Inputs, get, vanilla
 
 

@@ -22,7 +22,7 @@ from rnnmft import (
     cells,
     derive,
 )
-from rnnmft.analysis.sampled import SampledUnits
+from rnnmft.analysis.units.sampled import SampledUnits
 from rnnmft.sampling import NORMALS, Sampling
 from tests.analysis.sampled_errors import CONTROL, agree
 from tests.analysis.tied_references import NAMES, reference

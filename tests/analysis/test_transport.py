@@ -11,19 +11,19 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from rnnmft.analysis.accumulated import TransportedLaw
-from rnnmft.analysis.accumulated_model import AccumulatedModel
-from rnnmft.analysis.accumulator_step import AccumulatorStep
-from rnnmft.analysis.gauss_rules import (
+from rnnmft.analysis.mean_field import MeanField
+from rnnmft.analysis.transport.accumulated import TransportedLaw
+from rnnmft.analysis.transport.accumulated_model import AccumulatedModel
+from rnnmft.analysis.transport.accumulator_step import AccumulatorStep
+from rnnmft.analysis.transport.gauss_rules import (
     CoefficientRule,
     coefficient_rule,
     gaussian_pair_mean,
     joint_weights,
     product_rule,
 )
-from rnnmft.analysis.law_grid import LawGrid
-from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.sampled import SampledUnits
+from rnnmft.analysis.transport.law_grid import LawGrid
+from rnnmft.analysis.units.sampled import SampledUnits
 from rnnmft.cells import Inputs, get
 from rnnmft.errors import ConvergenceError, DerivationError
 from rnnmft.sampling import Sampling

@@ -23,8 +23,8 @@ from rnnmft import (
     sigmoid,
     tanh,
 )
-from rnnmft.analysis.sampled import SampledUnits
 from rnnmft.analysis.two_time_kernel import TwoTimeKernel
+from rnnmft.analysis.units.sampled import SampledUnits
 from rnnmft.sampling import Sampling
 from rnnmft.theory.memoryless import is_memoryless, memoryless_theory
 from tests.analysis.linear_cells import second_moments

@@ -1,0 +1,1 @@
+"""Critical initialization: the backward equations, their choices, and the tied correction."""

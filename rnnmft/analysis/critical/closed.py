@@ -1,0 +1,138 @@
+"""Averages at given preactivation laws where moments close: compiled Gaussian integrals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from rnnmft.analysis.closed.recursion import UntiedRecursion, untied_recursion
+from rnnmft.analysis.critical.averages import Tangent, tangent_of
+from rnnmft.cells import Cell, Inputs
+from rnnmft.errors import ConvergenceError, Status
+from rnnmft.numerics.compile import Program, compile_program
+from rnnmft.theory.notation import MomentKey
+
+__all__ = ["ClosedLaws"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClosedAverages:
+    """Moments, and the coefficients of the tangent operator, at one set of laws.
+
+    `forgotten` is the part of the slowest moment that one step forgets, the laws held fixed.
+    """
+
+    of: ClosedLaws
+    second: Mapping[str, float]
+    seen: Mapping[str, float]
+    moments: Mapping[MomentKey, float]
+    arguments: tuple[float, ...]
+    forgotten: float
+
+    def tangent(self, squares: Mapping[str, float]) -> Tangent:
+        """m_1 and growth at the given sigma_w^2."""
+        roots = [float(squares.get(p.name, 0.0)) ** 0.5 for p in self.of.cell.preactivations]
+        values = self.of.call(self.of.operator, (*self.moments.values(), *self.arguments, *roots))
+        size = round(len(values) ** 0.5)
+        pairs = self.of.recursion.derivation.tangent.pairs
+        identity = np.array([float(i == j) for i, j in pairs])
+        states = len(self.of.cell.states)
+        return tangent_of(values.reshape(size, size), identity, identity, states)
+
+
+class ClosedLaws:
+    """One cell whose moments close.
+
+    Raises:
+        DerivationError: they do not.
+    """
+
+    method = "closed moments"
+
+    def __init__(self, cell: Cell, inputs: Inputs) -> None:
+        self.cell, self.inputs = cell, inputs
+        self.recursion: UntiedRecursion = untied_recursion(cell, inputs.temporal == "constant")
+        self.recursion.require_closed()
+
+    @cached_property
+    def seen(self) -> dict[str, sp.Expr]:
+        """{preactivation: E[y^2]} of what its weights see."""
+        theory = self.recursion.derivation.theory
+        return {p.name: theory.expect(y**2) for p, y in self.cell.sees.items() if y != 0}
+
+    @cached_property
+    def updates(self) -> dict[MomentKey, sp.Expr]:
+        """{key: update} of every moment that is needed."""
+        derivation = self.recursion.derivation
+        used = (*derivation.tangent.operator, *self.seen.values())
+        needed = [k for e in used for k in derivation.theory.moments_in(e)]
+        return derivation.theory.closure([*derivation.moments, *needed])
+
+    @property
+    def _symbols(self) -> list[sp.Symbol]:
+        n, cell = self.recursion.derivation.notation, self.cell
+        laws = [s for p in cell.preactivations for s in (n.q[p], n.mu_b[p])]
+        return [*laws, n.R, n.c_x]
+
+    def _compile(self, outputs: list[sp.Expr], more: tuple[sp.Symbol, ...] = ()) -> Program:
+        n = self.recursion.derivation.notation
+        moments = [n.moment(k) for k in self.updates]
+        return compile_program([], outputs, [*moments, *self._symbols, *more])
+
+    @cached_property
+    def stationarity(self) -> Program:
+        """Matrix (row by row) and constant of the moments' updates."""
+        n = self.recursion.derivation.notation
+        symbols = [n.moment(k) for k in self.updates]
+        rows = list(self.updates.values())
+        matrix = [sp.diff(row, s) for row in rows for s in symbols]
+        zero = dict.fromkeys(symbols, sp.S.Zero)
+        return self._compile([*matrix, *(row.xreplace(zero) for row in rows)])
+
+    @cached_property
+    def sights(self) -> Program:
+        """E[y^2] of every recurrent preactivation."""
+        return self._compile(list(self.seen.values()))
+
+    @cached_property
+    def operator(self) -> Program:
+        """The tangent operator, row by row."""
+        derivation = self.recursion.derivation
+        weights = tuple(derivation.notation.sigma_w[p] for p in self.cell.preactivations)
+        return self._compile(list(derivation.tangent.operator), weights)
+
+    @staticmethod
+    def call(program: Program, arguments: tuple[float, ...]) -> Array:
+        """The outputs of a program at one point."""
+        found = program(*(np.array([a]) for a in arguments))
+        return np.array([float(v[0]) for v in found.values])
+
+    def at(self, q: Mapping[str, float], mu: Mapping[str, float]) -> ClosedAverages:
+        """The averages at variances q and means mu."""
+        laws = [v for p in self.cell.preactivations for v in (q[p.name], mu[p.name])]
+        given = (*laws, self.inputs.R, self.inputs.correlation)
+        count = len(self.updates)
+        values = self.call(self.stationarity, (*([0.0] * count), *given))
+        matrix, constant = values[: count * count].reshape(count, count), values[count * count :]
+        kept = float(np.abs(np.linalg.eigvals(matrix)).max()) if np.isfinite(values).all() else 1.0
+        if kept >= 1.0:
+            raise ConvergenceError(Status.DIVERGES, "At these gates nothing is ever forgotten.")
+        solved = np.linalg.solve(np.eye(count) - matrix, constant)
+        moments = {k: float(v) for k, v in zip(self.updates, solved, strict=True)}
+        sights = self.call(self.sights, (*moments.values(), *given)) if self.seen else []
+        n = self.recursion.derivation.notation
+        return ClosedAverages(
+            self,
+            {s.name: moments[n.state_key(s, s)] for s in self.cell.states},
+            {name: float(v) for name, v in zip(self.seen, sights, strict=True)},
+            moments,
+            given,
+            1.0 - kept,
+        )

@@ -1,0 +1,265 @@
+"""What is left free is chosen by an objective: isometry over T steps, a timescale of T, or nothing.
+
+One direction is searched, from gates that are shut to gates that keep everything, or, without
+retention gates, from large to small variance of the main preactivation. The first point that meets
+the objective is taken: beyond it signals only become smaller and slower.
+
+    isometry    T (sigma^2 - least sigma^2) <= 1, sigma^2 the one-step variance of J J^T
+    timescale   xi_c >= T
+
+T sigma^2 at m_1 = 1 is the variance over T steps of free factors (Chen 2018); for the vanilla RNN
+it is exact, and T 8 q^2 = sigma_0^2 is its small-q form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+
+from rnnmft.analysis.closed.closed_moments import timescale as timescale_of
+from rnnmft.analysis.closed.cross_fixed_points import cross_roots
+from rnnmft.analysis.closed.recursion import point_of
+from rnnmft.analysis.closed.sensitivity import radius
+from rnnmft.analysis.critical.backward import Backward, Solution
+from rnnmft.analysis.critical.closed import ClosedAverages
+from rnnmft.analysis.critical.design import Design
+from rnnmft.errors import ConvergenceError, InfeasibleError
+
+__all__ = ["Direction", "Target", "direction_of", "feasible", "one_step_variance", "search"]
+
+# The least share of the main preactivation's variance that shall come from its input.
+LEAST_INPUT = 0.05
+_GATES = np.linspace(0.0, 14.0, 15)
+_VARIANCES = np.geomspace(30.0, 1e-4, 26)
+_WIDEN, _MOST = 1.5, 1e3
+_SIGMA_0 = 1.0
+_PRECISION = 1e-9
+
+
+@dataclass(frozen=True)
+class Direction:
+    """The one number that is searched over.
+
+    Attributes:
+        parameter: "mu_b" (of retention gates) or "q" (of the main preactivation).
+        signs: {preactivation: the sign its mean moves with}.
+        points: in the order of the search.
+    """
+
+    parameter: str
+    signs: dict[str, int]
+    points: tuple[float, ...]
+
+    def move(self, design: Design, at: float) -> Design:
+        """The design at one point."""
+        for name, sign in self.signs.items():
+            design = design.with_(name, **{self.parameter: sign * at})
+        return design
+
+    @property
+    def label(self) -> str:
+        """For sentences: mu_b of z."""
+        return f"{self.parameter} of {', '.join(self.signs)}"
+
+
+def direction_of(design: Design) -> Direction | None:
+    """The free direction of a design; None where the user has fixed everything."""
+    gates = {n: s for n, s in design.roles.retention.items() if design.is_free(n, "mu_b")}
+    if gates:
+        return Direction("mu_b", gates, tuple(_GATES))
+    main = design.main
+    if main is not None and design.is_free(main, "q") and design.choices[main].q is not None:
+        return Direction("q", {main: 1}, tuple(_VARIANCES))
+    return None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a search shall reach: `measure` of a solution at most `at_most`, above its least."""
+
+    measure: Callable[[Solution], float]
+    at_most: float
+    above_least: bool
+    name: str
+
+
+def isometry(horizon: float) -> Target:
+    """T sigma^2 within 1 of the least that the direction offers."""
+    return Target(lambda s: horizon * one_step_variance(s), _SIGMA_0**2, True, "variance of J J^T")
+
+
+def timescale(horizon: float) -> Target:
+    """xi_c of at least T."""
+    return Target(
+        lambda s: math.log(horizon / max(correlation_time(s), 1e-12)), 0.0, False, "timescale xi_c"
+    )
+
+
+def correlation_time(solution: Solution) -> float:
+    """xi_c at the stationary correlation of the design's inputs."""
+    averages, design = solution.averages, solution.design
+    if not isinstance(averages, ClosedAverages):
+        raise InfeasibleError("xi_c is searched where moments close")
+    recursion = averages.of.recursion
+    moments = np.array([averages.moments[k] for k in recursion.keys])
+    point = point_of(recursion.derivation, solution.ensemble, design.inputs)
+    found = [r for r in cross_roots(recursion, point, moments, 1e-12 * moments) if r.slope < 1.0]
+    if not found:
+        raise InfeasibleError("no correlation of two trajectories is stable here", "chi(c*) < 1")
+    return timescale_of(max(r.slope for r in found))
+
+
+def one_step_variance(solution: Solution) -> float:
+    """sigma^2 = m_2 - m_1^2 of the one-step J J^T.
+
+    Raises:
+        InfeasibleError: it is not finite.
+    """
+    averages, design = solution.averages, solution.design
+    if not isinstance(averages, ClosedAverages):
+        raise InfeasibleError("the variance of J J^T is known where moments close")
+    recursion = averages.of.recursion
+    moments = np.array([[averages.moments[k]] for k in recursion.keys])
+    kinds = {n: law.weights for n, law in solution.ensemble.items()}
+    point = point_of(recursion.derivation, solution.ensemble, design.inputs)
+    values = recursion.jacobian_moments(2, kinds, moments, point)[0][:, 0]
+    if not np.isfinite(values).all():
+        raise InfeasibleError("the variance of J J^T is infinite here", "m_2 < infinity")
+    return float(values[1] - values[0] ** 2)
+
+
+def feasible(backward: Backward, design: Design, searched: bool = False) -> Solution:
+    """The solution; where the main preactivation's q is free, the least q that is sound.
+
+    Sound is a q of which the input brings a share, and at which the stationary state is stable:
+    what second moments feed back through the weights may undo half of what a step forgets, no more.
+
+    Raises:
+        InfeasibleError: there is none.
+    """
+    main = design.main
+    if main is None or searched or not design.is_free(main, "q"):
+        return backward.solve(design)
+    start, choice = design.choices[main].q, design.choices[main]
+    if start is None or choice.balance != "sigma_v":
+        return backward.solve(design)
+    try:
+        solution = backward.solve(design)
+        if solution.input_share(main) >= LEAST_INPUT and stability(solution) >= 0:
+            return solution
+    except InfeasibleError:
+        pass
+    q = _least_q(lambda q: backward.balance(design, main, q) - LEAST_INPUT, start, main)
+    q = _least_q(lambda q: stability(backward.solve(design.with_(main, q=q))), q, main)
+    return backward.solve(design.with_(main, q=q))
+
+
+def _least_q(room: Callable[[float], float], start: float, main: str) -> float:
+    """The least q from `start` on at which there is room."""
+    low = high = start
+    if room(start) >= 0:
+        return start
+    while room(high) < 0:
+        low, high = high, high * _WIDEN
+        if high > _MOST:
+            raise InfeasibleError(
+                f"no q of {main!r} up to {_MOST:g} leaves room for the input and is stable",
+                f"sigma_v^2 >= 0 of {main!r}",
+            )
+    q = math.exp(brentq(lambda v: room(math.exp(v)), math.log(low), math.log(high), xtol=1e-10))
+    return q * (1.0 + 1e-9)
+
+
+def stability(solution: Solution) -> float:
+    """Half of what a step forgets, less what feedback undoes of it; negative is too near unstable.
+
+    1 where the moments do not close: the slope is not known here.
+    """
+    averages = solution.averages
+    if not isinstance(averages, ClosedAverages):
+        return 1.0
+    recursion = averages.of.recursion
+    moments = np.array([[averages.moments[k]] for k in recursion.keys])
+    point = point_of(recursion.derivation, solution.ensemble, solution.design.inputs)
+    slope = float(radius(recursion.slope(moments, point))[0])
+    return (1.0 - slope) - 0.5 * averages.forgotten
+
+
+def search(backward: Backward, design: Design, direction: Direction, target: Target) -> Solution:
+    """The first point along a direction that meets the target.
+
+    Raises:
+        InfeasibleError: none does; the message gives the best.
+    """
+
+    def measured(at: float) -> tuple[Solution, float]:
+        searched = direction.parameter == "q"
+        solution = feasible(backward, direction.move(design, at), searched)
+        return solution, target.measure(solution)
+
+    rows, reason = _rows(direction, target, measured)
+    if not rows:
+        raise InfeasibleError(f"nothing is critical along {direction.label}: {reason}")
+    least = min(value for _, value in rows) if target.above_least else 0.0
+    met = [i for i, (_, value) in enumerate(rows) if value - least <= target.at_most]
+    if not met:
+        raise _out_of_reach(direction, target, rows)
+    at, _ = rows[met[0]]
+    if met[0] > 0:
+
+        def gap(x: float) -> float:
+            return measured(x)[1] - least - target.at_most
+
+        at = float(brentq(gap, rows[met[0] - 1][0], at, xtol=_PRECISION))
+    return measured(at)[0]
+
+
+def _rows(
+    direction: Direction, target: Target, measured: Callable[[float], tuple[Solution, float]]
+) -> tuple[list[tuple[float, float]], str]:
+    """(point, measure) where there is a solution, in order; and why there is none elsewhere.
+
+    A target that does not refer to the least is monotone along the direction: its place is found
+    by halving.
+    """
+    rows: dict[float, float] = {}
+    reason = ""
+
+    def value(at: float) -> float:
+        nonlocal reason
+        try:
+            rows[at] = measured(at)[1]
+        except (InfeasibleError, ConvergenceError) as error:
+            reason = str(error)
+            return math.inf
+        return rows[at]
+
+    points = direction.points
+    last = value(points[-1])
+    if target.above_least or last == math.inf:
+        for at in points[:-1]:
+            value(at)
+    elif last <= target.at_most:
+        low, high = -1, len(points) - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if value(points[middle]) <= target.at_most else (middle, high)
+    return sorted(rows.items(), key=lambda row: points.index(row[0])), reason
+
+
+def _out_of_reach(
+    direction: Direction, target: Target, rows: list[tuple[float, float]]
+) -> InfeasibleError:
+    at, value = min(rows, key=lambda row: row[1])
+    short = math.exp(-value)
+    name = next(iter(direction.signs))
+    return InfeasibleError(
+        f"the {target.name} that was asked for is not reached: the nearest is {short:.3g} times "
+        f"it, at {direction.label} = {at:.4g}",
+        f"{target.name} reaches its target",
+        {(name, direction.parameter): direction.signs[name] * at},
+    )

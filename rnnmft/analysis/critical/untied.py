@@ -1,0 +1,308 @@
+"""The untied answer: a critical ensemble for any cell, and the sentences that explain it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from rnnmft.analysis.critical.averages import GivenLaws
+from rnnmft.analysis.critical.backward import Backward, Solution
+from rnnmft.analysis.critical.closed import ClosedLaws
+from rnnmft.analysis.critical.design import Design, checked_fix, design
+from rnnmft.analysis.critical.gates import retention_means, write_means
+from rnnmft.analysis.critical.law import TransportedLaws
+from rnnmft.analysis.critical.objective import (
+    LEAST_INPUT,
+    Direction,
+    direction_of,
+    feasible,
+    isometry,
+    search,
+    timescale,
+)
+from rnnmft.analysis.critical.roles import roles
+from rnnmft.analysis.critical.units import SampledLaws
+from rnnmft.cells import Cell, Inputs
+from rnnmft.cells.laws import Law
+from rnnmft.errors import DerivationError, InfeasibleError, ParameterError
+
+__all__ = ["OBJECTIVES", "Request", "UntiedAnswer", "solve_untied"]
+
+OBJECTIVES = ("isometry", "timescale", "fixed")
+# To begin with, every preactivation varies by one; the state brings a tenth of a gate's variance.
+_VARIANCE, _SHARE = 1.0, 0.1
+# The readout gate's mean is looked for where it is neither shut nor open for good.
+_READOUT = (-6.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for, checked.
+
+    Attributes:
+        horizon: T of the objective, in steps.
+        laws: of elementwise random parameters, by name.
+    """
+
+    cell: Cell
+    inputs: Inputs
+    weights: str | Mapping[str, str]
+    fixed: Mapping[str, Mapping[str, float]]
+    objective: str
+    horizon: float
+    laws: Mapping[str, Law]
+    sampling: Any
+
+    @classmethod
+    def checked(
+        cls,
+        cell: Cell,
+        inputs: Inputs,
+        weights: str | Mapping[str, str],
+        fix: Mapping[str, Mapping[str, float]] | None,
+        objective: str,
+        horizon: Any,
+        laws: Mapping[str, Law] | None,
+        sampling: Any,
+    ) -> Request:
+        """The request, or a ParameterError that names what is wrong with it."""
+        if objective not in OBJECTIVES:
+            known = ", ".join(OBJECTIVES)
+            raise ParameterError(f"objective must be one of {known}, got {objective!r}")
+        if isinstance(horizon, bool) or not isinstance(horizon, (int, float)):
+            raise ParameterError(f"horizon must be a number of steps >= 1, got {horizon!r}")
+        if not 1 <= horizon < math.inf:
+            raise ParameterError(f"horizon must be a number of steps >= 1, got {horizon!r}")
+        fixed = checked_fix(cell, fix)
+        # Whatever the cell's own ensemble refuses is refused now.
+        cell.ensemble(weights, laws)
+        return cls(
+            cell, inputs, weights, fixed, objective, float(horizon), dict(laws or {}), sampling
+        )
+
+
+@dataclass(frozen=True)
+class UntiedAnswer:
+    """A critical ensemble, what it was found from, and why each number is what it is."""
+
+    solution: Solution
+    method: str
+    reasons: tuple[str, ...]
+
+
+def solve_untied(request: Request) -> UntiedAnswer:
+    """The untied critical ensemble of a request.
+
+    Raises:
+        InfeasibleError: there is none; the message says which inequality fails and what is near.
+    """
+    found = roles(request.cell)
+    start = design(request.cell, request.inputs, found, request.fixed, _VARIANCE, _SHARE)
+    theory = _theory(request)
+    backward = Backward(theory, request.weights, request.laws)
+    several = len(request.cell.states) > 1
+    reasons: list[str] = []
+    try:
+        if start.main is None:
+            solution = _criticality_by_gates(backward, start, reasons)
+        elif several or not isinstance(theory, ClosedLaws):
+            solution = _placed(backward, start, request, reasons)
+        else:
+            solution = _chosen(backward, start, request, reasons)
+    except InfeasibleError as error:
+        raise _with_nearest(error, backward, start, request) from None
+    return UntiedAnswer(solution, theory.method, (*reasons, *_explained(solution)))
+
+
+def _theory(request: Request) -> GivenLaws:
+    """The first way of averaging that this cell has."""
+    for way in (ClosedLaws, TransportedLaws):
+        try:
+            return way(request.cell, request.inputs)
+        except DerivationError:
+            pass
+    burn_in = int(min(max(30, 3 * request.horizon), 120))
+    return SampledLaws(request.cell, request.inputs, request.laws, request.sampling, burn_in)
+
+
+def _chosen(backward: Backward, start: Design, request: Request, reasons: list[str]) -> Solution:
+    """One state, moments that close: the free direction by the objective."""
+    direction = None if request.objective == "fixed" else direction_of(start)
+    if direction is None:
+        if request.objective != "fixed":
+            reasons.append("Everything that the objective could choose is fixed.")
+        return feasible(backward, start)
+    target = (isometry if request.objective == "isometry" else timescale)(request.horizon)
+    solution = search(backward, start, direction, target)
+    name = next(iter(direction.signs))
+    choice = solution.design.choices[name]
+    value = choice.mu_b if direction.parameter == "mu_b" else choice.q or 0.0
+    T = f"{request.horizon:g}"
+    why = (
+        f"the variance of J J^T over {T} steps is within 1 of the least that is possible"
+        if request.objective == "isometry"
+        else f"xi_c = {T} steps"
+    )
+    reasons.append(f"{direction.label} = {value:.4g}: there {why}.")
+    return solution
+
+
+def _placed(backward: Backward, start: Design, request: Request, reasons: list[str]) -> Solution:
+    """Several states, or moments that do not close: gates are placed one after the other."""
+    placed = start
+    if request.objective != "fixed":
+        lasts = f"E[gain^2] = exp(-1/{request.horizon:g}), so that the state lasts"
+        for name, mean in retention_means(placed, request.horizon).items():
+            placed = placed.with_(name, mu_b=mean)
+            reasons.append(f"mu_b of {name} = {mean:.4g}: {lasts}.")
+        for name, mean in write_means(placed).items():
+            placed = placed.with_(name, mu_b=mean)
+            reasons.append(
+                f"mu_b of {name} = {mean:.4g}: what is written keeps the state's square at 1."
+            )
+    free = {n: 1 for n in placed.roles.readout if placed.is_free(n, "mu_b")}
+    if request.objective == "fixed" or not free:
+        return feasible(backward, placed)
+    if isinstance(backward.theory, SampledLaws):
+        reasons.append(
+            f"mu_b of {', '.join(free)} is left at 0: the growth of m_1(T) is not solved for where "
+            "units are sampled."
+        )
+        return feasible(backward, placed)
+    return _read_out(backward, placed, Direction("mu_b", free, ()), reasons)
+
+
+def _read_out(
+    backward: Backward, placed: Design, direction: Direction, reasons: list[str]
+) -> Solution:
+    """The opening of the readout at which m_1(T) stays 1 after the first step: growth 0."""
+
+    def growth(at: float) -> float:
+        try:
+            return feasible(backward, direction.move(placed, at)).tangent.growth
+        except InfeasibleError:
+            return math.nan
+
+    points = [float(v) for v in np.linspace(*_READOUT, 6)]
+    values = [growth(at) for at in points]
+    for (a, b), (f, g) in zip(pairwise(points), pairwise(values), strict=True):
+        if f < 0 < g:
+            at = float(brentq(growth, a, b, xtol=1e-4))
+            solution = feasible(backward, direction.move(placed, at))
+            names = ", ".join(direction.signs)
+            reasons.append(
+                f"mu_b of {names} = {at:.4g}: there m_1(T) = 1 not only at T = 1, but grows by 0."
+            )
+            return solution
+    reasons.append(
+        f"No mean of {', '.join(direction.signs)} makes gradients grow by 0 with m_1(1) = 1: "
+        "it is left at 0."
+    )
+    return feasible(backward, placed)
+
+
+def _criticality_by_gates(backward: Backward, start: Design, reasons: list[str]) -> Solution:
+    """Every sigma_w is fixed: the free direction has to make the cell critical.
+
+    Raises:
+        InfeasibleError: nothing is free, or nothing along it is critical.
+    """
+    direction = direction_of(start)
+    if direction is None:
+        raise InfeasibleError(
+            "every sigma_w is fixed and so is what could make up for it: leave one open",
+            "m_1 = 1",
+        )
+
+    def excess(at: float) -> float:
+        try:
+            return backward.solve(direction.move(start, at)).tangent.mean_square - 1.0
+        except InfeasibleError:
+            return math.nan
+
+    points = np.linspace(-10.0, 14.0, 49)
+    values = np.array([excess(at) for at in points])
+    change = np.flatnonzero(values[:-1] * values[1:] <= 0)
+    if not len(change):
+        best = points[int(np.nanargmin(np.abs(values)))] if np.isfinite(values).any() else math.nan
+        raise InfeasibleError(
+            f"m_1 = 1 is not reached along {direction.label} with every sigma_w fixed; the nearest "
+            f"is at {best:.4g}",
+            "m_1 = 1",
+        )
+    at = float(brentq(excess, points[change[0]], points[change[0] + 1], xtol=1e-12))
+    reasons.append(f"{direction.label} = {at:.4g}: every sigma_w is fixed, and there m_1 = 1.")
+    return backward.solve(direction.move(start, at))
+
+
+def _explained(solution: Solution) -> list[str]:
+    """Why each number that no objective chose is what it is."""
+    of, said = solution.design, []
+    for name, choice in of.choices.items():
+        law = solution.ensemble[name]
+        if name == of.main:
+            said.append(f"sigma_w of {name} = {law.sigma_w:.6g}: the value at which m_1 = 1.")
+            if of.is_free(name, "q") and solution.q[name] != _VARIANCE and choice.q is not None:
+                share = solution.input_share(name)
+                least = " the least that" if share <= LEAST_INPUT * (1 + 1e-6) else " which"
+                said.append(
+                    f"q of {name} = {solution.q[name]:.4g},{least} leaves the input "
+                    f"{share:.0%} of it and the stationary state stable."
+                )
+        elif name in of.roles.recurrent and choice.sigma_w is None:
+            share = law.sigma_w**2 * solution.averages.seen[name] / solution.q[name]
+            said.append(
+                f"{name} has variance {solution.q[name]:.4g}, {share:.0%} of it from the state: "
+                "a gate that varies, and mostly with the input."
+            )
+    return said
+
+
+def _with_nearest(
+    error: InfeasibleError, backward: Backward, start: Design, request: Request
+) -> InfeasibleError:
+    """The error with the nearest values of what the user fixed that can be had, if one is."""
+    for name, given in request.fixed.items():
+        for parameter in ("q", "mu_b"):
+            if parameter not in given or error.nearest:
+                continue
+            value = _nearest(backward, start, name, parameter, given[parameter])
+            if value is not None:
+                return InfeasibleError(
+                    f"{error}. The nearest that can be had is {parameter} = {value:.4g} of "
+                    f"{name!r}, all else being equal",
+                    error.inequality,
+                    {(name, parameter): value},
+                )
+    return error
+
+
+def _nearest(
+    backward: Backward, start: Design, name: str, parameter: str, value: float
+) -> float | None:
+    """The nearest value of one number with a solution, by widening steps and then halving."""
+
+    def works(at: float) -> bool:
+        try:
+            backward.solve(start.with_(name, **{parameter: at}))
+        except InfeasibleError:
+            return False
+        return True
+
+    scale = max(abs(value), 1.0)
+    for step in np.geomspace(0.02, 20.0, 24) * scale:
+        for at in (value - step, value + step):
+            if (parameter == "q" and at <= 0) or not works(at):
+                continue
+            good, bad = at, value
+            for _ in range(30):
+                middle = (good + bad) / 2
+                good, bad = (middle, bad) if works(middle) else (good, middle)
+            return good
+    return None

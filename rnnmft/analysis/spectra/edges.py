@@ -1,0 +1,143 @@
+"""Support of a spectrum: the intervals where the density is positive, edge by edge.
+
+On the real axis G is complex inside of an interval and real outside. Edges are bracketed on a grid
+in log x and then found from inside, where the squared density vanishes linearly at a usual edge,
+or by bisection elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.analysis.spectra.resolved import Resolver, SpectralLaw
+from rnnmft.errors import Status
+from rnnmft.records import Record
+
+__all__ = ["Support", "find_support"]
+
+#: The grid in log x: its step, and how far it goes from m_1 down and beyond the last interval up.
+_STEP, _DOWN, _BEYOND = 0.1, math.log(1e10), math.log(4.0)
+_HIGHEST = math.log(1e12)
+_ROUNDS = 40
+_TOLERANCE, _CLOSED = 1e-9, 1e-6
+#: |Im G| above this share of |G| counts as inside, and above this share of 1 / x, which bounds what
+#: rounding leaves of it near 0.
+_INSIDE, _ROUNDING = 1e-7, 1e-12
+
+
+@dataclass(frozen=True)
+class Support(Record):
+    """Intervals [low, high] of positive density of the squared singular values; atoms apart.
+
+    A lowest edge within 1e-10 of m_1 from 0 is given as 0. For sampled units these are the edges
+    of the law of those units: where local factors have unbounded laws (a state that is multiplied
+    by a Gaussian input, say) the limiting law has no upper edge, and more units move this one out.
+
+    Attributes:
+        intervals: (n, 2), by increasing place. Gaps of less than 10 % of their place are not seen.
+        error: of the edges, (n, 2); of their search, not of the sampling.
+        sampled: whether units were sampled.
+        status: NOT_CONVERGED where an edge could not be closed in.
+    """
+
+    intervals: NDArray[np.float64]
+    error: NDArray[np.float64]
+    sampled: bool
+    status: Status = Status.OK
+
+    def __len__(self) -> int:
+        return len(self.intervals)
+
+    @property
+    def lowest(self) -> float:
+        """The lower end of all."""
+        return float(self.intervals[0, 0]) if len(self.intervals) else math.nan
+
+    @property
+    def highest(self) -> float:
+        """The upper end of all."""
+        return float(self.intervals[-1, 1]) if len(self.intervals) else math.nan
+
+    def __repr__(self) -> str:
+        rows = [f"[{a:.10g}, {b:.10g}]" for a, b in self.intervals]
+        kind = "of the sampled units, " if self.sampled else ""
+        return f"Support({kind}{' and '.join(rows) or 'no density'})"
+
+
+def find_support(of: SpectralLaw) -> Support:
+    """The support of a law."""
+    x, inside = _scanned(of.resolver, of.scale)
+    change = np.flatnonzero(inside[1:] != inside[:-1])
+    edges: list[tuple[float, float]] = []
+    if inside[0]:
+        edges.append((0.0, float(x[0])))
+    for i in change:
+        hit, miss = (x[i], x[i + 1]) if inside[i] else (x[i + 1], x[i])
+        edges.append(_edge(of.resolver, float(hit), float(miss)))
+    if inside[-1]:
+        edges.append((float(x[-1]), math.inf))
+    values = np.array(edges, dtype=float).reshape(-1, 2, 2)
+    intervals, error = values[..., 0], values[..., 1]
+    good = bool((error <= _CLOSED * np.maximum(intervals, 1e-3 * of.scale)).all())
+    status = Status.OK if good else Status.NOT_CONVERGED
+    return Support(intervals, error, of.is_sampled, status)
+
+
+def _inside(of: Resolver, x: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether points of the real axis lie inside, and the density there.
+
+    What Newton's method does not reach stands at an edge or an atom: outside.
+    """
+    found = of.resolve(x.astype(np.complex128))
+    imaginary = -np.imag(found.value)
+    least = np.maximum(_INSIDE * np.abs(found.value), _ROUNDING / x)
+    inside = found.reached & (imaginary > least)
+    return inside, np.where(inside, imaginary / math.pi, 0.0)
+
+
+def _scanned(of: Resolver, scale: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The grid and which of its points are inside, up to where nothing follows."""
+    steps = np.arange(-_DOWN, math.log(10.0), _STEP)
+    x = scale * np.exp(steps)
+    inside = _inside(of, x)[0]
+    beyond = np.arange(_STEP, _BEYOND, _STEP)
+    while inside[-len(beyond) :].any() and math.log(x[-1] / scale) < _HIGHEST:
+        more = x[-1] * np.exp(beyond)
+        x, inside = np.concatenate([x, more]), np.concatenate([inside, _inside(of, more)[0]])
+    return x, inside
+
+
+def _edge(of: Resolver, hit: float, miss: float) -> tuple[float, float]:
+    """The edge between a point inside and one outside, and its error.
+
+    The line through the last two squared densities proposes; a proposal outside of the bracket, or
+    one that does not shrink it, is replaced by the middle.
+    """
+    known: list[tuple[float, float]] = []
+    density = float(_inside(of, np.array([hit]))[1][0])
+    known.append((hit, density**2))
+    for _ in range(_ROUNDS):
+        if abs(hit - miss) <= _TOLERANCE * abs(miss):
+            break
+        trial, guess = 0.5 * (hit + miss), math.nan
+        if len(known) > 1:
+            (x0, y0), (x1, y1) = known[-2:]
+            guess = x1 - y1 * (x1 - x0) / (y1 - y0) if y1 != y0 else math.nan
+        if math.isfinite(guess) and min(hit, miss) < guess < max(hit, miss):
+            # From inside: the edge itself has no density to learn from.
+            trial = guess + 1e-3 * (hit - guess)
+            width = abs(trial - guess)
+            if width <= _TOLERANCE * abs(guess):
+                return guess, width
+        flag, value = _inside(of, np.array([trial]))
+        if flag[0]:
+            hit = trial
+            known.append((trial, float(value[0]) ** 2))
+        else:
+            miss = trial
+            known = known[-1:]
+    return 0.5 * (hit + miss), 0.5 * abs(hit - miss)

@@ -1,0 +1,1 @@
+"""Untied theory of one accumulated state: its law moved on a spectral grid."""

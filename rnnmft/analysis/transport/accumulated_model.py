@@ -1,0 +1,355 @@
+"""The untied theory of an accumulated state as maps: one trajectory, two, and the tangent.
+
+Couples the law's transport to the second moments that it feeds: q_k from E[y_k^2], the readouts'
+E[h^2] = sum_jk E[factor_j factor_k] E[f_j f_k(c')].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from rnnmft.analysis.transport.accumulator_step import (
+    AccumulatorStep,
+    Factor,
+    Terms,
+    coefficient_factors,
+    factors_of,
+)
+from rnnmft.analysis.transport.gauss_rules import gaussian_mean, gaussian_pair_mean
+from rnnmft.analysis.transport.law_grid import LawGrid
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.errors import DerivationError
+from rnnmft.numerics.compile import compile_elementwise
+from rnnmft.theory.accumulator import AccumulatorForm, accumulator_form
+
+__all__ = ["AccumulatedModel", "Joint", "OneLaw", "Tangent"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OneLaw:
+    """One trajectory: weights of E[c^p g(c)], p = 0, 1, 2; E[c], and E[s^2] of every state."""
+
+    law: tuple[Array, Array, Array]
+    mean: Mapping[str, float]
+    second: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Two trajectories: weights Omega of E[g(c_a) k(c_b)], and E[s_a s_b] of every state."""
+
+    omega: Array
+    cross: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Tangent:
+    """Perturbations: weights of E[dc^2 g(c)], and E[dh^2] of the readouts."""
+
+    weights: Array
+    squares: Mapping[str, float]
+
+
+@lru_cache(maxsize=32)
+def _readout_factors(cell: Cell) -> dict[str, tuple[tuple[Factor, ...], ...]]:
+    """{readout: the factors of each term}; two terms share a combination or no preactivation."""
+    form = accumulator_form(cell)
+    found = {
+        s.name: tuple(factors_of(t.factor, f"readout {s.name!r}", form) for t in terms)
+        for s, terms in form.readouts.items()
+    }
+    for name, terms in found.items():
+        combinations = {f.terms for factors in terms for f in factors}
+        held = [p for combination in combinations for p, _ in combination]
+        if len(set(held)) < len(held):
+            raise DerivationError(
+                f"the readout {name!r} in cell {cell.name!r} has a preactivation in two "
+                "combinations"
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class AccumulatedModel:
+    """The maps of one cell at one ensemble on one grid; `nodes` Gauss nodes a coefficient.
+
+    Raises (on `check`):
+        DerivationError: the cell or the input is not of this kind.
+    """
+
+    cell: Cell
+    ensemble: Ensemble
+    inputs: Inputs
+    grid: LawGrid
+    nodes: int
+
+    @cached_property
+    def form(self) -> AccumulatorForm:
+        """The cell as accumulated state and readouts."""
+        return accumulator_form(self.cell)
+
+    def check(self) -> None:
+        """Raise DerivationError unless the transport applies."""
+        coefficient_factors(self.cell)
+        _readout_factors(self.cell)
+        if self.cell.input is not None:
+            raise DerivationError(
+                f"the input enters cell {self.cell.name!r} elementwise: its law is not "
+                "one-dimensional"
+            )
+
+    def refined(self, grid: LawGrid, nodes: int) -> AccumulatedModel:
+        """The same model at another resolution."""
+        return replace(self, grid=grid, nodes=nodes)
+
+    # --- preactivations ------------------------------------------------------------------------
+
+    def sees(self, name: str) -> str | None:
+        """Which second moment a preactivation sees: a state's name, "new" for c', None."""
+        p = next(p for p in self.cell.preactivations if p.name == name)
+        seen = self.cell.sees[p]
+        if seen == 0:
+            return None
+        return "new" if seen == self.cell.update[self.form.state] else seen.name
+
+    def variances(
+        self, second: Mapping[str, float], new: float | None, correlation: float = 1.0
+    ) -> dict[str, float]:
+        """q_k (or q_k^ab, from cross moments and c_x) of the preactivations known so far."""
+        found = {}
+        for p in self.cell.preactivations:
+            law, sees = self.ensemble[p.name], self.sees(p.name)
+            if sees == "new" and new is None:
+                continue
+            square = 0.0 if sees is None else new if sees == "new" else second[sees]
+            drive = law.sigma_v**2 * self.inputs.R * correlation if p.has_input else 0.0
+            found[p.name] = law.sigma_w**2 * float(square or 0.0) + drive + law.sigma_b**2
+        return found
+
+    def step(self, second: Mapping[str, float]) -> AccumulatorStep:
+        """The law's step at the variances that follow from second moments."""
+        q = self.variances(second, None)
+        laws = {name: (self.ensemble[name].mu_b, value) for name, value in q.items()}
+        return AccumulatorStep(self.cell, self.grid, laws, self.nodes)
+
+    # --- one trajectory ------------------------------------------------------------------------
+
+    @cached_property
+    def _values(self) -> dict[str, list[tuple[Array, Array]]]:
+        """{readout: [(f_j, f_j') at the grid's nodes]}."""
+        found = {}
+        for state, terms in self.form.readouts.items():
+            rows = []
+            for term in terms:
+                pair = (term.of_state, sp.diff(term.of_state, self.form.new))
+                f, slope = compile_elementwise(pair, [self.form.new])(self.grid.nodes)
+                rows.append((f, slope))
+            found[state.name] = rows
+        return found
+
+    def zero(self) -> OneLaw:
+        """The zero state."""
+        empty = np.zeros(self.grid.size)
+        names = [s.name for s in self.cell.states]
+        return OneLaw(
+            (self.grid.at_zero(), empty, empty),
+            dict.fromkeys(names, 0.0),
+            dict.fromkeys(names, 0.0),
+        )
+
+    def _average(
+        self,
+        first: tuple[Factor, ...],
+        second: tuple[Factor, ...],
+        q: Mapping[str, float],
+        qab: Mapping[str, float] | None = None,
+        along: Terms = (),
+    ) -> float:
+        """E[product of both terms' factors]; on two trajectories with qab; d/d`along` of each."""
+        result = 1.0
+        laws = {name: (self.ensemble[name].mu_b, value) for name, value in q.items()}
+        left, right = ({f.terms: f for f in of} for of in (first, second))
+        if along and not (along in left and along in right):
+            return 0.0
+        for terms, factor in {**left, **right}.items():
+            f, g = (
+                (of[terms].derivative if terms == along else of[terms].function)
+                if terms in of
+                else _one
+                for of in (left, right)
+            )
+            law = factor.law(laws)
+            if qab is None:
+                result *= gaussian_mean(lambda e, _f=f, _g=g: _f(e) * _g(e), *law)
+            else:
+                result *= gaussian_pair_mean(f, g, *law, factor.covariance(qab))
+        return result
+
+    def _terms(self) -> Iterator[tuple[str, list[tuple[tuple[Factor, ...], Array, Array]]]]:
+        """(readout, [(factors, f_j, f_j') ...])."""
+        for name, rows in self._values.items():
+            factors = _readout_factors(self.cell)[name]
+            yield name, [(a, f, df) for a, (f, df) in zip(factors, rows, strict=True)]
+
+    def read(
+        self, law: Array, new: float, before: Mapping[str, float]
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Means and second moments of the readouts of c', at last step's second moments."""
+        q = self.variances(before, new)
+        mean, second = {}, {}
+        for name, terms in self._terms():
+            square = sum(
+                self._average(a, b, q) * (law @ (f * g)) for a, f, _ in terms for b, g, _ in terms
+            )
+            # The law of a cell at rest is a point mass: its square is zero up to the grid's error.
+            second[name] = max(0.0, float(square))
+            mean[name] = float(sum(self._average(a, (), q) * (law @ f) for a, f, _ in terms))
+        return mean, second
+
+    def advance(self, at: OneLaw) -> OneLaw:
+        """One update of one trajectory."""
+        step, c = self.step(at.second), self.form.state.name
+        law = step.move(at.law)
+        mean, new = step.moments(at.mean[c], at.second[c])
+        return self._with_readouts(law, mean, new, at.second)
+
+    def _with_readouts(
+        self, law: tuple[Array, Array, Array], mean: float, new: float, before: Mapping[str, float]
+    ) -> OneLaw:
+        c = self.form.state.name
+        means, seconds = self.read(law[0], new, before)
+        return OneLaw(law, {**means, c: mean}, {**seconds, c: new})
+
+    def stationary(self, second: Mapping[str, float]) -> OneLaw:
+        """The law and readouts that are stationary at the variances of given second moments."""
+        step = self.step(second)
+        a, aa, b, bb = step.coefficient_moments()
+        mean = b / (1.0 - a)
+        new = (2 * a * b * mean + bb) / (1.0 - aa)
+        return self._with_readouts(step.stationary(), mean, new, second)
+
+    def one_law_slope(self, at: OneLaw, drivers: list[str]) -> tuple[Array, Array]:
+        """The linearised update on (weights, E[c], E[s^2] of every state), and a start vector.
+
+        The constant mode of the weights (their mass) is taken out. Derivatives by the scalars are
+        central differences of `advance`; the weights enter linearly.
+        """
+        names, size = [s.name for s in self.cell.states], self.grid.size
+        total = size + 1 + len(names)
+        matrix = np.zeros((total, total))
+        p = self.step(at.second).matrix
+        deflated = p.T - np.outer(at.law[0], np.ones(size))
+        matrix[:size, :size] = deflated
+        q = self.variances(at.second, at.second[self.form.state.name])
+        for name, terms in self._terms():
+            gradient = sum(self._average(a, b, q) * f * g for a, f, _ in terms for b, g, _ in terms)
+            matrix[size + 1 + names.index(name), :size] = gradient @ deflated
+        for column, name in [(size, ""), *((size + 1 + i, n) for i, n in enumerate(names))]:
+            matrix[:, column] = self._central(at, name, names)
+        start = np.zeros(total)
+        for name in drivers or names:
+            start += matrix[:, size + 1 + names.index(name)]
+        start[size + 1 + names.index(self.form.state.name)] += 1e-3
+        return matrix, start
+
+    def _central(self, at: OneLaw, name: str, names: list[str]) -> Array:
+        """d advance / d (E[c] or one E[s^2]) by a central difference."""
+        c = self.form.state.name
+        centre = at.second[name] if name else at.mean[c]
+        scale = 1e-5 * max(at.second[name or c], 1e-8)
+        # A second moment cannot go below zero: the difference is one-sided there.
+        low, high = max(centre - scale, 0.0) if name else centre - scale, centre + scale
+
+        def moved(value: float) -> Array:
+            mean = at.mean if name else {**at.mean, c: value}
+            second = {**at.second, name: value} if name else at.second
+            new = self.advance(OneLaw(at.law, mean, second))
+            return np.r_[new.law[0], new.mean[c], [new.second[n] for n in names]]
+
+        return (moved(high) - moved(low)) / (high - low)
+
+    # --- two trajectories ----------------------------------------------------------------------
+
+    def apart(self) -> Joint:
+        """Both trajectories at the zero state."""
+        one = self.grid.at_zero()
+        return Joint(np.outer(one, one), {s.name: 0.0 for s in self.cell.states})
+
+    def independent(self, at: OneLaw) -> Joint:
+        """Two independent trajectories, each of the law `at`."""
+        return Joint(np.outer(at.law[0], at.law[0]), {n: m**2 for n, m in at.mean.items()})
+
+    def advance_joint(
+        self, joint: Joint, at: OneLaw, after: OneLaw, step: AccumulatorStep | None = None
+    ) -> Joint:
+        """One update of two trajectories, each of which goes from `at` to `after` by `step`."""
+        c = self.form.state.name
+        qab = self.variances(joint.cross, None, self.inputs.correlation)
+        step = self.step(at.second) if step is None else step
+        move, (aa, bb) = step.joint(qab)
+        a, _, b, _ = step.coefficient_moments()
+        new = aa * joint.cross[c] + 2 * a * b * at.mean[c] + bb
+        omega = move(joint.omega)
+        q = self.variances(at.second, after.second[c])
+        qab = self.variances(joint.cross, new, self.inputs.correlation)
+        cross = {c: new}
+        for name, terms in self._terms():
+            cross[name] = float(
+                sum(
+                    self._average(a, b, q, qab) * (f @ omega @ g)
+                    for a, f, _ in terms
+                    for b, g, _ in terms
+                )
+            )
+        return Joint(omega, cross)
+
+    # --- tangent -------------------------------------------------------------------------------
+
+    def tangent_operator(self, at: OneLaw) -> Array:
+        """The matrix on (weights of E[dc^2 g(c)], E[dh^2] of each readout) at a stationary law."""
+        step, size = self.step(at.second), self.grid.size
+        names = list(self._values)
+        total = size + len(names)
+        column = {
+            None: np.zeros(total),
+            self.form.state.name: np.r_[np.ones(size), np.zeros(len(names))],
+        }
+        column |= {n: np.eye(total)[size + i] for i, n in enumerate(names)}
+        matrix = np.zeros((total, total))
+        matrix[:size, :size] = step.tangent_matrix.T
+        for name, source in step.tangent_sources(at.law).items():
+            weight = self.ensemble[name].sigma_w ** 2
+            matrix[:size] += np.outer(weight * source, column[self.sees(name)])
+        column["new"] = matrix[:size].sum(0)
+        q = self.variances(at.second, at.second[self.form.state.name])
+        for i, (_, terms) in enumerate(self._terms()):
+            for a, f, df in terms:
+                for b, g, dg in terms:
+                    matrix[size + i] += self._average(a, b, q) * ((df * dg) @ matrix[:size])
+                    overlap = float(at.law[0] @ (f * g))
+                    for factor in a:
+                        slope = self._average(a, b, q, along=factor.terms) * overlap
+                        for seen, coefficient in factor.terms:
+                            weight = (self.ensemble[seen].sigma_w * coefficient) ** 2 * slope
+                            matrix[size + i] += weight * column[self.sees(seen)]
+        return matrix
+
+    def tangent_start(self, at: OneLaw) -> Array:
+        """Unit perturbations of every state: the vector of `tangent_operator`."""
+        return np.r_[at.law[0], np.ones(len(self._values))]
+
+    def tangent_total(self, vector: Array) -> float:
+        """m_1: (E[dc^2] + sum E[dh^2]) / number of states."""
+        return float(vector.sum()) / len(self.cell.states)
+
+
+def _one(e: Array) -> Array:
+    return np.ones_like(e)

@@ -1,0 +1,1 @@
+"""Sampled units: the tied theory, and the untied one where nothing closes."""

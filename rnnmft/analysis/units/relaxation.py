@@ -1,0 +1,129 @@
+"""What sampled series say of time: have they settled, how fast do they decay or grow.
+
+A series has shape (repetitions, steps). Nothing here knows what it is of.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.analysis.units.repetitions import jackknife, mean_and_error
+
+__all__ = ["Rate", "Settling", "decay_rate", "growth_rate", "settling"]
+
+Array = NDArray[np.float64]
+# A change of less than this many standard errors counts as none.
+_SIGNIFICANT = 3.0
+# Relative changes below this are rounding.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Settling:
+    """Whether a series has become stationary, judged by the means of its last three quarters.
+
+    Attributes:
+        settled: the last quarter differs from the one before by no more than 3 standard errors.
+        ratio: of the last change to the one before (0 where that was noise); 1 or more means
+            that no end is in sight.
+        remaining: what the series may still move, by continuing at that ratio.
+    """
+
+    settled: bool
+    ratio: float
+    remaining: float
+
+
+def settling(samples: Array) -> Settling:
+    """Compare the second, third and last quarter of a series (repetitions, steps)."""
+    quarter = samples.shape[1] // 4
+    parts = [
+        samples[:, -(i + 1) * quarter : samples.shape[1] - i * quarter].mean(1) for i in (2, 1, 0)
+    ]
+    first, first_error = (float(v) for v in mean_and_error(parts[1] - parts[0]))
+    last, last_error = (float(v) for v in mean_and_error(parts[2] - parts[1]))
+    floor = _ROUNDING * float(np.abs(parts[2]).max())
+    moved_before = abs(first) > _SIGNIFICANT * first_error + floor
+    settled = abs(last) <= _SIGNIFICANT * last_error + floor
+    if not moved_before:
+        # Flat from the start: what the noise may hide is in the standard error already.
+        return Settling(settled, 0.0 if settled else 1.0, 0.0 if settled else abs(last))
+    ratio = last / first
+    if settled:
+        return Settling(True, ratio, abs(last))
+    remaining = abs(last) * ratio / (1 - ratio) if 0 < ratio < 1 else abs(last)
+    return Settling(False, ratio, remaining)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate per step, its standard error, and whether the series let it be measured."""
+
+    value: float
+    error: float
+    resolved: bool
+
+
+def decay_rate(samples: Array, late: int) -> Rate:
+    """The rate r of |s(t) - s*| ~ exp(-r t), s* being the mean of the last `late` steps.
+
+    A straight line through log |s(t) - s*| over the later two thirds of the steps at which the
+    mean stands 4 standard errors out of the noise. The error is the jackknife's, plus how much the
+    rate differs between the halves of that range (other modes, other than exponential decay).
+
+    Returns:
+        `resolved` is False where fewer than four steps stand out: the decay is faster than the
+        series can show, and the value is a lower bound.
+    """
+    mean, error = mean_and_error(samples)
+    gap = np.abs(mean - mean[-late:].mean())
+    noise = 4.0 * np.hypot(error, float(error[-late:].mean())) + 1e-12 * np.abs(mean).max()
+    below = np.flatnonzero(gap <= noise)
+    end = int(below[0]) if len(below) else samples.shape[1] - late
+    start = end // 3
+    if end - start < 4:
+        return Rate(1.0 / max(end, 1), math.inf, False)
+    middle = (start + end) // 2
+
+    def rate(rows: Array, low: int = start, high: int = end) -> float:
+        series = rows.mean(0)
+        distance = np.abs(series - series[-late:].mean())[low:high]
+        return -float(np.polyfit(np.arange(low, high), np.log(np.maximum(distance, 1e-300)), 1)[0])
+
+    curved = abs(rate(samples, middle) - rate(samples, start, middle + 1)) / 2
+    return Rate(rate(samples), math.hypot(jackknife(samples, rate), curved), True)
+
+
+def growth_rate(samples: Array) -> Rate:
+    """The slope of log E[s(t)] against t over the second half of a positive series.
+
+    The error is the jackknife's. Where the slopes of the last two quarters differ by more than 3
+    standard errors the growth is not exponential yet: `resolved` is False, and that difference is
+    in the error. A series that has died out has rate -inf.
+    """
+    steps = samples.shape[1]
+    quarter = max(2, steps // 4)
+    if not np.isfinite(samples).all():
+        return Rate(math.inf, 0.0, True)
+    if samples[:, -1].max() <= 0:
+        return Rate(-math.inf, 0.0, True)
+
+    def slope(rows: Array, low: int, high: int) -> float:
+        series = np.log(np.maximum(rows.mean(0)[low:high], 1e-300))
+        return float(np.polyfit(np.arange(len(series)), series, 1)[0])
+
+    def rate(rows: Array) -> float:
+        return slope(rows, steps - 2 * quarter, steps)
+
+    def bend(rows: Array) -> float:
+        middle = steps - quarter
+        return slope(rows, middle, steps) - slope(rows, middle - quarter, middle)
+
+    change = abs(bend(samples))
+    straight = change <= _SIGNIFICANT * jackknife(samples, bend) + _ROUNDING
+    error = jackknife(samples, rate)
+    return Rate(rate(samples), error if straight else math.hypot(error, change), straight)

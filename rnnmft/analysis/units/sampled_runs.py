@@ -1,0 +1,124 @@
+"""Runs of sampled units: which averages are recorded along the way, per repetition.
+
+Each run draws the repetitions that it is asked for and returns arrays whose first axis counts them,
+named "kind/name".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rnnmft.analysis.units.particles import UnitProcess, recurrent_groups
+from rnnmft.analysis.units.tangent_process import TangentProcess
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.sampling import Sampling
+
+__all__ = ["SampledSetting"]
+
+Array = NDArray[np.float64]
+Tensor = torch.Tensor
+
+
+@dataclass(frozen=True)
+class SampledSetting:
+    """A cell at an ensemble, tied or untied, and the runs that measure it."""
+
+    cell: Cell
+    ensemble: Ensemble
+    inputs: Inputs
+    tying: str
+
+    def process(
+        self, sampling: Sampling, repetitions: Iterable[int], trajectories: int
+    ) -> UnitProcess:
+        """Units at the zero state."""
+        return UnitProcess(
+            self.cell,
+            self.ensemble,
+            self.inputs,
+            self.tying,
+            sampling,
+            trajectories,
+            list(repetitions),
+        )
+
+    def unit_bytes(
+        self, sampling: Sampling, steps: int, trajectories: int, tangent: int = 0
+    ) -> int:
+        """Memory that a unit needs in a run of so many steps, the last `tangent` with tangents."""
+        groups = recurrent_groups(self.cell)
+        recurrent = [names for y, names in groups.items() if y != 0]
+        columns = len(self.cell.preactivations) + len(recurrent)
+        persistent = self.cell.input is not None and self.inputs.temporal != "white"
+        kept = steps * trajectories * (columns * (self.tying == "tied") + persistent)
+        kept += tangent * (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
+        size = len(self.cell.states) + len(self.cell.preactivations) + 2
+        working = 6 * size * trajectories + 48 + (tangent > 0) * 2 * size**2
+        return (kept + working) * (8 if sampling.dtype == "float64" else 4)
+
+    # --- runs ----------------------------------------------------------------------------------
+
+    def moments(
+        self, sampling: Sampling, repetitions: Iterable[int], steps: int, trajectories: int
+    ) -> dict[str, Array]:
+        """second/state, pre/name: (R, steps, P, P) and mean/state: (R, steps)."""
+        process = self.process(sampling, repetitions, trajectories)
+        found: dict[str, list[Tensor]] = {}
+        for _ in range(steps):
+            process.step()
+            for name, value in process.second_moments().items():
+                found.setdefault(f"second/{name}", []).append(value)
+                mean = process.states[name][:, 0].mean(1)
+                found.setdefault(f"mean/{name}", []).append(mean)
+            for name, value in process.preactivation_moments().items():
+                found.setdefault(f"pre/{name}", []).append(value)
+        return _stacked(found)
+
+    def tangents(
+        self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, horizon: int
+    ) -> dict[str, Array]:
+        """m_1: (R, horizon), the Jacobian starting after burn_in steps."""
+        process = self.process(sampling, repetitions, 1)
+        for _ in range(burn_in):
+            process.step()
+        tangent = TangentProcess(process)
+        squares = []
+        for _ in range(horizon):
+            process.step()
+            tangent.step()
+            squares.append(tangent.mean_square())
+        return _stacked({"m_1": squares})
+
+    def autocorrelations(
+        self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, lags: int
+    ) -> dict[str, Array]:
+        """lag/name: (R, lags + 1), E[v^t v^{t - tau}] at t = burn_in + lags + 1."""
+        process = self.process(sampling, repetitions, 1)
+        history: list[dict[str, Tensor]] = []
+        for _ in range(burn_in + lags + 1):
+            process.step()
+            if process.time > burn_in:
+                history.append(self._fluctuations(process))
+        found: dict[str, list[Tensor]] = {}
+        for name, last in history[-1].items():
+            products = [(last * past[name]).mean(1) for past in reversed(history)]
+            found[f"lag/{name}"] = products
+        return _stacked(found)
+
+    def _fluctuations(self, process: UnitProcess) -> dict[str, Tensor]:
+        """States, and preactivations about mu_b, of the first trajectory."""
+        values = {name: value[:, 0] for name, value in process.states.items()}
+        values |= {
+            p.name: process.e[p.name][:, 0] - self.ensemble[p.name].mu_b
+            for p in self.cell.preactivations
+        }
+        return values
+
+
+def _stacked(found: Mapping[str, list[Tensor]]) -> dict[str, Array]:
+    return {n: torch.stack(rows, 1).double().cpu().numpy() for n, rows in found.items()}
