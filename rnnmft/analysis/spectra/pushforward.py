@@ -41,8 +41,9 @@ _RATIO = 3.0
 
 
 def orthogonal_step(cell: Cell, ensemble: Ensemble, variance: float) -> Pushforward | None:
-    """The law of one step of a cell with J = D W, or None where weights are not
-    orthogonal or D^2 takes finitely many values.
+    """The law of one step of a cell with J = D W and orthogonal weights.
+
+    None for other weights, and where D^2 takes finitely many values.
 
     Args:
         cell: one that `memoryless_transfer.is_product`.
