@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import brentq, newton, root
@@ -64,6 +64,8 @@ class Backward:
     theory: GivenLaws
     weights: str | Mapping[str, str]
     laws: Mapping[str, Law]
+    #: log q of the last design by preactivation: a search asks for neighbours.
+    found: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
 
     def solve(self, design: Design) -> Solution:
         """The critical ensemble of a design.
@@ -82,7 +84,10 @@ class Backward:
             return [rests[n] / q[n] for n in unknown]
 
         if len(unknown) == 1:
-            logs = [_first_root(lambda v: gap([v])[0], unknown[0])]
+            (name,) = unknown
+            near = self.found.get(name)
+            self.found[name] = _first_root(lambda v: gap([v])[0], name, near)
+            logs = [self.found[name]]
         else:
             found = root(gap, np.zeros(len(unknown)), tol=1e-12)
             logs = list(found.x)
@@ -213,8 +218,11 @@ def _nonnegative(value: float, scale: float, inequality: str, reason: str) -> fl
     return max(value, 0.0)
 
 
-def _first_root(gap: Callable[[float], float], name: str) -> float:
-    """The log q at which a preactivation's q agrees with what it is made of, near q = 1."""
+def _first_root(gap: Callable[[float], float], name: str, near: float | None) -> float:
+    """The log q at which a preactivation's q agrees with what it is made of, near q = 1.
+
+    Looked for near a neighbour's where there is one.
+    """
 
     def safe(log_q: float) -> float:
         try:
@@ -222,7 +230,8 @@ def _first_root(gap: Callable[[float], float], name: str) -> float:
         except InfeasibleError:
             return math.nan
 
-    found = newton(safe, 0.0, x1=0.5, tol=1e-12, full_output=True, disp=False)
+    start, beside = (0.0, 0.5) if near is None else (near, near + 0.01)
+    found = newton(safe, start, x1=beside, tol=1e-12, full_output=True, disp=False)
     if found[1].converged and abs(safe(float(found[0]))) < 1e-9:
         return float(found[0])
     grid = np.linspace(math.log(1e-4), math.log(1e4), 47)
