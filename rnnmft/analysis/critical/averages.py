@@ -58,6 +58,11 @@ class GivenLaws(Protocol):
         """How the averages are found."""
         ...
 
+    @property
+    def precision(self) -> float:
+        """To how much of itself a variance that is searched for is worth being found."""
+        ...
+
     def at(self, q: Mapping[str, float], mu: Mapping[str, float]) -> Averages:
         """The averages at variances q and means mu.
 

@@ -55,6 +55,7 @@ class ClosedLaws:
     """
 
     method = "closed moments"
+    precision = 1e-10
 
     def __init__(self, cell: Cell, inputs: Inputs) -> None:
         self.cell, self.inputs = cell, inputs

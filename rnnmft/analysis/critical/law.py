@@ -91,6 +91,7 @@ class TransportedLaws:
     """
 
     method = "transport of the law"
+    precision = 1e-10
 
     def __init__(self, cell: Cell, inputs: Inputs) -> None:
         self.cell, self.inputs = cell, inputs

@@ -153,12 +153,13 @@ def feasible(backward: Backward, design: Design, searched: bool = False) -> Solu
             return solution
     except InfeasibleError:
         pass
-    q = _least_q(lambda q: backward.balance(design, main, q) - LEAST_INPUT, start, main)
-    q = _least_q(lambda q: stability(backward.solve(design.with_(main, q=q))), q, main)
+    precision = backward.theory.precision
+    q = _least_q(lambda q: backward.balance(design, main, q) - LEAST_INPUT, start, main, precision)
+    q = _least_q(lambda q: stability(backward.solve(design.with_(main, q=q))), q, main, precision)
     return backward.solve(design.with_(main, q=q))
 
 
-def _least_q(room: Callable[[float], float], start: float, main: str) -> float:
+def _least_q(room: Callable[[float], float], start: float, main: str, precision: float) -> float:
     """The least q from `start` on at which there is room."""
     low = high = start
     if room(start) >= 0:
@@ -170,8 +171,8 @@ def _least_q(room: Callable[[float], float], start: float, main: str) -> float:
                 f"no q of {main!r} up to {_MOST:g} leaves room for the input and is stable",
                 f"sigma_v^2 >= 0 of {main!r}",
             )
-    q = math.exp(brentq(lambda v: room(math.exp(v)), math.log(low), math.log(high), xtol=1e-10))
-    return q * (1.0 + 1e-9)
+    ends = math.log(low), math.log(high)
+    return math.exp(brentq(lambda v: room(math.exp(v)), *ends, xtol=precision) + 2.0 * precision)
 
 
 def stability(solution: Solution) -> float:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rnnmft.analysis.critical.averages import Tangent, given_ensemble
-from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import Cell, Inputs
 from rnnmft.cells.laws import Law
 
 if TYPE_CHECKING:
+    from rnnmft.analysis.units.sampled import SampledUnits
     from rnnmft.sampling import Sampling
 
 __all__ = ["SampledLaws"]
@@ -30,26 +30,21 @@ class SampledAverages:
     q: Mapping[str, float]
     mu: Mapping[str, float]
 
-    def _field(self, squares: Mapping[str, float], seen: Mapping[str, float]) -> MeanField:
+    def _units(self, squares: Mapping[str, float], seen: Mapping[str, float]) -> SampledUnits:
+        # Sampling needs torch: only cells that are sampled load it.
+        from rnnmft.analysis.units.sampled import SampledUnits
+
         of = self.of
         ensemble = given_ensemble(of.cell, of.inputs, self.q, self.mu, squares, seen, of.laws)
-        sampling = of.sampling
-        return MeanField(
-            of.cell,
-            ensemble,
-            of.inputs,
-            "untied",
-            particles=sampling.units,
-            repetitions=sampling.repetitions,
-            seed=sampling.seed,
-            device=sampling.device,
-        )
+        # A search asks for many short runs: Sobol points would take longer than the units.
+        sampling = replace(of.sampling, normals="matched")
+        return SampledUnits(of.cell, ensemble, of.inputs, "untied", sampling)
 
     @cached_property
     def _probed(self) -> tuple[dict[str, float], dict[str, float]]:
         cell = self.of.cell
         squares = {p.name: _PROBE for p in cell.preactivations if p.is_recurrent}
-        found = self._field(squares, {}).evolve(self.of.burn_in)
+        found = self._units(squares, {}).evolve(self.of.burn_in)
         second = {n: float(v[-1]) for n, v in found.second_moment.items()}
         q = {n: float(v[-1]) for n, v in found.preactivation_variance.items()}
         plain = {s: second[s.name] for s in cell.states}
@@ -73,7 +68,7 @@ class SampledAverages:
 
     def tangent(self, squares: Mapping[str, float]) -> Tangent:
         """m_1 at the given sigma_w^2; growth is not read off one step of sampled units."""
-        mean = self._field(squares, self.seen).jacobian_means(1, burn_in=self.of.burn_in)
+        mean = self._units(squares, self.seen).jacobian_means(1, self.of.burn_in)
         return Tangent(float(mean[0]), math.nan)
 
 
@@ -87,6 +82,7 @@ class SampledLaws:
     sampling: Sampling
     burn_in: int
     method: str = "sampled units"
+    precision: float = 1e-2
 
     def at(self, q: Mapping[str, float], mu: Mapping[str, float]) -> SampledAverages:
         """The averages at variances q and means mu."""
