@@ -6,6 +6,7 @@ allowed, what it assumes and whom it follows. Reports and documentation print it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
@@ -27,7 +28,7 @@ from rnnmft.theory.tied import TiedDerivation
 __all__ = ["Derivation", "closed_derivation", "derive"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Derivation(StepsRecord):
     """The symbolic theory of one cell (untied). All attributes are lazy and cached.
 
@@ -162,23 +163,13 @@ class Derivation(StepsRecord):
         """The recursion of perturbations; its leading eigenvalue is the growth of m_1(T)."""
         return TangentTheory(self.jacobian)
 
-    @cached_property
-    def _written(self) -> tuple[Step, ...]:
-        return tuple(_steps(self))
-
     @property
-    def steps(self) -> tuple[Step, ...]:
-        """The derivation, step by step."""
-        return self._written
+    def shown(self) -> tuple[sp.Eq, ...]:
+        """The equations that stand for the whole where it is printed."""
+        return (*self.second_moment.values(), *self.preactivation_variance.values())
 
-    def _repr_latex_(self) -> str:
-        equations = [*self.second_moment.values(), *self.preactivation_variance.values()]
-        return r"$$\begin{gathered}" + r" \\ ".join(map(sp.latex, equations)) + r"\end{gathered}$$"
-
-    def __repr__(self) -> str:
-        rows = [f"  {e.lhs} = {e.rhs}" for e in self.second_moment.values()]
-        rows += [f"  {e.lhs} = {e.rhs}" for e in self.preactivation_variance.values()]
-        return "\n".join([f"Derivation of {self.cell.name!r} (untied)", *rows])
+    def _derived(self) -> Iterable[Step]:
+        return _steps(self)
 
 
 def _next(symbol: sp.Symbol) -> sp.Symbol:

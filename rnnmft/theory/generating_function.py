@@ -10,7 +10,7 @@ time, for tied weights and for fresh ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -118,21 +118,13 @@ class GeneratingFunction(StepsRecord):
         """The exact equations of T steps, tied or untied: see `many_step_equations`."""
         return many_step_equations(self.unit, tying, weights)
 
-    @cached_property
-    def _written(self) -> tuple[Step, ...]:
+    def _derived(self) -> Iterable[Step]:
         return (*_one_step(self), *_closed(self), *_many_steps(self))
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        """The derivation, step by step."""
-        return self._written
-
-    def _repr_latex_(self) -> str:
-        return (
-            r"$$\begin{gathered}"
-            + r" \\ ".join(map(sp.latex, self.equations))
-            + (r"\end{gathered}$$")
-        )
+    def shown(self) -> tuple[sp.Eq, ...]:
+        """The equations that stand for the whole where it is printed."""
+        return self.equations
 
     def __repr__(self) -> str:
         rows = [f"  {e.lhs} = {e.rhs}" for e in (*self.s_transform()[:1], self.moments)]

@@ -8,6 +8,7 @@ without sampling; for any other cell the law of all states is sampled.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -29,7 +30,7 @@ __all__ = ["LawDerivation"]
 _GILBOA = "Gilboa et al. 2019 (arXiv 1901.08987)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LawDerivation(StepsRecord):
     """The symbolic theory of a cell that needs the law of its state (untied).
 
@@ -41,6 +42,7 @@ class LawDerivation(StepsRecord):
     cell: Cell
     theory: MomentTheory
     tying: ClassVar[str] = "untied"
+    kind: ClassVar[str] = "untied, over a law"
 
     @property
     def notation(self) -> Notation:
@@ -166,23 +168,13 @@ class LawDerivation(StepsRecord):
         """The linearised unit; moments of J J^T as averages over the law."""
         return jacobian_theory(self.cell, self.notation.follow_input)
 
-    @cached_property
-    def _written(self) -> tuple[Step, ...]:
-        return tuple(_steps(self))
-
     @property
-    def steps(self) -> tuple[Step, ...]:
-        """The derivation, step by step."""
-        return self._written
+    def shown(self) -> tuple[sp.Eq, ...]:
+        """The equations that stand for the whole where it is printed."""
+        return (*self.second_moment.values(), *self.preactivation_variance.values())
 
-    def __repr__(self) -> str:
-        rows = [f"  {e.lhs} = {e.rhs}" for e in self.second_moment.values()]
-        rows += [f"  {e.lhs} = {e.rhs}" for e in self.preactivation_variance.values()]
-        return "\n".join([f"Derivation of {self.cell.name!r} (untied, over a law)", *rows])
-
-    def _repr_latex_(self) -> str:
-        equations = [*self.second_moment.values(), *self.preactivation_variance.values()]
-        return r"$$\begin{gathered}" + r" \\ ".join(map(sp.latex, equations)) + r"\end{gathered}$$"
+    def _derived(self) -> Iterable[Step]:
+        return _steps(self)
 
 
 def _steps(d: LawDerivation) -> list[Step]:

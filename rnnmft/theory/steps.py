@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import sympy as sp
@@ -43,15 +44,35 @@ def _listed(value: Any) -> list[Any]:
 
 
 class StepsRecord:
-    """Base of the derivations: prints `self.steps`, for `self.cell` and `self.tying`."""
+    """Base of the derivations: prints `self.steps`, for `self.cell` and `self.tying`.
+
+    `kind` says more than `tying` where that is needed.
+    """
 
     cell: Cell
     tying: ClassVar[str]
+    kind: ClassVar[str] = ""
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The derivation, step by step."""
+        return tuple(self._derived())
+
+    def _derived(self) -> Iterable[Step]:
+        raise NotImplementedError
 
     @property
-    def steps(self) -> Sequence[Step]:
-        """The derivation, step by step."""
+    def shown(self) -> tuple[sp.Eq, ...]:
+        """The equations that stand for the whole where it is printed."""
         raise NotImplementedError
+
+    def __repr__(self) -> str:
+        rows = [f"  {e.lhs} = {e.rhs}" for e in self.shown]
+        return "\n".join([f"Derivation of {self.cell.name!r} ({self.kind or self.tying})", *rows])
+
+    def _repr_latex_(self) -> str:
+        equations = r" \\ ".join(map(sp.latex, self.shown))
+        return rf"$$\begin{{gathered}}{equations}\end{{gathered}}$$"
 
     def latex(self) -> str:
         """Every step's equations as LaTeX, one `gathered` block a step."""

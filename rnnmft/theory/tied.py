@@ -7,6 +7,7 @@ a causal recursion in two times, of which the untied theory keeps the equal time
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, cast
@@ -50,7 +51,7 @@ class UnitExpectation(sp.Expr):
         return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TiedDerivation(StepsRecord):
     """The symbolic theory of one cell with tied weights, exact at infinite width.
 
@@ -210,23 +211,13 @@ class TiedDerivation(StepsRecord):
         )
         return sp.Eq(sp.Function("m_1")(length), after / before, evaluate=False)
 
-    @cached_property
-    def _written(self) -> tuple[Step, ...]:
-        return tuple(_steps(self))
-
     @property
-    def steps(self) -> tuple[Step, ...]:
-        """The derivation, step by step."""
-        return self._written
+    def shown(self) -> tuple[sp.Eq, ...]:
+        """The equations that stand for the whole where it is printed."""
+        return (*self.process.values(), *self.covariance.values())
 
-    def __repr__(self) -> str:
-        rows = [f"  {e.lhs} = {e.rhs}" for e in self.process.values()]
-        rows += [f"  {e.lhs} = {e.rhs}" for e in self.covariance.values()]
-        return "\n".join([f"Derivation of {self.cell.name!r} (tied)", *rows])
-
-    def _repr_latex_(self) -> str:
-        equations = [*self.process.values(), *self.covariance.values()]
-        return r"$$\begin{gathered}" + r" \\ ".join(map(sp.latex, equations)) + r"\end{gathered}$$"
+    def _derived(self) -> Iterable[Step]:
+        return _steps(self)
 
 
 def _steps(d: TiedDerivation) -> list[Step]:
