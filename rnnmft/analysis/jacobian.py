@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,22 +42,45 @@ class JacobianLaw(Record):
     def moments(self, highest: int) -> Quantity:
         """m_1..m_highest, m_k = (1/mN) tr (J J^T)^k, shape (highest,).
 
-        From the solver where it knows them, else by expanding the resolvent in 1/z.
+        From the solver as far as it knows them, beyond by expanding the resolvent in 1/z.
+
+        Raises:
+            ParameterError: highest is not a whole number >= 1.
+            DerivationError: the solver does not know them, and there are no units to expand with.
         """
         check_count("highest", highest)
-        try:
-            value, error, status = self.compute(highest)
-        except DerivationError:
-            if self.spectrum is None:
-                raise
-            return self.spectrum.moments(highest)
-        return Quantity(
-            f"moments of J J^T, horizon {self.horizon}, {self.tying}",
-            np.asarray(value),
-            np.asarray(error),
-            status,
-            error_kind=self.error_kind,
+        known = self._known(highest)
+        if known is not None and len(known) == highest:
+            return known
+        if self.spectrum is None:
+            raise DerivationError(
+                f"m_1..m_{highest} of this Jacobian are not known: it was made without units"
+            )
+        found = self.spectrum.moments(highest)
+        if known is None:
+            return found
+        value, error = (
+            np.concatenate([first, rest[len(known) :]])
+            for first, rest in ((known.value, found.value), (known.error, found.error))
         )
+        status = found.status if known.status is Status.OK else known.status
+        return replace(found, value=value, error=error, status=status)
+
+    def _known(self, highest: int) -> Quantity | None:
+        """As many of m_1..m_highest as the solver knows; None where it knows none."""
+        for order in range(highest, 0, -1):
+            try:
+                value, error, status = self.compute(order)
+            except DerivationError:
+                continue
+            return Quantity(
+                f"moments of J J^T, horizon {self.horizon}, {self.tying}",
+                np.asarray(value),
+                np.asarray(error),
+                status,
+                error_kind=self.error_kind,
+            )
+        return None
 
     def resolvent(self, z: Any) -> Quantity:
         """(1/mN) tr (z - J J^T)^(-1) at complex z, of the shape of z: see `Spectrum.resolvent`."""

@@ -11,6 +11,7 @@ from rnnmft.cli.options import (
     AsJson,
     CellName,
     Correlation,
+    Device,
     Laws,
     Output,
     SecondMoment,
@@ -71,6 +72,7 @@ def spectrum(
     temporal: Temporal = "white",
     tying: Tying = "untied",
     seed: Seed = 0,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Compute the law of the singular values of the T-step state-to-state Jacobian J.
@@ -85,7 +87,7 @@ def spectrum(
         raise ParameterError("--output draws the density: --points must be >= 1")
     from rnnmft.analysis.mean_field import MeanField
 
-    field = MeanField(s.cell, s.ensemble, s.inputs, tying=tying, seed=seed)
+    field = MeanField(s.cell, s.ensemble, s.inputs, tying=tying, seed=seed, device=device)
     law = field.jacobian(horizon, method=method, units=units, burn_in=burn_in)
     found: dict[str, Any] = {"moments": law.moments(moments), "variance": law.variance}
     found |= {"support": law.support(), "atoms": law.atoms()}

@@ -53,6 +53,18 @@ class Backend:
             return self.xp.asarray(value, dtype=self.dtype)
         return self.xp.as_tensor(value, dtype=self.dtype, device=self.device)
 
+    def as_complex(self, value: Any) -> Any:
+        """The value as complex numbers of double precision, on its device."""
+        if self.name == "numpy":
+            return self.xp.asarray(value, dtype=self.xp.complex128)
+        return self.xp.as_tensor(value, dtype=self.xp.complex128, device=self.device)
+
+    def places(self, value: Any) -> Any:
+        """Whole numbers to index with, on its device."""
+        if self.name == "numpy":
+            return self.xp.asarray(value, dtype=self.xp.intp)
+        return self.xp.as_tensor(value, dtype=self.xp.int64, device=self.device)
+
     def full(self, shape: tuple[int, ...], value: float) -> Any:
         """An array filled with one number."""
         if self.name == "numpy":
@@ -95,6 +107,16 @@ class Backend:
         for k, array in enumerate(arrays):
             dot(array, weight, out=sums[k])
         return sums
+
+    def solve(self, matrix: Any, right: Any) -> Any:
+        """matrix^(-1) right for (.., n, n) and (.., n, c), leading axes broadcast.
+
+        On a GPU a singular matrix gives nan or inf and is not asked for, which would wait for it.
+        """
+        if self.name == "numpy":
+            return self.xp.linalg.solve(matrix, right)
+        right = right.expand(*matrix.shape[:-1], right.shape[-1])
+        return self.xp.linalg.solve_ex(matrix, right).result
 
     def _like(self) -> dict[str, Any]:
         return {"dtype": self.dtype} | ({} if self.name == "numpy" else {"device": self.device})

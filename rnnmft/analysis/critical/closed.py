@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,15 +37,22 @@ class ClosedAverages:
     arguments: tuple[float, ...]
     forgotten: float
 
+    @cached_property
+    def _operators(self) -> Array:
+        """The coefficients of the tangent operator as a polynomial in the sigma_w^2."""
+        program, terms = self.of.operator
+        values = self.of.call(program, (*self.moments.values(), *self.arguments))
+        size = round((len(values) / len(terms)) ** 0.5)
+        return values.reshape(len(terms), size, size)
+
     def tangent(self, squares: Mapping[str, float]) -> Tangent:
         """m_1 and growth at the given sigma_w^2."""
-        roots = [float(squares.get(p.name, 0.0)) ** 0.5 for p in self.of.cell.preactivations]
-        values = self.of.call(self.of.operator, (*self.moments.values(), *self.arguments, *roots))
-        size = round(len(values) ** 0.5)
+        _, terms = self.of.operator
+        factors = [math.prod(squares.get(n, 0.0) for n in names) for names in terms]
         pairs = self.of.recursion.derivation.tangent.pairs
         identity = np.array([float(i == j) for i, j in pairs])
-        states = len(self.of.cell.states)
-        return tangent_of(values.reshape(size, size), identity, identity, states)
+        operator = np.tensordot(factors, self._operators, axes=1)
+        return tangent_of(operator, identity, identity, len(self.of.cell.states))
 
 
 class ClosedLaws:
@@ -82,10 +90,10 @@ class ClosedLaws:
         laws = [s for p in cell.preactivations for s in (n.q[p], n.mu_b[p])]
         return [*laws, n.R, n.c_x]
 
-    def _compile(self, outputs: list[sp.Expr], more: tuple[sp.Symbol, ...] = ()) -> Program:
+    def _compile(self, outputs: list[sp.Expr]) -> Program:
         n = self.recursion.derivation.notation
         moments = [n.moment(k) for k in self.updates]
-        return compile_program([], outputs, [*moments, *self._symbols, *more])
+        return compile_program([], outputs, [*moments, *self._symbols])
 
     @cached_property
     def stationarity(self) -> Program:
@@ -103,11 +111,22 @@ class ClosedLaws:
         return self._compile(list(self.seen.values()))
 
     @cached_property
-    def operator(self) -> Program:
-        """The tangent operator, row by row."""
+    def operator(self) -> tuple[Program, list[tuple[str, ...]]]:
+        """The tangent operator as a polynomial, linear in each sigma_w^2.
+
+        Returns:
+            Its coefficients, each a matrix row by row, and the preactivations whose sigma_w^2
+            multiply each of them.
+        """
         derivation = self.recursion.derivation
-        weights = tuple(derivation.notation.sigma_w[p] for p in self.cell.preactivations)
-        return self._compile(list(derivation.tangent.operator), weights)
+        squares = {sp.Dummy(): p for p in self.cell.preactivations}
+        known = {derivation.notation.sigma_w[p] ** 2: w for w, p in squares.items()}
+        terms = {(): [e.xreplace(known) for e in derivation.tangent.operator]}
+        for w, p in squares.items():
+            slopes = {(*names, p.name): [sp.diff(e, w) for e in m] for names, m in terms.items()}
+            rests = {names: [e.xreplace({w: sp.S.Zero}) for e in m] for names, m in terms.items()}
+            terms = {n: m for n, m in {**rests, **slopes}.items() if any(e != 0 for e in m)}
+        return self._compile([e for m in terms.values() for e in m]), list(terms)
 
     @staticmethod
     def call(program: Program, arguments: tuple[float, ...]) -> Array:

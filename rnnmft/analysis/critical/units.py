@@ -1,4 +1,14 @@
-"""Averages at given preactivation laws by sampled units: for cells that nothing else solves."""
+"""Averages at given preactivation laws by sampled units: for cells that nothing else solves.
+
+Untied, nothing of a preactivation but its law enters: units are moved with N(mu_k, q_k) drawn
+afresh at each step, and one such run serves every sigma_w. A perturbation's step follows from the
+averages of a unit's squared derivatives,
+
+    E[dy_k^2] = sum_b E[C_kb^2] + sum_j E[D_kj^2] sigma_w,j^2 E[dy_j^2]
+    m_1       = (sum_ab E[A_ab^2] + sum_ak E[B_ak^2] sigma_w,k^2 E[dy_k^2]) / states
+
+for ds' = A ds + B de, dy = C ds + D de: de_k = W_k dy_k is independent of everything before it.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +23,13 @@ from rnnmft.cells import Cell, Inputs
 from rnnmft.cells.laws import Law
 
 if TYPE_CHECKING:
-    from rnnmft.analysis.units.sampled import SampledUnits
+    from rnnmft.analysis.units.sampled_runs import UnitAverages
     from rnnmft.sampling import Sampling
 
 __all__ = ["SampledLaws"]
 
-# A sigma_w^2 that leaves the law alone and still shows what the weights see.
-_PROBE = 1e-3
+# Units that a search takes.
+_FEW = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -30,46 +40,35 @@ class SampledAverages:
     q: Mapping[str, float]
     mu: Mapping[str, float]
 
-    def _units(self, squares: Mapping[str, float], seen: Mapping[str, float]) -> SampledUnits:
+    @cached_property
+    def _units(self) -> UnitAverages:
         # Sampling needs torch: only cells that are sampled load it.
-        from rnnmft.analysis.units.sampled import SampledUnits
+        from rnnmft.analysis.units.sampled_runs import SampledSetting, unit_averages
 
         of = self.of
-        ensemble = given_ensemble(of.cell, of.inputs, self.q, self.mu, squares, seen, of.laws)
-        # A search asks for many short runs: Sobol points would take longer than the units.
-        sampling = replace(of.sampling, normals="matched")
-        return SampledUnits(of.cell, ensemble, of.inputs, "untied", sampling)
-
-    @cached_property
-    def _probed(self) -> tuple[dict[str, float], dict[str, float]]:
-        cell = self.of.cell
-        squares = {p.name: _PROBE for p in cell.preactivations if p.is_recurrent}
-        found = self._units(squares, {}).evolve(self.of.burn_in)
-        second = {n: float(v[-1]) for n, v in found.second_moment.items()}
-        q = {n: float(v[-1]) for n, v in found.preactivation_variance.items()}
-        plain = {s: second[s.name] for s in cell.states}
-        plain |= {cell.update[s]: second[s.name] for s in cell.states}
-        seen = {
-            p.name: plain[y] if y in plain else (q[p.name] - self.q[p.name]) / _PROBE
-            for p, y in cell.sees.items()
-            if y != 0
-        }
-        return second, seen
+        ensemble = given_ensemble(of.cell, of.inputs, self.q, self.mu, {}, {}, of.laws)
+        setting = SampledSetting(of.cell, ensemble, of.inputs, "untied")
+        # Sobol points would take longer than the units.
+        return unit_averages(setting, replace(of.sampling, normals="matched"), of.burn_in)
 
     @property
     def second(self) -> Mapping[str, float]:
         """{state: E[s^2]}."""
-        return self._probed[0]
+        return self._units.second
 
     @property
     def seen(self) -> Mapping[str, float]:
         """{preactivation: E[y^2]}."""
-        return self._probed[1]
+        return self._units.seen
 
     def tangent(self, squares: Mapping[str, float]) -> Tangent:
         """m_1 at the given sigma_w^2; growth is not read off one step of sampled units."""
-        mean = self._units(squares, self.seen).jacobian_means(1, self.of.burn_in)
-        return Tangent(float(mean[0]), math.nan)
+        a, b, c, d = self._units.derivatives
+        variances: list[float] = []
+        for p, row, earlier in zip(self.of.cell.preactivations, c, d, strict=True):
+            perturbed = row.sum() + sum(e * v for e, v in zip(earlier, variances, strict=False))
+            variances.append(squares.get(p.name, 0.0) * float(perturbed))
+        return Tangent(float(a.sum() + (b @ variances).sum()) / len(a), math.nan)
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,12 @@ class SampledLaws:
     burn_in: int
     method: str = "sampled units"
     precision: float = 1e-2
+
+    @property
+    def coarse(self) -> SampledLaws:
+        """The averages with fewer units."""
+        units = max(min(self.sampling.units, _FEW), 16 * self.sampling.repetitions)
+        return replace(self, sampling=replace(self.sampling, units=units))
 
     def at(self, q: Mapping[str, float], mu: Mapping[str, float]) -> SampledAverages:
         """The averages at variances q and means mu."""

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.spectra.block_solutions import Solutions, inverse_root
 from rnnmft.analysis.spectra.determining_closure import Closure
-from rnnmft.analysis.spectra.unit_response import Sections, unit_response
-from rnnmft.analysis.spectra.unit_transfer import UnitTransfer
+from rnnmft.analysis.spectra.unit_response import UnitResponse
+from rnnmft.analysis.spectra.unit_transfer import Sections, UnitTransfer
+from rnnmft.numerics.backends import Backend
 
 __all__ = ["BlockEquation"]
 
@@ -54,6 +55,11 @@ class BlockEquation:
     def sections(self) -> Sections:
         """The blocks of coupled indices."""
         return self.units.sections
+
+    @cached_property
+    def response(self) -> UnitResponse:
+        """What the units answer, on average."""
+        return UnitResponse(self.units)
 
     @cached_property
     def closure(self) -> Closure:
@@ -148,13 +154,8 @@ class _Round:
     ) -> None:
         self.of, self.z, self.t = of, z, inverse_root(z)
         self.pairs = of.sections.count * of.sections.pairs
-        self.response = unit_response(
-            of.units.tau,
-            of.units.weight,
-            of.units.parts() if errors else None,
-            self._diagonal(a),
-            self._diagonal(b),
-            of.sections,
+        self.response = of.response.averages(
+            self._diagonal(a), self._diagonal(b), errors and of.units.repetitions > 1
         )
         v, u = of.blocks(self.response.v), of.blocks(self.response.u)
         self.closed = of.closure.linearised(a, b, f, v, u)
@@ -173,15 +174,14 @@ class _Round:
                     own[:, p : 2 * p] - self.response.u[..., None],
                 )
             )
-        solved = -_solved(self._jacobian(), np.concatenate(columns, axis=2))
+        solved = -_solved(of.units.backend, self._jacobian(), np.concatenate(columns, axis=2))
         self.step, self.tangent, self.of_parts = solved[..., 0], solved[..., 1], solved[..., 2:]
         self.size = self._relative(self.step, of._packed(a, b, f))
 
     def _diagonal(self, blocks: Complex) -> Complex:
         """P = diag(t 1_m, blocks), (Z, n, n)."""
         of = self.of.sections
-        size = of.states + of.count * of.length
-        found = np.zeros((len(self.z), size, size), dtype=np.complex128)
+        found = np.zeros((len(self.z), of.size, of.size), dtype=np.complex128)
         for s in range(of.states):
             found[:, s, s] = self.t
         for k in range(of.count):
@@ -272,8 +272,11 @@ def _block_diagonal(
     return found.reshape(points, total * height, given * width)
 
 
-def _solved(matrix: Complex, right: Complex) -> Complex:
-    """matrix^(-1) right for each point; nan where the matrix is singular."""
+def _solved(backend: Backend, matrix: Complex, right: Complex) -> Complex:
+    """matrix^(-1) right for each point; not finite where the matrix is singular."""
+    if backend.name != "numpy":
+        both = backend.as_complex(matrix), backend.as_complex(right)
+        return backend.to_numpy(backend.solve(*both))
     try:
         return np.linalg.solve(matrix, right)
     except np.linalg.LinAlgError:

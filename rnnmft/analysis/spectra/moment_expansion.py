@@ -7,12 +7,14 @@ Odd orders t^(2j+1) of the equation, with W_0 = 1 and Z_r = tau^T W_r:
 
 and G_u, b with tau^T for tau. What W sees at one time answers to earlier e alone, so the unknowns
 of one order follow row by row in time, at the cost of one product a unit.
-m_(j+1) = E[tr_s G_v,j] / m.
+m_(j+1) = E[tr_s G_v,j] / m. Groups of units, each with moments of its own, are expanded together,
+on whatever backend the units are on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,8 @@ from rnnmft.cells.weight_ensembles import weight_ensemble
 __all__ = ["expanded_moments"]
 
 Real = NDArray[np.float64]
+#: An array of the units' backend.
+Array = Any
 
 
 def expanded_moments(units: UnitTransfer, highest: int) -> tuple[Real, Real]:
@@ -31,46 +35,49 @@ def expanded_moments(units: UnitTransfer, highest: int) -> tuple[Real, Real]:
     The value comes from all units together; the error from the spread of the parts' own moments
     (0 where the units are nodes of a quadrature).
     """
-    value = _Expansion(units, units.tau, units.weight, highest).run()
-    parts = units.parts()
-    if parts is None:
+    tau, weight = (units.backend.asarray(x) for x in (units.tau, units.weight))
+    value = _Expansion(units, tau[None], weight[None], highest).run()[0]
+    groups = units.repetitions
+    if groups == 1:
         return value, np.zeros(highest)
-    size, own = len(units.tau) // len(parts), []
-    for r, part in enumerate(parts):
-        piece = slice(r * size, (r + 1) * size)
-        own.append(_Expansion(units, units.tau[piece], part[piece], highest).run())
-    spread = np.stack(own).std(axis=0, ddof=1)
-    return value, spread / np.sqrt(len(parts))
+    weight = weight.reshape(groups, -1)
+    tau, weight = tau.reshape(groups, -1, *tau.shape[1:]), weight / weight.sum(1)[:, None]
+    own = _Expansion(units, tau, weight, highest).run()
+    return value, own.std(axis=0, ddof=1) / np.sqrt(groups)
 
 
 class _Side:
     """One of G_v (what W sees answers, earlier times first) and G_u (later times first)."""
 
-    def __init__(self, tau: Real, causal: bool, highest: int, zero: Real) -> None:
+    def __init__(self, tau: Array, causal: bool, zero: list[Array]) -> None:
         self.tau, self.causal = tau, causal
-        self.transposed = np.swapaxes(tau, -1, -2)
+        self.transposed = tau.mT
         #: Orders of Z, of G, of the average (V or U) and of the self-energy (a or b).
-        self.z: list[Real] = [self.transposed]
-        self.g: list[Real] = []
-        self.average = [zero.copy() for _ in range(highest)]
-        self.self_energy = [zero.copy() for _ in range(highest)]
+        self.z: list[Array] = [self.transposed]
+        self.g: list[Array] = []
+        self.average = [0.0 * x for x in zero]
+        self.self_energy = [0.0 * x for x in zero]
 
 
 class _Expansion:
-    """The expansion for one set of units."""
+    """The expansion for R groups of M units: tau (R, M, n, n), weight (R, M)."""
 
-    def __init__(self, of: UnitTransfer, tau: Real, weight: Real, highest: int) -> None:
+    def __init__(self, of: UnitTransfer, tau: Array, weight: Array, highest: int) -> None:
         self.of, self.weight, self.highest = of, weight, highest
+        self.xp, self.asarray = of.backend.xp, of.backend.asarray
         self.horizon, self.states = of.horizon, of.states
-        kinds = len(of.sigma_w)
+        self.groups, self.size, kinds = len(tau), tau.shape[-1], len(of.sigma_w)
         self.starts = [of.states + k * of.horizon for k in range(kinds)]
-        zero = np.zeros((kinds, of.horizon, of.horizon))
-        self.v = _Side(tau, True, highest, zero)
-        self.u = _Side(np.swapaxes(tau, -1, -2), False, highest, zero)
-        self.f = [zero.copy() for _ in range(highest)]
+        shape = self.groups, kinds, of.horizon, of.horizon
+        zero = [self._zeros(*shape) for _ in range(highest)]
+        self.v, self.u = _Side(tau, True, zero), _Side(tau.mT, False, zero)
+        self.f = zero
+
+    def _zeros(self, *shape: int) -> Array:
+        return self.of.backend.full(shape, 0.0)
 
     def run(self) -> Real:
-        """Every moment up to the highest."""
+        """Every moment up to the highest, (R, highest)."""
         found = []
         for j in range(self.highest):
             last = j + 1 == self.highest
@@ -78,10 +85,10 @@ class _Expansion:
             found.append(self._advance(self.v, self.u, j, last))
             if not last:
                 self._advance(self.u, self.v, j, False)
-        return np.array(found) / self.states
+        return self.of.backend.to_numpy(self.xp.stack(found, -1)) / self.states
 
-    def _advance(self, side: _Side, other: _Side, j: int, last: bool) -> float:
-        """Order j of one side; returns E[tr_s G_j].
+    def _advance(self, side: _Side, other: _Side, j: int, last: bool) -> Array:
+        """Order j of one side; returns E[tr_s G_j], (R,).
 
         `other`'s self-energies are those inside of W: lower orders, already known.
         """
@@ -93,112 +100,108 @@ class _Expansion:
         self._solve_rows(side, j, self._kept(side, inner))
         inner += self._blocks(side.self_energy[j]) @ side.transposed
         rows = slice(0, self.states)
-        trace = np.einsum("m,msn,mns->", self.weight, side.tau[:, rows], inner[..., rows])
+        traces = (side.tau[..., rows, :] * inner[..., rows].mT).sum((2, 3))
         if not last:
             side.g.append(side.tau @ inner)
-        return float(trace)
+        return (self.weight * traces).sum(1)
 
-    def _p(self, side: _Side, order: int, known: int = -1) -> Real:
+    def _p(self, side: _Side, order: int, known: int = -1) -> Array:
         """P of one order; without the self-energy where it is the unknown of order `known`."""
-        unknown = order == known
-        size = self.states + len(self.starts) * self.horizon
-        found = np.zeros((size, size)) if unknown else self._blocks(side.self_energy[order])
+        found = self._blocks(side.self_energy[order]) if order != known else self._blocks(None)
         if order == 0:
-            states = np.arange(self.states)
-            found[states, states] = 1.0
+            for s in range(self.states):
+                found[..., s, s] = 1.0
         return found
 
-    def _blocks(self, self_energy: Real) -> Real:
-        size = self.states + len(self.starts) * self.horizon
-        found = np.zeros((size, size))
-        for k, start in enumerate(self.starts):
-            place = slice(start, start + self.horizon)
-            found[place, place] = self_energy[k]
+    def _blocks(self, self_energy: Array | None) -> Array:
+        """diag(0 of the states, self-energies), (R, 1, n, n)."""
+        found = self._zeros(self.groups, 1, self.size, self.size)
+        if self_energy is not None:
+            for k, start in enumerate(self.starts):
+                place = slice(start, start + self.horizon)
+                found[:, 0, place, place] = self_energy[:, k]
         return found
 
-    def _kept(self, side: _Side, inner: Real) -> Real:
-        """E[tau inner] at the kept pairs of every preactivation, (K, T, T)."""
-        found = np.empty((len(self.starts), self.horizon, self.horizon))
+    def _kept(self, side: _Side, inner: Array) -> Array:
+        """E[tau inner] at the kept pairs of every preactivation, (R, K, T, T)."""
+        found = self._zeros(self.groups, len(self.starts), self.horizon, self.horizon)
         for k, start in enumerate(self.starts):
             place = slice(start, start + self.horizon)
+            left = side.tau[:, :, place] * self.weight[..., None, None]
+            right = inner[..., place]
             if self.of.tied:
-                left = (side.tau[:, place] * self.weight[:, None, None]).transpose(1, 0, 2)
-                right = inner[:, :, place].reshape(-1, self.horizon)
-                found[k] = left.reshape(self.horizon, -1) @ right
+                found[:, k] = _summed(left.mT).mT @ _summed(right)
             else:
-                diagonal = np.einsum(
-                    "m,mtn,mnt->t", self.weight, side.tau[:, place], inner[..., place]
-                )
-                found[k] = np.diag(diagonal)
+                diagonal = (left * right.mT).sum((1, 3))
+                for t in range(self.horizon):
+                    found[:, k, t, t] = diagonal[:, t]
         return found
 
-    def _solve_rows(self, side: _Side, j: int, known: Real) -> None:
+    def _solve_rows(self, side: _Side, j: int, known: Array) -> None:
         """Averages and self-energies of order j, each row after those it depends on."""
-
-        def known_part(i: int, k: int) -> Real:
-            f, average = self.f[i][k], side.average[j - i][k]
-            return f @ average if side.causal else average @ f
-
-        constant = [
-            _total([np.zeros_like(block), *(known_part(i, k) for i in range(1, j + 1))])
-            for k, block in enumerate(known)
-        ]
-        times = list(range(self.horizon))
-        kinds = list(range(len(self.starts)))
+        constant = 0.0 * known
+        for i in range(1, j + 1):
+            f, average = self.f[i], side.average[j - i]
+            constant += f @ average if side.causal else average @ f
+        times, kinds = list(range(self.horizon)), list(range(len(self.starts)))
         if not side.causal:
             times, kinds = times[::-1], kinds[::-1]
-        p = np.zeros((side.tau.shape[-1], side.tau.shape[-1]))
+        p = self._zeros(self.groups, self.size, self.size)
         for t in times:
             for k in kinds:
-                reach = (0, t + 1) if side.causal else (t, self.horizon)
-                reach = reach if self.of.tied else (t, t + 1)
-                row = known[k, t, slice(*reach)] + self._row(side, p, self.starts[k], t, reach)
-                side.average[j][k, t, slice(*reach)] = row
-                side.average[j][k, slice(*reach), t] = row
-                start, place = self.starts[k], slice(*reach)
-                energy = self.of.sigma_w[k] ** 2 * row + constant[k][t, place]
-                side.self_energy[j][k, t, place] = energy
-                side.self_energy[j][k, place, t] = energy
-                p[start + t, start + reach[0] : start + reach[1]] = energy
-                p[start + reach[0] : start + reach[1], start + t] = energy
+                reach = slice(0, t + 1) if side.causal else slice(t, self.horizon)
+                reach = reach if self.of.tied else slice(t, t + 1)
+                start = self.starts[k]
+                at, place = start + t, slice(start + reach.start, start + reach.stop)
+                row = known[:, k, t, reach] + self._row(side, p, at, place)
+                energy = self.of.sigma_w[k] ** 2 * row + constant[:, k, t, reach]
+                for matrix, values in ((side.average[j], row), (side.self_energy[j], energy)):
+                    matrix[:, k, t, reach] = values
+                    matrix[:, k, reach, t] = values
+                p[:, at, place] = energy
+                p[:, place, at] = energy
 
-    def _row(self, side: _Side, p: Real, start: int, t: int, reach: tuple[int, int]) -> Real:
-        """E[tau_t p tau_s^T] for s in reach."""
-        moved = (side.tau[:, start + t] * self.weight[:, None]) @ p
-        others = side.tau[:, start + reach[0] : start + reach[1]]
-        return np.einsum("mn,msn->s", moved, others)
+    def _row(self, side: _Side, p: Array, at: int, others: slice) -> Array:
+        """E[tau_t p tau_s^T] for the rows s in `others`, (R, s)."""
+        moved = (side.tau[:, :, at] * self.weight[..., None]) @ p
+        return self.xp.einsum("rmn,rmsn->rs", moved, side.tau[:, :, others])
 
     def _determine(self, j: int) -> None:
         """F_j from lower orders of V, U, F: coefficient j of sigma_w^2 psi(Y), Y = V U F."""
-        one = np.eye(self.horizon)
+        one = self.asarray(np.eye(self.horizon))
         for k, sigma in enumerate(self.of.sigma_w):
             ensemble = weight_ensemble(self.of.weights[k])
             if j == 0:
-                self.f[0][k] = sigma**2 * one
+                self.f[0][:, k] = sigma**2 * one
                 continue
             if ensemble.is_constant:
                 continue
-            y = [np.zeros_like(one)] + [self._y(k, n) for n in range(1, j + 1)]
-            p = _polynomial([float(c) for c in ensemble.numerator], y, j)
-            q = _polynomial([float(c) for c in ensemble.denominator], y, j)
-            rest = _total(self.f[i][k] @ q[j - i] for i in range(j))
-            self.f[j][k] = sigma**2 * p[j] - rest
+            y = [self._zeros(self.groups, self.horizon, self.horizon)]
+            y += [self._y(k, n) for n in range(1, j + 1)]
+            p = _polynomial([float(c) for c in ensemble.numerator], one, y, j)
+            q = _polynomial([float(c) for c in ensemble.denominator], one, y, j)
+            rest = _total(self.f[i][:, k] @ q[j - i] for i in range(j))
+            self.f[j][:, k] = sigma**2 * p[j] - rest
 
-    def _y(self, k: int, order: int) -> Real:
-        """Coefficient of t^(2 order) in V U F."""
+    def _y(self, k: int, order: int) -> Array:
+        """Coefficient of t^(2 order) in V U F, (R, T, T)."""
         v, u = self.v.average, self.u.average
         return _total(
-            v[p][k] @ u[q][k] @ self.f[order - 1 - p - q][k]
+            v[p][:, k] @ u[q][:, k] @ self.f[order - 1 - p - q][:, k]
             for p in range(order)
             for q in range(order - p)
         )
 
 
-def _polynomial(coefficients: list[float], y: list[Real], highest: int) -> list[Real]:
+def _summed(rows: Array) -> Array:
+    """(R, M, n, T) -> (R, M n, T)."""
+    return rows.reshape(rows.shape[0], -1, rows.shape[-1])
+
+
+def _polynomial(coefficients: list[float], one: Array, y: list[Array], highest: int) -> list[Array]:
     """The series of sum_n c_n Y^n for a series Y that begins at order 1."""
-    one = np.eye(y[0].shape[-1])
-    zero = np.zeros_like(one)
-    power = [one] + [zero] * highest
+    zero = 0.0 * y[0]
+    power = [one + zero] + [zero] * highest
     found = [coefficients[0] * x for x in power]
     for c in coefficients[1:]:
         power = [zero] + [
@@ -208,8 +211,8 @@ def _polynomial(coefficients: list[float], y: list[Real], highest: int) -> list[
     return found
 
 
-def _total(terms: Iterable[Real]) -> Real:
-    total: Real | None = None
+def _total(terms: Iterable[Array]) -> Array:
+    total: Array | None = None
     for term in terms:
         total = term if total is None else total + term
     assert total is not None

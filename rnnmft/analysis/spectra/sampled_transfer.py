@@ -11,6 +11,7 @@ import torch
 from rnnmft.analysis.spectra.unit_transfer import UnitTransfer
 from rnnmft.analysis.units.particles import UnitProcess
 from rnnmft.analysis.units.tangent_process import LocalDerivatives
+from rnnmft.numerics.backends import numpy_backend, torch_backend
 
 __all__ = ["sampled_transfer"]
 
@@ -45,7 +46,7 @@ def sampled_transfer(process: UnitProcess, horizon: int) -> UnitTransfer:
     for a in range(states):
         tau[:, :, a] = ds[a]
     names = [cell.preactivations[k].name for k in used]
-    count = repetitions * units
+    count, device = repetitions * units, str(process.like.device)
     return UnitTransfer(
         tau.double().cpu().numpy().reshape(count, total, total),
         np.full(count, 1.0 / count),
@@ -55,6 +56,7 @@ def sampled_transfer(process: UnitProcess, horizon: int) -> UnitTransfer:
         tuple(process.ensemble[n].weights for n in names),
         process.tied,
         repetitions,
+        numpy_backend() if device == "cpu" else torch_backend(device),
     )
 
 

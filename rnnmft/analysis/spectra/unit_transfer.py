@@ -9,15 +9,50 @@ of size m + K T, strictly causal in its lower right block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.spectra.determining_closure import Closure
-from rnnmft.analysis.spectra.unit_response import Sections
+from rnnmft.numerics.backends import Backend, numpy_backend
 
-__all__ = ["UnitTransfer"]
+__all__ = ["Sections", "UnitTransfer"]
+
+
+@dataclass(frozen=True)
+class Sections:
+    """How the rows of tau fall into blocks, and which index pairs of a block are kept.
+
+    Attributes:
+        states: m, the first rows.
+        count, length: B blocks of L coupled indices each (tied: a block holds one preactivation's
+            times; untied: every preactivation and time is a block of its own).
+    """
+
+    states: int
+    count: int
+    length: int
+
+    @property
+    def first(self) -> NDArray[np.intp]:
+        """The first index of each kept pair in its block, with `second` >= it: (P,)."""
+        return np.triu_indices(self.length)[0]
+
+    @property
+    def second(self) -> NDArray[np.intp]:
+        """See `first`."""
+        return np.triu_indices(self.length)[1]
+
+    @property
+    def pairs(self) -> int:
+        """P = L (L + 1) / 2 for one block."""
+        return self.length * (self.length + 1) // 2
+
+    @property
+    def size(self) -> int:
+        """n = m + B L."""
+        return self.states + self.count * self.length
 
 
 @dataclass(frozen=True)
@@ -35,6 +70,7 @@ class UnitTransfer:
         tied: whether weights are shared over time.
         repetitions: R, into how many independent parts of equal size, one after the other, the
             units fall; 1 for nodes of a quadrature, which have no sampling error.
+        backend: where averages over units are taken, in double precision.
     """
 
     tau: NDArray[np.float64]
@@ -45,6 +81,7 @@ class UnitTransfer:
     weights: tuple[str, ...]
     tied: bool
     repetitions: int = 1
+    backend: Backend = field(default_factory=numpy_backend)
 
     @property
     def sections(self) -> Sections:

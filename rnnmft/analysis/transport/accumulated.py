@@ -67,7 +67,10 @@ class TransportedLaw:
                     Status.DIVERGES, "The accumulated state has no stationary law."
                 )
             widest = max(widest, reach)
+            before = second
             second = self._model(max(reach, 1.0), _COARSE).stationary(second).second
+            if second == before:
+                break
         return max(1.1 * widest, 1.0)
 
     # --- trajectories --------------------------------------------------------------------------

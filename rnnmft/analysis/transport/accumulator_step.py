@@ -296,10 +296,17 @@ class AccumulatorStep:
         """How u[g] = E[dc^2 g(c)] moves by itself: u' = u T, T = E[alpha^2 g(alpha c + beta)]."""
         return self.gains[2] @ self.noises[0]
 
+    @cached_property
+    def _tilts(self) -> tuple[list[tuple[Factor, Array]], ...]:
+        """The tilted matrices of gain and noise, one a factor."""
+        return tuple(
+            [(f, self._tilted(which, f)) for f in of] for which, of in enumerate(self._factors)
+        )
+
     def tangent_sources(self, law: tuple[Array, Array, Array]) -> dict[str, Array]:
         """{k: weights of E[(dc'/de_k)^2 g(c')]}; (dc'/de)^2 is c^2 f'^2 for a gain."""
-        gain, noise = self._factors
+        gain, noise = self._tilts
         w0, _, w2 = law
-        sources = [(f, (w2 @ self._tilted(0, f)) @ self.noises[0]) for f in gain]
-        sources += [(f, (w0 @ self.gains[0]) @ self._tilted(1, f)) for f in noise]
+        sources = [(f, (w2 @ tilted) @ self.noises[0]) for f, tilted in gain]
+        sources += [(f, (w0 @ self.gains[0]) @ tilted) for f, tilted in noise]
         return {name: a * a * source for f, source in sources for name, a in f.terms}
