@@ -63,6 +63,11 @@ class GivenLaws(Protocol):
         """To how much of itself a variance that is searched for is worth being found."""
         ...
 
+    @property
+    def coarse(self) -> GivenLaws:
+        """The same theory to search with, where a rougher one costs less; else itself."""
+        ...
+
     def at(self, q: Mapping[str, float], mu: Mapping[str, float]) -> Averages:
         """The averages at variances q and means mu.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq, newton, root
@@ -66,6 +67,14 @@ class Backward:
     laws: Mapping[str, Law]
     #: log q of the last design by preactivation: a search asks for neighbours.
     found: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
+    #: Averages by (q, mu): a root is asked for again once it is found.
+    known: dict[Any, Averages] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def coarse(self) -> Backward:
+        """The same equations with averages to search with."""
+        theory = self.theory.coarse
+        return self if theory is self.theory else Backward(theory, self.weights, self.laws)
 
     def solve(self, design: Design) -> Solution:
         """The critical ensemble of a design.
@@ -109,10 +118,7 @@ class Backward:
     ) -> tuple[Solution, dict[str, float]]:
         """The solution at variances q, and what each balance by q is off by."""
         mu = {n: c.mu_b for n, c in design.choices.items()}
-        try:
-            averages = self.theory.at(q, mu)
-        except ConvergenceError as error:
-            raise InfeasibleError(str(error), "E[gain^2] < 1") from None
+        averages = self._averages(q, mu)
         squares = self._squares(design, q, averages)
         rows, rests = {}, {}
         for name, choice in design.choices.items():
@@ -122,6 +128,15 @@ class Backward:
         usable = {n: min(w, q[n] / averages.seen[n]) for n, w in squares.items() if w > 0}
         tangent = averages.tangent(usable) if check else Tangent(math.nan, math.nan)
         return Solution(design, ensemble, dict(q), squares, averages, tangent), rests
+
+    def _averages(self, q: Mapping[str, float], mu: Mapping[str, float]) -> Averages:
+        laws = tuple((name, q[name], mu[name]) for name in mu)
+        if laws not in self.known:
+            try:
+                self.known[laws] = self.theory.at(q, mu)
+            except ConvergenceError as error:
+                raise InfeasibleError(str(error), "E[gain^2] < 1") from None
+        return self.known[laws]
 
     def _squares(
         self, design: Design, q: Mapping[str, float], averages: Averages

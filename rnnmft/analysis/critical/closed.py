@@ -134,6 +134,11 @@ class ClosedLaws:
         found = program(*(np.array([a]) for a in arguments))
         return np.array([float(v[0]) for v in found.values])
 
+    @property
+    def coarse(self) -> ClosedLaws:
+        """Itself."""
+        return self
+
     def at(self, q: Mapping[str, float], mu: Mapping[str, float]) -> ClosedAverages:
         """The averages at variances q and means mu."""
         laws = [v for p in self.cell.preactivations for v in (q[p.name], mu[p.name])]

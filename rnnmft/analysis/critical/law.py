@@ -111,6 +111,11 @@ class TransportedLaws:
             self._known[laws] = step, model
         return self._known[laws]
 
+    @property
+    def coarse(self) -> TransportedLaws:
+        """Itself."""
+        return self
+
     def at(self, q: Mapping[str, float], mu: Mapping[str, float]) -> TransportedAverages:
         """The averages at variances q and means mu."""
         ensemble = given_ensemble(self.cell, self.inputs, q, mu, {}, {}, {})

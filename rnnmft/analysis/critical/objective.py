@@ -153,9 +153,9 @@ def feasible(backward: Backward, design: Design, searched: bool = False) -> Solu
             return solution
     except InfeasibleError:
         pass
-    precision = backward.theory.precision
-    q = _least_q(lambda q: backward.balance(design, main, q) - LEAST_INPUT, start, main, precision)
-    q = _least_q(lambda q: stability(backward.solve(design.with_(main, q=q))), q, main, precision)
+    rough, precision = backward.coarse, backward.theory.precision
+    q = _least_q(lambda q: rough.balance(design, main, q) - LEAST_INPUT, start, main, precision)
+    q = _least_q(lambda q: stability(rough.solve(design.with_(main, q=q))), q, main, precision)
     return backward.solve(design.with_(main, q=q))
 
 

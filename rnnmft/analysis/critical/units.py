@@ -18,16 +18,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rnnmft.analysis.critical.averages import Tangent, given_ensemble
 from rnnmft.cells import Cell, Inputs
 from rnnmft.cells.laws import Law
 
 if TYPE_CHECKING:
-    from rnnmft.analysis.units.sampled_runs import UnitAverages
     from rnnmft.sampling import Sampling
 
 __all__ = ["SampledLaws"]
 
+Array = NDArray[np.float64]
 # Units that a search takes.
 _FEW = 1 << 13
 
@@ -41,29 +44,42 @@ class SampledAverages:
     mu: Mapping[str, float]
 
     @cached_property
-    def _units(self) -> UnitAverages:
+    def _averages(self) -> Mapping[str, Array]:
+        """The averages of one run, by "kind/name"."""
         # Sampling needs torch: only cells that are sampled load it.
-        from rnnmft.analysis.units.sampled_runs import SampledSetting, unit_averages
+        from rnnmft.analysis.units.repetitions import draw_repetitions
+        from rnnmft.analysis.units.sampled_runs import SampledSetting
 
         of = self.of
         ensemble = given_ensemble(of.cell, of.inputs, self.q, self.mu, {}, {}, of.laws)
         setting = SampledSetting(of.cell, ensemble, of.inputs, "untied")
         # Sobol points would take longer than the units.
-        return unit_averages(setting, replace(of.sampling, normals="matched"), of.burn_in)
+        sampling = replace(of.sampling, normals="matched")
+        drawn = draw_repetitions(
+            lambda plan, numbers: setting.one_step(plan, numbers, of.burn_in),
+            sampling,
+            setting.unit_bytes(sampling, of.burn_in + 1, 1, 1),
+            lambda _: {},
+        )
+        return {n: v.mean(0) for n, v in drawn.values.items()}
+
+    def _of(self, kind: str) -> dict[str, float]:
+        found = self._averages
+        return {n.split("/")[1]: float(found[n]) for n in found if n.startswith(f"{kind}/")}
 
     @property
     def second(self) -> Mapping[str, float]:
         """{state: E[s^2]}."""
-        return self._units.second
+        return self._of("second")
 
     @property
     def seen(self) -> Mapping[str, float]:
         """{preactivation: E[y^2]}."""
-        return self._units.seen
+        return self._of("seen")
 
     def tangent(self, squares: Mapping[str, float]) -> Tangent:
         """m_1 at the given sigma_w^2; growth is not read off one step of sampled units."""
-        a, b, c, d = self._units.derivatives
+        a, b, c, d = (self._averages[f"derivatives/{n}"] for n in "ABCD")
         variances: list[float] = []
         for p, row, earlier in zip(self.of.cell.preactivations, c, d, strict=True):
             perturbed = row.sum() + sum(e * v for e, v in zip(earlier, variances, strict=False))

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from rnnmft.analysis.units.particles import UnitProcess, recurrent_groups
-from rnnmft.analysis.units.tangent_process import TangentProcess
+from rnnmft.analysis.units.tangent_process import LocalDerivatives, TangentProcess
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
 
@@ -94,6 +94,27 @@ class SampledSetting:
             squares.append(tangent.mean_square())
         return _stacked({"m_1": squares})
 
+    def one_step(
+        self, sampling: Sampling, repetitions: Iterable[int], burn_in: int
+    ) -> dict[str, Array]:
+        """Averages over the step after burn_in steps, each (R, ...).
+
+        second/state and seen/preactivation (mean squares), and derivatives/A, B, C, D: mean squares
+        of every unit's own derivatives, as `TangentProcess` has them.
+        """
+        process = self.process(sampling, repetitions, 1)
+        for _ in range(burn_in):
+            process.step()
+        found = {f"second/{n}": v[:, 0, 0] for n, v in process.second_moments().items()}
+        process.step()
+        found |= {f"seen/{n}": v for n, v in process.seen_squares().items()}
+        for name, matrix in zip("ABCD", LocalDerivatives(process)(), strict=True):
+            rows = [[_mean_square(v, process.like) for v in row] for row in matrix]
+            shape = (process.shape[0], len(rows), len(rows[0]))
+            columns = [v.expand(process.shape[0]) for row in rows for v in row]
+            found[f"derivatives/{name}"] = torch.stack(columns, 1).reshape(shape)
+        return {n: v.double().cpu().numpy() for n, v in found.items()}
+
     def autocorrelations(
         self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, lags: int
     ) -> dict[str, Array]:
@@ -118,6 +139,11 @@ class SampledSetting:
             for p in self.cell.preactivations
         }
         return values
+
+
+def _mean_square(values: Tensor | None, like: Tensor) -> Tensor:
+    """The mean over units, (R,); 0 for what is identically zero."""
+    return like if values is None else values.square().mean(-1)
 
 
 def _stacked(found: Mapping[str, list[Tensor]]) -> dict[str, Array]:
