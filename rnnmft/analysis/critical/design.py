@@ -58,6 +58,23 @@ class Design:
         choices = {**self.choices, name: replace(self.choices[name], **changes)}
         return replace(self, choices=choices)
 
+    def opened(self, means: Mapping[str, float]) -> Design:
+        """The design with other means of gates.
+
+        A gate z that keeps the state and adds 1 - z of something new adds little when it stays
+        shut: for a lognormal 1 - z, E[(1 - z)^2] is far below E[1 - z^2], and criticality asks for
+        weights that grow with the horizon. With a variance as large as its mean a gate opens now
+        and then, E[1 - z^2] comes from those moments, and sigma_w is the same for any horizon.
+        """
+        design = self
+        for name, mean in means.items():
+            q = self.choices[name].q
+            widened = name in self.roles.coupled and name != self.main and self.is_free(name, "q")
+            design = design.with_(
+                name, mu_b=mean, q=max(q, abs(mean)) if widened and q is not None else q
+            )
+        return design
+
     def is_free(self, name: str, parameter: str) -> bool:
         """Whether the user left it open."""
         return parameter not in self.fixed.get(name, {})

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from rnnmft.analysis.critical.design import Design
-from rnnmft.cells import Preactivation
+from rnnmft.cells import Cell, Preactivation
 from rnnmft.errors import InfeasibleError
 from rnnmft.numerics.compile import compile_elementwise
 
@@ -30,9 +30,9 @@ _NODES, _WIDEST = 24, 3
 _MEANS = (-16.0, 16.0)
 
 
-def mean_square(expression: sp.Expr, design: Design) -> Callable[[Mapping[str, float]], float]:
-    """E[f(e)^2] as a function of means; variances are those of the design (1 where unknown)."""
-    held = [p for p in design.cell.preactivations if p in expression.free_symbols]
+def mean_square(expression: sp.Expr, cell: Cell) -> Callable[[Design], float]:
+    """E[f(e)^2] as a function of a design's means and variances (1 where unknown)."""
+    held = [p for p in cell.preactivations if p in expression.free_symbols]
     if len(held) > _WIDEST:
         raise InfeasibleError(
             f"{expression} depends on {len(held)} preactivations: give the means of its gates by "
@@ -42,12 +42,12 @@ def mean_square(expression: sp.Expr, design: Design) -> Callable[[Mapping[str, f
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
     grids = np.meshgrid(*([nodes] * len(held)), indexing="ij")
     weight = _outer([weights / weights.sum()] * len(held))
-    roots = {p.name: math.sqrt(design.choices[p.name].q or 1.0) for p in held}
 
-    def average(means: Mapping[str, float]) -> float:
+    def average(design: Design) -> float:
+        choices = [design.choices[p.name] for p in held]
         points = [
-            means.get(p.name, design.choices[p.name].mu_b) + roots[p.name] * grid
-            for p, grid in zip(held, grids, strict=True)
+            choice.mu_b + math.sqrt(choice.q or 1.0) * grid
+            for choice, grid in zip(choices, grids, strict=True)
         ]
         values = np.asarray(function(*points)[0]) if held else np.array(float(expression))
         return float((weight * values**2).sum())
@@ -78,8 +78,8 @@ def write_means(design: Design) -> dict[str, float]:
         (*design.cell.states, *((design.cell.input,) if design.cell.input else ())), sp.S.Zero
     )
     noise = [design.cell.update[s].xreplace(quiet) for s in design.roles.gains]
-    gains = [mean_square(gain, design) for gain in design.roles.gains.values()]
-    return _solved(design, free, noise, lambda: 1.0 - max(gain({}) for gain in gains))
+    gains = [mean_square(gain, design.cell) for gain in design.roles.gains.values()]
+    return _solved(design, free, noise, lambda: 1.0 - max(gain(design) for gain in gains))
 
 
 def _solved(
@@ -92,12 +92,12 @@ def _solved(
     if not signs:
         return {}
     touched = [f for f in expressions if _names(f) & set(signs)]
-    squares = [mean_square(f, design) for f in touched]
+    squares = [mean_square(f, design.cell) for f in touched]
     target = wanted()
 
     def gap(shift: float) -> float:
-        means = {n: s * shift for n, s in signs.items()}
-        return sum(square(means) for square in squares) / len(squares) - target
+        moved = design.opened({n: s * shift for n, s in signs.items()})
+        return sum(square(moved) for square in squares) / len(squares) - target
 
     if gap(_MEANS[0]) * gap(_MEANS[1]) > 0:
         raise InfeasibleError(f"no mean of {', '.join(signs)} gives E[gate^2] = {target:.4g}")

@@ -56,8 +56,10 @@ class Direction:
 
     def move(self, design: Design, at: float) -> Design:
         """The design at one point."""
-        for name, sign in self.signs.items():
-            design = design.with_(name, **{self.parameter: sign * at})
+        if self.parameter == "mu_b":
+            return design.opened({name: sign * at for name, sign in self.signs.items()})
+        for name in self.signs:
+            design = design.with_(name, q=at)
         return design
 
     @property

@@ -32,6 +32,8 @@ class Roles:
 
     Attributes:
         retention: {name: +1 if a large mean keeps the old state, -1 if a small one does}.
+        coupled: retention gates that also open what is added, as 1 - z does, where that has
+            recurrent weights of its own.
         write: gates of what is added to a state that remembers.
         readout: gates of states that are read out from it.
         candidates: recurrent preactivations that are no gates, in dependency order.
@@ -41,6 +43,7 @@ class Roles:
     """
 
     retention: Mapping[str, int]
+    coupled: tuple[str, ...]
     write: tuple[str, ...]
     readout: tuple[str, ...]
     candidates: tuple[str, ...]
@@ -84,11 +87,14 @@ def roles(cell: Cell) -> Roles:
     written = {p for s in lasting for p in cell.update[s].free_symbols}
     read = {p for s in cell.states for p in cell.update[s].free_symbols} - written
     several = len(cell.states) > 1
+    candidates = tuple(p.name for p in cell.preactivations if p.is_recurrent and p not in gates)
+    added = {p.name for s in lasting for p in cell.update[s].xreplace({s: sp.S.Zero}).free_symbols}
     return Roles(
         retention,
+        tuple(name for name in retention if candidates and name in added),
         tuple(p.name for p in _ordered(cell, (gates & written) - kept)) if several else (),
         tuple(p.name for p in _ordered(cell, gates & read)) if several else (),
-        tuple(p.name for p in cell.preactivations if p.is_recurrent and p not in gates),
+        candidates,
         recurrent,
         held_by_law,
         kept_by,

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["SampledLaws"]
 
 Array = NDArray[np.float64]
-# Units that a search takes.
-_FEW = 1 << 13
+# One unit in so many is moved, but read so often.
+_FEWER, _READINGS = 8, 24
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,14 @@ class SampledAverages:
         of = self.of
         ensemble = given_ensemble(of.cell, of.inputs, self.q, self.mu, {}, {}, of.laws)
         setting = SampledSetting(of.cell, ensemble, of.inputs, "untied")
-        # Sobol points would take longer than the units.
-        sampling = replace(of.sampling, normals="matched")
+        # Sobol points would take longer than the units; and units that are read again and again
+        # make up for fewer of them.
+        units = max(of.sampling.units // _FEWER, 16 * of.sampling.repetitions)
+        sampling = replace(of.sampling, units=units, normals="matched")
         drawn = draw_repetitions(
-            lambda plan, numbers: setting.one_step(plan, numbers, of.burn_in),
+            lambda plan, numbers: setting.one_step(plan, numbers, of.burn_in, _READINGS),
             sampling,
-            setting.unit_bytes(sampling, of.burn_in + 1, 1, 1),
+            setting.unit_bytes(sampling, of.burn_in, 1, 1),
             lambda _: {},
         )
         return {n: v.mean(0) for n, v in drawn.values.items()}
@@ -101,9 +103,10 @@ class SampledLaws:
 
     @property
     def coarse(self) -> SampledLaws:
-        """The averages with fewer units."""
-        units = max(min(self.sampling.units, _FEW), 16 * self.sampling.repetitions)
-        return replace(self, sampling=replace(self.sampling, units=units))
+        """The averages with fewer units and half the steps."""
+        units = max(self.sampling.units // 4, 16 * self.sampling.repetitions)
+        sampling = replace(self.sampling, units=units)
+        return replace(self, sampling=sampling, burn_in=self.burn_in // 2)
 
     def at(self, q: Mapping[str, float], mu: Mapping[str, float]) -> SampledAverages:
         """The averages at variances q and means mu."""

@@ -127,7 +127,7 @@ def _theory(request: Request) -> GivenLaws:
             return way(request.cell, request.inputs)
         except DerivationError:
             pass
-    burn_in = int(min(max(30, 3 * request.horizon), 120))
+    burn_in = int(min(max(40, 6 * request.horizon), 400))
     return SampledLaws(request.cell, request.inputs, request.laws, request.sampling, burn_in)
 
 
@@ -159,10 +159,10 @@ def _placed(backward: Backward, start: Design, request: Request, reasons: list[s
     if request.objective != "fixed":
         lasts = f"E[gain^2] = exp(-1/{request.horizon:g}), so that the state lasts"
         for name, mean in retention_means(placed, request.horizon).items():
-            placed = placed.with_(name, mu_b=mean)
+            placed = placed.opened({name: mean})
             reasons.append(f"mu_b of {name} = {mean:.4g}: {lasts}.")
         for name, mean in write_means(placed).items():
-            placed = placed.with_(name, mu_b=mean)
+            placed = placed.opened({name: mean})
             reasons.append(
                 f"mu_b of {name} = {mean:.4g}: what is written keeps the state's square at 1."
             )
@@ -257,8 +257,15 @@ def _explained(solution: Solution) -> list[str]:
                 )
         elif name in of.roles.recurrent and choice.sigma_w is None:
             share = law.sigma_w**2 * solution.averages.seen[name] / solution.q[name]
+            q = solution.q[name]
+            if name in of.roles.coupled and q == abs(choice.mu_b) != _VARIANCE:
+                said.append(
+                    f"{name} has variance {q:.4g}, as large as its mean: what it writes it writes "
+                    "in the moments in which it opens, so that the weights of what is written need "
+                    "not grow with the horizon."
+                )
             said.append(
-                f"{name} has variance {solution.q[name]:.4g}, {share:.0%} of it from the state: "
+                f"{name} has variance {q:.4g}, {share:.0%} of it from the state: "
                 "a gate that varies, and mostly with the input."
             )
     return said
