@@ -17,6 +17,11 @@ from rnnmft.sampling import Sampling
 
 __all__ = ["critical"]
 
+_FOR_REAL_NETWORKS = (
+    "All this holds for weights that are fresh at every step. A network that keeps its weights "
+    "keeps their fluctuations for as long as its state lasts, and is critical elsewhere: "
+    'tying="tied" says where.'
+)
 _LEAST_BURN_IN, _MOST_BURN_IN = 30, 100
 
 
@@ -90,7 +95,9 @@ def critical(
     answer = solve_untied(request)
     solution = answer.solution
     burn_in = int(min(max(_LEAST_BURN_IN, 3 * request.horizon), _MOST_BURN_IN))
-    ensemble, growth = solution.ensemble, {}
+    ensemble, growth, reasons = solution.ensemble, {}, list(answer.reasons)
+    if tying == "untied" and solution.design.roles.gains:
+        reasons.append(_FOR_REAL_NETWORKS)
     if tying == "tied":
         name = solution.design.main
         if name is None:
@@ -102,6 +109,12 @@ def critical(
             tied.ensemble,
             {"untied answer": tied.growth_before, "answer": tied.growth},
         )
+        if tied.sigma_w != solution.ensemble[name].sigma_w:
+            reasons.append(
+                "With one set of weights gradients would then grow by "
+                f"{float(tied.growth_before):.3g} per step: at sigma_w of {name} = "
+                f"{tied.sigma_w:.6g} they do not."
+            )
     return Initialization(
         solution.design,
         ensemble,
@@ -110,7 +123,7 @@ def critical(
         objective,
         request.horizon,
         answer.method,
-        answer.reasons,
+        tuple(reasons),
         growth,
         burn_in,
         sampling,

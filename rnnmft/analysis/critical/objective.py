@@ -33,7 +33,7 @@ __all__ = ["Direction", "Target", "direction_of", "feasible", "one_step_variance
 
 # The least share of the main preactivation's variance that shall come from its input.
 LEAST_INPUT = 0.05
-_GATES = np.linspace(0.0, 14.0, 15)
+_GATES = np.linspace(0.0, 14.0, 8)
 _VARIANCES = np.geomspace(30.0, 1e-4, 26)
 _WIDEN, _MOST = 1.5, 1e3
 _SIGMA_0 = 1.0

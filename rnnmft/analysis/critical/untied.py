@@ -35,6 +35,8 @@ from rnnmft.errors import DerivationError, InfeasibleError, ParameterError
 __all__ = ["OBJECTIVES", "Request", "UntiedAnswer", "solve_untied"]
 
 OBJECTIVES = ("isometry", "timescale", "fixed")
+# A sigma_w beyond this deserves a warning.
+_LARGE = 8.0
 # To begin with, every preactivation varies by one; the state brings a tenth of a gate's variance.
 _VARIANCE, _SHARE = 1.0, 0.1
 # The readout gate's mean is looked for where it is neither shut nor open for good.
@@ -248,6 +250,13 @@ def _explained(solution: Solution) -> list[str]:
         law = solution.ensemble[name]
         if name == of.main:
             said.append(f"sigma_w of {name} = {law.sigma_w:.6g}: the value at which m_1 = 1.")
+            if law.sigma_w > _LARGE:
+                said.append(
+                    f"That is large, because what {name} reads or writes passes through gates that "
+                    "are mostly shut, and m_1 = 1 has to be met through them: a critical point, "
+                    "but one that a gate which opens during training leaves at once. Fix a smaller "
+                    "mean of the gate, or its sigma_w, for a scheme to train from."
+                )
             if of.is_free(name, "q") and solution.q[name] != _VARIANCE and choice.q is not None:
                 share = solution.input_share(name)
                 least = " the least that" if share <= LEAST_INPUT * (1 + 1e-6) else " which"
@@ -257,16 +266,15 @@ def _explained(solution: Solution) -> list[str]:
                 )
         elif name in of.roles.recurrent and choice.sigma_w is None:
             share = law.sigma_w**2 * solution.averages.seen[name] / solution.q[name]
-            q = solution.q[name]
-            if name in of.roles.coupled and q == abs(choice.mu_b) != _VARIANCE:
-                said.append(
-                    f"{name} has variance {q:.4g}, as large as its mean: what it writes it writes "
-                    "in the moments in which it opens, so that the weights of what is written need "
-                    "not grow with the horizon."
+            why = "a gate that varies, and mostly with the input."
+            if name in of.roles.coupled and solution.q[name] == abs(choice.mu_b):
+                why = (
+                    "as large as its mean, so that what it writes it writes in the moments in "
+                    "which it opens, and the weights need not grow with the horizon."
                 )
             said.append(
-                f"{name} has variance {q:.4g}, {share:.0%} of it from the state: "
-                "a gate that varies, and mostly with the input."
+                f"{name} has variance {solution.q[name]:.4g}, {share:.0%} of it from the state: "
+                f"{why}"
             )
     return said
 
