@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -10,13 +11,17 @@ import sympy as sp
 
 from rnnmft import cells
 from rnnmft.activations import erf, gaussian_cdf, sigmoid
+from rnnmft.analysis.critical.averages import GivenLaws
+from rnnmft.analysis.critical.law import TransportedLaws
 from rnnmft.analysis.critical.roles import roles
+from rnnmft.analysis.critical.units import SampledLaws
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import Cell, Inputs, Preactivation, State
 from rnnmft.errors import InfeasibleError, ParameterError
 from rnnmft.expectation import GaussianExpectation
 from rnnmft.initialization.critical import critical
 from rnnmft.numerics.compile import compile_program
+from rnnmft.sampling import Sampling
 
 PUBLISHED = {"e": {"mu_b": 0, "q": 16}}
 
@@ -46,6 +51,22 @@ class TestRoles:
         found = roles(cells.get(name))
         assert dict(found.retention) == retention
         assert (found.write, found.readout, found.main()) == (write, readout, main)
+
+    @pytest.mark.parametrize(
+        ("name", "coupled"),
+        [
+            ("gru", ("z",)),
+            ("mgu", ("f",)),
+            ("coupled_lstm", ("f",)),
+            ("lstm", ()),
+            ("minimal", ()),
+            ("vanilla", ()),
+        ],
+    )
+    def test_gates_that_write_what_they_do_not_keep(
+        self, name: str, coupled: tuple[str, ...]
+    ) -> None:
+        assert roles(cells.get(name)).coupled == coupled
 
     def test_a_fixed_candidate_passes_its_role_on(self) -> None:
         assert roles(cells.gru()).main(["n"]) == "z"
@@ -164,6 +185,57 @@ def _mean_of(function: type, power: int):
     z, mu, q = sp.symbols("z mu q", real=True)
     program = compile_program([], [gaussian_expectation(function(z) ** power, z, mu, q)], [mu, q])
     return lambda m, v: float(program(m, v).values[0])
+
+
+class TestWeightsDoNotGrowWithTheHorizon:
+    """E[(1 - z)^2] / E[1 - z^2], which sets sigma_w, is kept by a gate that opens now and then."""
+
+    @staticmethod
+    def sigma_w(horizon: float, fix: dict | None = None) -> float:
+        return critical(cells.ugrnn(), horizon=horizon, fix=fix).ensemble["c"].sigma_w
+
+    def test_with_a_variance_as_large_as_the_mean(self) -> None:
+        assert self.sigma_w(500) == pytest.approx(self.sigma_w(5), rel=0.1)
+
+    def test_with_the_variance_held_they_do(self) -> None:
+        fix = {"g": {"q": 1}}
+        assert self.sigma_w(500, fix) > 5 * self.sigma_w(5, fix)
+
+    def test_what_is_large_is_said(self) -> None:
+        large, usable = (" ".join(critical(cells.get(n)).reasons) for n in ("mgu", "gru"))
+        assert "That is large" in large
+        assert "That is large" not in usable
+        assert 'tying="tied" says where' in usable
+
+
+class TestSampledLaws:
+    """One run of units against the transported law, which samples nothing."""
+
+    SEEDS, UNITS = 8, 1 << 16
+    Q: ClassVar = {"i": 1.0, "f": 1.5, "g": 0.8, "o": 1.2}
+    MU: ClassVar = {"i": -0.5, "f": 2.0, "g": 0.1, "o": 0.3}
+    SQUARES: ClassVar = {"i": 1.0, "f": 2.0, "g": 3.0, "o": 1.5}
+
+    def numbers(self, laws: GivenLaws) -> np.ndarray:
+        found = laws.at(self.Q, self.MU)
+        tangents = [found.tangent(s).mean_square for s in (self.SQUARES, {"g": 3.0})]
+        return np.array([found.second["c"], found.seen["f"], *tangents])
+
+    def test_moments_and_m_1(self) -> None:
+        cell, inputs = cells.lstm(), Inputs()
+        exact = self.numbers(TransportedLaws(cell, inputs))
+        sampled = np.array(
+            [
+                self.numbers(SampledLaws(cell, inputs, {}, Sampling(self.UNITS, 16, s, "cpu"), 60))
+                for s in range(self.SEEDS)
+            ]
+        )
+        mean, error = sampled.mean(0), sampled.std(0, ddof=1) / math.sqrt(self.SEEDS)
+        # Student's t with 7 degrees: |t| > 7 by chance at 2e-4, for each of four numbers.
+        assert (np.abs(mean - exact) < 7.0 * error).all()
+        assert (error < 0.003 * exact).all()
+        # A change of two percent would be seen.
+        assert (np.abs(mean - 1.02 * exact) > 7.0 * error).all()
 
 
 class TestInfeasible:
