@@ -226,7 +226,7 @@ class TestSampledLaws:
         exact = self.numbers(TransportedLaws(cell, inputs))
         sampled = np.array(
             [
-                self.numbers(SampledLaws(cell, inputs, {}, Sampling(self.UNITS, 16, s, "cpu"), 60))
+                self.numbers(SampledLaws(cell, inputs, {}, Sampling(self.UNITS, 16, s, "cpu"), 30))
                 for s in range(self.SEEDS)
             ]
         )

@@ -156,9 +156,12 @@ def feasible(backward: Backward, design: Design, searched: bool = False) -> Solu
     except InfeasibleError:
         pass
     rough, precision = backward.coarse, backward.theory.precision
-    q = _least_q(lambda q: rough.balance(design, main, q) - LEAST_INPUT, start, main, precision)
-    q = _least_q(lambda q: stability(rough.solve(design.with_(main, q=q))), q, main, precision)
-    return backward.solve(design.with_(main, q=q))
+
+    def room(q: float) -> float:
+        left = rough.balance(design, main, q) - LEAST_INPUT
+        return left if left < 0 else min(left, stability(rough.solve(design.with_(main, q=q))))
+
+    return backward.solve(design.with_(main, q=_least_q(room, start, main, precision)))
 
 
 def _least_q(room: Callable[[float], float], start: float, main: str, precision: float) -> float:
