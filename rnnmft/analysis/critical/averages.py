@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -26,10 +27,24 @@ _MOST_POWERS = 2000
 
 @dataclass(frozen=True)
 class Tangent:
-    """One step of a perturbation: m_1 of the one-step Jacobian, and the growth of m_1(T)."""
+    """One step of a perturbation.
+
+    Attributes:
+        mean_square: m_1 of the one-step Jacobian.
+        operator, start: the step of second moments and where they start, where both are known.
+    """
 
     mean_square: float
-    growth: float
+    operator: Array | None = field(default=None, compare=False, repr=False)
+    start: Array | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def growth(self) -> float:
+        """The growth of m_1(T) per step, log of the operator's spectral radius; nan if unknown."""
+        if self.operator is None or self.start is None:
+            return math.nan
+        radius = _radius(self.operator, self.start)
+        return math.log(radius) if radius > 0 else -math.inf
 
 
 class Averages(Protocol):
@@ -105,10 +120,8 @@ def given_ensemble(
 
 
 def tangent_of(operator: Array, start: Array, total: Array, states: int) -> Tangent:
-    """m_1 = total . operator start / states, and log of the operator's spectral radius."""
-    radius = _radius(operator, start)
-    growth = math.log(radius) if radius > 0 else -math.inf
-    return Tangent(float(total @ operator @ start) / states, growth)
+    """m_1 = total . operator start / states."""
+    return Tangent(float(total @ operator @ start) / states, operator, start)
 
 
 def _radius(operator: Array, start: Array) -> float:

@@ -126,7 +126,7 @@ class Backward:
             rows[name], rests[name] = self._row(design, name, choice, q, squares, rest, check)
         ensemble = design.cell.ensemble(self.weights, self.laws, **rows)
         usable = {n: min(w, q[n] / averages.seen[n]) for n, w in squares.items() if w > 0}
-        tangent = averages.tangent(usable) if check else Tangent(math.nan, math.nan)
+        tangent = averages.tangent(usable) if check else Tangent(math.nan)
         return Solution(design, ensemble, dict(q), squares, averages, tangent), rests
 
     def _averages(self, q: Mapping[str, float], mu: Mapping[str, float]) -> Averages:

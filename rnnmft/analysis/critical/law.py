@@ -91,7 +91,7 @@ class TransportedLaws:
     """
 
     method = "transport of the law"
-    precision = 1e-10
+    precision = 1e-6
 
     def __init__(self, cell: Cell, inputs: Inputs) -> None:
         self.cell, self.inputs = cell, inputs

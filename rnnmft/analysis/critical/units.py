@@ -12,7 +12,6 @@ for ds' = A ds + B de, dy = C ds + D de: de_k = W_k dy_k is independent of every
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.critical.averages import Tangent, given_ensemble
+from rnnmft.analysis.units.repetitions import draw_repetitions
 from rnnmft.cells import Cell, Inputs
 from rnnmft.cells.laws import Law
 
@@ -47,7 +47,6 @@ class SampledAverages:
     def _averages(self) -> Mapping[str, Array]:
         """The averages of one run, by "kind/name"."""
         # Sampling needs torch: only cells that are sampled load it.
-        from rnnmft.analysis.units.repetitions import draw_repetitions
         from rnnmft.analysis.units.sampled_runs import SampledSetting
 
         of = self.of
@@ -86,7 +85,7 @@ class SampledAverages:
         for p, row, earlier in zip(self.of.cell.preactivations, c, d, strict=True):
             perturbed = row.sum() + sum(e * v for e, v in zip(earlier, variances, strict=False))
             variances.append(squares.get(p.name, 0.0) * float(perturbed))
-        return Tangent(float(a.sum() + (b @ variances).sum()) / len(a), math.nan)
+        return Tangent(float(a.sum() + (b @ variances).sum()) / len(a))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
 from rnnmft.analysis.transport.accumulated_model import AccumulatedModel, Joint, OneLaw
 from rnnmft.analysis.transport.law_grid import LawGrid
+from rnnmft.analysis.transport.slow_limit import slow_limit
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.records import Quantity
@@ -297,20 +298,33 @@ class TransportedLaw:
             raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
         model = self._model(self._reach, level)
         at = model.stationary(drivers)
-        step, joint = model.step(drivers), model.independent(at)
-        before, rate = 0.0, 0.0
-        for taken in range(2000):
-            new = model.advance_joint(joint, at, at, step)
-            change = max(
-                abs(new.cross[s] - joint.cross[s]) / max(at.second[s], 1e-300) for s in at.second
-            )
-            rate = change / before if before > 0 else 0.0
-            joint, before = new, change
-            if change < 1e-8:
-                return joint, at, rate
-            if taken > 400 and rate > 0.9999:
-                break
-        raise ConvergenceError(Status.STALLED, "The correlation map is too close to critical.")
+        step, start, names = model.step(drivers), model.independent(at), list(at.second)
+        scale = np.array([max(at.second[s], 1e-300) for s in names])
+
+        def packed(joint: Joint) -> Array:
+            return np.r_[joint.omega.ravel(), [joint.cross[s] for s in names]]
+
+        def unpacked(values: Array) -> Joint:
+            omega, cross = values[: -len(names)], values[-len(names) :]
+            named = {s: float(v) for s, v in zip(names, cross, strict=True)}
+            return Joint(omega.reshape(start.omega.shape), named)
+
+        def without_marginals(values: Array) -> Array:
+            # Each trajectory's own law is stationary: only what they share may move.
+            omega = unpacked(values).omega
+            omega = omega - np.outer(at.law[0], omega.sum(0))
+            omega = omega - np.outer(omega.sum(1), at.law[0])
+            return np.r_[omega.ravel(), values[-len(names) :]]
+
+        found = slow_limit(
+            lambda values: packed(model.advance_joint(unpacked(values), at, at, step)),
+            packed(start),
+            lambda values: float((np.abs(values[-len(names) :]) / scale).max()),
+            without_marginals,
+            # Equal inputs lead to equal states, where covariances cannot grow any further.
+            smooth=self.inputs.correlation < 1.0,
+        )
+        return unpacked(found.at), at, found.rate
 
     @cached_property
     def _pair(self) -> tuple[Joint, OneLaw, float, float]:
