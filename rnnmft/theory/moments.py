@@ -180,7 +180,12 @@ def _tidy(product: sp.Expr) -> sp.Expr:
     return sp.Mul(sign, *factors)
 
 
-@lru_cache(maxsize=64)
 def moment_theory(cell: Cell, constant_input: bool = False) -> MomentTheory:
     """The moment theory of a cell; cached, since derivation and numbers both ask for it."""
-    return MomentTheory(cell, Notation(cell, constant_input))
+    # Where no input enters elementwise there is one notation, whatever the input does in time.
+    return _moment_theory(cell, constant_input and cell.input is not None)
+
+
+@lru_cache(maxsize=64)
+def _moment_theory(cell: Cell, follow_input: bool) -> MomentTheory:
+    return MomentTheory(cell, Notation(cell, follow_input))

@@ -80,7 +80,7 @@ ANSWERS = [
     (cells.minimal(), Inputs(R=0.4616), {"fix": PUBLISHED}),
     (cells.minimal(), Inputs(), {}),
     (cells.gru(), Inputs(temporal="constant"), {"objective": "fixed"}),
-    (cells.gru(), Inputs(R=2.0), {}),
+    (cells.gru(), Inputs(R=2.0, temporal="constant"), {}),
     (cells.gru(), Inputs(), {"fix": {"r": {"mu_b": 1, "sigma_b": 0.3}, "n": {"q": 0.5}}}),
     (cells.gru_torch(), Inputs(), {"objective": "fixed", "fix": {"z": {"mu_b": 1.5}}}),
     (cells.mgu(), Inputs(), {"objective": "fixed"}),
@@ -274,6 +274,10 @@ class TestInfeasible:
             critical(cells.vanilla(), fix={"e": {"q": 1, "sigma_v": 1, "sigma_b": 0, "sigma_w": 1}})
         with pytest.raises(InfeasibleError, match="leave one open"):
             critical(cells.vanilla(), fix={"e": {"sigma_v": 1, "sigma_w": 1}})
+
+    def test_without_input_gates_of_a_gru_starve(self) -> None:
+        with pytest.raises(InfeasibleError, match="no variance q of 'n'"):
+            critical(cells.gru(), Inputs(R=0), objective="fixed")
 
     def test_without_input_the_bias_feeds_the_state(self) -> None:
         init = critical(cells.vanilla(), Inputs(R=0), fix={"e": {"q": 1.0}})

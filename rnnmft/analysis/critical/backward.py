@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq, newton, root
+from scipy.optimize import brentq, root
 
 from rnnmft.analysis.critical.averages import Averages, GivenLaws, Tangent
 from rnnmft.analysis.critical.design import Choice, Design
@@ -27,6 +27,8 @@ __all__ = ["Backward", "Solution"]
 
 # Rounding may leave a balance this far below zero, relative to q.
 _ROUNDING = 1e-12
+# A search for log q by secants: how many, and how far.
+_MOST_SECANTS, _FARTHEST = 50, 20.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Backward:
         else:
             found = root(gap, np.zeros(len(unknown)), tol=1e-12)
             logs = list(found.x)
-            if not found.success or max(abs(v) for v in gap(logs)) > 1e-8:
+            if not (found.success and all(abs(v) <= 1e-8 for v in gap(logs))):
                 raise InfeasibleError(
                     f"no variances q of {', '.join(unknown)} agree with the fixed numbers",
                     "q = sigma_w^2 E[y^2] + sigma_v^2 R + sigma_b^2",
@@ -245,10 +247,9 @@ def _first_root(gap: Callable[[float], float], name: str, near: float | None) ->
         except InfeasibleError:
             return math.nan
 
-    start, beside = (0.0, 0.5) if near is None else (near, near + 0.01)
-    found = newton(safe, start, x1=beside, tol=1e-12, full_output=True, disp=False)
-    if found[1].converged and abs(safe(float(found[0]))) < 1e-9:
-        return float(found[0])
+    at = _secant(safe, *((0.0, 0.5) if near is None else (near, near + 0.01)))
+    if math.isfinite(at) and abs(safe(at)) < 1e-9:
+        return at
     grid = np.linspace(math.log(1e-4), math.log(1e4), 47)
     values = np.array([safe(v) for v in grid])
     change = np.flatnonzero(values[:-1] * values[1:] <= 0)
@@ -259,3 +260,21 @@ def _first_root(gap: Callable[[float], float], name: str, near: float | None) ->
         )
     i = min(change, key=lambda j: abs(grid[j] + grid[j + 1]))
     return float(brentq(safe, grid[i], grid[i + 1], xtol=1e-13, rtol=1e-13))
+
+
+def _secant(gap: Callable[[float], float], before: float, at: float) -> float:
+    """Where secants of a function lead; nan where they lead nowhere."""
+    f_before = gap(before)
+    for _ in range(_MOST_SECANTS):
+        f_at = gap(at)
+        if f_at == 0.0 or not math.isfinite(f_at):
+            return at
+        if f_at == f_before:
+            return math.nan
+        step = f_at * (at - before) / (f_at - f_before)
+        before, f_before, at = at, f_at, at - step
+        if abs(step) < 1e-12:
+            return at
+        if not abs(at) < _FARTHEST:
+            return math.nan
+    return math.nan
