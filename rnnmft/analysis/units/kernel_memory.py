@@ -23,6 +23,7 @@ __all__ = ["Covariance", "KernelMemory"]
 Tensor = torch.Tensor
 #: Known part of a covariance: (lags in steps, whether the trajectories are the same) -> values.
 Covariance = Callable[[NDArray[np.int64], NDArray[np.bool_]], NDArray[np.float64]]
+_NO_LAG, _SAME = np.zeros((1, 1), np.int64), np.ones((1, 1), np.bool_)
 
 
 def _nothing(lags: NDArray[np.int64], same: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -78,6 +79,8 @@ class KernelMemory:
             weight: sigma_w^2.
             known: the part of the covariance that the input and the bias make.
         """
+        if not self.persistent and self.trajectories == 1:
+            return self._afresh(weight, known)
         memory = self._memory(name)
         past = self._covariance(memory.columns, known)
         now = self._covariance(range(self._first, self._first + self.trajectories), known)
@@ -86,6 +89,17 @@ class KernelMemory:
             if memory.columns:
                 past = past + weight * self._past_gram[:, :, self._places(memory.columns)]
         return memory.draw(past, now)
+
+    def _afresh(self, weight: float, known: Covariance) -> Tensor:
+        """One variable that remembers nothing: a normal number of the right size."""
+        variance = self._like.new_full((1, 1, 1), float(known(_NO_LAG, _SAME)[0, 0]))
+        if weight and self._now_gram is not None:
+            variance = variance + weight * self._now_gram
+        normals = self._normals()
+        if not bool(variance.any()):
+            return self._like.new_zeros((self._repetitions, 1, normals.units))
+        normals.reserve(1)
+        return variance.sqrt() * normals.blocks[0][:, :1]
 
     def keep(self) -> None:
         """End a step: remember what was seen where some process needs it later."""

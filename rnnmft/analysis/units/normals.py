@@ -120,6 +120,8 @@ class StandardNormals(Columns):
         for before in self.blocks:
             shared = torch.bmm(fresh, before.transpose(1, 2)) / self.units
             fresh = torch.baddbmm(fresh, shared, before, alpha=-1)
+        if self.block == 1:
+            return fresh / fresh.square().mean(2, keepdim=True).sqrt()
         # The Gram matrix is near the identity: its Cholesky factor is well conditioned.
         gram = torch.bmm(fresh, fresh.transpose(1, 2)) / self.units
         return torch.linalg.solve_triangular(torch.linalg.cholesky(gram), fresh, upper=False)
