@@ -155,13 +155,16 @@ def feasible(backward: Backward, design: Design, searched: bool = False) -> Solu
             return solution
     except InfeasibleError:
         pass
-    rough, precision = backward.coarse, backward.theory.precision
+    precision, q = backward.theory.precision, start
 
-    def room(q: float) -> float:
-        left = rough.balance(design, main, q) - LEAST_INPUT
-        return left if left < 0 else min(left, stability(rough.solve(design.with_(main, q=q))))
+    def room(of: Backward, q: float, least: float) -> float:
+        left = of.balance(design, main, q) - least
+        return left if left < 0 else min(left, stability(of.solve(design.with_(main, q=q))))
 
-    return backward.solve(design.with_(main, q=_least_q(room, start, main, precision)))
+    # What a rough theory finds holds with half of the room, or is searched for again.
+    for of, least in ((backward.coarse, LEAST_INPUT), (backward, 0.5 * LEAST_INPUT)):
+        q = _least_q(lambda q, a=of, b=least: room(a, q, b), q, main, precision)
+    return backward.solve(design.with_(main, q=q))
 
 
 def _least_q(room: Callable[[float], float], start: float, main: str, precision: float) -> float:
