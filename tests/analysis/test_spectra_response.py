@@ -22,6 +22,7 @@ Z = np.array([0.05 + 0.02j, 0.4 + 0.1j, 1.5 + 1e-3j, -1.0])
 SETTINGS = [
     pytest.param("minimal", "orthogonal", "tied", 3, id="one-block"),
     pytest.param("gru", "gaussian", "tied", 2, id="three-blocks"),
+    pytest.param("lstm", "gaussian", "tied", 2, id="two-states"),
     pytest.param("lstm", "gaussian", "untied", 2, id="two-states-fresh-weights"),
     pytest.param("minimal", "orthogonal", "untied", 2, id="few-indices"),
 ]

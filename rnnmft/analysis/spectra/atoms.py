@@ -2,7 +2,8 @@
 
 At an atom of mass p at lambda_0, G = p / (z - lambda_0) + (something smaller): z + G/G' tends to
 lambda_0 and -G^2 / G' to p as z descends to it. Atoms at 0 are looked for along the negative axis,
-where nothing else is near; others at the peaks of the smoothed law.
+where nothing else is near; others at the peaks of the smoothed law (of few units, where those are
+sampled).
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Atoms(Record):
 
 def find_atoms(of: SpectralLaw) -> Atoms:
     """The atoms of a law."""
-    found = [_at_zero(of.resolver, of.scale), *_elsewhere(of.resolver, of.scale)]
+    few = getattr(of.resolver, "scout", None) if of.is_sampled else None
+    found = [_at_zero(of.resolver, of.scale), *_elsewhere(of.resolver, few, of.scale)]
     rows = sorted(row for row in found if row[1] >= _LEAST)
     status = Status.OK if all(e <= 0.1 * m for _, m, e in rows) else Status.NOT_CONVERGED
     place, mass, error = np.array(rows, dtype=float).reshape(-1, 3).T
@@ -87,11 +89,13 @@ def _aitken(first: float, second: float, third: float) -> float:
     return third if abs(change) < 1e-13 * abs(third) else third - step * step / change
 
 
-def _elsewhere(of: Resolver, scale: float) -> list[tuple[float, float, float]]:
+def _elsewhere(
+    of: Resolver, few: Resolver | None, scale: float
+) -> list[tuple[float, float, float]]:
     """Atoms at positive places: peaks that keep their mass as the law is smoothed less."""
     x = scale * np.exp(np.arange(math.log(1e-6), math.log(1e4), _ANGLE))
     z = x * np.exp(1j * _ANGLE)
-    smooth = of.resolve(z)
+    smooth = (few or of).resolve(z)
     inside = -(smooth.value * z).imag * _ANGLE
     higher = (inside[1:-1] > inside[:-2]) & (inside[1:-1] >= inside[2:])
     peaks = np.flatnonzero(higher & (inside[1:-1] > 0.5 * _LEAST)) + 1

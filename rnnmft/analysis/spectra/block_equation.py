@@ -119,7 +119,7 @@ class BlockEquation:
         no = np.zeros(len(z), dtype=bool)
         t = inverse_root(z)
         error = np.full(len(z), np.nan)
-        unknown: list[Any] = [z, t, *blocks, *zeros, nan, nan.copy(), error, no]
+        unknown: list[Any] = [z.copy(), t, *blocks, *zeros, nan, nan.copy(), error, no]
         return Solutions(*unknown)
 
     # --- unknowns ------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 Large |z| has one solution near zero. From there a spine runs inwards along a ray on which nothing
 is singular; from its nearest point each z is reached along its own path, radially and then by
 angle, in steps that are halved until Newton's method stays near its prediction and the solution is
-`proper`. The path is walked with few of the units; all of them take only its last step.
+`proper`. The path is walked with few of the units; all of them take only its last step, or, where
+that is too long (near an edge, which few units place elsewhere), come from a neighbour.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ __all__ = ["Branch", "follow", "on_upper"]
 
 Complex = NDArray[Any]  # complex128
 Flags = NDArray[np.bool_]
-#: Units that walk the path.
-_SCOUTS = 256
+#: Units that walk the path for all the others; they in turn are led by fewer, so many times fewer.
+_SCOUTS, _FEWEST, _FEWER = 256, 128, 8
 #: |z| of neighbouring points of the spine.
 _RATIO = 4.0
 _SMALLEST_STEP, _SMALLEST_REST = 2.0**-16, 1e-9
+#: So near in log z a solution is a neighbour; from one on the real axis the way is at this angle.
+_NEAR, _ABOVE = 0.5, 0.05
 _MOST_STEPS, _MANY_ROUNDS = 120, 60
 
 
@@ -83,7 +86,8 @@ class Branch:
     ) -> None:
         self.equation, self.angle = BlockEquation(units), angle
         few = units if scouts is None else units.thinned(scouts)
-        self.scout = None if few is units else Branch(few, angle, None)
+        fewer = None if scouts is None or scouts < _FEWEST else scouts // _FEWER
+        self.scout = None if few is units else Branch(few, angle, fewer)
         self._spine: Solutions | None = None
 
     def at(self, z: Complex, errors: bool = False) -> tuple[Solutions, Flags]:
@@ -94,13 +98,18 @@ class Branch:
         """
         z = on_upper(z)
         if self.scout is None:
-            return self._walked(z, errors)
+            return self._with_errors(self._walked(z), errors)
         near, reached = self.scout.at(z)
         found = self.equation.solve(z, near.unknowns, errors=errors)
         good = reached & found.proper
-        if not good.all():
-            rest = np.flatnonzero(~good)
-            found[rest], good[rest] = self._walked(z[rest], errors)
+        rows, nearest = _neighbours(z, good)
+        if len(rows):
+            over = np.abs(z[rows]) * np.exp(1j * np.maximum(np.angle(z[rows]), _ABOVE))
+            again = self._followed(found[nearest], over, z[rows])
+            found[rows], good[rows] = self._with_errors(again, errors)
+        rows = np.flatnonzero(~good)
+        if len(rows):
+            found[rows], good[rows] = self._with_errors(self._walked(z[rows]), errors)
         return found, good
 
     def resolve(self, z: Complex, errors: bool = False) -> Resolved:
@@ -108,16 +117,26 @@ class Branch:
         found, reached = self.at(z, errors)
         return Resolved(found.z, found.value, found.slope, found.error, reached)
 
-    def _walked(self, z: Complex, errors: bool) -> tuple[Solutions, Flags]:
+    def _walked(self, z: Complex) -> tuple[Solutions, Flags]:
+        """From the spine, along the ray and then by angle."""
         spine = self._spine_to(np.abs(z))
-        nearest = np.abs(np.log(np.abs(spine.z)[None] / np.abs(z)[:, None])).argmin(axis=1)
-        ray = np.abs(z) * np.exp(1j * self.angle)
-        found, reached = follow(self.equation, spine[nearest], ray)
+        nearest = np.abs(np.log(np.abs(spine.z)) - np.log(np.abs(z))[:, None]).argmin(axis=1)
+        return self._followed(spine[nearest], np.abs(z) * np.exp(1j * self.angle), z)
+
+    def _followed(self, start: Solutions, over: Complex, z: Complex) -> tuple[Solutions, Flags]:
+        """From solutions to z, over one point each."""
+        found, reached = follow(self.equation, start, over)
         rows = np.flatnonzero(reached)
         found[rows], reached[rows] = follow(self.equation, found[rows], z[rows])
+        return found, reached
+
+    def _with_errors(
+        self, walked: tuple[Solutions, Flags], errors: bool
+    ) -> tuple[Solutions, Flags]:
+        """The same, with standard errors where they are wanted."""
+        found, reached = walked
         if errors:
-            at = found.z.copy()
-            again = self.equation.solve(at, found.unknowns, errors=True)
+            again = self.equation.solve(found.z.copy(), found.unknowns, errors=True)
             rows = np.flatnonzero(again.converged)
             found[rows] = again[rows]
         return found, reached
@@ -144,6 +163,16 @@ class Branch:
             radius *= _RATIO
             if radius > 1e30:
                 raise FloatingPointError("no solution at large |z|")
+
+
+def _neighbours(z: Complex, good: Flags) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Points that are not good but have a good one near by, and which that is."""
+    known, rest = np.flatnonzero(good), np.flatnonzero(~good)
+    if not len(known):
+        return known, known
+    distance = np.abs(np.log(z[known]) - np.log(z[rest])[:, None])
+    near = distance.min(axis=1) < _NEAR
+    return rest[near], known[distance.argmin(axis=1)[near]]
 
 
 def on_upper(z: Complex) -> Complex:

@@ -1,11 +1,6 @@
 """The distribution of singular values from a spectrum: masses, quantiles, how far from isometry.
 
-The mass below x is a contour integral over the circle |z| = x, which counts atoms and whatever lies
-near 0 without resolving it:
-
-    F(x) = (1/pi) int_0^pi Re [z G(z)] d theta,   z = x e^(i theta).
-
-Between two such ends the density is integrated on a grid in log x.
+Between two ends, whose masses are contour integrals, the density is integrated on a grid in log x.
 """
 
 from __future__ import annotations
@@ -19,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.spectra.atoms import Atoms
+from rnnmft.analysis.spectra.contour import mass_below
 from rnnmft.analysis.spectra.density import find_density
 from rnnmft.analysis.spectra.resolved import Resolver, SpectralLaw
 from rnnmft.errors import ParameterError, Status
 from rnnmft.records import Quantity, Record
 
-__all__ = ["Condition", "Distribution", "find_distribution", "mass_below"]
+__all__ = ["Condition", "Distribution", "find_distribution"]
 
 Real = NDArray[np.float64]
-#: Nodes on the half circle, and the grid in log x.
-_NODES, _POINTS = 16, 120
+#: Of the grid in log x.
+_POINTS = 120
 #: Mass left out at either end of the grid.
 _TAIL = 1e-3
 _FINEST, _WIDEST = 1e-14, 1e8
@@ -54,22 +50,6 @@ class Condition(Record):
     near_one: float
     error: dict[str, float]
     status: Status = Status.OK
-
-
-def mass_below(of: Resolver, x: Real) -> tuple[Real, Real, Real]:
-    """F(x) of points x > 0, (n,), the error of the integral over the circle, the standard error."""
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    # theta = pi s^2 crowds the nodes where the circle meets the spectrum.
-    s = (nodes + 1.0) / 2.0
-    angle = math.pi * s * s
-    z = x[:, None] * np.exp(1j * angle)
-    found = of.resolve(z.ravel(), errors=True)
-    inner = np.real(found.value * found.z).reshape(z.shape)
-    inner = np.where(found.reached.reshape(z.shape), inner, np.nan)
-    mass = (inner * s) @ weights
-    half = np.polynomial.legendre.legfit(nodes, (inner * s).T, _NODES // 2)
-    spread = (found.error * np.abs(found.z)).reshape(z.shape) * s @ weights
-    return mass, np.abs(mass - 2.0 * half[0]), spread
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,11 @@ class _Section:
     def size(self) -> int:
         return self.rows.stop - self.rows.start
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every pair is kept."""
+        return 2 * len(self.first) == self.size * (self.size + 1)
+
 
 class PairProducts:
     """The second moments for one way in which indices fall into sections.
@@ -70,14 +75,15 @@ class PairProducts:
         found = self._empty(len(g))
         for a, one in enumerate(self.parts):
             for other in self.parts[a:]:
-                if one is other:
+                if one is other and one.is_whole:
                     kept = g[..., one.rows, one.rows][..., *one.kept]
                     moment = _moment(kept, weight)
                     found[:, one.place, one.place] = self._taken(moment, "packed", one, one)
                     continue
                 moment = _moment(_flat(g[..., one.rows, other.rows]), weight)
                 found[:, one.place, other.place] = self._taken(moment, "straight", one, other)
-                found[:, other.place, one.place] = self._taken(moment, "turned", other, one)
+                if one is not other:
+                    found[:, other.place, one.place] = self._taken(moment, "turned", other, one)
         return found
 
     def of_both(self, c: Any, weight: Any) -> tuple[Any, Any]:

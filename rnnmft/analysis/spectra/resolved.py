@@ -62,6 +62,11 @@ class SpectralLaw(Protocol):
         ...
 
     @property
+    def resolution(self) -> float:
+        """Fractions of all singular values below this are those of the sampled units; or 0."""
+        ...
+
+    @property
     def smoothing(self) -> float:
         """Over which part of x densities are smoothed."""
         ...

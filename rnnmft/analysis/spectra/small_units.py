@@ -38,7 +38,7 @@ def small_blocks(tau: Real, p_u: Complex, p_v: Complex) -> tuple[Entries, Entrie
         system[i][i] = 1.0 if system[i][i] is None else 1.0 + system[i][i]
     c = _eliminated(system, t)
     lifted = [[_times(t[k][i], p_v[:, k, None]) for k in over] for i in over]
-    return c, _product(c, right), _product(lifted, c)
+    return c, _symmetric(c, right), _symmetric(lifted, c)
 
 
 def _eliminated(left: Entries, right: Entries) -> Entries:
@@ -72,15 +72,21 @@ def _less(a: Any, factor: Any, b: Any) -> Any:
 
 
 def _product(a: Entries, b: Entries) -> Entries:
-    found = []
-    for row in a:
-        sums: list[Any] = []
-        for j in range(len(b[0])):
-            total = None
-            for k, entry in enumerate(row):
-                term = _times(entry, b[k][j])
-                if term is not None:
-                    total = term if total is None else total + term
-            sums.append(total)
-        found.append(sums)
-    return found
+    return [[_entry(row, b, j) for j in range(len(b[0]))] for row in a]
+
+
+def _symmetric(a: Entries, b: Entries) -> Entries:
+    """A product that is known to be symmetric."""
+    upper = [
+        [_entry(row, b, j) if j >= i else None for j in range(len(b[0]))] for i, row in enumerate(a)
+    ]
+    return [[upper[min(i, j)][max(i, j)] for j in range(len(a))] for i in range(len(a))]
+
+
+def _entry(row: list[Any], b: Entries, j: int) -> Any:
+    total = None
+    for k, entry in enumerate(row):
+        term = _times(entry, b[k][j])
+        if term is not None:
+            total = term if total is None else total + term
+    return total

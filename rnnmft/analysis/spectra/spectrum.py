@@ -161,6 +161,11 @@ class Spectrum:
         return self.units.repetitions > 1
 
     @property
+    def resolution(self) -> float:
+        """A fraction of all singular values that ten of the sampled units make up; or 0."""
+        return 10.0 / len(self.units.tau) if self.is_sampled else 0.0
+
+    @property
     def smoothing(self) -> float:
         """Over which part of x densities are smoothed."""
         return SAMPLED_SMOOTHING if self.is_sampled else 0.0

@@ -34,18 +34,20 @@ class _Pieces:
     """How much is worked on at once.
 
     Attributes:
-        numbers: complex numbers in one array of a piece.
+        blocks: complex numbers in one array of a piece; second moments gain from many units.
+        diagonal: the same where P is diagonal and there are few second moments.
         small: in one entry's array of small units.
         units: rather fewer points than fewer units than these.
     """
 
-    numbers: int
+    blocks: int
+    diagonal: int
     small: int
     units: int
 
 
-#: A core's cache, about 2 MB an array; a GPU, which wants much to do at once.
-_CPU, _GPU = _Pieces(120_000, 16_000, 256), _Pieces(1 << 23, 1 << 21, 2048)
+#: A core's cache, half a MB to 2 MB an array; a GPU, which wants much to do at once.
+_CPU, _GPU = _Pieces(120_000, 30_000, 16_000, 256), _Pieces(1 << 23, 1 << 23, 1 << 21, 2048)
 
 
 @dataclass
@@ -112,7 +114,8 @@ class UnitResponse:
         """
         points, count = len(p_u), len(self.units.tau)
         pieces = _CPU if self.backend.device == "cpu" else _GPU
-        piece = pieces.small if self.few else pieces.numbers // self.of.size**2
+        numbers = pieces.diagonal if self.of.length == 1 else pieces.blocks
+        piece = pieces.small if self.few else numbers // self.of.size**2
         at_once = max(1, min(points, piece // min(count, pieces.units)))
         units = max(1, piece // at_once)
         found = []
@@ -156,9 +159,17 @@ class UnitResponse:
     def _general(self, tau: Any, weight: Any, p_u: Any, p_v: Any) -> tuple[Any, Any, Any]:
         """The units' kept pairs, traces, and averaged products."""
         one = self.backend.as_complex(np.eye(self.of.size))
-        right = p_u[:, None] @ tau.mT
-        c = self.backend.solve(one - (tau @ right) @ p_v[:, None], tau)
-        g_v, g_u = c @ right, (tau.mT @ p_v[:, None]) @ c
+        if self.of.length == 1:  # P is diagonal
+            at = self.backend.range(self.of.size)
+            u, v = p_u[:, at, at], p_v[:, at, at]
+            inner = tau * u[:, None, None]  # tau P_u
+            outer = v[:, None, :, None] * tau  # P_v tau
+            system = one - (inner @ tau.mT) * v[:, None, None]
+        else:
+            inner, outer = tau @ p_u[:, None], p_v[:, None] @ tau
+            system = one - (inner @ tau.mT) @ p_v[:, None]
+        c = self.backend.solve(system, tau)
+        g_v, g_u = c @ inner.mT, outer.mT @ c
         products = [self.products.of_symmetric(g, weight) for g in (g_v, g_u)]
         kept = [g[..., *self.kept] for g in (g_v, g_u)]
         trace = sum(g_v[..., s, s] for s in range(self.of.states))
