@@ -10,13 +10,14 @@ import pytest
 import sympy as sp
 
 from rnnmft import cells
-from rnnmft.activations import erf, gaussian_cdf, sigmoid
+from rnnmft.activations import erf, gaussian_cdf, sigmoid, tanh
 from rnnmft.analysis.critical.averages import GivenLaws
 from rnnmft.analysis.critical.law import TransportedLaws
 from rnnmft.analysis.critical.roles import roles
 from rnnmft.analysis.critical.units import SampledLaws
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.cells import Cell, Inputs, Preactivation, State
+from rnnmft.analysis.units.sampled_runs import SampledSetting
+from rnnmft.cells import Cell, Input, Inputs, Preactivation, State
 from rnnmft.errors import InfeasibleError, ParameterError
 from rnnmft.expectation import GaussianExpectation
 from rnnmft.initialization.critical import critical
@@ -236,6 +237,38 @@ class TestSampledLaws:
         assert (error < 0.003 * exact).all()
         # A change of two percent would be seen.
         assert (np.abs(mean - 1.02 * exact) > 7.0 * error).all()
+
+    @pytest.mark.parametrize("temporal", ["white", "constant", (1.0, 0.6, 0.3)])
+    def test_inputs_that_enter_elementwise(self, temporal: str | tuple[float, ...]) -> None:
+        """Against the units of the forward theory, whose input comes from its own kernel."""
+        h, x, u = State("h"), Input("x"), Preactivation("u", State("h"))
+        cell = Cell("own", {h: sigmoid(u) * tanh(h) + x / 2})
+        inputs = Inputs(R=1.5, temporal=temporal)
+        ensemble = cell.ensemble(u={"sigma_w": 0, "sigma_v": 0, "sigma_b": 1, "mu_b": 1})
+        setting = SampledSetting(cell, ensemble, inputs, "untied")
+        run = setting.moments(Sampling(1 << 17, 16, 1, "cpu", normals="random"), range(16), 30, 1)
+        forward = run["second/h"][:, -1, 0, 0]
+        laws = [
+            SampledLaws(cell, inputs, {}, Sampling(1 << 16, 16, seed, "cpu"), 30)
+            for seed in range(8)
+        ]
+        sampled = np.array([found.at({"u": 1.0}, {"u": 1.0}).second["h"] for found in laws])
+        error = math.hypot(forward.std(ddof=1) / 4.0, sampled.std(ddof=1) / math.sqrt(8))
+        # Student's t with at least 7 degrees: |t| > 7 by chance at 2e-4.
+        assert abs(sampled.mean() - forward.mean()) < 7.0 * error
+        assert error < 0.005 * forward.mean()
+
+    def test_the_autocorrelation_counts(self) -> None:
+        """The control of the test above: white and constant inputs are told apart."""
+        h, x, u = State("h"), Input("x"), Preactivation("u", State("h"))
+        cell = Cell("own", {h: sigmoid(u) * tanh(h) + x / 2})
+        white, constant = (
+            SampledLaws(cell, Inputs(R=1.5, temporal=t), {}, Sampling(1 << 16, 16, 0, "cpu"), 30)
+            .at({"u": 1.0}, {"u": 1.0})
+            .second["h"]
+            for t in ("white", "constant")
+        )
+        assert constant > 1.2 * white
 
 
 class TestInfeasible:

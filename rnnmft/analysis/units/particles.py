@@ -182,16 +182,6 @@ class UnitProcess:
             for p in self.cell.preactivations
         }
 
-    def seen_squares(self) -> dict[str, Tensor]:
-        """E[y_k^2] of what weights saw in the last step on the first trajectory: {name: (R,)}."""
-        squares = {y: see(*self.now)[0].expand(self.shape) for y, see in self._sees.items()}
-        return {
-            name: squares[y][:, 0].square().mean(1)
-            for y, names in self._groups.items()
-            if y != 0
-            for name in names
-        }
-
     def _gram(self, values: Tensor) -> Tensor:
         return gram(values).expand(-1, self.trajectories, self.trajectories)
 

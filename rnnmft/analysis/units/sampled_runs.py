@@ -6,7 +6,7 @@ named "kind/name".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from rnnmft.analysis.units.particles import UnitProcess, recurrent_groups
-from rnnmft.analysis.units.tangent_process import LocalDerivatives, TangentProcess
+from rnnmft.analysis.units.tangent_process import TangentProcess
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
 
@@ -94,31 +94,6 @@ class SampledSetting:
             squares.append(tangent.mean_square())
         return _stacked({"m_1": squares})
 
-    def one_step(
-        self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, readings: int
-    ) -> dict[str, Array]:
-        """Averages over a step of the stationary process, read `readings` times as it goes on.
-
-        The readings are spread over twice as many steps as the burn-in takes. second/state and
-        seen/preactivation are mean squares, (R,); derivatives/A, B, C, D those of every unit's own
-        derivatives as `TangentProcess` has them, (R, ., .).
-        """
-        process = self.process(sampling, repetitions, 1)
-        derivatives, zero = LocalDerivatives(process), process.like.new_zeros(process.shape[0])
-        for _ in range(burn_in):
-            process.step()
-        found: dict[str, list[Tensor]] = {}
-        for _ in range(readings):
-            for _ in range(max(1, 2 * burn_in // readings)):
-                process.step()
-            rows = {f"second/{n}": v[:, 0, 0] for n, v in process.second_moments().items()}
-            rows |= {f"seen/{n}": v for n, v in process.seen_squares().items()}
-            for name, matrix in zip("ABCD", derivatives(), strict=True):
-                rows[f"derivatives/{name}"] = _mean_squares(matrix, zero)
-            for name, value in rows.items():
-                found.setdefault(name, []).append(value)
-        return {n: v.mean(1) for n, v in _stacked(found).items()}
-
     def autocorrelations(
         self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, lags: int
     ) -> dict[str, Array]:
@@ -143,12 +118,6 @@ class SampledSetting:
             for p in self.cell.preactivations
         }
         return values
-
-
-def _mean_squares(matrix: Sequence[Sequence[Tensor | None]], zero: Tensor) -> Tensor:
-    """The means over units of a matrix's squared entries, (R, ., .); None is zero, (R,)."""
-    means = [[zero if v is None else v.square().mean(1) for v in row] for row in matrix]
-    return torch.stack([torch.stack(row, -1) for row in means], -2)
 
 
 def _stacked(found: Mapping[str, list[Tensor]]) -> dict[str, Array]:
