@@ -59,6 +59,11 @@ class Backend:
             return self.xp.asarray(value, dtype=self.xp.complex128)
         return self.xp.as_tensor(value, dtype=self.xp.complex128, device=self.device)
 
+    def complex_zeros(self, *shape: int) -> Any:
+        """Zeros, complex of double precision."""
+        device = {} if self.name == "numpy" else {"device": self.device}
+        return self.xp.zeros(shape, dtype=self.xp.complex128, **device)
+
     def places(self, value: Any) -> Any:
         """Whole numbers to index with, on its device."""
         if self.name == "numpy":

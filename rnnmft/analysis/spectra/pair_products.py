@@ -72,7 +72,7 @@ class PairProducts:
         """The derivatives (Z, m + B P, m + B P) from symmetric blocks g of shape (Z, M, n, n)."""
         if self.of.length == 1:
             return _squares(g, weight)
-        found = self._empty(len(g))
+        found = self.backend.complex_zeros(len(g), self.size, self.size)
         for a, one in enumerate(self.parts):
             for other in self.parts[a:]:
                 if one is other and one.is_whole:
@@ -91,16 +91,13 @@ class PairProducts:
         if self.of.length == 1:
             squares = _squares(c, weight)
             return squares, squares.mT
-        found, turned = self._empty(len(c)), self._empty(len(c))
+        found, turned = (self.backend.complex_zeros(len(c), self.size, self.size) for _ in range(2))
         for one in self.parts:
             for other in self.parts:
                 moment = _moment(_flat(c[..., one.rows, other.rows]), weight)
                 found[:, one.place, other.place] = self._taken(moment, "straight", one, other)
                 turned[:, other.place, one.place] = self._taken(moment, "turned", other, one)
         return found, turned
-
-    def _empty(self, points: int) -> Any:
-        return self.backend.as_complex(np.empty((points, self.size, self.size), dtype=complex))
 
     def _taken(self, moment: Any, how: str, rows: _Section, columns: _Section) -> Any:
         """E[a_ip a_jq] + E[a_iq a_jp] (p != q) out of the moments of one block."""

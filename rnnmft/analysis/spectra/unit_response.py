@@ -180,16 +180,16 @@ class UnitResponse:
         size, m, xp = self.of.size, self.of.states, self.backend.xp
         at = self.backend.range(size)
         c, g_v, g_u = small_blocks(tau, p_u[:, at, at], p_v[:, at, at])
-        zero = self.backend.as_complex(np.zeros((len(p_u), len(tau))))
+        zero = self.backend.complex_zeros(len(p_u), len(tau))
         filled = [[[zero if e is None else e for e in row] for row in g] for g in (g_v, g_u)]
-        empty = self.backend.as_complex(np.zeros((len(p_u), len(tau), 0)))
+        empty = self.backend.complex_zeros(len(p_u), len(tau), 0)
         kept = [
             xp.stack([g[i][i] for i in range(m, size)], -1) if size > m else empty for g in filled
         ]
         trace = sum(filled[0][s][s] for s in range(m))
         squares = []
         for g in (g_v, g_u, c):
-            square = self.backend.as_complex(np.zeros((len(p_u), size, size)))
+            square = self.backend.complex_zeros(len(p_u), size, size)
             for i in range(size):
                 for j in range(size):
                     if g[i][j] is not None:
