@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from rnnmft import cells
-from rnnmft.analysis.transport import accumulated
-from rnnmft.analysis.transport.accumulated import TransportedLaw
+from rnnmft.analysis.transport import stationary_pair as pairs
 from rnnmft.analysis.transport.slow_limit import slow_limit
+from rnnmft.analysis.transport.stationary_laws import StationaryLaws
+from rnnmft.analysis.transport.stationary_pair import stationary_pair
 from rnnmft.cells import Inputs
 from rnnmft.errors import ConvergenceError
 
@@ -65,17 +66,19 @@ def test_an_unstable_map_is_refused() -> None:
 
 def test_a_slow_lstm_ends_where_plain_iteration_does(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = cells.lstm()
-    law = TransportedLaw(cell, cell.ensemble(f={"mu_b": 2.5}, g={"sigma_w": 4.0}), Inputs())
-    (mixed, _, rate), (_, _, finer) = (law._joint_limit(level) for level in ((56, 14), (64, 16)))
+    laws = StationaryLaws(cell, cell.ensemble(f={"mu_b": 2.5}, g={"sigma_w": 4.0}), Inputs())
+    (mixed, _, rate), (_, _, finer) = (
+        stationary_pair(laws, level) for level in ((56, 14), (64, 16))
+    )
 
     def plainly(*arguments, smooth: bool):
         return slow_limit(*arguments, smooth=False)
 
-    monkeypatch.setattr(accumulated, "slow_limit", plainly)
-    plain, _, slope = law._joint_limit((56, 14))
+    monkeypatch.setattr(pairs, "slow_limit", plainly)
+    plain, _, slope = stationary_pair(laws, (56, 14))
     assert rate > 0.85
     # Steps end at 1e-9 and 1e-8 of E[s^2], which leaves 1 / (1 - rate) times as much.
-    second = law.fixed_point().second_moment
+    second = laws.reached[0].second
     for state, value in plain.cross.items():
         assert abs(mixed.cross[state] - value) < 1.1e-8 / (1.0 - rate) * second[state]
     # Another grid has the same eigenvalue; the ratio of two plain steps holds faster modes too.
