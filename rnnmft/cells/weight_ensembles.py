@@ -19,7 +19,7 @@ from fractions import Fraction
 
 from rnnmft.errors import ParameterError
 
-__all__ = ["WeightEnsemble", "register_weights", "weight_ensemble", "weight_names"]
+__all__ = ["WeightEnsemble", "register_weights", "weight_ensemble"]
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,6 @@ _TABLE = {
     "gaussian": WeightEnsemble("gaussian"),
     "orthogonal": WeightEnsemble("orthogonal", (1,), (1, 1)),
 }
-
-
-def weight_names() -> tuple[str, ...]:
-    """The names that `weights=` takes."""
-    return tuple(_TABLE)
 
 
 def weight_ensemble(name: str) -> WeightEnsemble:

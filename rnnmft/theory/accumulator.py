@@ -55,17 +55,6 @@ class AccumulatorForm:
         """Whether gain and noise depend on different preactivations."""
         return not self.gain.free_symbols & self.noise.free_symbols
 
-    @property
-    def noise_factors(self) -> tuple[sp.Expr, ...]:
-        """The noise as a product of independent factors, where it is one; else the noise alone."""
-        factors = sp.Mul.make_args(self.noise)
-        used: set[sp.Basic] = set()
-        for factor in factors:
-            if factor.free_symbols & used:
-                return (self.noise,)
-            used |= factor.free_symbols
-        return factors
-
 
 @lru_cache(maxsize=64)
 def accumulator_form(cell: Cell) -> AccumulatorForm:
