@@ -271,9 +271,10 @@ def _secant(gap: Callable[[float], float], before: float, at: float) -> float:
             return at
         if f_at == f_before:
             return math.nan
-        step = f_at * (at - before) / (f_at - f_before)
+        last, step = at - before, f_at * (at - before) / (f_at - f_before)
         before, f_before, at = at, f_at, at - step
-        if abs(step) < 1e-12:
+        # What is left after a step is about its product with the step before it.
+        if abs(step) < 1e-12 or (abs(step) < 1e-4 and abs(step * last) < 1e-13):
             return at
         if not abs(at) < _FARTHEST:
             return math.nan
