@@ -71,6 +71,11 @@ class ClosedLaws:
         self.recursion.require_closed()
 
     @cached_property
+    def rough_recursion(self) -> UntiedRecursion:
+        """With averages to 1e-6, for searches over two trajectories; they come out far better."""
+        return UntiedRecursion(self.recursion.derivation, rtol=1e-6)
+
+    @cached_property
     def seen(self) -> dict[str, sp.Expr]:
         """{preactivation: E[y^2]} of what its weights see."""
         theory = self.recursion.derivation.theory

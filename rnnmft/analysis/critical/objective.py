@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq
@@ -106,7 +107,7 @@ def correlation_time(solution: Solution) -> float:
     averages, design = solution.averages, solution.design
     if not isinstance(averages, ClosedAverages):
         raise InfeasibleError("xi_c is searched where moments close")
-    recursion = averages.of.recursion
+    recursion = averages.of.rough_recursion
     moments = np.array([averages.moments[k] for k in recursion.keys])
     point = point_of(recursion.derivation, solution.ensemble, design.inputs)
     found = [r for r in cross_roots(recursion, point, moments, 1e-12 * moments) if r.slope < 1.0]
@@ -205,6 +206,7 @@ def search(backward: Backward, design: Design, direction: Direction, target: Tar
         InfeasibleError: none does; the message gives the best.
     """
 
+    @cache
     def measured(at: float) -> tuple[Solution, float]:
         searched = direction.parameter == "q"
         solution = feasible(backward, direction.move(design, at), searched)
