@@ -246,6 +246,12 @@ def _criticality_by_gates(backward: Backward, start: Design, reasons: list[str])
 def _explained(solution: Solution) -> list[str]:
     """Why each number that no objective chose is what it is."""
     of, said = solution.design, []
+    read_through = {
+        gate.name
+        for p, seen in of.cell.sees.items()
+        if p.name == of.main
+        for gate in seen.free_symbols
+    }
     for name, choice in of.choices.items():
         law = solution.ensemble[name]
         if name == of.main:
@@ -270,8 +276,10 @@ def _explained(solution: Solution) -> list[str]:
             if name in of.roles.coupled and solution.q[name] == abs(choice.mu_b):
                 why = (
                     "as large as its mean, so that what it writes it writes in the moments in "
-                    "which it opens, and the weights need not grow with the horizon."
+                    "which it opens."
                 )
+                if name not in read_through:
+                    why = f"{why[:-1]}, and the weights need not grow with the horizon."
             said.append(
                 f"{name} has variance {solution.q[name]:.4g}, {share:.0%} of it from the state: "
                 f"{why}"
