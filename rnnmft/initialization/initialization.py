@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Initialization"]
 
+#: In the matrices of all units behind a variance; sampling may round it up to twice as many.
+_NUMBERS = 1 << 24
+
 TYINGS = ("untied", "tied")
 
 
@@ -161,8 +164,11 @@ class Initialization(Record):
         return self.theory(tying).jacobian(horizon, burn_in=self.burn_in).mean
 
     def variance(self, horizon: int = 1, tying: str | None = None) -> Quantity:
-        """sigma^2(T) = m_2 - m_1^2 of the T-step Jacobian."""
-        return self.theory(tying).jacobian(horizon, burn_in=self.burn_in).variance
+        """sigma^2(T) = m_2 - m_1^2 of the T-step Jacobian, from as many units as memory allows."""
+        size = len(self.cell.states) + len(self.cell.preactivations) * horizon
+        units = min(self.sampling.units, _NUMBERS // size**2)
+        law = self.theory(tying).jacobian(horizon, burn_in=self.burn_in, units=units)
+        return law.variance
 
     def report(self) -> str:
         """What it is, what theory predicts for both tyings, and why; in Markdown."""

@@ -11,6 +11,7 @@ from rnnmft.errors import RnnmftError
 
 if TYPE_CHECKING:
     from rnnmft.initialization.initialization import Initialization
+    from rnnmft.records import Quantity
 
 __all__ = ["markdown"]
 
@@ -70,9 +71,9 @@ def _predictions(init: Initialization) -> str:
         rows.append(_row(f"Q* = E[{state}^2]", init, lambda t, s=state: _second(init, t, s)))
     for name in init.ensemble:
         rows.append(_row(f"q* of {name}", init, lambda t, n=name: _variance(init, t, n)))
-    rows.append(_row("m_1(1)", init, lambda t: f"{float(init.mean_square(1, t)):.5g}"))
+    rows.append(_row("m_1(1)", init, lambda t: _number(init.mean_square(1, t))))
     rows.append(_row("growth of m_1(T) per step", init, lambda t: _growth(init, t)))
-    rows.append(_row("sigma^2(1)", init, lambda t: f"{float(init.variance(1, t)):.4g}"))
+    rows.append(_row("sigma^2(1)", init, lambda t: _number(init.variance(1, t))))
     for label, key in (("xi_q, steps", "xi_q"), ("xi_c, steps", "xi_c"), ("chi_1", "chi_1")):
         rows.append(
             _row(
@@ -96,6 +97,12 @@ def _variance(init: Initialization, tying: str, name: str) -> str:
 
 def _settled(init: Initialization) -> int:
     return init.burn_in
+
+
+def _number(found: Quantity) -> str:
+    """The value, with its standard error where there is one."""
+    sampled = found.error_kind == "standard error"
+    return f"{float(found):.5g}" + (f" +- {float(found.error):.1g}" if sampled else "")
 
 
 def _growth(init: Initialization, tying: str) -> str:

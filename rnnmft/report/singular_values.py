@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 _HIGHEST = 3
 _BINS = 48
 # Units behind a density: two repetitions of many units each, fewer for a larger equation.
-_DENSITY_REPETITIONS, _DENSITY_UNITS, _DENSITY_WORK = 2, (512, 8_192), 1.5e5
+_DENSITY_REPETITIONS, _DENSITY_UNITS, _DENSITY_WORK = 2, (512, 8_192), 7e4
 # Units behind moments; a unit's work is about the cube of the size of its equation.
 _FEWEST, _MOST, _WORK = 256, 50_000, 3e7
 # What each horizon but the last may take of the time that is left, for both theories.
