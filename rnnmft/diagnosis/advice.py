@@ -45,40 +45,58 @@ def advise(
     layers: Sequence[LayerDiagnosis],
     module: torch.nn.Module,
     measure: Callable[[torch.nn.Module], Sequence[float]],
+    threshold: float,
     seed: int,
 ) -> tuple[Advice, ...]:
     """Advice for the layers that are not healthy; nothing where all are.
+
+    The untied equations take seconds; where a copy that is drawn from their answer is not healthy
+    either, those of tied weights are solved too.
 
     Args:
         layers: what was found.
         module: the module, which stays as it is.
         measure: log10 m_1(T) of every layer of a module.
+        threshold: the largest |log10 m_1(T)| that is healthy.
         seed: of the copy that is drawn.
     """
-    sick = [layer for layer in layers if layer.verdict != "healthy"]
+    sick = tuple(layer.layer for layer in layers if layer.verdict != "healthy")
     if not sick:
         return ()
-    names, first = tuple(layer.layer for layer in sick), layers[0]
+    first = layers[0]
     weights = "orthogonal" if any(p.is_recurrent for p in first.cell.preactivations) else "gaussian"
     # White inputs: the criticality of a memoryless step does not ask for more, and what the layer
     # above sees is rescaled when the module is drawn.
-    inputs, horizon = Inputs(R=first.inputs.R), first.length
-    try:
-        found = critical(
-            first.cell, inputs, weights, horizon=horizon, particles=_UNITS, seed=seed, device="cpu"
-        )
-        drawn = copy.deepcopy(module)
-        found.apply_(drawn, torch.Generator().manual_seed(seed))
-    except RnnmftError as error:
-        return (Advice(names, f"No critical ensemble was found: {error}", None, ()),)
-    means = tuple(measure(drawn))
+    inputs = Inputs(R=first.inputs.R)
+    options: Any = {"horizon": first.length, "particles": _UNITS, "seed": seed, "device": "cpu"}
+    tried: list[tuple[Initialization, tuple[float, ...]]] = []
+    for tying in ("untied", "tied"):
+        try:
+            found = critical(first.cell, inputs, weights, tying, **options)
+            drawn = copy.deepcopy(module)
+            found.apply_(drawn, torch.Generator().manual_seed(seed))
+        except RnnmftError as error:
+            if not tried:
+                return (Advice(sick, f"No critical ensemble was found: {error}", None, ()),)
+            break
+        tried.append((found, tuple(measure(drawn))))
+        if _worst(tried[-1][1]) <= threshold:
+            break
+    found, means = min(tried, key=lambda one: _worst(one[1]))
+    return (Advice(sick, _sentence(found, means, first.length), found, means),)
+
+
+def _worst(means: Sequence[float]) -> float:
+    return max(abs(value) for value in means)
+
+
+def _sentence(found: Initialization, means: Sequence[float], length: int) -> str:
     worst = max(means, key=abs)
-    sentence = (
-        f"Draw the module from {_numbers(found)}. This is critical for untied weights, and a copy "
-        f"that was drawn so has log10 m_1({first.length}) = {worst:.2g}; "
+    return (
+        f"Draw the module from {_numbers(found)}. This is critical for {found.tying} weights, and "
+        f"a copy that was drawn so has log10 m_1({length}) = {worst:.2g}; "
         "advice[0].initialization.apply_(module) does it."
     )
-    return (Advice(names, sentence, found, means),)
 
 
 def _numbers(found: Initialization) -> str:

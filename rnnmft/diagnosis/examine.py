@@ -102,7 +102,7 @@ def diagnose(
             runs = _runs(recurrent_layers(other), x, burn_in, probes, random)
             return [run.gradients.at(length)[0] for _, _, run in runs]
 
-    given = advise(found, module, measure, seed) if advice else ()
+    given = advise(found, module, measure, threshold, seed) if advice else ()
     return Diagnosis(type(module).__name__, length, source, threshold, tuple(found), given)
 
 

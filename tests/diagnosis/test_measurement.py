@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rnnmft.diagnosis.measurement import GradientSeries, run_layer
-from rnnmft.tracing import recurrent_layers
+from rnnmft.tracing import evaluation, recurrent_layers
 from tests.cells import modules as users
 
 UNITS, INPUTS, BURN_IN, HORIZON, PROBES = 10, 4, 3, 5, 4000
@@ -114,9 +114,11 @@ def test_numbers_beyond_floats_neither_vanish_nor_overflow(sigma, steps, per_ste
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", users.TRACEABLE, ids=lambda kind: getattr(kind, "__name__", ""))
 def test_every_module_that_is_a_cell_can_be_run(kind) -> None:
-    (layer,) = recurrent_layers(kind())
+    module = kind()
+    (layer,) = recurrent_layers(module)
     x = torch.randn(6, 2, layer.traced.input_width, generator=seeded(), dtype=torch.float64)
-    run = run_layer(layer, x, 2, 2, seeded())
+    with evaluation(module):
+        run = run_layer(layer, x, 2, 2, seeded())
     assert np.isfinite(run.gradients.log10).all()
     assert run.outputs.shape == (6, 2, layer.traced.width)
 
