@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import sympy as sp
@@ -10,6 +11,7 @@ import sympy as sp
 from rnnmft.errors import RnnmftError
 
 if TYPE_CHECKING:
+    from rnnmft.analysis.results import Trajectory
     from rnnmft.initialization.initialization import Initialization
     from rnnmft.records import Quantity
 
@@ -67,10 +69,19 @@ def _correction(init: Initialization) -> str:
 def _predictions(init: Initialization) -> str:
     """Both tyings side by side; what has no number says why."""
     rows = ["| | untied | tied |", "|---|---|---|"]
-    for state in (s.name for s in init.cell.states):
-        rows.append(_row(f"Q* = E[{state}^2]", init, lambda t, s=state: _second(init, t, s)))
-    for name in init.ensemble:
-        rows.append(_row(f"q* of {name}", init, lambda t, n=name: _variance(init, t, n)))
+
+    @cache
+    def settled(tying: str) -> Trajectory:
+        return init.theory(tying).evolve(init.burn_in)
+
+    def second(state: str) -> Callable[[str], str]:
+        return lambda tying: f"{settled(tying).second_moment[state][-1]:.5g}"
+
+    def variance(name: str) -> Callable[[str], str]:
+        return lambda tying: f"{settled(tying).preactivation_variance[name][-1]:.5g}"
+
+    rows += [_row(f"Q* = E[{s.name}^2]", init, second(s.name)) for s in init.cell.states]
+    rows += [_row(f"q* of {name}", init, variance(name)) for name in init.ensemble]
     rows.append(_row("m_1(1)", init, lambda t: _number(init.mean_square(1, t))))
     rows.append(_row("growth of m_1(T) per step", init, lambda t: _growth(init, t)))
     rows.append(_row("sigma^2(1)", init, lambda t: _number(init.variance(1, t))))
@@ -84,19 +95,6 @@ def _predictions(init: Initialization) -> str:
             )
         )
     return "\n".join(rows)
-
-
-def _second(init: Initialization, tying: str, state: str) -> str:
-    return f"{init.theory(tying).evolve(_settled(init)).second_moment[state][-1]:.5g}"
-
-
-def _variance(init: Initialization, tying: str, name: str) -> str:
-    found = init.theory(tying).evolve(_settled(init)).preactivation_variance[name]
-    return f"{found[-1]:.5g}"
-
-
-def _settled(init: Initialization) -> int:
-    return init.burn_in
 
 
 def _number(found: Quantity) -> str:

@@ -25,7 +25,7 @@ __all__ = ["Branch", "follow", "on_upper"]
 Complex = NDArray[Any]  # complex128
 Flags = NDArray[np.bool_]
 #: Units that walk the path for all the others; they in turn are led by fewer, so many times fewer.
-_SCOUTS, _FEWEST, _FEWER = 256, 128, 8
+_SCOUTS, _FEWEST, _FEWER = 256, 128, 4
 #: |z| of neighbouring points of the spine.
 _RATIO = 4.0
 _SMALLEST_STEP, _SMALLEST_REST = 2.0**-16, 1e-9
