@@ -13,7 +13,14 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.spectra.branch import Branch
 from rnnmft.analysis.spectra.free_power import FreePower, free_power_moments
 from rnnmft.analysis.spectra.moment_expansion import expanded_moments
-from rnnmft.cells import Inputs, WeightEnsemble, get, register_weights, vanilla
+from rnnmft.cells import (
+    Inputs,
+    WeightEnsemble,
+    get,
+    register_weights,
+    vanilla,
+    weight_ensembles,
+)
 from rnnmft.errors import DerivationError, ParameterError
 from tests.analysis.spectral_units import (
     MASS,
@@ -135,8 +142,10 @@ def test_the_vanilla_cell_is_its_free_power_tied_or_not() -> None:
     assert "approximation" in gated.resolvent(1j).name
 
 
-def test_an_ensemble_of_ones_own_enters_by_its_series() -> None:
+def test_an_ensemble_of_ones_own_enters_by_its_series(monkeypatch: pytest.MonkeyPatch) -> None:
     """W = W_1 W_2 / sigma, psi = 1 + y: one linear step has the moments of two gaussian factors."""
+    # What is registered here is forgotten afterwards.
+    monkeypatch.setattr(weight_ensembles, "_TABLE", dict(weight_ensembles._TABLE))
     name = register_weights(WeightEnsemble("two gaussian factors", (1, 1))).name
     one, two = linear_units(1, name), linear_units(2, "gaussian")
     assert expanded_moments(one, 5)[0] == pytest.approx(fuss_catalan(2, 5), rel=1e-12)
