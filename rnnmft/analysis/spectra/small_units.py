@@ -20,17 +20,20 @@ Complex = NDArray[Any]  # complex128
 Entries = list[list[Any]]
 
 
-def small_blocks(tau: Real, p_u: Complex, p_v: Complex) -> tuple[Entries, Entries, Entries]:
+def small_blocks(
+    tau: Real, present: NDArray[np.bool_], p_u: Complex, p_v: Complex
+) -> tuple[Entries, Entries, Entries]:
     """C, G_v, G_u of every unit, entries of shape (Z, M) or None.
 
     Args:
         tau: (M, n, n).
+        present: entries that are not 0 for every unit, (n, n).
         p_u: its diagonals, (Z, n).
         p_v: likewise.
     """
     size = tau.shape[-1]
     over = range(size)
-    t = [[tau[:, i, j] if tau[:, i, j].any() else None for j in over] for i in over]
+    t = [[tau[:, i, j] if present[i, j] else None for j in over] for i in over]
     right = [[_times(t[j][k], p_u[:, k, None]) for j in over] for k in over]
     x = _product(t, right)
     system = [[_times(x[i][j], -p_v[:, j, None]) for j in over] for i in over]

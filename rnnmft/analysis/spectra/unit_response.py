@@ -90,6 +90,7 @@ class UnitResponse:
         self.products = PairProducts(self.of, self.backend)
         self.few = self.of.length == 1 and self.of.size <= _SMALL
         self.tau, self.weight = (self.backend.asarray(x) for x in (units.tau, units.weight))
+        self.present = (units.tau != 0.0).any(axis=0)
         if not self.few:
             self.tau = self.backend.as_complex(self.tau)
         self.weight = self.backend.as_complex(self.weight)
@@ -179,7 +180,7 @@ class UnitResponse:
         """The same for diagonal P and few indices."""
         size, m, xp = self.of.size, self.of.states, self.backend.xp
         at = self.backend.range(size)
-        c, g_v, g_u = small_blocks(tau, p_u[:, at, at], p_v[:, at, at])
+        c, g_v, g_u = small_blocks(tau, self.present, p_u[:, at, at], p_v[:, at, at])
         zero = self.backend.complex_zeros(len(p_u), len(tau))
         filled = [[[zero if e is None else e for e in row] for row in g] for g in (g_v, g_u)]
         empty = self.backend.complex_zeros(len(p_u), len(tau), 0)
