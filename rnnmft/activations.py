@@ -60,7 +60,10 @@ class Activation(sp.Function):
 
     @classmethod
     def eval(cls, arg: sp.Expr) -> sp.Expr | None:
-        """The exact value at zero, where there is one; otherwise the node stays as it is."""
+        """The exact value at zero, where there is one; otherwise the node stays as it is.
+
+        SymPy's protocol names this hook; it is given an expression. No text is evaluated.
+        """
         if arg.is_zero and cls.at_zero is not None:
             return cls.at_zero
         return None

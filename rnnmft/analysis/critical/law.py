@@ -15,6 +15,7 @@ import numpy as np
 from rnnmft.analysis.critical.averages import Tangent, given_ensemble, tangent_of
 from rnnmft.analysis.transport.accumulated import TransportedLaw
 from rnnmft.analysis.transport.accumulated_model import AccumulatedModel, OneLaw
+from rnnmft.analysis.transport.accumulated_tangent import tangent_operator, tangent_start
 from rnnmft.analysis.transport.accumulator_step import AccumulatorStep
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, Status
@@ -78,8 +79,8 @@ class TransportedAverages:
             **{n: row | ({} if n in absent else {"sigma_v": 0.0}) for n, row in rows.items()},
         )
         model = _GivenModel(of.cell, ensemble, of.inputs, of.grid, of.nodes, of.q, of.given_step)
-        start = model.tangent_start(self.law)
-        operator = model.tangent_operator(self.law)
+        start = tangent_start(model, self.law)
+        operator = tangent_operator(model, self.law)
         return tangent_of(operator, start, np.ones(len(start)), len(of.cell.states))
 
 

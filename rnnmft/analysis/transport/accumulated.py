@@ -18,6 +18,11 @@ from rnnmft.analysis.closed.closed_moments import timescale
 from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
 from rnnmft.analysis.transport.accumulated_model import AccumulatedModel, Joint, OneLaw
+from rnnmft.analysis.transport.accumulated_tangent import (
+    tangent_operator,
+    tangent_start,
+    tangent_total,
+)
 from rnnmft.analysis.transport.stationary_laws import COARSE, LEVELS, Level, StationaryLaws
 from rnnmft.analysis.transport.stationary_pair import stationary_pair
 from rnnmft.cells import Cell, Ensemble, Inputs
@@ -177,7 +182,7 @@ class TransportedLaw:
         law, _, level = self.laws.reached
         model = self.laws.model(level if finer else COARSE)
         at = model.stationary(law.second)
-        return model, at, model.tangent_operator(at)
+        return model, at, tangent_operator(model, at)
 
     @cached_property
     def _operators(self) -> list[tuple[AccumulatedModel, OneLaw, Array]]:
@@ -200,8 +205,8 @@ class TransportedLaw:
                 )
             values = []
             for model, at, operator in self._operators:
-                vector = np.linalg.matrix_power(operator, horizon) @ model.tangent_start(at)
-                values.append(model.tangent_total(vector))
+                vector = np.linalg.matrix_power(operator, horizon) @ tangent_start(model, at)
+                values.append(tangent_total(model, vector))
             coarse, fine = values
             return np.array([fine]), np.array([abs(fine - coarse)]), Status.OK
 

@@ -1,4 +1,4 @@
-"""The untied theory of an accumulated state as maps: one trajectory, two, and the tangent.
+"""The untied theory of an accumulated state as maps: one trajectory, and two.
 
 Couples the law's transport to the second moments that it feeds: q_k from E[y_k^2], the readouts'
 E[h^2] = sum_jk E[factor_j factor_k] E[f_j f_k(c')].
@@ -7,7 +7,7 @@ E[h^2] = sum_jk E[factor_j factor_k] E[f_j f_k(c')].
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -28,7 +28,7 @@ from rnnmft.errors import DerivationError
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.theory.accumulator import AccumulatorForm, accumulator_form
 
-__all__ = ["AccumulatedModel", "Joint", "OneLaw", "Tangent"]
+__all__ = ["AccumulatedModel", "Joint", "OneLaw"]
 
 Array = NDArray[np.float64]
 
@@ -48,14 +48,6 @@ class Joint:
 
     omega: Array
     cross: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Tangent:
-    """Perturbations: weights of E[dc^2 g(c)], and E[dh^2] of the readouts."""
-
-    weights: Array
-    squares: Mapping[str, float]
 
 
 @lru_cache(maxsize=32)
@@ -106,12 +98,6 @@ class AccumulatedModel:
                 "one-dimensional"
             )
 
-    def refined(self, grid: LawGrid, nodes: int) -> AccumulatedModel:
-        """The same model at another resolution."""
-        return replace(self, grid=grid, nodes=nodes)
-
-    # --- preactivations ------------------------------------------------------------------------
-
     def sees(self, name: str) -> str | None:
         """Which second moment a preactivation sees: a state's name, "new" for c', None."""
         p = next(p for p in self.cell.preactivations if p.name == name)
@@ -143,7 +129,7 @@ class AccumulatedModel:
     # --- one trajectory ------------------------------------------------------------------------
 
     @cached_property
-    def _values(self) -> dict[str, list[tuple[Array, Array]]]:
+    def values(self) -> dict[str, list[tuple[Array, Array]]]:
         """{readout: [(f_j, f_j') at the grid's nodes]}."""
         found = {}
         for state, terms in self.form.readouts.items():
@@ -165,7 +151,7 @@ class AccumulatedModel:
             dict.fromkeys(names, 0.0),
         )
 
-    def _average(
+    def average(
         self,
         first: tuple[Factor, ...],
         second: tuple[Factor, ...],
@@ -193,9 +179,9 @@ class AccumulatedModel:
                 result *= gaussian_pair_mean(f, g, *law, factor.covariance(qab))
         return result
 
-    def _terms(self) -> Iterator[tuple[str, list[tuple[tuple[Factor, ...], Array, Array]]]]:
+    def terms(self) -> Iterator[tuple[str, list[tuple[tuple[Factor, ...], Array, Array]]]]:
         """(readout, [(factors, f_j, f_j') ...])."""
-        for name, rows in self._values.items():
+        for name, rows in self.values.items():
             factors = _readout_factors(self.cell)[name]
             yield name, [(a, f, df) for a, (f, df) in zip(factors, rows, strict=True)]
 
@@ -205,13 +191,13 @@ class AccumulatedModel:
         """Means and second moments of the readouts of c', at last step's second moments."""
         q = self.variances(before, new)
         mean, second = {}, {}
-        for name, terms in self._terms():
+        for name, terms in self.terms():
             square = sum(
-                self._average(a, b, q) * (law @ (f * g)) for a, f, _ in terms for b, g, _ in terms
+                self.average(a, b, q) * (law @ (f * g)) for a, f, _ in terms for b, g, _ in terms
             )
             # The law of a cell at rest is a point mass: its square is zero up to the grid's error.
             second[name] = max(0.0, float(square))
-            mean[name] = float(sum(self._average(a, (), q) * (law @ f) for a, f, _ in terms))
+            mean[name] = float(sum(self.average(a, (), q) * (law @ f) for a, f, _ in terms))
         return mean, second
 
     def advance(self, at: OneLaw) -> OneLaw:
@@ -235,46 +221,6 @@ class AccumulatedModel:
         mean = b / (1.0 - a)
         new = (2 * a * b * mean + bb) / (1.0 - aa)
         return self._with_readouts(step.stationary(), mean, new, second)
-
-    def one_law_slope(self, at: OneLaw, drivers: list[str]) -> tuple[Array, Array]:
-        """The linearised update on (weights, E[c], E[s^2] of every state), and a start vector.
-
-        The constant mode of the weights (their mass) is taken out. Derivatives by the scalars are
-        central differences of `advance`; the weights enter linearly.
-        """
-        names, size = [s.name for s in self.cell.states], self.grid.size
-        total = size + 1 + len(names)
-        matrix = np.zeros((total, total))
-        p = self.step(at.second).matrix
-        deflated = p.T - np.outer(at.law[0], np.ones(size))
-        matrix[:size, :size] = deflated
-        q = self.variances(at.second, at.second[self.form.state.name])
-        for name, terms in self._terms():
-            gradient = sum(self._average(a, b, q) * f * g for a, f, _ in terms for b, g, _ in terms)
-            matrix[size + 1 + names.index(name), :size] = gradient @ deflated
-        for column, name in [(size, ""), *((size + 1 + i, n) for i, n in enumerate(names))]:
-            matrix[:, column] = self._central(at, name, names)
-        start = np.zeros(total)
-        for name in drivers or names:
-            start += matrix[:, size + 1 + names.index(name)]
-        start[size + 1 + names.index(self.form.state.name)] += 1e-3
-        return matrix, start
-
-    def _central(self, at: OneLaw, name: str, names: list[str]) -> Array:
-        """d advance / d (E[c] or one E[s^2]) by a central difference."""
-        c = self.form.state.name
-        centre = at.second[name] if name else at.mean[c]
-        scale = 1e-5 * max(at.second[name or c], 1e-8)
-        # A second moment cannot go below zero: the difference is one-sided there.
-        low, high = max(centre - scale, 0.0) if name else centre - scale, centre + scale
-
-        def moved(value: float) -> Array:
-            mean = at.mean if name else {**at.mean, c: value}
-            second = {**at.second, name: value} if name else at.second
-            new = self.advance(OneLaw(at.law, mean, second))
-            return np.r_[new.law[0], new.mean[c], [new.second[n] for n in names]]
-
-        return (moved(high) - moved(low)) / (high - low)
 
     # --- two trajectories ----------------------------------------------------------------------
 
@@ -301,54 +247,15 @@ class AccumulatedModel:
         q = self.variances(at.second, after.second[c])
         qab = self.variances(joint.cross, new, self.inputs.correlation)
         cross = {c: new}
-        for name, terms in self._terms():
+        for name, terms in self.terms():
             cross[name] = float(
                 sum(
-                    self._average(a, b, q, qab) * (f @ omega @ g)
+                    self.average(a, b, q, qab) * (f @ omega @ g)
                     for a, f, _ in terms
                     for b, g, _ in terms
                 )
             )
         return Joint(omega, cross)
-
-    # --- tangent -------------------------------------------------------------------------------
-
-    def tangent_operator(self, at: OneLaw) -> Array:
-        """The matrix on (weights of E[dc^2 g(c)], E[dh^2] of each readout) at a stationary law."""
-        step, size = self.step(at.second), self.grid.size
-        names = list(self._values)
-        total = size + len(names)
-        column = {
-            None: np.zeros(total),
-            self.form.state.name: np.r_[np.ones(size), np.zeros(len(names))],
-        }
-        column |= {n: np.eye(total)[size + i] for i, n in enumerate(names)}
-        matrix = np.zeros((total, total))
-        matrix[:size, :size] = step.tangent_matrix.T
-        for name, source in step.tangent_sources(at.law).items():
-            weight = self.ensemble[name].sigma_w ** 2
-            matrix[:size] += np.outer(weight * source, column[self.sees(name)])
-        column["new"] = matrix[:size].sum(0)
-        q = self.variances(at.second, at.second[self.form.state.name])
-        for i, (_, terms) in enumerate(self._terms()):
-            for a, f, df in terms:
-                for b, g, dg in terms:
-                    matrix[size + i] += self._average(a, b, q) * ((df * dg) @ matrix[:size])
-                    overlap = float(at.law[0] @ (f * g))
-                    for factor in a:
-                        slope = self._average(a, b, q, along=factor.terms) * overlap
-                        for seen, coefficient in factor.terms:
-                            weight = (self.ensemble[seen].sigma_w * coefficient) ** 2 * slope
-                            matrix[size + i] += weight * column[self.sees(seen)]
-        return matrix
-
-    def tangent_start(self, at: OneLaw) -> Array:
-        """Unit perturbations of every state: the vector of `tangent_operator`."""
-        return np.r_[at.law[0], np.ones(len(self._values))]
-
-    def tangent_total(self, vector: Array) -> float:
-        """m_1: (E[dc^2] + sum E[dh^2]) / number of states."""
-        return float(vector.sum()) / len(self.cell.states)
 
 
 def _one(e: Array) -> Array:

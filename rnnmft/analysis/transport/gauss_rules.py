@@ -118,6 +118,13 @@ def coefficient_rule(
     return compressed(function(e), w, size)
 
 
+def _pair_grid(variance: float, covariance: float) -> tuple[Array, Array, Array]:
+    """Nodes and weights of z_a, and z_b = rho z_a + (1 - rho^2)^(1/2) z at pairs of nodes."""
+    rho = min(1.0, max(-1.0, covariance / variance)) if variance > 0 else 0.0
+    z, w = _grid(variance)
+    return z, w, rho * z[:, None] + np.sqrt(1.0 - rho**2) * z[None, :]
+
+
 def joint_weights(
     rule: CoefficientRule,
     function: Callable[[Array], Array],
@@ -126,10 +133,8 @@ def joint_weights(
     covariance: float,
 ) -> Array:
     """W_jk = E[l_j(f(e_a)) l_k(f(e_b))] of a Gaussian pair: (m, m)."""
-    rho = min(1.0, max(-1.0, covariance / variance)) if variance > 0 else 0.0
-    z, w = _grid(variance)
+    z, w, both = _pair_grid(variance, covariance)
     first = rule.lagrange(function(mean + np.sqrt(variance) * z))
-    both = rho * z[:, None] + np.sqrt(1.0 - rho**2) * z[None, :]
     second = rule.lagrange(function(mean + np.sqrt(variance) * both.ravel()))
     inner = second.reshape(len(rule.nodes), len(z), len(z)) @ w
     return (first * w) @ inner.T
@@ -149,9 +154,7 @@ def gaussian_pair_mean(
     covariance: float,
 ) -> float:
     """E[first(e_a) second(e_b)] of a Gaussian pair of equal laws."""
-    rho = min(1.0, max(-1.0, covariance / variance)) if variance > 0 else 0.0
-    z, w = _grid(variance)
-    both = rho * z[:, None] + np.sqrt(1.0 - rho**2) * z[None, :]
+    z, w, both = _pair_grid(variance, covariance)
     inner = second(mean + np.sqrt(variance) * both) @ w
     return float((w * first(mean + np.sqrt(variance) * z)) @ inner)
 

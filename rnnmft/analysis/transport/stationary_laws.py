@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, newton, root
 
 from rnnmft.analysis.transport.accumulated_model import AccumulatedModel, OneLaw
+from rnnmft.analysis.transport.accumulated_tangent import one_law_slope
 from rnnmft.analysis.transport.law_grid import LawGrid
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, Status
@@ -161,7 +162,7 @@ class StationaryLaws:
         so: the odd modes (a mean of c) are not reached from zero and do not count.
         """
         model = self.model(level)
-        matrix, start = model.one_law_slope(at, self._drivers)
+        matrix, start = one_law_slope(model, at, self._drivers)
         vector, rates = start / max(float(np.abs(start).max()), 1e-300), [0.0]
         # Stop as soon as the rate has settled: rounding would feed the modes that do not count.
         size_of_law, symmetric = model.grid.size, abs(at.mean[model.form.state.name]) < 1e-12
