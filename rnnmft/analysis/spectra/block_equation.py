@@ -159,7 +159,6 @@ class _Round:
         )
         v, u = of.blocks(self.response.v), of.blocks(self.response.u)
         self.closed = of.closure.linearised(a, b, f, v, u)
-        self._spread_out()
         residual = [x.reshape(len(z), -1) for x in (self.closed.a, self.closed.b, self.closed.f)]
         columns = [
             np.concatenate(residual, axis=1)[..., None],
@@ -189,33 +188,50 @@ class _Round:
             found[:, place, place] = blocks[:, k]
         return found
 
-    def _spread_out(self) -> None:
-        """The closure's derivatives as matrices over all blocks."""
-        c, free, count = self.closed, self.of.closure.free, self.of.sections.count
-        self.a_v, self.b_u = _block_diagonal(c.a_v), _block_diagonal(c.b_u)
-        self.a_f, self.b_f = (_block_diagonal(m, free, count) for m in (c.a_f, c.b_f))
-        self.f_v, self.f_a, self.f_b = (
-            np.swapaxes(_block_diagonal(np.swapaxes(m, -1, -2), free, count), -1, -2)
-            for m in (c.f_v, c.f_a, c.f_b)
-        )
+    def _of_block(self, k: int) -> slice:
+        """Where block k's kept pairs stand."""
+        pairs = self.of.sections.pairs
+        return slice(k * pairs, (k + 1) * pairs)
+
+    def _self_energies(self, by: Complex, columns: Complex) -> Complex:
+        """The change of a or b's residuals with V or U, given the free blocks' derivatives."""
+        closure = self.of.closure
+        found = -np.repeat(closure.variance, self.of.sections.pairs)[:, None] * columns
+        for i, k in enumerate(closure.free):
+            place = self._of_block(k)
+            found[:, place] = by[:, i] @ columns[:, place]
+        return found
+
+    def _free(self, by: Complex, columns: Complex) -> Complex:
+        """The change of F's residuals with V."""
+        parts = [
+            by[:, i] @ columns[:, self._of_block(k)] for i, k in enumerate(self.of.closure.free)
+        ]
+        return np.concatenate([columns[:, :0], *parts], axis=1)
 
     def _by_averages(self, dv: Complex, du: Complex) -> Complex:
         """The change of the residuals with V and U, (Z, unknowns, columns)."""
-        return np.concatenate([self.a_v @ dv, self.b_u @ du, self.f_v @ dv], axis=1)
+        c = self.closed
+        parts = [self._self_energies(c.a_v, dv), self._self_energies(c.b_u, du)]
+        return np.concatenate([*parts, self._free(c.f_v, dv)], axis=1)
 
     def _jacobian(self) -> Complex:
         """The residuals' derivative by the unknowns."""
-        r, one = self.response, np.eye(self.pairs)
-        rows = [
-            [one + self.a_v @ r.v_a, self.a_v @ r.v_b, self.a_f],
-            [self.b_u @ r.u_a, one + self.b_u @ r.u_b, self.b_f],
-            [
-                self.f_a + self.f_v @ r.v_a,
-                self.f_b + self.f_v @ r.v_b,
-                _block_diagonal(self.closed.f_f),
-            ],
-        ]
-        return np.concatenate([np.concatenate(row, axis=2) for row in rows], axis=1)
+        r, c, of = self.response, self.closed, self.of
+        found = np.concatenate(
+            [self._by_averages(r.v_a, r.u_a), self._by_averages(r.v_b, r.u_b)], axis=2
+        )
+        order = np.arange(2 * self.pairs)
+        found[:, order, order] += 1.0
+        if not of.closure.free:
+            return found
+        free, count = of.closure.free, of.sections.count
+        a_f, b_f, *turned = (
+            _block_diagonal(m, free, count) for m in (c.a_f, c.b_f, _t(c.f_a), _t(c.f_b))
+        )
+        found[:, 2 * self.pairs :] += _t(np.concatenate(turned, axis=1))
+        by_f = np.concatenate([a_f, b_f, _block_diagonal(c.f_f)], axis=1)
+        return np.concatenate([found, by_f], axis=2)
 
     def _relative(self, step: Complex, unknown: Complex) -> NDArray[np.float64]:
         """The largest change of a, b, F, each relative to its largest entry."""
@@ -257,6 +273,10 @@ class _Round:
         found: list[Any] = [z, t, *unknown, *tangent, *(of.blocks(x) for x in averages)]
         found += [value, slope, error, done]
         return Solutions(*found)
+
+
+def _t(matrices: Complex) -> Complex:
+    return np.swapaxes(matrices, -1, -2)
 
 
 def _block_diagonal(

@@ -3,8 +3,9 @@
 Large |z| has one solution near zero. From there a spine runs inwards along a ray on which nothing
 is singular; from its nearest point each z is reached along its own path, radially and then by
 angle, in steps that are halved until Newton's method stays near its prediction and the solution is
-`proper`. The path is walked with few of the units; all of them take only its last step, or, where
-that is too long (near an edge, which few units place elsewhere), come from a neighbour.
+`proper`. The path is walked with few of the units, at few of the points: other points start from a
+neighbour, all units from the solution of few, corrected by how the two differ at a neighbour. Where
+that is too far (near an edge, which few units place elsewhere) they come from a neighbour in steps.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from rnnmft.analysis.spectra.block_equation import BlockEquation
 from rnnmft.analysis.spectra.block_solutions import Solutions
@@ -31,6 +33,8 @@ _RATIO = 4.0
 _SMALLEST_STEP, _SMALLEST_REST = 2.0**-16, 1e-9
 #: So near in log z a solution is a neighbour; from one on the real axis the way is at this angle.
 _NEAR, _ABOVE = 0.5, 0.05
+#: Of many points so many to one come first: a power of 2.
+_EVERY = 8
 _MOST_STEPS, _MANY_ROUNDS = 120, 60
 
 
@@ -78,16 +82,18 @@ class Branch:
     Args:
         units: transfer matrices and weights.
         angle: arg z of the spine, in (0, pi]; any gives the same solutions.
-        scouts: how many units walk the path; None for all.
+        scouts: how many units walk the path for the others; 0: all walk it. None: for every z by
+            itself, without help from its neighbours.
     """
 
     def __init__(
         self, units: UnitTransfer, angle: float = math.pi / 2, scouts: int | None = _SCOUTS
     ) -> None:
         self.equation, self.angle = BlockEquation(units), angle
-        few = units if scouts is None else units.thinned(scouts)
-        fewer = None if scouts is None or scouts < _FEWEST else scouts // _FEWER
+        few = units.thinned(scouts) if scouts else units
+        fewer = scouts // _FEWER if scouts and scouts >= _FEWEST else 0
         self.scout = None if few is units else Branch(few, angle, fewer)
+        self.has_neighbours = scouts is not None
         self._spine: Solutions | None = None
 
     def at(self, z: Complex, errors: bool = False) -> tuple[Solutions, Flags]:
@@ -97,12 +103,12 @@ class Branch:
         was; its own z says where.
         """
         z = on_upper(z)
-        if self.scout is None:
+        if not self.has_neighbours:
             return self._with_errors(self._walked(z), errors)
-        near, reached = self.scout.at(z)
-        found = self.equation.solve(z, near.unknowns, errors=errors)
-        good = reached & found.proper
-        rows, nearest = _neighbours(z, good)
+        found, good = self._in_passes(z, errors)
+        rows = np.flatnonzero(~good)
+        nearest = _nearest(z, good, rows)
+        rows, nearest = rows[nearest != rows], nearest[nearest != rows]
         if len(rows):
             over = np.abs(z[rows]) * np.exp(1j * np.maximum(np.angle(z[rows]), _ABOVE))
             again = self._followed(found[nearest], over, z[rows])
@@ -116,6 +122,37 @@ class Branch:
         """G alone: see `resolved.Resolver`."""
         found, reached = self.at(z, errors)
         return Resolved(found.z, found.value, found.slope, found.error, reached)
+
+    def _in_passes(self, z: Complex, errors: bool) -> tuple[Solutions, Flags]:
+        """Every eighth point first, then those between from what is known by then.
+
+        Where few units led, what all of them change is, to first order, what they change near by;
+        otherwise the first points walk. Not every point need be found.
+        """
+        places = _passes(len(z))
+        few, able, good = None, np.ones(len(z), dtype=bool), np.zeros(len(z), dtype=bool)
+        if self.scout is None:
+            first = places.pop(0)
+            walked, good[first] = self._with_errors(self._walked(z[first]), errors)
+            found = walked[np.arange(len(z)) // _EVERY]
+        else:
+            few, able = self.scout.at(z)
+            found = few[np.arange(len(z))]
+        for place in places:
+            rows = place[able[place]]
+            nearest = _nearest(z, good, rows)
+            if few is None:
+                rows, nearest = rows[nearest != rows], nearest[nearest != rows]
+            if not len(rows):
+                continue
+            guess = found[nearest].predicted(z[rows])
+            if few is not None:
+                led, there = few[rows].unknowns, few[nearest].predicted(z[rows])
+                a, b, f = (x + y - w for x, y, w in zip(led, guess, there, strict=True))
+                guess = a, b, f
+            solved = self.equation.solve(z[rows], guess, errors=errors)
+            found[rows], good[rows] = solved, solved.proper
+        return found, good
 
     def _walked(self, z: Complex) -> tuple[Solutions, Flags]:
         """From the spine, along the ray and then by angle."""
@@ -165,14 +202,21 @@ class Branch:
                 raise FloatingPointError("no solution at large |z|")
 
 
-def _neighbours(z: Complex, good: Flags) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Points that are not good but have a good one near by, and which that is."""
-    known, rest = np.flatnonzero(good), np.flatnonzero(~good)
-    if not len(known):
-        return known, known
-    distance = np.abs(np.log(z[known]) - np.log(z[rest])[:, None])
-    near = distance.min(axis=1) < _NEAR
-    return rest[near], known[distance.argmin(axis=1)[near]]
+def _passes(count: int) -> list[NDArray[np.intp]]:
+    """Every eighth of so many points, then those half way between, twice more."""
+    half, quarter = _EVERY // 2, _EVERY // 4
+    starts = ((0, _EVERY), (half, _EVERY), (quarter, half), (1, quarter))
+    return [np.arange(first, count, stride) for first, stride in starts]
+
+
+def _nearest(z: Complex, good: Flags, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """For points of z the nearest good one in log z, or themselves where none is near."""
+    known = np.flatnonzero(good)
+    if not len(known) or not len(rows):
+        return rows
+    places = np.log(z).view(np.float64).reshape(-1, 2)
+    distance, nearest = cKDTree(places[known]).query(places[rows])
+    return np.where(distance < _NEAR, known[nearest], rows)
 
 
 def on_upper(z: Complex) -> Complex:

@@ -30,10 +30,11 @@ Complex = NDArray[Any]  # complex128
 
 @dataclass(frozen=True)
 class Linearised:
-    """Residuals a - F V, b - U F and of F's equation, with derivatives, (Z, B, rows, columns) each.
+    """Residuals a - F V, b - U F and of F's equation; derivatives of the free blocks' residuals.
 
-    a, b, f: the residuals. a_v, b_u, f_v: by packed v and u. a_f, b_f, f_f: by F of the free
-    blocks. f_a, f_b: by packed a and b. (By a and b themselves a and b have derivative 1.)
+    a, b, f: the residuals, the first two of all blocks. a_v, b_u, f_v: by packed v and u, a_f, b_f,
+    f_f: by F, f_a, f_b: by packed a and b, (Z, free blocks, rows, columns) each. (By a and b
+    themselves a and b have derivative 1; of other blocks only -sigma_w^2 by v and u is left.)
     """
 
     a: Complex
@@ -69,7 +70,8 @@ class Closure:
         return [k for k, e in enumerate(self.ensembles) if not weight_ensemble(e).is_constant]
 
     @cached_property
-    def _variance(self) -> NDArray[np.float64]:
+    def variance(self) -> NDArray[np.float64]:
+        """sigma_w^2 of each block, (B,): F where it is no unknown."""
         return np.array(self.sigma_w, dtype=float) ** 2
 
     @cached_property
@@ -97,7 +99,7 @@ class Closure:
 
     def start(self, points: int) -> Complex:
         """F at large |z|: sigma_w^2, (Z, B, L, L)."""
-        one = self._variance[:, None, None] * np.eye(self.length)
+        one = self.variance[:, None, None] * np.eye(self.length)
         return np.broadcast_to(one, (points, *one.shape)).astype(np.complex128)
 
     def pack(self, blocks: Complex) -> Complex:
@@ -112,17 +114,18 @@ class Closure:
     def linearised(self, a: Complex, b: Complex, f: Complex, v: Complex, u: Complex) -> Linearised:
         """Residuals and derivatives at self-energies and averages of shape (Z, B, L, L)."""
         one, free = np.eye(self.length), self.free
-        by_f = self._of_f(a[:, free], b[:, free], f[:, free], v[:, free])
-        residual, f_v, f_f, f_a, f_b = by_f
+        of_a, of_b = (self.pack(x) - self._gathered(y) for x, y in ((a, f @ v), (b, u @ f)))
+        a, b, f, v, u = (x[:, free] for x in (a, b, f, v, u))
+        residual, f_v, f_f, f_a, f_b = self._of_f(a, b, f, v)
         return Linearised(
-            self.pack(a) - self._gathered(f @ v),
-            self.pack(b) - self._gathered(u @ f),
+            of_a,
+            of_b,
             residual,
             -self.gather @ _kron(f, one) @ self.spread,
             -self.gather @ _kron(one, _t(f)) @ self.spread,
             f_v,
-            -self.gather @ _kron(one, _t(v[:, free])),
-            -self.gather @ _kron(u[:, free], one),
+            -self.gather @ _kron(one, _t(v)),
+            -self.gather @ _kron(u, one),
             f_f,
             f_a,
             f_b,
@@ -140,7 +143,7 @@ class Closure:
         for i, k in enumerate(self.free):
             ensemble = weight_ensemble(self.ensembles[k])
             q = [float(c) for c in ensemble.denominator]
-            p = [-self._variance[k] * float(c) for c in ensemble.numerator]
+            p = [-self.variance[k] * float(c) for c in ensemble.numerator]
             product, y = a[:, i] @ b[:, i], v[:, i] @ b[:, i]
             rest, by_y = _polynomial(q[1:] or [0.0], y)
             other, other_by_y = _polynomial(p, y)

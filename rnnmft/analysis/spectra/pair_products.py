@@ -19,6 +19,8 @@ from rnnmft.numerics.backends import Backend
 __all__ = ["PairProducts"]
 
 Places = NDArray[np.intp]
+#: Strips of a symmetric matrix of moments, and the rows of one below which cutting costs more.
+_STRIPS, _NARROW = 6, 16
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,10 @@ class PairProducts:
             for other in self.parts[a:]:
                 if one is other and one.is_whole:
                     kept = g[..., one.rows, one.rows][..., *one.kept]
-                    moment = _moment(kept, weight)
+                    moment = _moment(kept, weight, self.backend)
                     found[:, one.place, one.place] = self._taken(moment, "packed", one, one)
                     continue
-                moment = _moment(_flat(g[..., one.rows, other.rows]), weight)
+                moment = _moment(_flat(g[..., one.rows, other.rows]), weight, self.backend)
                 found[:, one.place, other.place] = self._taken(moment, "straight", one, other)
                 if one is not other:
                     found[:, other.place, one.place] = self._taken(moment, "turned", other, one)
@@ -94,7 +96,7 @@ class PairProducts:
         found, turned = (self.backend.complex_zeros(len(c), self.size, self.size) for _ in range(2))
         for one in self.parts:
             for other in self.parts:
-                moment = _moment(_flat(c[..., one.rows, other.rows]), weight)
+                moment = _moment(_flat(c[..., one.rows, other.rows]), weight, self.backend)
                 found[:, one.place, other.place] = self._taken(moment, "straight", one, other)
                 turned[:, other.place, one.place] = self._taken(moment, "turned", other, one)
         return found, turned
@@ -123,9 +125,14 @@ def _flat(blocks: Any) -> Any:
     return blocks.reshape(*blocks.shape[:2], -1)
 
 
-def _moment(flat: Any, weight: Any) -> Any:
-    """E[x x^T], (Z, X, X)."""
-    return (flat * weight[:, None]).mT @ flat
+def _moment(flat: Any, weight: Any, backend: Backend) -> Any:
+    """E[x x^T], (Z, X, X), in strips: below their diagonals it is symmetric, and left out."""
+    size = flat.shape[-1]
+    found = backend.complex_zeros(len(flat), size, size)
+    left, strip = (flat * weight[:, None]).mT, max(-(-size // _STRIPS), _NARROW)
+    for start in range(0, size, strip):
+        found[:, start : start + strip, start:] = left[:, start : start + strip] @ flat[..., start:]
+    return found
 
 
 def _places(
@@ -134,7 +141,8 @@ def _places(
     """Where E[a_ip a_jq] and E[a_iq a_jp] stand in the flattened moments, and where p != q.
 
     straight: moments of the block (rows, columns); turned: of the block (columns, rows) of the
-    transpose; packed: of the upper triangle of a symmetric block.
+    transpose; packed: of the upper triangle of a symmetric block. Moments are symmetric: those on
+    and above the diagonal are taken.
     """
     i, j = rows.first[:, None], rows.second[:, None]
     p, q = columns.first, columns.second
@@ -149,8 +157,6 @@ def _places(
         else:
             order = order.reshape(columns.size, rows.size).T
         entries = rows.size * columns.size
-    return (
-        order[i, p] * entries + order[j, q],
-        order[i, q] * entries + order[j, p],
-        (p != q).astype(float),
-    )
+    ways = [(order[i, p], order[j, q]), (order[i, q], order[j, p])]
+    direct, crossed = (np.minimum(x, y) * entries + np.maximum(x, y) for x, y in ways)
+    return direct, crossed, (p != q).astype(float)

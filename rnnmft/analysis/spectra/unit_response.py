@@ -91,8 +91,6 @@ class UnitResponse:
         self.few = self.of.length == 1 and self.of.size <= _SMALL
         self.tau, self.weight = (self.backend.asarray(x) for x in (units.tau, units.weight))
         self.present = (units.tau != 0.0).any(axis=0)
-        if not self.few:
-            self.tau = self.backend.as_complex(self.tau)
         self.weight = self.backend.as_complex(self.weight)
         starts = self.of.states + self.of.length * np.arange(self.of.count)[:, None]
         self.kept = tuple(
@@ -160,21 +158,27 @@ class UnitResponse:
     def _general(self, tau: Any, weight: Any, p_u: Any, p_v: Any) -> tuple[Any, Any, Any]:
         """The units' kept pairs, traces, and averaged products."""
         one = self.backend.as_complex(np.eye(self.of.size))
+        full = self.backend.as_complex(tau)
         if self.of.length == 1:  # P is diagonal
             at = self.backend.range(self.of.size)
-            u, v = p_u[:, at, at], p_v[:, at, at]
-            inner = tau * u[:, None, None]  # tau P_u
-            outer = v[:, None, :, None] * tau  # P_v tau
-            system = one - (inner @ tau.mT) * v[:, None, None]
+            u, v = p_u[:, None, None, at, at], p_v[:, None, None, at, at]
+            inner, outer = full * u, full.mT * v  # tau P_u, tau^T P_v
+            x = (inner @ full.mT) * v
         else:
-            inner, outer = tau @ p_u[:, None], p_v[:, None] @ tau
-            system = one - (inner @ tau.mT) @ p_v[:, None]
-        c = self.backend.solve(system, tau)
-        g_v, g_u = c @ inner.mT, outer.mT @ c
+            inner, outer = self._times(tau, p_u), self._times(tau.mT, p_v)
+            x = self._times(inner @ full.mT, p_v)
+        c = self.backend.solve(one - x, full)
+        g_v, g_u = c @ inner.mT, outer @ c
         products = [self.products.of_symmetric(g, weight) for g in (g_v, g_u)]
         kept = [g[..., *self.kept] for g in (g_v, g_u)]
         trace = sum(g_v[..., s, s] for s in range(self.of.states))
         return kept, trace, (*products, *self.products.of_both(c, weight))
+
+    def _times(self, of_units: Any, shared: Any) -> Any:
+        """Products (Z, M, n, n) with one matrix (Z, n, n) for all units: large ones, not many."""
+        rows = of_units.reshape(*of_units.shape[:-3], -1, self.of.size)
+        product = self.backend.times_complex(rows, shared)
+        return product.reshape(len(shared), -1, self.of.size, self.of.size)
 
     def _small(self, tau: Any, weight: Any, p_u: Any, p_v: Any) -> tuple[Any, Any, Any]:
         """The same for diagonal P and few indices."""
