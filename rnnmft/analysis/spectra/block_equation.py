@@ -68,9 +68,17 @@ class BlockEquation:
 
     def from_infinity(self, z: Complex) -> Solutions:
         """Solutions at large |z|, from a = b = 0."""
+        return self.solve(z, self.unsolved(z).unknowns, near=False)
+
+    def unsolved(self, z: Complex) -> Solutions:
+        """No solutions yet: a = b = 0, and nothing known."""
         shape = (len(z), self.sections.count, self.sections.length, self.sections.length)
-        zero = np.zeros(shape, dtype=np.complex128)
-        return self.solve(z, (zero, zero, self.closure.start(len(z))), near=False)
+        a, b, *rest = np.zeros((9, *shape), dtype=np.complex128)
+        value, slope = np.full((2, len(z)), np.nan, dtype=np.complex128)
+        error, no = np.full(len(z), np.nan), np.zeros(len(z), dtype=bool)
+        every: list[Any] = [z.copy(), inverse_root(z), a, b, self.closure.start(len(z)), *rest]
+        every += [value, slope, error, no]
+        return Solutions(*every)
 
     def solve(
         self,
@@ -91,7 +99,7 @@ class BlockEquation:
         """
         z = np.asarray(z, dtype=np.complex128)
         unknown = self._packed(*guess)
-        found = self._empty(z, guess)
+        found = self.unsolved(z)
         going, previous = np.ones(len(z), dtype=bool), np.full(len(z), np.inf)
         with np.errstate(all="ignore"):
             for number in range(rounds):
@@ -111,16 +119,6 @@ class BlockEquation:
                 previous[rows] = size
                 going[rows] = ~(lost | done)
         return found
-
-    def _empty(self, z: Complex, guess: tuple[Complex, Complex, Complex]) -> Solutions:
-        nan = np.full(len(z), np.nan, dtype=np.complex128)
-        blocks = [np.array(g, dtype=np.complex128) for g in guess]
-        zeros: list[Complex] = [np.zeros_like(blocks[0]) for _ in range(7)]
-        no = np.zeros(len(z), dtype=bool)
-        t = inverse_root(z)
-        error = np.full(len(z), np.nan)
-        unknown: list[Any] = [z.copy(), t, *blocks, *zeros, nan, nan.copy(), error, no]
-        return Solutions(*unknown)
 
     # --- unknowns ------------------------------------------------------------------------------
 

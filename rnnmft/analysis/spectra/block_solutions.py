@@ -54,12 +54,33 @@ class Solutions:
             getattr(self, name.name)[rows] = getattr(other, name.name)
 
     def predicted(self, z: Complex) -> tuple[Complex, Complex, Complex]:
-        """a, b, F at new points, to first order in log z; a / t and b / t vary slowly."""
-        step = np.log(z / self.z)[:, None, None, None]
-        t, new = self.t[:, None, None, None], inverse_root(z)[:, None, None, None]
-        a = new * (self.a / t + 0.5 * (self.a / t - self.a_t) * step)
-        b = new * (self.b / t + 0.5 * (self.b / t - self.b_t) * step)
-        return a, b, self.f - 0.5 * t * self.f_t * step
+        """a, b, F at new points, to first order in log z."""
+        return self.interpolated(self, z)
+
+    def interpolated(self, other: Solutions, z: Complex) -> tuple[Complex, Complex, Complex]:
+        """a, b, F at new points: the cubics in log z with both values and slopes, of each pair.
+
+        Where the two are one and the same the tangent is taken.
+        """
+        here, *others = (np.log(x)[:, None, None, None] for x in (self.z, z, other.z))
+        step, apart = (x - here for x in others)
+        same = apart == 0
+        apart = np.where(same, 1.0, apart)
+        found = []
+        for (x, slope), (y, end) in zip(self._smooth, other._smooth, strict=True):
+            secant = (y - x) / apart
+            second = np.where(same, 0.0, (secant - slope) / apart)
+            third = np.where(same, 0.0, (slope + end - 2.0 * secant) / apart**2)
+            found.append(x + step * (slope + step * (second + (step - apart) * third)))
+        t = inverse_root(z)[:, None, None, None]
+        return t * found[0], t * found[1], found[2]
+
+    @property
+    def _smooth(self) -> list[tuple[Complex, Complex]]:
+        """a / t, b / t and F, which vary slowly, with their slopes in log z."""
+        t = self.t[:, None, None, None]
+        a, b = ((x / t, 0.5 * (x / t - x_t)) for x, x_t in ((self.a, self.a_t), (self.b, self.b_t)))
+        return [a, b, (self.f, -0.5 * t * self.f_t)]
 
     @property
     def unknowns(self) -> tuple[Complex, Complex, Complex]:

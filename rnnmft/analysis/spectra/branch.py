@@ -3,14 +3,17 @@
 Large |z| has one solution near zero. From there a spine runs inwards along a ray on which nothing
 is singular; from its nearest point each z is reached along its own path, radially and then by
 angle, in steps that are halved until Newton's method stays near its prediction and the solution is
-`proper`. The path is walked with few of the units, at few of the points: other points start from a
-neighbour, all units from the solution of few, corrected by how the two differ at a neighbour. Where
-that is too far (near an edge, which few units place elsewhere) they come from a neighbour in steps.
+`proper`.
+
+Of many points, and of points asked for one after the other, few take that path, and few of the
+units walk it; all units take only its last step. The other points start from an interpolation
+between two known ones. Where that is too far (near an edge) a neighbour leads there in steps.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +29,7 @@ __all__ = ["Branch", "follow", "on_upper"]
 
 Complex = NDArray[Any]  # complex128
 Flags = NDArray[np.bool_]
+Places = NDArray[np.intp]
 #: Units that walk the path for all the others; they in turn are led by fewer, so many times fewer.
 _SCOUTS, _FEWEST, _FEWER = 256, 128, 4
 #: |z| of neighbouring points of the spine.
@@ -35,6 +39,8 @@ _SMALLEST_STEP, _SMALLEST_REST = 2.0**-16, 1e-9
 _NEAR, _ABOVE = 0.5, 0.05
 #: Of many points so many to one come first: a power of 2.
 _EVERY = 8
+#: So many solutions are kept for points that are asked for later.
+_KEPT = 256
 _MOST_STEPS, _MANY_ROUNDS = 120, 60
 
 
@@ -95,6 +101,7 @@ class Branch:
         self.scout = None if few is units else Branch(few, angle, fewer)
         self.has_neighbours = scouts is not None
         self._spine: Solutions | None = None
+        self._known: Solutions | None = None
 
     def at(self, z: Complex, errors: bool = False) -> tuple[Solutions, Flags]:
         """Solutions at points z of shape (Z,), Im z >= 0, and whether each was reached.
@@ -105,54 +112,56 @@ class Branch:
         z = on_upper(z)
         if not self.has_neighbours:
             return self._with_errors(self._walked(z), errors)
-        found, good = self._in_passes(z, errors)
-        rows = np.flatnonzero(~good)
-        nearest = _nearest(z, good, rows)
-        rows, nearest = rows[nearest != rows], nearest[nearest != rows]
-        if len(rows):
-            over = np.abs(z[rows]) * np.exp(1j * np.maximum(np.angle(z[rows]), _ABOVE))
-            again = self._followed(found[nearest], over, z[rows])
-            found[rows], good[rows] = self._with_errors(again, errors)
-        rows = np.flatnonzero(~good)
-        if len(rows):
-            found[rows], good[rows] = self._with_errors(self._walked(z[rows]), errors)
-        return found, good
+        asked = _Points(z, self.equation.unsolved(z), np.zeros(len(z), dtype=bool), errors)
+        for number, place in enumerate(_passes(len(z))):
+            self._interpolate(asked, place)
+            if number == 0:
+                self._lead(asked, place[~asked.good[place]])
+        self._lead(asked, np.flatnonzero(~asked.good))
+        self._known = _newest(self._pool(asked))
+        return asked.found, asked.good
 
     def resolve(self, z: Complex, errors: bool = False) -> Resolved:
         """G alone: see `resolved.Resolver`."""
         found, reached = self.at(z, errors)
         return Resolved(found.z, found.value, found.slope, found.error, reached)
 
-    def _in_passes(self, z: Complex, errors: bool) -> tuple[Solutions, Flags]:
-        """Every eighth point first, then those between from what is known by then.
+    def _pool(self, asked: _Points) -> Solutions:
+        """What is known: from earlier points and of these."""
+        found = asked.found[asked.good]
+        return found if self._known is None else _joined(self._known, found)
 
-        Where few units led, what all of them change is, to first order, what they change near by;
-        otherwise the first points walk. Not every point need be found.
-        """
-        places = _passes(len(z))
-        few, able, good = None, np.ones(len(z), dtype=bool), np.zeros(len(z), dtype=bool)
-        if self.scout is None:
-            first = places.pop(0)
-            walked, good[first] = self._with_errors(self._walked(z[first]), errors)
-            found = walked[np.arange(len(z)) // _EVERY]
-        else:
-            few, able = self.scout.at(z)
-            found = few[np.arange(len(z))]
-        for place in places:
-            rows = place[able[place]]
-            nearest = _nearest(z, good, rows)
-            if few is None:
-                rows, nearest = rows[nearest != rows], nearest[nearest != rows]
-            if not len(rows):
-                continue
-            guess = found[nearest].predicted(z[rows])
-            if few is not None:
-                led, there = few[rows].unknowns, few[nearest].predicted(z[rows])
-                a, b, f = (x + y - w for x, y, w in zip(led, guess, there, strict=True))
-                guess = a, b, f
-            solved = self.equation.solve(z[rows], guess, errors=errors)
-            found[rows], good[rows] = solved, solved.proper
-        return found, good
+    def _interpolate(self, asked: _Points, rows: Places) -> None:
+        """Those of the points that have known ones near by."""
+        pool = self._pool(asked)
+        near, first, second = _nearest(pool.z, asked.z[rows])
+        if len(near):
+            guess = pool[first].interpolated(pool[second], asked.z[rows[near]])
+            self._solve(asked, rows[near], guess)
+
+    def _lead(self, asked: _Points, rows: Places) -> None:
+        """Each of the points by the shortest way that leads there."""
+        if self.scout is not None and len(rows):
+            few, reached = self.scout.at(asked.z[rows])
+            self._solve(asked, rows[reached], few[reached].unknowns)
+            rows = rows[~asked.good[rows]]
+        pool = self._pool(asked)
+        near, first, _ = _nearest(pool.z, asked.z[rows])
+        if len(near):
+            goal = asked.z[rows[near]]
+            over = np.abs(goal) * np.exp(1j * np.maximum(np.angle(goal), _ABOVE))
+            asked.take(
+                rows[near], self._with_errors(self._followed(pool[first], over, goal), asked.errors)
+            )
+            rows = rows[~asked.good[rows]]
+        if len(rows):
+            asked.take(rows, self._with_errors(self._walked(asked.z[rows]), asked.errors))
+
+    def _solve(self, asked: _Points, rows: Places, guess: tuple[Complex, Complex, Complex]) -> None:
+        """From guesses at some of the points."""
+        if len(rows):
+            found = self.equation.solve(asked.z[rows], guess, errors=asked.errors)
+            asked.take(rows, (found, found.proper))
 
     def _walked(self, z: Complex) -> tuple[Solutions, Flags]:
         """From the spine, along the ray and then by angle."""
@@ -202,21 +211,42 @@ class Branch:
                 raise FloatingPointError("no solution at large |z|")
 
 
-def _passes(count: int) -> list[NDArray[np.intp]]:
+@dataclass
+class _Points:
+    """Points asked for: their solutions and whether each is found, with errors or without."""
+
+    z: Complex
+    found: Solutions
+    good: Flags
+    errors: bool
+
+    def take(self, rows: Places, walked: tuple[Solutions, Flags]) -> None:
+        """Note what was found at some of them."""
+        self.found[rows], self.good[rows] = walked
+
+
+def _passes(count: int) -> list[Places]:
     """Every eighth of so many points, then those half way between, twice more."""
     half, quarter = _EVERY // 2, _EVERY // 4
     starts = ((0, _EVERY), (half, _EVERY), (quarter, half), (1, quarter))
     return [np.arange(first, count, stride) for first, stride in starts]
 
 
-def _nearest(z: Complex, good: Flags, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """For points of z the nearest good one in log z, or themselves where none is near."""
-    known = np.flatnonzero(good)
-    if not len(known) or not len(rows):
-        return rows
-    places = np.log(z).view(np.float64).reshape(-1, 2)
-    distance, nearest = cKDTree(places[known]).query(places[rows])
-    return np.where(distance < _NEAR, known[nearest], rows)
+def _nearest(known: Complex, z: Complex) -> tuple[Places, Places, Places]:
+    """Which z have known points near by in log z, and the two nearest (or one, twice) of each."""
+    if not len(known) or not len(z):
+        none = np.zeros(0, dtype=np.intp)
+        return none, none, none
+    places = [np.log(x).view(np.float64).reshape(-1, 2) for x in (known, z)]
+    distance, nearest = cKDTree(places[0]).query(places[1], k=[1, min(2, len(known))])
+    nearest = np.where(distance < _NEAR, nearest, nearest[:, :1])
+    near = np.flatnonzero(distance[:, 0] < _NEAR)
+    return near, nearest[near, 0], nearest[near, 1]
+
+
+def _newest(known: Solutions) -> Solutions:
+    """The last of them, as many as are kept."""
+    return known[-min(_KEPT, len(known.z)) :] if len(known.z) else known
 
 
 def on_upper(z: Complex) -> Complex:
