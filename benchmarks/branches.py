@@ -5,8 +5,9 @@ Run as `python -m benchmarks.branches`; writes benchmarks/results/branches.json.
 reached twice: down the imaginary direction and then by angle; and in along the negative axis, which
 lies on the other side of every point. Both must agree, and be a resolvent: Im G < 0,
 |G| <= 1 / dist(z, [0, infinity)), |z G - 1| small far out. That is done with 64 units, all of which
-walk. Then 1,024 units are led by few of them, as usual, to every point, and every ninth is compared
-with where all of them walk along the second path.
+walk, each point by itself. Then 1,024 units are led by few of them and by what is known near by, as
+usual, to every point, asked for in random order and in batches; every ninth is compared with where
+all of them walk along the second path.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from rnnmft.analysis.spectra.branch import Branch
 
 RESULTS = Path(__file__).parent / "results" / "branches.json"
 GRID = (200, 50)
-UNITS, MANY, EVERY = 64, 1024, 9
+UNITS, MANY, EVERY, BATCHES = 64, 1024, 9, 20
 #: name: (cell, laws, weights, tying, horizon).
 SETTINGS = {
     "minimal, gaussian, tied, T = 1": (
@@ -95,7 +96,7 @@ def compared(name):
     z = grid(float((units.weight @ (units.tau[:, 0] ** 2)).sum()))
     some = np.arange(0, len(z), EVERY)
     one, other = (Branch(units, angle, None).at(z) for angle in (math.pi / 2, math.pi))
-    led, walked = Branch(many).at(z), Branch(many, math.pi, None).at(z[some])
+    led, walked = in_batches(Branch(many), z), Branch(many, math.pi, None).at(z[some])
     distance = np.where(z.real > 0, np.abs(z.imag), np.abs(z))
     found = [one, other, led]
     return {
@@ -108,6 +109,15 @@ def compared(name):
         "not_proper": int(sum((~s.proper).sum() for s, _ in found)),
         "cpu_seconds": time.process_time() - start,
     }
+
+
+def in_batches(branch, z):
+    """Solutions at all points, asked for in random order, and which were reached."""
+    order, reached = np.random.default_rng(0).permutation(len(z)), np.zeros(len(z), dtype=bool)
+    solutions = branch.equation.unsolved(z)
+    for rows in np.array_split(order, BATCHES):
+        solutions[rows], reached[rows] = branch.at(z[rows])
+    return solutions, reached
 
 
 def difference(a, b):

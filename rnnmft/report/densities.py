@@ -19,7 +19,8 @@ Array = NDArray[np.float64]
 _POINTS = 60
 # A coarse curve first, then what lies between: a curve is there when the time is over.
 _ROUNDS = (slice(4, None, 8), slice(0, None, 8), slice(2, None, 4), slice(1, None, 2))
-_FIRST = 28
+# What the first costs all share; the second tells what one costs.
+_FIRST = (28, 20)
 # A density times its place that may be as wrong as it is large.
 _SMALL = 0.02
 
@@ -73,21 +74,18 @@ def density_of(law: JacobianLaw, axis: Axis, budget: Budget) -> Density:
     points = axis.points()
     found = np.full(_POINTS, np.nan)
     open_ = np.ones(_POINTS, dtype=bool)
-    open_[_FIRST] = False
-    start = time.thread_time()
-    found[_FIRST] = _values(law, points[[_FIRST]])[0]
-    # The first point pays for what all share, and many at once cost less each: an upper bound.
-    each = time.thread_time() - start
-    for which in _ROUNDS:
+    each = 0.0
+    for which in (*([k] for k in _FIRST), *_ROUNDS):
         asked = np.arange(_POINTS)[which]
         asked = asked[open_[asked]]
-        if not budget.affords(each * len(asked)):
+        if len(asked) > 1 and not budget.affords(each * len(asked)):
             if which is _ROUNDS[0]:
                 raise DerivationError(f"Each point takes about {each:.1f} s.")
             break
         start = time.thread_time()
         found[asked] = _values(law, points[asked])
         open_[asked] = False
+        # Many at once cost less each: an upper bound.
         each = (time.thread_time() - start) / len(asked)
     good = np.isfinite(found)
     if not good.any():

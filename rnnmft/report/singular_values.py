@@ -31,8 +31,6 @@ _BINS = 48
 _DENSITY_REPETITIONS, _DENSITY_UNITS, _DENSITY_WORK = 2, (512, 8_192), 7e4
 # Units behind moments; a unit's work is about the cube of the size of its equation.
 _FEWEST, _MOST, _WORK = 256, 50_000, 3e7
-# What each horizon but the last may take of the time that is left, for both theories.
-_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -61,17 +59,17 @@ def solve_spectra(
     seconds: float,
     progress: Callable[[float, float], object] | None = None,
 ) -> Spectra:
-    """The moments of every horizon; then densities, each with its share of the seconds."""
+    """The moments of every horizon; then densities, each with an equal share of what is left."""
     missing: list[str] = []
     moments = [row for T in networks.horizons for row in _moments(fields, networks, T, missing)]
     figures: list[Figure] = []
     budget = Budget(seconds)
-    for i, horizon in enumerate(networks.horizons, 1):
-        part = budget.part(_SHARE if i < len(networks.horizons) else 1.0)
+    for i, horizon in enumerate(networks.horizons):
+        part = budget.part(1 / (len(networks.horizons) - i))
         figure = _densities(fields, networks, horizon, part, missing)
         figures += [] if figure is None else [figure]
         if progress is not None:
-            progress(i, len(networks.horizons))
+            progress(i + 1, len(networks.horizons))
     return Spectra(figures, moments, missing)
 
 

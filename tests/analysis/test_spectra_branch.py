@@ -98,6 +98,22 @@ def test_a_thinned_walk_ends_where_all_units_walk() -> None:
     assert quick.value == pytest.approx(slow.value, rel=1e-8)
 
 
+def test_known_points_lead_where_each_walks_alone() -> None:
+    """60 points over 6 decades, asked for in three parts: on the axis and 1 % above, as if alone."""
+    given = _sampled("minimal", "orthogonal", "tied", 1)
+    x = np.geomspace(1e-5, 10.0, 30)
+    z = np.random.default_rng(0).permutation(np.concatenate([x + 0j, x * (1 + 0.01j)]))
+    branch = Branch(given, scouts=32)
+    parts = [branch.at(part) for part in np.array_split(z, 3)]
+    alone = Branch(given, scouts=None).at(z)[0]
+    for found, reached in parts:
+        assert reached.all()
+        assert found.proper.all()
+    value, slope = (np.concatenate([getattr(f, k) for f, _ in parts]) for k in ("value", "slope"))
+    assert value == pytest.approx(alone.value, rel=1e-8)
+    assert slope == pytest.approx(alone.slope, rel=1e-4)
+
+
 def test_slopes_are_derivatives() -> None:
     """dG/dz against a central difference, whose error is of the order of its step squared."""
     branch = Branch(linear_units(2, "gaussian"))

@@ -36,7 +36,7 @@ _SCOUTS, _FEWEST, _FEWER = 256, 128, 4
 _RATIO = 4.0
 _SMALLEST_STEP, _SMALLEST_REST = 2.0**-16, 1e-9
 #: So near in log z a solution is a neighbour; from one on the real axis the way is at this angle.
-_NEAR, _ABOVE = 0.5, 0.05
+_NEAR, _ABOVE = 1.0, 0.05
 #: Of many points so many to one come first: a power of 2.
 _EVERY = 8
 #: So many solutions are kept for points that are asked for later.
