@@ -13,7 +13,7 @@ from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.report.budget import Budget
 
-__all__ = ["Axis", "Density", "density_of"]
+__all__ = ["Axis", "Density", "TooSlowError", "density_of"]
 
 Array = NDArray[np.float64]
 _POINTS = 60
@@ -23,6 +23,10 @@ _ROUNDS = (slice(4, None, 8), slice(0, None, 8), slice(2, None, 4), slice(1, Non
 _FIRST = (28, 20)
 # A density times its place that may be as wrong as it is large.
 _SMALL = 0.02
+
+
+class TooSlowError(DerivationError):
+    """The first points of a density would take longer than its budget."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,11 @@ def density_of(law: JacobianLaw, axis: Axis, budget: Budget) -> Density:
     """The density of the singular values s, from that of lambda = s^2: p(s) = 2 s rho(s^2).
 
     Raises:
-        DerivationError: the first points would take longer than the budget.
+        TooSlowError: the first points would take longer than the budget.
         ConvergenceError: no point converged.
     """
     if not budget.left:
-        raise DerivationError("There is no time for it.")
+        raise TooSlowError("There is no time for it.")
     points = axis.points()
     found = np.full(_POINTS, np.nan)
     open_ = np.ones(_POINTS, dtype=bool)
@@ -78,9 +82,9 @@ def density_of(law: JacobianLaw, axis: Axis, budget: Budget) -> Density:
     for which in (*([k] for k in _FIRST), *_ROUNDS):
         asked = np.arange(_POINTS)[which]
         asked = asked[open_[asked]]
-        if len(asked) > 1 and not budget.affords(each * len(asked)):
-            if which is _ROUNDS[0]:
-                raise DerivationError(f"Each point takes about {each:.1f} s.")
+        if not budget.affords(each * len(asked)):
+            if np.isfinite(found).sum() <= len(_FIRST):
+                raise TooSlowError(f"Each point takes about {each:.1f} s.")
             break
         start = time.thread_time()
         found[asked] = _values(law, points[asked])

@@ -18,7 +18,7 @@ from rnnmft.page.tyings import NETWORKS
 from rnnmft.records import Quantity
 from rnnmft.report.attempt import attempt
 from rnnmft.report.budget import Budget
-from rnnmft.report.densities import Axis, Density, density_of
+from rnnmft.report.densities import Axis, Density, TooSlowError, density_of
 from rnnmft.report.networks import WIDTH, Networks
 from rnnmft.simulation import Estimate
 
@@ -31,6 +31,8 @@ _BINS = 48
 _DENSITY_REPETITIONS, _DENSITY_UNITS, _DENSITY_WORK = 2, (512, 8_192), 7e4
 # Units behind moments; a unit's work is about the cube of the size of its equation.
 _FEWEST, _MOST, _WORK = 256, 50_000, 3e7
+# What each horizon but the last may take of the time that is left, for both theories.
+_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,18 @@ def solve_spectra(
     seconds: float,
     progress: Callable[[float, float], object] | None = None,
 ) -> Spectra:
-    """The moments of every horizon; then densities, each with an equal share of what is left."""
+    """The moments of every horizon; then densities, each with its share of the seconds."""
     missing: list[str] = []
     moments = [row for T in networks.horizons for row in _moments(fields, networks, T, missing)]
     figures: list[Figure] = []
     budget = Budget(seconds)
-    for i, horizon in enumerate(networks.horizons):
-        part = budget.part(1 / (len(networks.horizons) - i))
-        figure = _densities(fields, networks, horizon, part, missing)
+    slow: set[str] = set()
+    for i, horizon in enumerate(networks.horizons, 1):
+        part = budget.part(_SHARE if i < len(networks.horizons) else 1.0)
+        figure = _densities(fields, networks, horizon, part, slow, missing)
         figures += [] if figure is None else [figure]
         if progress is not None:
-            progress(i + 1, len(networks.horizons))
+            progress(i, len(networks.horizons))
     return Spectra(figures, moments, missing)
 
 
@@ -126,8 +129,10 @@ def _densities(
     networks: Networks,
     horizon: int,
     budget: Budget,
+    slow: set[str],
     missing: list[str],
 ) -> Figure | None:
+    """Histograms, with the densities for which there is time; without it a tying becomes `slow`."""
     values = {
         t: np.asarray(run.jacobian[horizon].singular_values, dtype=float)
         for t, run in networks.runs.items()
@@ -141,13 +146,17 @@ def _densities(
     # The untied equation keeps fewer unknowns: what it leaves of its time goes to the tied one.
     for i, tying in enumerate(sorted(fields, key=("untied", "tied").index)):
         part = budget.part(1 / (len(fields) - i))
-        curve = attempt(
-            f"The density of the {tying} theory at T = {horizon}",
-            lambda field=fields[tying], part=part: density_of(
-                _law(field, horizon, networks.steps), axis, part
-            ),
-            missing,
-        )
+
+        def density(tying: str = tying, part: Budget = part) -> Density:
+            if tying in slow:
+                raise TooSlowError("Fewer steps already took too long.")
+            try:
+                return density_of(_law(fields[tying], horizon, networks.steps), axis, part)
+            except TooSlowError:
+                slow.add(tying)
+                raise
+
+        curve = attempt(f"The density of the {tying} theory at T = {horizon}", density, missing)
         if curve is not None:
             curves[tying] = curve
     return _figure(values, curves, axis, horizon)

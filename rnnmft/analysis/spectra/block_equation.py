@@ -36,7 +36,7 @@ __all__ = ["BlockEquation"]
 Complex = NDArray[Any]  # complex128
 _ROUNDS = 8
 #: A last step of Newton's method below this leaves an error of its square.
-_SMALL_STEP = 1e-6
+_SMALL_STEP = 1e-8
 #: A first step above this means that the start was not near: take a shorter way there.
 _LARGE_STEP = 0.5
 
