@@ -22,7 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from rnnmft import Inputs, MeanField, __version__, cells
+from rnnmft.analysis.spectra.block_equation import BlockEquation
 from rnnmft.analysis.spectra.branch import Branch
+from rnnmft.analysis.spectra.walk import Walk
 
 RESULTS = Path(__file__).parent / "results" / "branches.json"
 GRID = (200, 50)
@@ -95,8 +97,8 @@ def compared(name):
     units, many = units_of(name, UNITS), units_of(name, MANY)
     z = grid(float((units.weight @ (units.tau[:, 0] ** 2)).sum()))
     some = np.arange(0, len(z), EVERY)
-    one, other = (Branch(units, angle, None).at(z) for angle in (math.pi / 2, math.pi))
-    led, walked = in_batches(Branch(many), z), Branch(many, math.pi, None).at(z[some])
+    one, other = (Walk(BlockEquation(units), angle).to(z) for angle in (math.pi / 2, math.pi))
+    led, walked = in_batches(Branch(many), z), Walk(BlockEquation(many), math.pi).to(z[some])
     distance = np.where(z.real > 0, np.abs(z.imag), np.abs(z))
     found = [one, other, led]
     return {

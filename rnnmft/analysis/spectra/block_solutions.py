@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Solutions", "inverse_root"]
+__all__ = ["Solutions", "inverse_root", "joined"]
 
 Complex = NDArray[Any]  # complex128
 Flags = NDArray[np.bool_]
@@ -115,3 +115,9 @@ class Solutions:
 def inverse_root(z: Complex) -> Complex:
     """t = z^(-1/2) with Im t <= 0 for Im z >= 0."""
     return 1.0 / np.sqrt(z.astype(np.complex128))
+
+
+def joined(first: Solutions, second: Solutions) -> Solutions:
+    """Both, one after the other."""
+    pairs = zip(vars(first).values(), vars(second).values(), strict=True)
+    return Solutions(*(np.concatenate(pair) for pair in pairs))

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.spectra.block_solutions import Solutions
-from rnnmft.analysis.spectra.branch import Branch, on_upper
+from rnnmft.analysis.spectra.branch import Branch
 from rnnmft.analysis.spectra.resolved import Resolved
+from rnnmft.analysis.spectra.walk import on_upper
 
 __all__ = ["FreePower", "free_power_moments"]
 
