@@ -35,8 +35,9 @@ __all__ = ["BlockEquation"]
 
 Complex = NDArray[Any]  # complex128
 _ROUNDS = 8
-#: A last step of Newton's method below this leaves an error of its square.
-_SMALL_STEP = 1e-8
+#: A last step of Newton's method below this leaves an error of its square, times a constant that
+#: one step alone does not tell.
+_SMALL_STEP, _SMALL_FIRST = 1e-6, 1e-8
 #: A first step above this means that the start was not near: take a shorter way there.
 _LARGE_STEP = 0.5
 
@@ -112,7 +113,7 @@ class BlockEquation:
                 lost = ~np.isfinite(size)
                 if near:
                     lost |= size > (_LARGE_STEP if number == 0 else 2.0 * previous[rows])
-                done = ~lost & (size < _SMALL_STEP)
+                done = ~lost & (size < (_SMALL_STEP if number else _SMALL_FIRST))
                 if done.any():
                     ended = one.solutions(self._unpacked(unknown[rows]))
                     found[rows[done]] = ended[done]

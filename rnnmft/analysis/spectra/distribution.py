@@ -208,7 +208,7 @@ def find_distribution(of: SpectralLaw) -> Distribution:
         low_error + high_error,
         status=status,
     )
-    if not of.is_sampled:
+    if not (of.is_sampled and good):
         return law
     middle = np.exp(np.interp([0.25, 0.5, 0.75], law.cumulative, np.log(cells[1])))
     return replace(law, sampling_error=float(mass_below(of.resolver, middle)[2].max()))
