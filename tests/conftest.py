@@ -1,10 +1,14 @@
 """The suite's own law: nothing is skipped in silence.
 
-A skipped test is a layer nobody looked at, so a skip fails the run. The one exception is a test
-marked `cuda` on a machine without a CUDA device; those are left out and counted in one line.
+A skipped test is a layer nobody looked at, so a skip fails the run. Tests marked `cuda` run on a
+stand-in (`stand_in_device`) where there is no CUDA device, and one line says how many. The one
+exception: with a torch that cannot have a stand-in they are left out, counted in that line.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
 
 import hypothesis
 import pytest
@@ -13,12 +17,12 @@ import pytest
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("suite")
 
-_without_device = pytest.StashKey[int]()
+_without_device, _left_out = pytest.StashKey[int](), pytest.StashKey[int]()
 _skipped = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_without_device] = 0
+    config.stash[_without_device] = config.stash[_left_out] = 0
     config.stash[_skipped] = []
     config.pluginmanager.register(_NoSkips(config), "no-skips")
 
@@ -30,10 +34,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     import torch
 
-    if torch.cuda.is_available():
+    from tests.stand_in_device import IS_STAND_IN
+
+    if torch.cuda.is_available() or IS_STAND_IN:
         return
     for item in on_cuda:
         item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def _device(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The stand-in, for a test about CUDA on a machine without."""
+    if request.node.get_closest_marker("cuda") is None:
+        yield
+        return
+    from tests.stand_in_device import IS_STAND_IN, stand_in
+
+    with stand_in() if IS_STAND_IN else nullcontext():
+        yield
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 class _NoSkips:
@@ -45,13 +69,15 @@ class _NoSkips:
     def _note(self, report: pytest.TestReport | pytest.CollectReport, cuda: bool) -> None:
         if report.skipped and not hasattr(report, "wasxfail"):
             if cuda:
-                self.config.stash[_without_device] += 1
+                self.config.stash[_left_out] += 1
             else:
                 reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
                 self.config.stash[_skipped].append(f"{report.nodeid}: {reason}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._note(report, "cuda" in report.keywords)
+        cuda = "cuda" in report.keywords
+        self._note(report, cuda)
+        self.config.stash[_without_device] += cuda and report.when == "call"
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self._note(report, False)
@@ -62,8 +88,12 @@ class _NoSkips:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        count = self.config.stash[_without_device]
-        if count:
-            terminalreporter.write_line(f"{count} cuda tests left out: no CUDA device here")
+        count, left_out = (self.config.stash[key] for key in (_without_device, _left_out))
+        if left_out:
+            terminalreporter.write_line(f"{left_out} cuda tests left out: no CUDA device here")
+        elif count and not _has_cuda():
+            terminalreporter.write_line(
+                f"{count} cuda tests ran on a stand-in: no CUDA device here"
+            )
         for line in self.config.stash[_skipped]:
             terminalreporter.write_line(f"FAILED (a skip is not a pass) {line}", red=True)

@@ -62,25 +62,17 @@ def torch_backend(device: str = "cpu", dtype: str = "float64") -> Backend:
     """
     import torch
 
+    from rnnmft.numerics.devices import choose_device
     from rnnmft.numerics.torch_functions import TORCH_FUNCTIONS
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except (RuntimeError, TypeError):
-        kind = None
-    if kind not in ("cpu", "cuda"):
-        raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {device!r}")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ParameterError(f"device {device!r} was asked for, but PyTorch sees no CUDA device")
+    chosen = choose_device(device)
     return Backend(
         "torch",
         torch,
         MappingProxyType(TORCH_FUNCTIONS),
         getattr(torch, _check_dtype(dtype)),
-        device,
-        _CUDA_CHUNK if kind == "cuda" else _CPU_CHUNK,
+        str(chosen),
+        _CPU_CHUNK if chosen.type == "cpu" else _CUDA_CHUNK,
         contextlib.nullcontext,
     )
 

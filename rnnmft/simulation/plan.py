@@ -11,6 +11,7 @@ import torch
 
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError
+from rnnmft.numerics.devices import choose_device, free_memory
 from rnnmft.parameters import check_count
 
 __all__ = ["Batch", "Plan"]
@@ -123,7 +124,7 @@ def checked_plan(
         raise ParameterError(
             f"jacobian_networks must be at most networks = {networks}, got {subset}"
         )
-    place = checked_device(device)
+    place = choose_device(device)
     return Plan(
         cell=cell,
         ensemble=ensemble,
@@ -144,30 +145,9 @@ def checked_plan(
     )
 
 
-def checked_device(device: Any) -> torch.device:
-    """The torch device; "auto" is CUDA where there is one.
-
-    >>> checked_device("cpu")
-    device(type='cpu')
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise ParameterError(f"device must be 'auto' or a torch device, got {device!r}") from None
-    if chosen.type not in ("cpu", "cuda"):
-        raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {device!r}")
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ParameterError(f"device {device!r} is not there: torch sees no such CUDA device")
-    return chosen
-
-
 def default_memory(device: torch.device) -> int:
     """Bytes that a batch of networks may take."""
-    if device.type == "cuda":
-        return max(CPU_MEMORY, torch.cuda.mem_get_info(device)[0] // 4)
-    return CPU_MEMORY
+    return max(CPU_MEMORY, (free_memory(device) or 0) // 4)
 
 
 def _check_kind(name: str, value: Any, kind: type) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from rnnmft.numerics.devices import device_name
 from rnnmft.records import Record
 
 __all__ = ["Provenance", "provenance"]
@@ -46,12 +47,10 @@ def provenance(device: str = "cpu", command: str = "") -> Provenance:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "unknown"
-    if device.startswith("cuda"):
-        device = f"{device} ({torch.cuda.get_device_name(device)})"
     return Provenance(
         versions=found,
         processor=f"{_processor()}, {os.cpu_count()} cores",
-        device=device,
+        device=device_name(device),
         threads=torch.get_num_threads(),
         system=f"{platform.system()} {platform.machine()}",
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -17,6 +17,7 @@ from rnnmft.errors import ParameterError
 from rnnmft.sampling import Sampling
 from tests.analysis.linear_cells import gradient_means, linear_cell, second_moments
 from tests.analysis.sampled_errors import CONTROL, agree
+from tests.stand_in_device import GPU
 
 INPUTS = {
     "white": Inputs(R=0.8, correlation=0.3),
@@ -286,7 +287,7 @@ def test_a_gpu_follows_the_cpu(dtype):
     cell = cells.minimal()
     ensemble = cell.ensemble(e={"sigma_w": 4.0, "mu_b": 0.5, "sigma_b": 0.3})
     plans = (
-        Sampling(1 << 16, 16, device="cuda", dtype=dtype),
+        Sampling(1 << 16, 16, device=GPU, dtype=dtype),
         Sampling(1 << 16, 16, seed=1, device="cpu"),
     )
     found = [SampledUnits(cell, ensemble, Inputs(), "tied", plan).evolve(17) for plan in plans]

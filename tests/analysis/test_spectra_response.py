@@ -16,6 +16,7 @@ from rnnmft.analysis.spectra.unit_response import UnitResponse
 from rnnmft.analysis.spectra.unit_transfer import Sections, UnitTransfer
 from rnnmft.cells import Inputs, get
 from rnnmft.numerics.backends import torch_backend
+from tests.stand_in_device import GPU
 
 Z = np.array([0.05 + 0.02j, 0.4 + 0.1j, 1.5 + 1e-3j, -1.0])
 # Name, ensembles, tying, horizon: blocks of several times, several blocks, and few indices.
@@ -102,7 +103,7 @@ def test_torch_gives_what_numpy_gives(name: str, weights: str, tying: str, horiz
 @pytest.mark.parametrize(("name", "weights", "tying", "horizon"), SETTINGS)
 def test_a_gpu_gives_what_the_cpu_gives(name: str, weights: str, tying: str, horizon: int) -> None:
     """The same units on both."""
-    same_on(sampled(name, weights, tying, horizon, units=4096), "cuda")
+    same_on(sampled(name, weights, tying, horizon, units=4096), GPU)
 
 
 @pytest.mark.cuda
@@ -112,7 +113,7 @@ def test_units_sampled_on_a_gpu_stay_there() -> None:
     ensemble = cell.ensemble(e={"sigma_w": 4.0, "mu_b": 0.5, "sigma_b": 0.3})
     laws = [
         MeanField(cell, ensemble, Inputs(), device=device, seed=seed).jacobian(5, units=1 << 14)
-        for seed, device in enumerate(("cuda", "cpu"))
+        for seed, device in enumerate((GPU, "cpu"))
     ]
     assert [law.spectrum.units.backend.name for law in laws] == ["torch", "numpy"]
     gpu, cpu = (law.resolvent(Z) for law in laws)

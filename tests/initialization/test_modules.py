@@ -16,6 +16,7 @@ from rnnmft.initialization.modules import apply_
 from rnnmft.tracing import recurrent_layers
 from tests.cells import modules as users
 from tests.initialization.deviations import deviations
+from tests.stand_in_device import GPU
 
 LSTM = cells.lstm().ensemble(
     weights={"i": "orthogonal", "g": "orthogonal"},
@@ -200,8 +201,8 @@ def test_the_dtype_stays_and_the_numbers_are_the_same(dtype) -> None:
 
 @pytest.mark.cuda
 def test_the_device_stays() -> None:
-    module = apply_(LSTM, torch.nn.LSTM(3, 4, 2, device="cuda"), seeded())
-    assert {p.device.type for p in module.parameters()} == {"cuda"}
+    module = apply_(LSTM, torch.nn.LSTM(3, 4, 2, device=GPU), seeded())
+    assert {p.device.type for p in module.parameters()} == {torch.device(GPU).type}
     assert torch.allclose(flat(module).cpu(), flat(apply_(LSTM, torch.nn.LSTM(3, 4, 2), seeded())))
 
 

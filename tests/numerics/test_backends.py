@@ -12,6 +12,8 @@ import rnnmft.activations as act
 from rnnmft.errors import CompileError, ParameterError
 from rnnmft.numerics.backends import get_backend, numpy_backend, register, torch_backend
 from rnnmft.numerics.compile import compile_elementwise
+from rnnmft.numerics.devices import choose_device
+from tests.stand_in_device import GPU
 
 BACKENDS = [
     numpy_backend("float64"),
@@ -30,7 +32,7 @@ def _name(backend) -> str:
 @pytest.fixture(params=BACKENDS, ids=_name)
 def backend(request):
     if isinstance(request.param, str):
-        return torch_backend("cuda", "float" + request.param[-2:])
+        return torch_backend(GPU, "float" + request.param[-2:])
     return request.param
 
 
@@ -166,9 +168,12 @@ def test_unknown_choices_are_refused(arguments, message) -> None:
 
 def test_cuda_that_is_not_there_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ParameterError, match="no CUDA device"):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ParameterError, match="torch sees no such device"):
         torch_backend.__wrapped__("cuda")
     assert torch_backend.__wrapped__("auto").device == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
 
 
 def test_a_backend_is_one_object() -> None:

@@ -26,6 +26,7 @@ from rnnmft.expectation import gaussian_expectation
 from rnnmft.numerics.average import Average
 from rnnmft.numerics.backends import get_backend, numpy_backend
 from rnnmft.numerics.compile import compile_elementwise, compile_program
+from tests.stand_in_device import GPU
 
 e, f, r, s = sp.symbols("e f r s", real=True)
 mu, q, q_ab, q_b = sp.symbols("mu q q_ab q_b", real=True)
@@ -328,8 +329,8 @@ MIXED = [
         ("numpy", "cpu", "float32"),
         ("torch", "cpu", "float64"),
         ("torch", "cpu", "float32"),
-        pytest.param("torch", "cuda", "float64", marks=pytest.mark.cuda),
-        pytest.param("torch", "cuda", "float32", marks=pytest.mark.cuda),
+        pytest.param("torch", GPU, "float64", marks=pytest.mark.cuda),
+        pytest.param("torch", GPU, "float32", marks=pytest.mark.cuda),
     ],
 )
 def test_every_backend_gives_the_same_within_its_errors(name, device, dtype) -> None:

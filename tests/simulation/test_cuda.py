@@ -5,6 +5,7 @@ import pytest
 
 from rnnmft import Inputs, Status, cells, simulate
 from tests.simulation.false_alarms import FALSE_ALARM, p_value
+from tests.stand_in_device import GPU
 
 
 @pytest.mark.cuda
@@ -19,10 +20,10 @@ def test_cuda_and_cpu_agree(weights, tying):
             networks=64, steps=10, tying=tying, jacobian_horizons=(2,), spectrum=True,
             device=device, seed=1,
         )
-        for device in ("cuda", "cpu")
+        for device in (GPU, "cpu")
     )  # fmt: skip
     assert on_cuda.status is Status.OK
-    assert on_cuda.device.startswith("cuda")
+    assert on_cuda.device.startswith(GPU)
     for theirs, mine in (
         (on_cpu.second_moment["h"], on_cuda.second_moment["h"]),
         (on_cpu.jacobian[2].moments, on_cuda.jacobian[2].moments),

@@ -1,11 +1,10 @@
 """The checks of `simulate`'s arguments, and the batches."""
 
 import pytest
-import torch
 
 from rnnmft import Inputs, ParameterError, cells, simulate
 from rnnmft.cells import Ensemble, Normal, PreactivationLaw
-from rnnmft.simulation.plan import Batch, checked_device, checked_plan
+from rnnmft.simulation.plan import Batch, checked_plan
 
 CELL = cells.minimal()
 GOOD = {"cell": CELL, "ensemble": CELL.ensemble(), "inputs": Inputs(), "device": "cpu"}
@@ -31,7 +30,7 @@ BAD = {
     "memory": ({"memory": 0}, "memory must be a whole number >= 1"),
     "device": ({"device": "abacus"}, "device must be 'auto' or a torch device, got 'abacus'"),
     "device-kind": ({"device": "meta"}, "device must be 'auto', 'cpu' or 'cuda'"),
-    "device-absent": ({"device": "cuda:99"}, "torch sees no such CUDA device"),
+    "device-absent": ({"device": "cuda:99"}, "torch sees no such device"),
     "cell": ({"cell": "minimal"}, "cell must be of type Cell, got 'minimal'"),
     "inputs": ({"inputs": 1.0}, "inputs must be of type Inputs, got 1.0"),
     "no-ensemble": ({"ensemble": None}, "ensemble must be of type Ensemble, got None"),
@@ -87,8 +86,3 @@ def test_the_default_memory_holds_the_benchmark_and_splits_what_is_larger():
     split = plan(cell=lstm, ensemble=lstm.ensemble(), width=1024, networks=8, jacobian_networks=8)
     assert len(list(split.batches())) > 1
     assert max(b.count for b in split.batches()) * split.bytes_per_network(True) < 2 * 2**30
-
-
-def test_auto_device_is_cuda_where_there_is_one():
-    expected = "cuda" if torch.cuda.is_available() else "cpu"
-    assert checked_device("auto").type == expected

@@ -90,7 +90,10 @@ def draw_repetitions(
         unit_bytes: memory that a run needs for one unit.
         read: the results whose relative errors the tolerance is about.
     """
-    memory = sampling.batch_memory(_free_memory(sampling.device))
+    # Only what draws needs torch: the readings above do not.
+    from rnnmft.numerics.devices import free_memory
+
+    memory = sampling.batch_memory(free_memory(sampling.device))
     if sampling.tolerance is None:
         return Samples(_batches(run, sampling, 0, unit_bytes, memory), sampling)
     largest = _power_below(max(memory // unit_bytes, 1))
@@ -128,15 +131,6 @@ def _batches(
         for start in range(first, plan.repetitions, size)
     ]
     return {n: np.concatenate([part[n] for part in found]) for n in found[0]}
-
-
-def _free_memory(device: str) -> int | None:
-    """Bytes free on the GPU that will be used; None on a CPU."""
-    import torch
-
-    if device == "cpu" or not torch.cuda.is_available():
-        return None
-    return int(torch.cuda.mem_get_info(None if device in ("auto", "cuda") else device)[0])
 
 
 def _power_below(number: float) -> int:
