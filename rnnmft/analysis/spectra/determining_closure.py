@@ -69,6 +69,11 @@ class Closure:
         """The blocks whose F is an unknown: those of all ensembles but the gaussian."""
         return [k for k, e in enumerate(self.ensembles) if not weight_ensemble(e).is_constant]
 
+    @property
+    def pairs(self) -> int:
+        """P = L (L + 1) / 2 for one block."""
+        return self.length * (self.length + 1) // 2
+
     @cached_property
     def variance(self) -> NDArray[np.float64]:
         """sigma_w^2 of each block, (B,): F where it is no unknown."""
@@ -110,6 +115,25 @@ class Closure:
     def unpack(self, packed: Complex) -> Complex:
         """(.., P) -> (.., L, L)."""
         return (packed @ self.spread.T).reshape(*packed.shape[:-1], self.length, self.length)
+
+    def packed(self, a: Complex, b: Complex, f: Complex) -> Complex:
+        """One vector of unknowns a point: a, b packed, F of the free blocks."""
+        points = len(a)
+        parts = [self.pack(a), self.pack(b), f[:, self.free]]
+        return np.concatenate([p.reshape(points, -1) for p in parts], axis=1)
+
+    def blocks(self, packed: Complex) -> Complex:
+        """(Z, B P) -> (Z, B, L, L)."""
+        return self.unpack(packed.reshape(len(packed), len(self.sigma_w), self.pairs))
+
+    def unpacked(self, vector: Complex, constant: bool = True) -> tuple[Complex, Complex, Complex]:
+        """a, b, F of a vector; of a derivative where not `constant` (then gaussian F is 0)."""
+        points, length = len(vector), self.length
+        pairs = len(self.sigma_w) * self.pairs
+        a, b = self.blocks(vector[:, :pairs]), self.blocks(vector[:, pairs : 2 * pairs])
+        f = self.start(points).copy() if constant else np.zeros_like(a)
+        f[:, self.free] = vector[:, 2 * pairs :].reshape(points, len(self.free), length, length)
+        return a, b, f
 
     def linearised(self, a: Complex, b: Complex, f: Complex, v: Complex, u: Complex) -> Linearised:
         """Residuals and derivatives at self-energies and averages of shape (Z, B, L, L)."""
