@@ -84,7 +84,7 @@ def make_report(
     tyings: Iterable[str] = ("tied", "untied"),
     horizons: Iterable[int] = HORIZONS,
     particles: int | None = None,
-    seconds: float = 64.0,
+    seconds: float = 96.0,
     device: str = "auto",
     command: str = "",
     progress: Callable[[float, float], object] | None = None,

@@ -13,7 +13,7 @@ from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.report.budget import Budget
 
-__all__ = ["Axis", "Density", "TooSlowError", "density_of"]
+__all__ = ["FEWEST", "Axis", "Density", "TooSlowError", "density_of"]
 
 Array = NDArray[np.float64]
 _POINTS = 60
@@ -21,6 +21,8 @@ _POINTS = 60
 _ROUNDS = (slice(4, None, 8), slice(0, None, 8), slice(2, None, 4), slice(1, None, 2))
 # What the first costs all share; the second tells what one costs.
 _FIRST = (28, 20)
+#: Points of the coarsest curve.
+FEWEST = 8
 # A density times its place that may be as wrong as it is large.
 _SMALL = 0.02
 
@@ -60,10 +62,11 @@ class Axis:
 
 @dataclass(frozen=True)
 class Density:
-    """The density over an axis at some of its points."""
+    """The density over an axis at some of its points; `seconds` is what each of the last took."""
 
     singular_values: Array
     value: Array
+    seconds: float
 
 
 def density_of(law: JacobianLaw, axis: Axis, budget: Budget) -> Density:
@@ -95,7 +98,7 @@ def density_of(law: JacobianLaw, axis: Axis, budget: Budget) -> Density:
     if not good.any():
         raise ConvergenceError(Status.NOT_CONVERGED)
     s = points[good]
-    return Density(s, np.maximum(2.0 * s * found[good], 0.0) * axis.measure(s))
+    return Density(s, np.maximum(2.0 * s * found[good], 0.0) * axis.measure(s), each)
 
 
 def _values(law: JacobianLaw, singular_values: Array) -> Array:

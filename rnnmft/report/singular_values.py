@@ -18,7 +18,7 @@ from rnnmft.page.tyings import NETWORKS
 from rnnmft.records import Quantity
 from rnnmft.report.attempt import attempt
 from rnnmft.report.budget import Budget
-from rnnmft.report.densities import Axis, Density, TooSlowError, density_of
+from rnnmft.report.densities import FEWEST, Axis, Density, TooSlowError, density_of
 from rnnmft.report.networks import WIDTH, Networks
 from rnnmft.simulation import Estimate
 
@@ -32,7 +32,9 @@ _DENSITY_REPETITIONS, _DENSITY_UNITS, _DENSITY_WORK = 2, (512, 8_192), 7e4
 # Units behind moments; a unit's work is about the cube of the size of its equation.
 _FEWEST, _MOST, _WORK = 256, 50_000, 3e7
 # What each horizon but the last may take of the time that is left, for both theories.
-_SHARE = 0.5
+_SHARE = 0.75
+# A point's time grows like this power of the horizon: of its matrices, that of solving them.
+_GROWTH = 3.0
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ def solve_spectra(
     moments = [row for T in networks.horizons for row in _moments(fields, networks, T, missing)]
     figures: list[Figure] = []
     budget = Budget(seconds)
-    slow: set[str] = set()
+    pace: dict[str, tuple[int, float]] = {}
     for i, horizon in enumerate(networks.horizons, 1):
         part = budget.part(_SHARE if i < len(networks.horizons) else 1.0)
-        figure = _densities(fields, networks, horizon, part, slow, missing)
+        figure = _densities(fields, networks, horizon, part, pace, missing)
         figures += [] if figure is None else [figure]
         if progress is not None:
             progress(i, len(networks.horizons))
@@ -129,10 +131,13 @@ def _densities(
     networks: Networks,
     horizon: int,
     budget: Budget,
-    slow: set[str],
+    pace: dict[str, tuple[int, float]],
     missing: list[str],
 ) -> Figure | None:
-    """Histograms, with the densities for which there is time; without it a tying becomes `slow`."""
+    """Histograms, with the densities for which there is time.
+
+    `pace` notes by tying the last horizon and its seconds a point, infinite where it was too slow.
+    """
     values = {
         t: np.asarray(run.jacobian[horizon].singular_values, dtype=float)
         for t, run in networks.runs.items()
@@ -148,13 +153,13 @@ def _densities(
         part = budget.part(1 / (len(fields) - i))
 
         def density(tying: str = tying, part: Budget = part) -> Density:
-            if tying in slow:
+            before, each = pace.get(tying, (horizon, 0.0))
+            pace[tying] = horizon, math.inf
+            if not part.affords(FEWEST * each * (horizon / before) ** _GROWTH):
                 raise TooSlowError("Fewer steps already took too long.")
-            try:
-                return density_of(_law(fields[tying], horizon, networks.steps), axis, part)
-            except TooSlowError:
-                slow.add(tying)
-                raise
+            found = density_of(_law(fields[tying], horizon, networks.steps), axis, part)
+            pace[tying] = horizon, found.seconds
+            return found
 
         curve = attempt(f"The density of the {tying} theory at T = {horizon}", density, missing)
         if curve is not None:
