@@ -154,10 +154,13 @@ def _densities(
 
         def density(tying: str = tying, part: Budget = part) -> Density:
             before, each = pace.get(tying, (horizon, 0.0))
-            pace[tying] = horizon, math.inf
             if not part.affords(FEWEST * each * (horizon / before) ** _GROWTH):
                 raise TooSlowError("Fewer steps already took too long.")
-            found = density_of(_law(fields[tying], horizon, networks.steps), axis, part)
+            try:
+                found = density_of(_law(fields[tying], horizon, networks.steps), axis, part)
+            except TooSlowError:
+                pace[tying] = horizon, math.inf
+                raise
             pace[tying] = horizon, found.seconds
             return found
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from rnnmft import MeanField, cells
-from rnnmft.errors import DerivationError, Status
+from rnnmft.errors import ConvergenceError, DerivationError, Status
+from rnnmft.report import singular_values
 from rnnmft.report.attempt import attempt
+from rnnmft.report.densities import Density, TooSlowError
 from rnnmft.report.glance import glance
 from rnnmft.report.gradients import solve_gradients
 from rnnmft.report.memory import memory_lags, solve_memory
@@ -77,6 +79,27 @@ def test_moments_have_scores(fields: dict[str, MeanField], networks: Networks) -
     assert all("density" in sentence for sentence in found.missing)
     first = found.moments[0]
     assert abs(float(first.z["tied"].replace("\N{MINUS SIGN}", "-"))) < 5
+
+
+def test_only_slowness_ends_the_densities_of_longer_horizons(
+    fields: dict[str, MeanField], networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Untied points do not converge, tied ones are slow: the latter are not begun a second time."""
+    asked: list[tuple[str, int]] = []
+
+    def fails(law: Any, axis: Any, budget: Any) -> Density:
+        asked.append((law.tying, law.horizon))
+        if law.tying == "untied":
+            raise ConvergenceError(Status.NOT_CONVERGED)
+        raise TooSlowError("Each point takes about 9 s.")
+
+    monkeypatch.setattr(singular_values, "density_of", fails)
+    found = solve_spectra(fields, networks, 100.0)
+    assert [T for tying, T in asked if tying == "untied"] == list(HORIZONS)
+    assert [T for tying, T in asked if tying == "tied"] == list(HORIZONS[:1])
+    late = [sentence for sentence in found.missing if "Fewer steps" in sentence]
+    assert len(late) == len(HORIZONS) - 1
+    assert all("tied theory" in sentence and "untied" not in sentence for sentence in late)
 
 
 def test_long_memory_takes_more_lags(fields: dict[str, MeanField]) -> None:

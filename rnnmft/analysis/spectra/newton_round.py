@@ -117,7 +117,9 @@ class Round:
             _block_diagonal(m, free, count) for m in (c.a_f, c.b_f, _t(c.f_a), _t(c.f_b))
         )
         found[:, 2 * self.pairs :] += _t(np.concatenate(turned, axis=1))
-        by_f = np.concatenate([a_f, b_f, _block_diagonal(c.f_f)], axis=1)
+        by_f = np.concatenate(
+            [a_f, b_f, _block_diagonal(c.f_f, list(range(len(free))), len(free))], axis=1
+        )
         return np.concatenate([found, by_f], axis=2)
 
     def _relative(self, step: Complex, unknown: Complex) -> NDArray[np.float64]:
@@ -173,17 +175,13 @@ def _t(matrices: Complex) -> Complex:
     return np.swapaxes(matrices, -1, -2)
 
 
-def _block_diagonal(
-    blocks: Complex, rows: list[int] | None = None, count: int | None = None
-) -> Complex:
-    """(Z, B', r, c) -> (Z, B r, B' c): block i stands in row block rows[i] of B (or i)."""
+def _block_diagonal(blocks: Complex, rows: list[int], count: int) -> Complex:
+    """(Z, B', r, c) -> (Z, count r, B' c): block i stands in row block rows[i]."""
     points, given, height, width = blocks.shape
-    places = range(given) if rows is None else rows
-    total = given if count is None else count
-    found = np.zeros((points, total, height, given, width), dtype=np.complex128)
-    for i, k in enumerate(places):
+    found = np.zeros((points, count, height, given, width), dtype=np.complex128)
+    for i, k in enumerate(rows):
         found[:, k, :, i] = blocks[:, i]
-    return found.reshape(points, total * height, given * width)
+    return found.reshape(points, count * height, given * width)
 
 
 def _solved(backend: Backend, matrix: Complex, right: Complex) -> Complex:
