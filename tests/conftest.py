@@ -34,9 +34,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     import torch
 
-    from tests.stand_in_device import IS_STAND_IN
+    from tests.stand_in_device import IS_STAND_IN, register
 
-    if torch.cuda.is_available() or IS_STAND_IN:
+    if IS_STAND_IN:
+        register()
+    if IS_STAND_IN or torch.cuda.is_available():
         return
     for item in on_cuda:
         item.add_marker(pytest.mark.skip(reason="no CUDA device"))

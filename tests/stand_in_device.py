@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from rnnmft.numerics import devices
 
-__all__ = ["GPU", "IS_STAND_IN", "stand_in"]
+__all__ = ["GPU", "IS_STAND_IN", "register", "stand_in"]
 
 _KIND = "stand_in"
 #: torch's own way to add a device written in Python; experimental, so not in every version.
@@ -171,12 +171,17 @@ def _made(make: Any) -> Any:
     return moved
 
 
-@contextmanager
-def stand_in() -> Iterator[None]:
-    """The stand-in device, by the name of `GPU`."""
+def register() -> None:
+    """Tell torch of the device: before anything is differentiated, autograd counts devices once."""
     if not hasattr(torch, _KIND):
         assert _register is not None
         _register(_KIND, backend_module=_Module())
+
+
+@contextmanager
+def stand_in() -> Iterator[None]:
+    """The stand-in device, by the name of `GPU`."""
+    register()
     patches = {"tensor": _made(_tensor), "as_tensor": _made(_as_tensor), "Generator": _Generator}
     with (
         mock.patch.multiple(torch, **patches),
