@@ -40,7 +40,7 @@ _INPUT = "the input"
 
 
 class UnitProcess:
-    """M units of one cell on one or two trajectories, stepped together from the zero state.
+    """M units of one cell on one or two trajectories, stepped together from t = 0.
 
     State arrays have shape (R, P, M): repetitions, trajectories, units. Two trajectories that
     cannot differ (equal inputs from the same start) are one: P = 1, and their moments are equal.
@@ -51,6 +51,7 @@ class UnitProcess:
         sampling: how many units, and how.
         trajectories: 1 or 2.
         repetitions: the numbers of the repetitions to run together; all when absent.
+        start: {state: standard deviation at t = 0}; zero states when absent.
 
     Attributes:
         states, e, x: the current values; `x` is None where the input does not enter elementwise.
@@ -67,18 +68,20 @@ class UnitProcess:
         sampling: Sampling,
         trajectories: int = 2,
         repetitions: Sequence[int] | None = None,
+        start: Mapping[str, float] | None = None,
     ) -> None:
         self.cell, self.ensemble, self.inputs, self.tied = cell, ensemble, inputs, tying == "tied"
         _check_ensemble(cell, ensemble)
         self.sampling, self.trajectories = sampling, trajectories
         backend = torch_backend(sampling.device, sampling.dtype)
         chosen = range(sampling.repetitions) if repetitions is None else repetitions
-        sides = 1 if _inputs_coincide(cell, ensemble, inputs) else trajectories
+        self.start = start or {}
+        sides = 1 if _inputs_coincide(cell, ensemble, inputs, self.start) else trajectories
         self.shape = (len(chosen), sides, sampling.per_repetition)
         self.like = torch.zeros((), dtype=backend.dtype, device=backend.device)
         self.draws = Draws(sampling, chosen, self.like)
         self.time = 0
-        self.states = {s.name: self.like.new_zeros(self.shape) for s in cell.states}
+        self.states = {s.name: self._at_start(self.start.get(s.name, 0.0)) for s in cell.states}
         self.parameters = self._draw_parameters()
         self.x: Tensor | None = None
         self.e: dict[str, Tensor] = {}
@@ -95,6 +98,15 @@ class UnitProcess:
         self._known = {p.name: self._known_covariance(p) for p in cell.preactivations}
 
     # --- set-up --------------------------------------------------------------------------------
+
+    def _at_start(self, std: float) -> Tensor:
+        """A state at t = 0, (R, P, M): N(0, std^2), correlated as the inputs are."""
+        if std == 0.0:
+            return self.like.new_zeros(self.shape)
+        drawn, c = self.draws.normal(self.shape[1]), self.inputs.correlation
+        if self.shape[1] == 2:
+            drawn[:, 1] = c * drawn[:, 0] + (1.0 - c * c) ** 0.5 * drawn[:, 1]
+        return std * drawn
 
     def _draw_parameters(self) -> dict[str, Tensor]:
         """The elementwise random parameters, (R, 1, M): shared by the trajectories of a unit."""
@@ -211,7 +223,11 @@ def _check_ensemble(cell: Cell, ensemble: Ensemble) -> None:
             )
 
 
-def _inputs_coincide(cell: Cell, ensemble: Ensemble, inputs: Inputs) -> bool:
-    """Whether two trajectories from the zero state cannot differ."""
+def _inputs_coincide(
+    cell: Cell, ensemble: Ensemble, inputs: Inputs, start: Mapping[str, float]
+) -> bool:
+    """Whether two trajectories cannot differ."""
+    if any(start.values()) and inputs.correlation != 1.0:
+        return False
     driven = [p for p in cell.preactivations if p.has_input and ensemble[p.name].sigma_v > 0]
     return inputs.correlation == 1.0 or inputs.R == 0.0 or not (driven or cell.input is not None)
