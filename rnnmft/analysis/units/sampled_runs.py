@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rnnmft.analysis.units.averaged_tangent import AveragedTangent
 from rnnmft.analysis.units.particles import UnitProcess, recurrent_groups, trajectories_coincide
-from rnnmft.analysis.units.tangent_process import TangentProcess
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
 
@@ -116,7 +116,7 @@ class SampledSetting:
         process = self.process(sampling, repetitions, 1)
         for _ in range(burn_in):
             process.step()
-        tangent = TangentProcess(process)
+        tangent = AveragedTangent(process)
         squares = []
         for _ in range(horizon):
             process.step()
