@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from rnnmft import Inputs, __version__, cells
+from rnnmft.analysis.units.averaged_tangent import AveragedTangent
 from rnnmft.analysis.units.normals import Draws
 from rnnmft.analysis.units.particles import UnitProcess
-from rnnmft.analysis.units.tangent_process import TangentProcess
 from rnnmft.sampling import NORMALS, Sampling
 
 RESULTS = Path(__file__).parent / "results" / "tied.json"
@@ -86,7 +86,7 @@ def measured(name, units, repetitions, seed, kind):
         process.step()
     moments = process.second_moments()["h"]
     found = {"E[h^2]": moments[:, 0, 0].numpy(), "E[h_a h_b]": moments[:, 0, 1].numpy()}
-    tangent = TangentProcess(process)
+    tangent = AveragedTangent(process)
     for _ in range(HORIZON):
         process.step()
         tangent.step()
