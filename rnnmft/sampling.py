@@ -15,7 +15,7 @@ NORMALS = ("sobol", "random")
 _CPU_MEMORY = 1 << 29
 # Long runs: before a repetition has fewer units than this there are fewer repetitions, ..
 _FEWEST_UNITS, _FEWEST_REPETITIONS = 1024, 8
-# .. and it never has fewer than this: its bias, which falls as one over the units, is a few percent.
+# .. and it never has fewer than this: its bias falls as one over the units.
 _LEAST_UNITS = 512
 #: The fewest units in all of a run that is as long as its work allows.
 FEWEST = _FEWEST_REPETITIONS * _LEAST_UNITS
@@ -64,6 +64,8 @@ class Sampling(Record):
         check_count("max_units", self.max_units, 16 * self.repetitions)
         if self.memory is not None:
             check_count("memory", self.memory, 1 << 20)
+        if self.work is not None and not 0 < float(self.work) < math.inf:
+            raise ParameterError(f"work must be a positive number, got {self.work!r}")
         if self.normals not in NORMALS:
             raise ParameterError(
                 f"normals must be one of {', '.join(NORMALS)}, got {self.normals!r}"

@@ -97,7 +97,7 @@ class SampledUnits:
     ) -> None:
         self.cell, self.ensemble, self.inputs = cell, ensemble, inputs
         self.tying, self.sampling = tying, sampling
-        self.setting = SampledSetting(cell, ensemble, inputs, tying, start)
+        self.setting = SampledSetting(cell, ensemble, inputs, tying, start or {})
         # Whatever cannot be sampled is refused now, not at the first number.
         self.setting.process(sampling.of(16, 2), range(1), 1)
         self._gradients: dict[tuple[int, bool], Samples] = {}

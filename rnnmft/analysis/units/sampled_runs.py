@@ -7,7 +7,7 @@ named "kind/name".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -32,12 +32,12 @@ class SampledSetting:
     ensemble: Ensemble
     inputs: Inputs
     tying: str
-    start: Mapping[str, float] | None = None
+    start: Mapping[str, float] = field(default_factory=dict)
 
     def process(
         self, sampling: Sampling, repetitions: Iterable[int], trajectories: int
     ) -> UnitProcess:
-        """Units at the start."""
+        """Units at t = 0."""
         return UnitProcess(
             self.cell,
             self.ensemble,
