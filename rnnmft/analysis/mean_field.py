@@ -97,13 +97,8 @@ class MeanField:
         self.cell, self.tying = cell, tying
         self.ensemble = cell.ensemble() if ensemble is None else ensemble
         self.inputs = Inputs() if inputs is None else inputs
-<<<<<<< HEAD
-        self.start = check_start(start, [s.name for s in cell.states])
-        asked = {} if particles is None else {"units": particles}
-=======
         asked = {} if particles is None else {"units": particles}
         self.start = check_start(start, [s.name for s in cell.states])
->>>>>>> main
         self.sampling = Sampling(
             repetitions=repetitions,
             seed=seed,

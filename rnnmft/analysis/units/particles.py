@@ -37,11 +37,7 @@ Tensor = torch.Tensor
 
 
 class UnitProcess:
-<<<<<<< HEAD
-    """M units of one cell on one or two trajectories, stepped together from the start.
-=======
     """M units of one cell on one or two trajectories, stepped together from t = 0.
->>>>>>> main
 
     State arrays have shape (R, P, M): repetitions, trajectories, units. Two trajectories that
     cannot differ (equal inputs from the same start) are one: P = 1, and their moments are equal.
