@@ -84,9 +84,8 @@ def make_plan(
         error = max(error, _LEAST_SCATTER * math.sqrt(given.variance_factor()))
     setting = replace(setting, points=choose_points(setting, given.widths[0], chosen[0]))
     solved, missing = _solve(setting, chosen, checked_units(sampling or {}), _OWN_SHARE * error)
-    targets = {tying: theory.targets for tying, theory in solved.items()}
-    claims = {tying: [t for t in found if t.primary] for tying, found in targets.items()}
-    shown = {tying: [t for t in found if not t.primary] for tying, found in targets.items()}
+    claims = {tying: theory.claims for tying, theory in solved.items()}
+    shown = {tying: theory.shown for tying, theory in solved.items()}
     untested = [*missing, *(u for theory in solved.values() for u in theory.untested)]
     threshold = false_alarm_rate / max(sum(map(len, claims.values())), 1)
     theory = {tying: found.trajectory for tying, found in solved.items()}

@@ -63,6 +63,16 @@ class Theory:
     targets: list[Target]
     untested: list[Untested]
 
+    @property
+    def claims(self) -> list[Target]:
+        """What is tested."""
+        return [t for t in self.targets if t.primary]
+
+    @property
+    def shown(self) -> list[Target]:
+        """What is shown beside the claims."""
+        return [t for t in self.targets if not t.primary]
+
 
 def solve_theory(setting: Setting, tying: str, units: Units, precision: float) -> Theory:
     """Solve a theory and draw up what is compared of it.
