@@ -24,8 +24,9 @@ from rnnmft.analysis.results import (
     Timescales,
     Trajectory,
 )
+from rnnmft.analysis.units.growth_search import GrowthFound, search_growth
 from rnnmft.analysis.units.memory_time import memory_time
-from rnnmft.analysis.units.relaxation import Rate, decay_rate, growth_rate, settling
+from rnnmft.analysis.units.relaxation import Rate, decay_rate, settling
 from rnnmft.analysis.units.repetitions import Samples, draw_repetitions, mean_and_error
 from rnnmft.analysis.units.sampled_readings import (
     READ,
@@ -33,7 +34,6 @@ from rnnmft.analysis.units.sampled_readings import (
     correlations,
     cross_moments,
     gradient_readings,
-    growth_readings,
     lag_readings,
     late_readings,
     named,
@@ -52,8 +52,6 @@ Array = NDArray[np.float64]
 Series = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 _FIRST_STEPS = 64
 _MOST_STEPS = 512
-_FIRST_HORIZON = 32
-_MOST_HORIZON = 128
 # A moment this large is on its way to infinity.
 _HUGE = 1e100
 
@@ -86,7 +84,7 @@ class SampledUnits:
         self.setting = SampledSetting(cell, ensemble, inputs, tying)
         # Whatever cannot be sampled is refused now, not at the first number.
         self.setting.process(sampling.of(16, 2), range(1), 1)
-        self._gradients: dict[tuple[int, bool], Samples] = {}
+        self._gradients: dict[int, Samples] = {}
 
     # --- trajectories --------------------------------------------------------------------------
 
@@ -288,21 +286,21 @@ class SampledUnits:
 
     # --- gradients -----------------------------------------------------------------------------
 
-    def _tangents(self, horizon: int, burn_in: int, growth: bool = False) -> Samples:
-        """m_1(T) for T = 1, .., horizon (or further), the Jacobian starting after burn_in steps.
-
-        With a tolerance it is about every m_1(T), or about their growth alone.
-        """
-        known = self._gradients.get((burn_in, growth))
+    def _tangents(self, horizon: int, burn_in: int) -> Samples:
+        """m_1(T) for T = 1, .., horizon (or further), the Jacobian starting after burn_in steps."""
+        known = self._gradients.get(burn_in)
         if known is None or known.values["m_1"].shape[1] < horizon:
-            known = draw_repetitions(
-                lambda plan, numbers: self.setting.tangents(plan, numbers, burn_in, horizon),
-                self.sampling,
-                self.setting.unit_bytes(self.sampling, burn_in + horizon, 1, horizon),
-                growth_readings if growth else gradient_readings,
-            )
-            self._gradients[burn_in, growth] = known
+            known = self._drawn_tangents(self.sampling, horizon, burn_in)
+            self._gradients[burn_in] = known
         return known
+
+    def _drawn_tangents(self, sampling: Sampling, horizon: int, burn_in: int) -> Samples:
+        return draw_repetitions(
+            lambda plan, numbers: self.setting.tangents(plan, numbers, burn_in, horizon),
+            sampling,
+            self.setting.unit_bytes(sampling, burn_in + horizon, 1, horizon),
+            gradient_readings,
+        )
 
     def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
         """m_1(T) for T = 1, .., horizon, in one run."""
@@ -325,25 +323,26 @@ class SampledUnits:
         return JacobianLaw(self.tying, horizon, self.method, compute, "standard error")
 
     @cached_property
-    def _growth(self) -> tuple[Rate, Status]:
-        """Follow perturbations of the stationary process until they grow exponentially."""
-        at, horizon = self._stationary, _FIRST_HORIZON
-        while True:
-            drawn = self._tangents(horizon, at.steps, growth=True)
-            rate = growth_rate(drawn.values["m_1"][:, :horizon])
-            if rate.resolved or horizon >= _MOST_HORIZON:
-                status = drawn.status if rate.resolved else Status.MAX_STEPS
-                return rate, at.status if status is Status.OK else status
-            horizon *= 2
+    def _growth(self) -> GrowthFound:
+        """Perturbations of the stationary process."""
+        steps = self._stationary.steps
+        return search_growth(
+            lambda plan, horizon: self._drawn_tangents(plan, horizon, steps).values,
+            self.sampling,
+            tied=self.tying == "tied",
+        )
 
     def gradient_growth(self) -> Quantity:
-        """lim (1/T) log m_1(T): the slope of log m_1 once it is straight."""
-        rate, status = self._growth
+        """lim (1/T) log m_1(T), bracketed from finite T: see `growth_limit`.
+
+        Without a tolerance T is increased until the bracket is narrower than .002 to either side.
+        """
+        found, settled = self._growth, self._stationary.status
         return Quantity(
             f"gradient growth ({self.tying})",
-            rate.value,
-            rate.error,
-            status,
+            found.limit.value,
+            found.limit.error,
+            found.status if settled is Status.OK else settled,
             unit="per step",
             error_kind="standard error",
         )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rnnmft.analysis.units.averaged_tangent import AveragedTangent
+from rnnmft.analysis.units.averaged_tangent import AveragedTangent, numbers_a_unit
 from rnnmft.analysis.units.particles import UnitProcess, recurrent_groups
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
@@ -48,17 +48,22 @@ class SampledSetting:
         )
 
     def unit_bytes(
-        self, sampling: Sampling, steps: int, trajectories: int, tangent: int = 0
+        self,
+        sampling: Sampling,
+        steps: int,
+        trajectories: int,
+        tangent: int = 0,
+        sides: tuple[int, int] = (0, 0),
     ) -> int:
         """Memory that a unit needs in a run of so many steps, the last `tangent` with tangents."""
-        groups = recurrent_groups(self.cell)
-        recurrent = [names for y, names in groups.items() if y != 0]
+        recurrent = [names for y, names in recurrent_groups(self.cell).items() if y != 0]
         columns = len(self.cell.preactivations) + len(recurrent)
         persistent = self.cell.input is not None and self.inputs.temporal != "white"
         kept = steps * trajectories * (columns * (self.tying == "tied") + persistent)
-        kept += tangent * (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
         size = len(self.cell.states) + len(self.cell.preactivations) + 2
-        working = 6 * size * trajectories + 48 + (tangent > 0) * 2 * size**2
+        working = 6 * size * trajectories + 48
+        if tangent:
+            working += numbers_a_unit(self.cell, tangent, sides, self.tying == "tied")
         return (kept + working) * (8 if sampling.dtype == "float64" else 4)
 
     # --- runs ----------------------------------------------------------------------------------
@@ -80,19 +85,41 @@ class SampledSetting:
         return _stacked(found)
 
     def tangents(
-        self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, horizon: int
+        self,
+        sampling: Sampling,
+        repetitions: Iterable[int],
+        burn_in: int,
+        horizon: int,
+        sides: tuple[int, int] = (0, 0),
     ) -> dict[str, Array]:
-        """m_1: (R, horizon), the Jacobian starting after burn_in steps."""
-        process = self.process(sampling, repetitions, 1)
+        """The growth of perturbations that start after burn_in steps.
+
+        Args:
+            sampling: the units.
+            repetitions: which of them.
+            burn_in: steps from the zero state.
+            horizon: steps of the perturbation.
+            sides: the trajectories of the left and right slopes; (0, 1) is the response of the
+                cross moments, whose growth rate is log chi(c*) = -1 / xi_c.
+
+        Returns:
+            m_1, log_m_1: (R, horizon), of the T-step Jacobian, T = 1, .., horizon (of two
+            trajectories: E[ds_a ds_b], and the logarithm of its size); log_sums: (R, horizon // 2),
+            the logarithms of the drive's kernel summed over the times of one sum, where the
+            weights are tied and not zero (`AveragedTangent.log_kernel_sums`).
+        """
+        process = self.process(sampling, repetitions, 1 + max(sides))
         for _ in range(burn_in):
             process.step()
-        tangent = AveragedTangent(process)
-        squares = []
+        tangent = AveragedTangent(process, sides)
+        found: dict[str, list[Tensor]] = {"m_1": [], "log_m_1": []}
         for _ in range(horizon):
             process.step()
             tangent.step()
-            squares.append(tangent.mean_square())
-        return _stacked({"m_1": squares})
+            found["m_1"].append(tangent.mean_square())
+            found["log_m_1"].append(tangent.log_mean_square())
+        sums = tangent.log_kernel_sums()
+        return _stacked(found | ({} if sums is None else {"log_sums": list(sums.unbind(1))}))
 
     def autocorrelations(
         self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, lags: int
