@@ -262,5 +262,13 @@ def test_one_run_gives_every_horizon(monkeypatch):
     assert runs == [True, False, False, False]
 
 
+def test_a_single_step_has_a_jacobian():
+    """Horizon 1 asked for first, before a longer run knows it: the same as within that run."""
+    one, more = (
+        MeanField(cells.minimal(), particles=1 << 12).jacobian_means(T).value[0] for T in (1, 3)
+    )
+    assert one == pytest.approx(more, rel=1e-9)
+
+
 def test_the_derivation_is_of_the_same_theory():
     assert derive(cells.minimal(), tying="tied").tying == "tied"

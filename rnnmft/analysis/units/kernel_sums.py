@@ -26,6 +26,9 @@ class KernelSums:
         self._rows: list[Tensor] = []
         self._exponents: list[Tensor] = []
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def append(self, before: Tensor, after: Tensor, exponent: Tensor) -> None:
         """One more time t.
 
