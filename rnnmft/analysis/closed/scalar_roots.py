@@ -1,4 +1,9 @@
-"""All roots of a scalar function on a grid, including pairs of roots that nearly touch."""
+"""All roots of a scalar function on a grid, including pairs of roots that nearly touch.
+
+What is within rounding of zero decides nothing: where gap(x) / x is constant but for rounding (a
+map that is linear in x) there is no tangency to look for, and where it is zero but for rounding
+(every x is a root) there are no roots that could be told apart.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,8 @@ Array = NDArray[np.float64]
 
 _ROUNDS, _NEAR = 5, 0.3
 _BESIDE = np.array([0.3, 0.1, 1e-2, 1e-3, 1e-4])
+# Differences of gap(x) / x below this are rounding: averages move by a few eps from x to x.
+_ROUNDING = 1e-12
 
 
 def scalar_roots(gap: Callable[[Array], Array], grid: Array) -> list[float]:
@@ -25,7 +32,7 @@ def scalar_roots(gap: Callable[[Array], Array], grid: Array) -> list[float]:
         grid: increasing; a root between two points is found where the sign changes, a pair of
             roots where gap(x) / x comes near zero between the points.
 
-    A bracket that closes on a pole is left out.
+    A bracket that closes on a pole is left out; so are roots that are rounding's own.
 
     >>> found = scalar_roots(lambda x: (x - 1) * (x - 1.001), np.linspace(0, 3, 31))
     >>> [round(x, 12) for x in found]
@@ -35,9 +42,10 @@ def scalar_roots(gap: Callable[[Array], Array], grid: Array) -> list[float]:
     x, f = _refined(gap, x, f, _beside_zeros(x, f))
     for _ in range(_ROUNDS):
         x, f = _refined(gap, x, f, _near_tangencies(x, f))
-    found = [float(v) for v in x[f == 0.0]]
+    sure = _beyond_rounding(x, f)
+    found = [float(v) for v in x[(f == 0.0) & (sure | (x == 0.0))]]
     sign = np.sign(f)
-    change = sign[:-1] * sign[1:] < 0
+    change = (sign[:-1] * sign[1:] < 0) & (sure[:-1] | sure[1:])
     low, high = x[:-1][change], x[1:][change]
     if len(low):
         # Where nothing is stationary the gap is +inf: a finite stand-in keeps the bracket closing.
@@ -49,6 +57,13 @@ def scalar_roots(gap: Callable[[Array], Array], grid: Array) -> list[float]:
         closed = np.atleast_1d(result.x)
         found += [float(v) for v in closed[np.isfinite(gap(closed))]]
     return sorted(found)
+
+
+def _beyond_rounding(x: Array, f: Array) -> NDArray[np.bool_]:
+    """Whether a point or a neighbour of it tells that the function is not zero all around."""
+    clear = ~(np.abs(f) <= _ROUNDING * np.abs(x))
+    padded = np.concatenate([[False], clear, [False]])
+    return padded[:-2] | clear | padded[2:]
 
 
 def _refined(
@@ -64,7 +79,7 @@ def _refined(
 
 def _beside_zeros(x: Array, f: Array) -> Array:
     """Points around roots that are grid points: they would hide the sign on their other side."""
-    spots = np.flatnonzero((f == 0.0) & (x != 0.0))
+    spots = np.flatnonzero((f == 0.0) & (x != 0.0) & _beyond_rounding(x, f))
     pieces = [
         x[i] + (x[j] - x[i]) * _BESIDE for i in spots for j in (i - 1, i + 1) if 0 <= j < len(x)
     ]
@@ -79,6 +94,7 @@ def _near_tangencies(x: Array, f: Array) -> Array:
     size = np.abs(middle)
     near = (size < np.abs(left)) & (size <= np.abs(right)) & (size < _NEAR)
     near &= (np.sign(left) == np.sign(middle)) & (np.sign(right) == np.sign(middle))
+    near &= np.maximum(np.abs(left), np.abs(right)) - size > _ROUNDING
     spots = np.flatnonzero(near) + 1
     pieces = [np.linspace(x[i - 1], x[i + 1], 26)[1:-1] for i in spots]
     return np.setdiff1d(np.concatenate(pieces), x) if pieces else np.empty(0)
