@@ -24,6 +24,8 @@ __all__ = ["Array", "Point", "UntiedRecursion", "point_of", "untied_recursion"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int8]
+# Slopes hold Gaussian densities at kinks: at no variance they are asked for beside it.
+_LEAST_VARIANCE = sp.Float(1e-30)
 Point = dict[sp.Symbol, Array]
 
 
@@ -149,7 +151,8 @@ class UntiedRecursion:
 
     @cached_property
     def _slope(self) -> Program:
-        return self._compile(list(self.derivation.variance_slope), self.keys)
+        positive = [(s, sp.Max(e, _LEAST_VARIANCE)) for s, e in self._variances()]
+        return self._compile(list(self.derivation.variance_slope), self.keys, before=positive)
 
     @cached_property
     def _cross_slope(self) -> Program:
