@@ -26,6 +26,8 @@ __all__ = ["Root", "linear_error", "reached_from_zero", "roots", "several_driver
 _GRID = np.concatenate([[0.0], np.geomspace(1e-12, 1e8, 481)])
 _ZERO_STEPS, _GROWTH_STEPS = 4000, 400
 _SHRINKING = 0.999
+# Second halves of paths that rise end higher than first halves reach: twice, where they are linear.
+_RISEN = 1.1
 # Where the zero state is an unstable fixed point, how far from it the recursion starts.
 _PERTURBATION = 1e-6
 
@@ -158,12 +160,20 @@ def _path(recursion: UntiedRecursion, point: Point, moments: Array, steps: int) 
 def _followed(
     recursion: UntiedRecursion, point: Point, moments: Array, steps: int
 ) -> tuple[Array, bool]:
-    """The last moments of the path, and whether its steps were not getting shorter at the end."""
-    before, last, growing = moments, moments, False
-    for new in _path(recursion, point, moments, steps):
+    """The last moments of the path, and whether it was still rising at the end.
+
+    Rising are moments beyond all that were there in the path's first half, by steps that do not get
+    shorter; the path ends where they leave the range that is searched.
+    """
+    before, last, growing, early = moments, moments, False, 0.0
+    for taken, new in enumerate(_path(recursion, point, moments, steps)):
         growing = not np.abs(new - last).max() < _SHRINKING * np.abs(last - before).max()
         before, last = last, new
-    return last, growing
+        if taken < steps // 2:
+            early = max(early, np.abs(new).max())
+        if growing and np.abs(new).max() > _GRID[-1]:
+            return last, True
+    return last, growing and np.abs(last).max() > _RISEN * early
 
 
 def reached_from_zero(
@@ -176,7 +186,7 @@ def reached_from_zero(
     stable = [r for r in found if r.stable]
     if not stable:
         last, growing = _followed(recursion, point, _start(recursion, found), _GROWTH_STEPS)
-        rising = not np.isfinite(last).all() or (growing and np.abs(last).max() > 1.0)
+        rising = not np.isfinite(last).all() or growing
         return None, Status.DIVERGES if rising else Status.NO_FIXED_POINT
     if len(found) == 1:
         return stable[0], stable[0].status
