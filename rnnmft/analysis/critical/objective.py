@@ -23,6 +23,7 @@ from scipy.optimize import brentq
 
 from rnnmft.analysis.closed.closed_moments import timescale as timescale_of
 from rnnmft.analysis.closed.cross_fixed_points import cross_roots
+from rnnmft.analysis.closed.fixed_points import reached_from_zero, roots
 from rnnmft.analysis.closed.recursion import point_of
 from rnnmft.analysis.closed.sensitivity import radius
 from rnnmft.analysis.critical.backward import Backward, Solution
@@ -30,15 +31,30 @@ from rnnmft.analysis.critical.closed import ClosedAverages
 from rnnmft.analysis.critical.design import Design
 from rnnmft.errors import ConvergenceError, InfeasibleError
 
-__all__ = ["Direction", "Target", "direction_of", "feasible", "one_step_variance", "search"]
+__all__ = [
+    "Direction",
+    "Target",
+    "Unsettled",
+    "direction_of",
+    "feasible",
+    "mean_direction",
+    "one_step_variance",
+    "search",
+    "settles",
+]
 
 # The least share of the main preactivation's variance that shall come from its input.
 LEAST_INPUT = 0.05
 _GATES = np.linspace(0.0, 14.0, 8)
-_VARIANCES = np.geomspace(30.0, 1e-4, 26)
+_VARIANCES = np.concatenate([np.geomspace(3e3, 30.0, 10)[:-1], np.geomspace(30.0, 1e-4, 26)])
+_MEANS = np.linspace(0.25, 4.0, 16)
 _WIDEN, _MOST = 1.5, 1e3
 _SIGMA_0 = 1.0
+# The zero state shall settle within the horizon, or within so many steps if that is shorter.
+_FEWEST_STEPS = 10.0
 _PRECISION = 1e-9
+# Two solutions of one equation are the same to this.
+_SAME = 1e-6
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,22 @@ def direction_of(design: Design) -> Direction | None:
     if main is not None and design.is_free(main, "q") and design.choices[main].q is not None:
         return Direction("q", {main: 1}, tuple(_VARIANCES))
     return None
+
+
+def mean_direction(design: Design) -> Direction | None:
+    """The mean of the main preactivation, downwards from 0; None where it is fixed.
+
+    Where phi and phi'' have one sign, as those of SiLU and GELU have around 0, second moments feed
+    back more than m_1 = 1; at a negative mean they do not.
+    """
+    main = design.main
+    if main is None or not design.is_free(main, "mu_b") or main in design.roles.retention:
+        return None
+    return Direction("mu_b", {main: -1}, tuple(_MEANS))
+
+
+class Unsettled(InfeasibleError):
+    """There are critical ensembles, but their stationary states are not what networks settle to."""
 
 
 @dataclass(frozen=True)
@@ -192,18 +224,46 @@ def stability(solution: Solution) -> float:
     averages = solution.averages
     if not isinstance(averages, ClosedAverages):
         return 1.0
+    return (1.0 - slope_of(solution, averages)) - 0.5 * averages.forgotten
+
+
+def slope_of(solution: Solution, averages: ClosedAverages) -> float:
+    """The slope of the moment map at the stationary state of a solution."""
     recursion = averages.of.recursion
     moments = np.array([[averages.moments[k]] for k in recursion.keys])
     point = point_of(recursion.derivation, solution.ensemble, solution.design.inputs)
-    slope = float(radius(recursion.slope(moments, point))[0])
-    return (1.0 - slope) - 0.5 * averages.forgotten
+    return float(radius(recursion.slope(moments, point))[0])
 
 
-def search(backward: Backward, design: Design, direction: Direction, target: Target) -> Solution:
-    """The first point along a direction that meets the target.
+def settles(solution: Solution, horizon: float) -> bool:
+    """Whether the zero state comes to the solution's stationary state, and within the horizon.
+
+    What second moments feed back may undo all but 1 / horizon of what a step forgets. (Taken for
+    granted where the moments do not close.)
+    """
+    averages = solution.averages
+    if not isinstance(averages, ClosedAverages):
+        return True
+    left = averages.forgotten / max(horizon, _FEWEST_STEPS)
+    if not 1.0 - slope_of(solution, averages) >= left:
+        return False
+    recursion = averages.of.recursion
+    point = point_of(recursion.derivation, solution.ensemble, solution.design.inputs)
+    reached, _ = reached_from_zero(recursion, point, roots(recursion, point))
+    wanted = np.array([averages.moments[k] for k in recursion.keys])
+    return reached is not None and bool(
+        (np.abs(reached.moments - wanted) <= _SAME * np.abs(wanted).max()).all()
+    )
+
+
+def search(
+    backward: Backward, design: Design, direction: Direction, target: Target, horizon: float
+) -> Solution:
+    """The first point along a direction that meets the target, and to which networks settle.
 
     Raises:
-        InfeasibleError: none does; the message gives the best.
+        Unsettled: networks settle to none of the critical points.
+        InfeasibleError: none meets the target; the message gives the best.
     """
 
     @cache
@@ -216,16 +276,18 @@ def search(backward: Backward, design: Design, direction: Direction, target: Tar
     if not rows:
         raise InfeasibleError(f"nothing is critical along {direction.label}: {reason}")
     least = min(value for _, value in rows) if target.above_least else 0.0
-    met = [i for i, (_, value) in enumerate(rows) if value - least <= target.at_most]
-    if not met:
-        raise _out_of_reach(direction, target, rows)
-    at, _ = rows[met[0]]
-    if met[0] > 0:
 
-        def gap(x: float) -> float:
-            return measured(x)[1] - least - target.at_most
+    def gap(x: float) -> float:
+        return measured(x)[1] - least - target.at_most
 
-        at = float(brentq(gap, rows[met[0] - 1][0], at, xtol=_PRECISION))
+    # Settling is the dearer question: asked only where the target is met, up to the first yes.
+    met = (i for i, (at, value) in enumerate(rows) if value - least <= target.at_most)
+    first = next((i for i in met if settles(measured(rows[i][0])[0], horizon)), None)
+    if first is None:
+        raise _nothing_met(direction, target, rows, measured, horizon)
+    at = rows[first][0]
+    if first > 0 and gap(rows[first - 1][0]) > 0:
+        at = float(brentq(gap, rows[first - 1][0], at, xtol=_PRECISION))
     return measured(at)[0]
 
 
@@ -262,10 +324,18 @@ def _rows(
     return sorted(rows.items(), key=lambda row: points.index(row[0])), reason
 
 
-def _out_of_reach(
-    direction: Direction, target: Target, rows: list[tuple[float, float]]
+def _nothing_met(
+    direction: Direction,
+    target: Target,
+    rows: list[tuple[float, float]],
+    measured: Callable[[float], tuple[Solution, float]],
+    horizon: float,
 ) -> InfeasibleError:
-    at, value = min(rows, key=lambda row: row[1])
+    """Why no point is taken: none that networks settle to, or how near one of them comes."""
+    settled = [(at, value) for at, value in rows if settles(measured(at)[0], horizon)]
+    if not settled:
+        return _unsettled(direction, [measured(at)[0] for at, _ in rows])
+    at, value = min(settled, key=lambda row: row[1])
     short = math.exp(-value)
     name = next(iter(direction.signs))
     return InfeasibleError(
@@ -273,4 +343,16 @@ def _out_of_reach(
         f"it, at {direction.label} = {at:.4g}",
         f"{target.name} reaches its target",
         {(name, direction.parameter): direction.signs[name] * at},
+    )
+
+
+def _unsettled(direction: Direction, found: list[Solution]) -> Unsettled:
+    least = min(
+        slope_of(s, s.averages) for s in found if isinstance(s.averages, ClosedAverages)
+    )
+    return Unsettled(
+        f"no network settles to a critical state along {direction.label}: where m_1 = 1, "
+        "fluctuations of the second moment are fed back sigma_w^2 (E[phi'^2] + E[phi phi'']) "
+        f"times a step, {least:.4g} at the least, and the state is left, to die or to explode",
+        "slope of the moment map < 1",
     )
