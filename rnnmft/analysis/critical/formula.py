@@ -139,7 +139,6 @@ class _Chain:
             found.append(sp.Eq(left, self.read(right), evaluate=False))
         return found
 
-
     def growth(self) -> list[sp.Eq]:
         """q = T (sigma_v^2 R + sigma_b^2) + (T - 1) mu_b^2, solved for what balances."""
         n, T = self.derivation.notation, sp.Symbol("T", positive=True)

@@ -103,9 +103,7 @@ def solve_growing(
     averages = backward.theory.at({name: q}, {name: choice.mu_b})
     ensemble = design.cell.ensemble(backward.weights, backward.laws, **{name: row})
     squares = {name: square}
-    solution = Solution(
-        design, ensemble, {name: q}, squares, averages, averages.tangent(squares)
-    )
+    solution = Solution(design, ensemble, {name: q}, squares, averages, averages.tangent(squares))
     return solution, _reasons(solution, name, horizon)
 
 

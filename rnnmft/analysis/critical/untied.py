@@ -17,22 +17,20 @@ from rnnmft.analysis.critical.backward import Backward, Solution
 from rnnmft.analysis.critical.closed import ClosedLaws
 from rnnmft.analysis.critical.design import Design, checked_fix, design
 from rnnmft.analysis.critical.gates import retention_means, write_means
-from rnnmft.analysis.critical.law import TransportedLaws
 from rnnmft.analysis.critical.growing import solve_growing
+from rnnmft.analysis.critical.law import TransportedLaws
 from rnnmft.analysis.critical.objective import (
-    LEAST_INPUT,
     Direction,
+    NothingCritical,
     Target,
-    Unsettled,
     direction_of,
-    feasible,
     isometry,
     mean_direction,
     search,
-    settles,
     timescale,
 )
 from rnnmft.analysis.critical.roles import roles
+from rnnmft.analysis.critical.sound import LEAST_INPUT, Unsettled, feasible, settles
 from rnnmft.analysis.critical.units import SampledLaws
 from rnnmft.cells import Cell, Inputs
 from rnnmft.cells.laws import Law
@@ -177,13 +175,13 @@ def _searched(
     T = request.horizon
     try:
         return direction, search(backward, start, direction, target, T)
-    except Unsettled as error:
+    except (NothingCritical, Unsettled) as error:
         other = mean_direction(start) if direction.parameter == "q" else None
         if other is None:
             raise
         try:
             found = search(backward, start, other, target, T)
-        except InfeasibleError:
+        except NothingCritical:
             raise error from None
     reasons.append(
         f"At mu_b = 0 of {', '.join(other.signs)} networks would not settle to a critical state: "
