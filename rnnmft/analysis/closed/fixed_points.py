@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import root
 
+from rnnmft.analysis.closed.bounds import largest_square
 from rnnmft.analysis.closed.recursion import Array, Point, UntiedRecursion
 from rnnmft.analysis.closed.scalar_roots import scalar_roots
 from rnnmft.analysis.closed.sensitivity import radius
@@ -28,6 +29,8 @@ _ZERO_STEPS, _GROWTH_STEPS = 4000, 400
 _SHRINKING = 0.999
 # Second halves of paths that rise end higher than first halves reach: twice, where they are linear.
 _RISEN = 1.1
+# A second moment is at most the largest square of its state, which is found to this factor.
+_MARGIN = 1.1
 # Where the zero state is an unstable fixed point, how far from it the recursion starts.
 _PERTURBATION = 1e-6
 
@@ -66,7 +69,8 @@ def roots(recursion: UntiedRecursion, point: Point) -> list[Root]:
         found = [m for m in found if np.isfinite(m).all()]
     elif len(drivers) == 1:
         at = drivers[0]
-        scalar = scalar_roots(lambda q: stationary(q[None])[at] - q, _GRID)
+        grid = _GRID[: np.searchsorted(_GRID, _MARGIN * largest_square(recursion.derivation.cell)) + 1]
+        scalar = scalar_roots(lambda q: stationary(q[None])[at] - q, grid)
         found = [stationary(np.array([[q]]))[:, 0] for q in scalar]
     else:
         starts = _starts(recursion, [recursion.keys[i] for i in drivers])

@@ -18,6 +18,8 @@ __all__ = ["scalar_roots"]
 Array = NDArray[np.float64]
 
 _ROUNDS, _NEAR = 5, 0.3
+# |gap| at a root, relative to it: rounding times the slope, and far from what a jump leaves.
+_CLOSED = 1e-6
 _BESIDE = np.array([0.3, 0.1, 1e-2, 1e-3, 1e-4])
 
 
@@ -33,7 +35,7 @@ def scalar_roots(
             roots where gap(x) / x comes near zero between the points.
         rounding: differences of gap(x) / x below this mean nothing.
 
-    A bracket that closes on a pole is left out; so are roots that are rounding's own.
+    A bracket that closes on a pole or a jump is left out; so are roots that are rounding's own.
 
     >>> found = scalar_roots(lambda x: (x - 1) * (x - 1.001), np.linspace(0, 3, 31))
     >>> [round(x, 12) for x in found]
@@ -56,7 +58,8 @@ def scalar_roots(
             tolerances={"xrtol": 1e-14, "xatol": 1e-300},
         )
         closed = np.atleast_1d(result.x)
-        found += [float(v) for v in closed[np.isfinite(gap(closed))]]
+        left = np.abs(gap(closed))
+        found += [float(v) for v in closed[left <= _CLOSED * np.maximum(np.abs(closed), rounding)]]
     return sorted(found)
 
 
