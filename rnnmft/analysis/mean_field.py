@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from rnnmft.analysis.choice import choose_memory_solver, choose_solver
+from rnnmft.analysis.closed.homogeneous import scale_free
 from rnnmft.analysis.contract import MemorySolver, Solver
 from rnnmft.analysis.gradient_means import mean_over_horizons
 from rnnmft.analysis.jacobian import JacobianLaw
@@ -228,7 +229,7 @@ class MeanField:
             burn_in,
             horizon,
             method,
-            lambda name: self.fixed_point().preactivation_variance[name],
+            self._variance_of_slopes,
             self.start,
         )
         if horizon == 0:
@@ -236,6 +237,12 @@ class MeanField:
         if method == "free" and horizon > 1:
             return power_law(self._solver.jacobian(1, burn_in), spectrum)
         return replace(self._solver.jacobian(horizon, burn_in), spectrum=spectrum)
+
+    def _variance_of_slopes(self, name: str) -> float:
+        """q* of a preactivation; where slopes have one law at every variance, any number."""
+        if scale_free(self.cell, self.ensemble):
+            return 1.0
+        return self.fixed_point().preactivation_variance[name]
 
     def to_dict(self) -> dict[str, Any]:
         """The setting: cell, ensemble, inputs, start, tying, solver."""
