@@ -84,10 +84,10 @@ class Answers:
         self.solver = solver
         self._steps, self._lags, self._horizon = steps, lags, horizon
         self._evolve = cache(lambda: solver.evolve(self._steps))
-        self._fixed_point = cache(solver.fixed_point)
-        self._correlation = cache(solver.correlation_fixed_point)
-        self._timescales = cache(solver.timescales)
-        self._growth = cache(solver.gradient_growth)
+        self._fixed_point = cache(lambda: solver.fixed_point())
+        self._correlation = cache(lambda: solver.correlation_fixed_point())
+        self._timescales = cache(lambda: solver.timescales())
+        self._growth = cache(lambda: solver.gradient_growth())
         self._memory = cache(lambda burn_in: solver.autocorrelation(self._lags, burn_in=burn_in))
 
     def answer(self, question: Question) -> Answer:

@@ -14,6 +14,7 @@ __all__ = ["Comparison"]
 
 #: Relative rounding of a truth in double precision: sums of some thousand terms.
 _ROUNDING = 1e-10
+_POSITIVE = {"second moment", "preactivation variance", "m_1(T)", "xi_q", "xi_c", "chi_1"}
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,15 @@ class Comparison:
         if not self.sampled or math.isinf(degrees) or not math.isfinite(self.z):
             return self.z
         return math.copysign(special.ndtri(special.stdtr(degrees, -abs(self.z))), self.z)
+
+    @property
+    def vacuous(self) -> bool:
+        """Whether the error exceeds half of a truth that is positive by its nature.
+
+        A mean that one outlier makes lies one of its own standard errors off, however far that is:
+        z cannot see it.
+        """
+        return self.kind in _POSITIVE and self.error > 0.5 * self.truth
 
     @property
     def _degrees(self) -> float:

@@ -67,9 +67,13 @@ class Setting:
         """Ask every solver for every truth."""
         truths = self.truths()
         for solver in self._solvers():
-            answers = _answers(solver, truths)
-            for question, truth in truths.items():
-                yield self._comparison(answers, question, truth)
+            yield from self.compare_with(solver, truths)
+
+    def compare_with(self, solver: Any, truths: Truths) -> Iterator[Comparison]:
+        """Ask one solver, which has the methods of `MeanField`, for these truths."""
+        answers = _answers(solver, truths)
+        for question, truth in truths.items():
+            yield self._comparison(answers, question, truth)
 
     def _solvers(self) -> Iterator[Any]:
         chosen = self.field()

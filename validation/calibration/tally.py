@@ -6,6 +6,7 @@ Of the promises (numbers of status OK) of each kind, and of all kinds together:
     the mean of |z| is above .3 in each kind, and between .45 and 1.05 over all: were the errors
     right it would be .8, were all of them twice too wide .4, were every value one error off 1.2;
     a bound holds: |z| <= 1;
+    no error exceeds half of a truth that is positive by its nature;
     at most a quarter of a kind is no promise.
 
 z is taken on the normal scale (`Comparison.score`). The chance that right errors are rejected
@@ -101,6 +102,8 @@ def _judge(kind: str, rows: Sequence[Comparison]) -> KindVerdict:
     if mean is not None and not least < mean < most:
         wrong = "wide" if mean <= least else "narrow"
         reasons.append(f"errors too {wrong}: mean |z| is {mean:.2f}")
+    if vacuous := sum(c.vacuous for c in promises):
+        reasons.append(f"{vacuous} with errors above half the truth")
     if (shares > _WITHIN).any():
         reasons.append(f"{int((shares > _WITHIN).sum())} outside their bounds")
     if said_so > _MOST_SAID_SO * len(rows):

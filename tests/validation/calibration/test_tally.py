@@ -133,6 +133,15 @@ def test_bounds_hold_or_are_rejected_and_may_be_wide():
     assert outside.verdicts[ALL].worst_bound == pytest.approx(1.01)
 
 
+def test_an_outlier_in_the_mean_is_seen_by_the_error_that_it_makes():
+    """16 repetitions of 2 and one of 1e5: z is 1, as if all were well."""
+    sample = np.array([2.0] * 15 + [1e5])
+    value, error = sample.mean(), sample.std(ddof=1) / 4
+    row = replace(comparisons(1)[0], kind="second moment", value=value, error=error, truth=2.0)
+    assert row.z == pytest.approx(1.0, abs=0.01)
+    assert "second moment: 1 with errors above half the truth" in Tally((row,)).reasons
+
+
 def test_the_width_of_errors_is_not_judged_where_the_truth_is_the_vaguer():
     rows = comparisons(1, truth_error=3.0, truth_degrees=50)
     assert Tally(tuple(rows)).passed
