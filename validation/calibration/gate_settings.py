@@ -24,7 +24,9 @@ __all__ = ["gate_settings"]
 
 _NODES = np.linspace(-10.0, 10.0, 801)
 _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
-_EARLY, _LATE, _HORIZONS, _BURN_IN, _R = 8, 64, (5, 40), 30, 0.8
+_EARLY, _LATE, _HORIZONS, _BURN_IN, _LAG, _R = 8, 64, (5, 40), 30, 10, 0.8
+# Below this E[u^2] an approach is over in a few steps, and shows no timescale to units.
+_SLOW = 0.8
 Array = NDArray[np.float64]
 
 # mu_b, sigma_v, correlation of the inputs: timescales from 1 to 60 steps.
@@ -45,15 +47,15 @@ def _pair(mu_b: float, q: float, c: float) -> tuple[float, float]:
 
 
 def gate_settings() -> list[Setting]:
-    """White and constant inputs, tied: sampled units; white also untied, by quadrature."""
+    """White inputs tied, untied, and untied by units; constant inputs tied."""
     cell, found = cells.minimal(), []
     for mu_b, sigma_v, c in _WHITE:
         ensemble = cell.ensemble(e={"sigma_w": 0.0, "sigma_v": sigma_v, "mu_b": mu_b})
-        for tying in ("tied", "untied"):
-            name = f"open gate, mu_b = {mu_b}, white, {tying}"
-            truths = _white(mu_b, sigma_v, c, tying == "tied")
+        for tying, asked in (("tied", "chosen"), ("untied", "chosen"), ("untied", "sampled")):
+            name = f"open gate, mu_b = {mu_b}, white, {tying}, {asked}"
+            truths = _white(mu_b, sigma_v, c, tying, asked)
             inputs = Inputs(_R, c)
-            found.append(Setting(name, "exact", cell, ensemble, inputs, tying, truths))
+            found.append(Setting(name, "exact", cell, ensemble, inputs, tying, truths, 0, (asked,)))
     for mu_b, sigma_v in _CONSTANT:
         ensemble = cell.ensemble(e={"sigma_w": 0.0, "sigma_v": sigma_v, "mu_b": mu_b})
         name = f"open gate, mu_b = {mu_b}, constant"
@@ -63,36 +65,41 @@ def gate_settings() -> list[Setting]:
     return found
 
 
-def _white(mu_b: float, sigma_v: float, c: float, tied: bool) -> Callable[[], Truths]:
+def _white(mu_b: float, sigma_v: float, c: float, tying: str, asked: str) -> Callable[[], Truths]:
     def truths() -> Truths:
         q = sigma_v**2 * _R
         u = _gate(mu_b, q)
         kept, new = float(_WEIGHTS @ u**2), float(_WEIGHTS @ (1.0 - u) ** 2) * _R
-        first = float(_WEIGHTS @ u)
         kept_ab, new_ab = _pair(mu_b, q, c)
-        new_ab *= c * _R
-        Q, Q_ab = new / (1.0 - kept), new_ab / (1.0 - kept_ab)
-        found = {
-            Question("second moment", "h"): Q,
-            Question("gradient growth"): math.log(kept),
-            Question("chi_1"): kept,
-            Question("c*", "h"): Q_ab / Q,
-            Question("xi_q"): -1.0 / math.log(kept),
-            Question("xi_c"): -1.0 / math.log(kept_ab),
-            Question("preactivation variance", "e", _LATE): q,
-            Question("mean", "h", _LATE): 0.0,
-        }
-        for T in (_EARLY, _LATE):
-            found[Question("second moment", "h", T)] = Q * (1.0 - kept**T)
-            found[Question("cross moment", "h", T)] = Q_ab * (1.0 - kept_ab**T)
+        found = _moments(kept, new, kept_ab, c * _R * new_ab)
+        found[Question("gradient growth")] = math.log(kept)
         for T in _HORIZONS:
             found[Question("m_1(T)", at=T, burn_in=_BURN_IN)] = kept**T
-        if tied:
+        closed = (tying, asked) == ("untied", "chosen")
+        if closed or kept > _SLOW:
+            found[Question("chi_1")] = kept
+            found[Question("xi_q")] = -1.0 / math.log(kept)
+            found[Question("xi_c")] = -1.0 / math.log(kept_ab)
+        if not closed:
+            found[Question("preactivation variance", "e", _LATE)] = q
+            found[Question("mean", "h", _LATE)] = 0.0
+        if tying == "tied":
             # The gates are independent of the state, and from step to step.
-            found[Question("autocorrelation C(tau)", "h", 10)] = Q * first**10
+            memory = float(_WEIGHTS @ u) ** _LAG
+            found[Question("autocorrelation C(tau)", "h", _LAG)] = new / (1.0 - kept) * memory
         return {question: Truth(value) for question, value in found.items()}
 
     return truths
+
+
+def _moments(kept: float, new: float, kept_ab: float, new_ab: float) -> dict[Question, float]:
+    """Of Q' = kept Q + new and C' = kept_ab C + new_ab, from zero and at stationarity."""
+    Q, Q_ab = new / (1.0 - kept), new_ab / (1.0 - kept_ab)
+    found = {Question("second moment", "h"): Q, Question("c*", "h"): Q_ab / Q}
+    for T in (_EARLY, _LATE):
+        found[Question("second moment", "h", T)] = Q * (1.0 - kept**T)
+        found[Question("cross moment", "h", T)] = Q_ab * (1.0 - kept_ab**T)
+    return found
 
 
 def _constant(mu_b: float, sigma_v: float) -> Callable[[], Truths]:

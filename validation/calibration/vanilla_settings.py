@@ -99,6 +99,7 @@ def _truths(case: _Erf, exact: bool, tied: bool) -> Callable[[], Truths]:
         if exact:
             # d/dq of asin(2 q / (1 + 2 q)).
             slope_q = 4 / math.pi * case.sigma_w**2 / ((1 + 2 * q) * math.sqrt(1 + 4 * q))
+            found[Question("chi_1")] = case.slope(q, q)
             found[Question("xi_q")] = -1.0 / math.log(slope_q)
             found[Question("xi_c")] = -1.0 / math.log(case.slope(q_ab, q))
         return {question: Truth(value) for question, value in found.items()}
@@ -125,5 +126,4 @@ def _gradients(case: _Erf) -> dict[Question, float]:
     found = {Question("m_1(T)", at=T, burn_in=_BURN_IN): math.prod(slopes[:T]) for T in _HORIZONS}
     q, _ = case.path(_ITERATIONS)[-1]
     found[Question("gradient growth")] = math.log(case.slope(q, q))
-    found[Question("chi_1")] = case.slope(q, q)
     return found
