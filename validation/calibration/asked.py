@@ -150,7 +150,7 @@ class Answers:
 
     def _timescale(self, question: Question) -> Answer:
         found = self._timescales()
-        value, error = getattr(found, question.kind), found.error[question.kind]
+        value, error = getattr(found, question.kind), found.error.get(question.kind)
         return _answer(value, error, self._sort, found.status)
 
 

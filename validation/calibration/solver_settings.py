@@ -74,7 +74,7 @@ def _setting(tying: str, name: str, cell: Cell, laws: dict[str, Any], inputs: In
 
 def _truths(field: MeanField, pairs: bool, lagged: bool) -> Callable[[], Truths]:
     def truths() -> Truths:
-        questions = [Question("gradient growth"), Question("chi_1")]
+        questions = [Question("gradient growth")]
         questions += [Question("m_1(T)", at=T, burn_in=_BURN_IN) for T in _HORIZONS]
         for state in field.cell.states:
             questions += _of_state(state.name, pairs, lagged)
