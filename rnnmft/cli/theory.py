@@ -14,6 +14,7 @@ from rnnmft.cli.options import (
     SecondMoment,
     Seed,
     Sets,
+    Start,
     Steps,
     Temporal,
     Tying,
@@ -73,16 +74,19 @@ def evolve(
     R: SecondMoment = 1.0,
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
+    start: Start = None,
     tying: Tying = "untied",
     steps: Steps = 30,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Follow second moments and correlations from the zero state."""
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), R, correlation, temporal)
+    """Follow second moments and correlations from t = 0 on."""
+    inputs = (R, correlation, temporal)
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.mean_field import MeanField
 
-    found = MeanField(s.cell, s.ensemble, s.inputs, tying=tying, seed=seed).evolve(steps)
+    field = MeanField(s.cell, s.ensemble, s.inputs, tying=tying, seed=seed, start=s.start)
+    found = field.evolve(steps)
     if as_json:
         print_json(found)
         return
@@ -121,17 +125,19 @@ def phase(
     R: SecondMoment = 1.0,
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
+    start: Start = None,
     tying: Tying = "untied",
     as_json: AsJson = False,
 ) -> None:
     """Compute the theory over a grid of parameters."""
     axes = dict(axis_values(text) for text in vary)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), R, correlation, temporal)
+    inputs = (R, correlation, temporal)
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.phase_diagram import phase_diagram
 
     wanted = quantity or ["second_moment", "chi_1"]
     with progress_bar("points") as progress:
-        found = phase_diagram(s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress)
+        found = phase_diagram(s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress, s.start)
     if as_json:
         print_json(found.to_dict())
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,7 @@ def run_networks(
     cell: Cell,
     ensemble: Ensemble,
     inputs: Inputs,
+    start: Mapping[str, float],
     burn_in: int,
     lags: int,
     seed: int,
@@ -69,6 +70,7 @@ def run_networks(
             # The main run of a validation has three words, its pilot four.
             seed=int(np.random.SeedSequence([seed, WIDTH, i, 2, 0]).generate_state(1)[0]),
             progress=advance,
+            start=start,
         )
 
     return Networks({t: run(i, t) for i, t in enumerate(_TYINGS)}, steps, lags, horizons)

@@ -48,6 +48,7 @@ def validate(
     dtype: str = "float32",
     command: str = "",
     progress: Progress | None = None,
+    start: float | Mapping[str, float] = 0.0,
 ) -> ValidationReport:
     """Compare the theory with networks of finite width, extrapolated to infinite width.
 
@@ -66,7 +67,7 @@ def validate(
         widths: at least three, increasing.
         networks: how many of each width, one number or one a width. When absent, a pilot run
             decides how many it takes to see the control, within about a minute of one core.
-        steps: updates from the zero state.
+        steps: updates from t = 0.
         seed: of everything; a whole number >= 0.
         tyings: which theories to test, each against networks of its own kind; the main one first.
             One that does not exist for this cell is left out, and the report says why.
@@ -82,6 +83,8 @@ def validate(
         dtype: of the networks, "float32" or "float64".
         command: the command line to be noted in the report.
         progress: called as progress(done, total).
+        start: standard deviation of the states at t = 0, of theories and networks: a number for
+            all or {state: number}; 0 is the zero state.
 
     Returns:
         `ValidationReport`; its `passed` says whether every claim held and every control failed.
@@ -90,7 +93,9 @@ def validate(
         ParameterError: an argument outside its domain.
         DerivationError: there is none of these theories for this cell.
     """
-    setting = make_setting(cell, ensemble, inputs, steps, horizons, lags, seed, device, dtype)
+    setting = make_setting(
+        cell, ensemble, inputs, steps, horizons, lags, seed, device, dtype, start
+    )
     plan = make_plan(setting, tyings, widths, networks, gap, false_alarm_rate, control, sampling)
     runs = _simulate(plan, progress)
     claims, unmeasured = _test(plan, runs)
@@ -99,6 +104,7 @@ def validate(
         cell=cell,
         ensemble=setting.ensemble,
         inputs=setting.inputs,
+        start=setting.start,
         design=plan.design,
         pilot=plan.pilot,
         steps=setting.steps,

@@ -78,7 +78,7 @@ def _over_time(report: ValidationReport, quantity: str, state: str) -> Figure:
         f"{significant(float(reference[-1]), 3)}, {', '.join(last)}."
     )
     caption = (
-        f"The {words} of {state} from the zero state; networks extrapolated to infinite width, "
+        f"The {words} of {state} over time; networks extrapolated to infinite width, "
         f"bars one standard error. Below, their difference from the {reference_tying} theory."
     )
     return draw_figure(draw, alt, caption)

@@ -212,8 +212,13 @@ def setting_html(report: ValidationReport) -> Markup:
         R=f"{inputs.R:g}",
         correlation=f"{inputs.correlation:g}",
         temporal=temporal,
-        steps=f"{count(report.steps, 'step')} from the zero state",
+        steps=f"{count(report.steps, 'step')} from {_start(report)}",
     )
+
+
+def _start(report: ValidationReport) -> str:
+    stds = [f"{std:g} ({s})" for s, std in report.start.items() if std > 0]
+    return f"states of standard deviation {', '.join(stds)}" if stds else "the zero state"
 
 
 def provenance_html(report: ValidationReport) -> Markup:

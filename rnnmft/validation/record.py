@@ -99,6 +99,7 @@ class ValidationReport(Record):
 
     Attributes:
         cell, ensemble, inputs: the setting.
+        start: {state: standard deviation at t = 0}.
         design: {tying: widths and numbers of networks}, fixed beforehand.
         pilot: {tying: how the numbers were chosen}; empty where they were given.
         steps, horizons, lags, seed, dtype: of the simulations.
@@ -114,6 +115,7 @@ class ValidationReport(Record):
     cell: Cell
     ensemble: Ensemble
     inputs: Inputs
+    start: Mapping[str, float]
     design: Mapping[str, Design]
     pilot: Mapping[str, Pilot]
     steps: int
@@ -207,6 +209,7 @@ class ValidationReport(Record):
             "cell": self.cell.name,
             "ensemble": self.ensemble.to_dict(),
             "inputs": self.inputs.to_dict(),
+            "start": dict(self.start),
             "design": json_safe(self.design),
             "pilot": json_safe(self.pilot),
             "steps": self.steps,

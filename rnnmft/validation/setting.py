@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError
-from rnnmft.parameters import check_count
+from rnnmft.parameters import check_count, check_start
 from rnnmft.simulation import Simulation, simulate
 
 __all__ = ["PILOT", "Setting", "make_setting"]
@@ -35,6 +35,7 @@ class Setting:
     seed: int
     device: str
     dtype: str
+    start: Mapping[str, float]
 
     def run(
         self,
@@ -60,6 +61,7 @@ class Setting:
             dtype=self.dtype,
             seed=int(np.random.SeedSequence(words).generate_state(1)[0]),
             progress=progress,
+            start=self.start,
         )
 
     def costs(self, widths: Sequence[int], tying: str) -> list[float]:
@@ -89,6 +91,7 @@ def make_setting(
     seed: Any,
     device: str,
     dtype: str,
+    start: Any = 0.0,
 ) -> Setting:
     """Check what a simulation would check only after the theory was solved."""
     if not isinstance(cell, Cell):
@@ -108,4 +111,5 @@ def make_setting(
         check_count("seed", seed, 0),
         device,
         dtype,
+        check_start(start, [s.name for s in cell.states]),
     )

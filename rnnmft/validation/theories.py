@@ -88,6 +88,7 @@ def solve_theory(setting: Setting, tying: str, units: Units, precision: float) -
             seed=setting.seed,
             particles=particles,
             repetitions=units.repetitions,
+            start=setting.start,
         )
 
     @cache

@@ -18,9 +18,10 @@ h = State("h")
 GATED = Preactivation("e", h)
 
 
-def vanilla(activation=tanh, correlation=0.5, R=1.0, **law):
+def vanilla(activation=tanh, correlation=0.5, R=1.0, start=0.0, **law):
     cell = cells.vanilla(activation)
-    return MeanField(cell, cell.ensemble(e=law), Inputs(R=R, correlation=correlation))
+    inputs = Inputs(R=R, correlation=correlation)
+    return MeanField(cell, cell.ensemble(e=law), inputs, start=start)
 
 
 def minimal(correlation=0.5, R=1.0, temporal="white", **law):
@@ -127,7 +128,7 @@ class TestTheZeroState:
 
     def test_chaos_beside_an_unstable_zero(self):
         """Sompolinsky's transition: from beside zero the recursion reaches a finite variance."""
-        mf = vanilla(sigma_w=1.5, sigma_v=0.0)
+        mf = vanilla(sigma_w=1.5, sigma_v=0.0, start=1e-3)
         zero, chaotic = mf.fixed_points()
         assert zero.second_moment["h"] == 0.0
         assert zero.status is Status.UNSTABLE

@@ -60,6 +60,35 @@ def test_a_true_theory_passes(report: ValidationReport) -> None:
     assert all(c.verdict.control_rejected for c in report.claims if c.target.primary)
 
 
+class Elsewhere(MeanField):
+    """A theory that does not start where it is told."""
+
+    def __init__(self, *setting: Any, start: Any, **rest: Any) -> None:
+        super().__init__(*setting, start=0.5, **rest)
+
+
+def test_theory_and_networks_start_alike(
+    report: ValidationReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Autonomous and chaotic: from zero there is nothing to test, from elsewhere all holds."""
+    cell = cells.vanilla()
+    ensemble, still = cell.ensemble(e={"sigma_w": 2.0}), Inputs(R=0.0, correlation=0.7)
+    options: dict[str, Any] = {"steps": 9, "horizons": (1,), "lags": (), "tyings": ("tied",)}
+    options |= {"networks": 400, "seed": 3, "device": "cpu"}
+    found = validate(cell, ensemble, still, WIDTHS, start=1.0, **options)
+    assert not found.rejected, found
+    assert {"E[h^2]", "E[h_a h_b]", "c_h", "q*_e"} <= {c.name for c in found.claims}
+    assert found.to_dict()["start"] == {"h": 1.0}
+    found.to_html(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "9 steps from states of standard deviation 1 (h)" in page
+    assert report.to_dict()["start"] == {"h": 0.0}
+    nothing = validate(cell, ensemble, still, WIDTHS, **options)
+    assert "E[h^2]" not in {c.name for c in nothing.claims}
+    monkeypatch.setattr("rnnmft.validation.theories.MeanField", Elsewhere)
+    assert validate(cell, ensemble, still, WIDTHS, start=1.0, **options).rejected
+
+
 def test_the_thresholds_share_the_declared_rate(report: ValidationReport) -> None:
     thresholds = [c.verdict.threshold for c in report.claims]
     assert sum(thresholds) == pytest.approx(report.false_alarm_rate)

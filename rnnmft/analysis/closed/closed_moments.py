@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from rnnmft.analysis.closed.cross_fixed_points import CrossRoot, cross_roots, late_cross
-from rnnmft.analysis.closed.fixed_points import Root, reached_from_zero, roots
+from rnnmft.analysis.closed.fixed_points import Root, reached_from, roots
 from rnnmft.analysis.closed.recursion import Array, Point, point_of, untied_recursion
 from rnnmft.analysis.closed.sensitivity import cross_step_with_error, moved, radius, step_with_error
+from rnnmft.analysis.closed.start import start_moments
 from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
 from rnnmft.cells import Cell, Ensemble, Inputs
@@ -49,7 +50,12 @@ class ClosedMoments:
     method = "closed moments"
 
     def __init__(
-        self, cell: Cell, ensemble: Ensemble, inputs: Inputs, backend: str = "numpy"
+        self,
+        cell: Cell,
+        ensemble: Ensemble,
+        inputs: Inputs,
+        backend: str = "numpy",
+        start: Mapping[str, float] | None = None,
     ) -> None:
         if cell.input is not None and not isinstance(inputs.temporal, str):
             raise ParameterError(
@@ -60,13 +66,15 @@ class ClosedMoments:
         self.recursion = untied_recursion(cell, inputs.temporal == "constant", backend)
         self.recursion.require_closed()
         self.point: Point = point_of(self.recursion.derivation, ensemble, inputs)
+        moments, cross = start_moments(self.recursion, start or {}, self.point)
+        self._start = moments[:, 0], cross[:, 0]
 
     # --- trajectories --------------------------------------------------------------------------
 
     def evolve(self, steps: int) -> Trajectory:
-        """Moments after 1, .., steps updates from the zero state."""
+        """Moments after 1, .., steps updates from the start."""
         of = self.recursion
-        moments, cross = np.zeros(len(of.keys)), np.zeros(len(of.cross_keys))
+        moments, cross = self._start
         error, cross_error = np.zeros_like(moments), np.zeros_like(cross)
         history: list[tuple[Array, ...]] = []
         status, ended = Status.OK, False
@@ -137,7 +145,13 @@ class ClosedMoments:
 
     @cached_property
     def _reached(self) -> tuple[Root | None, Status]:
-        return reached_from_zero(self.recursion, self.point, self._roots)
+        return reached_from(self.recursion, self.point, self._roots, self._start[0])
+
+    @property
+    def _known(self) -> Status:
+        """Of gradients at the fixed point: they are what they are at an unstable one, too."""
+        status = self._reached[1]
+        return Status.OK if status is Status.UNSTABLE else status
 
     def _attractor(self) -> Root:
         found, status = self._reached
@@ -169,7 +183,7 @@ class ClosedMoments:
         ]
 
     def fixed_point(self) -> FixedPoint:
-        """The fixed point that the zero state approaches.
+        """The fixed point that the start approaches; UNSTABLE where it merely stays there.
 
         Raises:
             ConvergenceError: the second moment diverges, or nothing stable was found.
@@ -178,7 +192,7 @@ class ClosedMoments:
 
     @cached_property
     def _cross(self) -> tuple[CrossRoot, list[CrossRoot]]:
-        """The stationary cross moments that unrelated trajectories approach, and all there are."""
+        """The stationary cross moments that two trajectories approach, and all there are."""
         at = self._attractor()
         square, _, _ = self._columns()
         if any(at.moments[i] <= 0 for i in square.values()):
@@ -189,7 +203,7 @@ class ClosedMoments:
             raise ConvergenceError(Status.NO_FIXED_POINT, "No stable correlation.")
         if len(stable) == 1:
             return stable[0], found
-        end = late_cross(self.recursion, self.point, at.moments)
+        end = late_cross(self.recursion, self.point, *self._start)
         return min(stable, key=lambda r: float(np.abs(r.cross - end).max())), found
 
     def correlation_fixed_point(self) -> CorrelationFixedPoint:
@@ -246,7 +260,7 @@ class ClosedMoments:
         growth, error = self._chi_1
         value = math.log(growth) if growth > 0 else -math.inf
         relative = error / growth if growth > 0 else 0.0
-        return Quantity("gradient growth (untied)", value, relative, self._reached[1], "per step")
+        return Quantity("gradient growth (untied)", value, relative, self._known, "per step")
 
     def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
         """Moments of the T-step J J^T: every m_k for T = 1; m_1 for any T."""
@@ -254,7 +268,7 @@ class ClosedMoments:
 
         def compute(highest: int) -> tuple[Any, Any, Status]:
             if highest == 1:
-                return (*self._mean_over(horizon, at), self._reached[1])
+                return (*self._mean_over(horizon, at), self._known)
             if horizon != 1:
                 raise DerivationError(
                     f"m_2 and higher of the {horizon}-step Jacobian are not derived yet; "
@@ -281,7 +295,7 @@ class ClosedMoments:
         if not np.isfinite(values).all():
             values = np.where(np.isfinite(values), values, np.inf)
             return values, np.where(np.isfinite(values), error + own[0], np.inf), Status.DIVERGES
-        return values, error + own[0], _worse(self._reached[1], codes[0])
+        return values, error + own[0], _worse(self._known, codes[0])
 
     def _mean_over(self, horizon: int, at: Root) -> tuple[Array, Array]:
         """m_1(T): the tangent operator's T-th power on E[ds_a ds_b] = delta_ab."""

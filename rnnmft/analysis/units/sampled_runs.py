@@ -7,14 +7,14 @@ named "kind/name".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rnnmft.analysis.units.particles import UnitProcess, recurrent_groups
-from rnnmft.analysis.units.tangent_process import TangentProcess
+from rnnmft.analysis.units.averaged_tangent import AveragedTangent
+from rnnmft.analysis.units.particles import UnitProcess, recurrent_groups, trajectories_coincide
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
 
@@ -32,11 +32,12 @@ class SampledSetting:
     ensemble: Ensemble
     inputs: Inputs
     tying: str
+    start: Mapping[str, float] = field(default_factory=dict)
 
     def process(
         self, sampling: Sampling, repetitions: Iterable[int], trajectories: int
     ) -> UnitProcess:
-        """Units at the zero state."""
+        """Units at t = 0."""
         return UnitProcess(
             self.cell,
             self.ensemble,
@@ -45,7 +46,19 @@ class SampledSetting:
             sampling,
             trajectories,
             list(repetitions),
+            self.start,
         )
+
+    @property
+    def coincides(self) -> bool:
+        """Whether two trajectories cannot differ."""
+        return trajectories_coincide(self.cell, self.ensemble, self.inputs, self.start or {})
+
+    @property
+    def differs_from_start(self) -> bool:
+        """Whether two trajectories differ by their start alone: nothing drives them apart later."""
+        alike = trajectories_coincide(self.cell, self.ensemble, self.inputs, {})
+        return alike and not self.coincides
 
     def unit_bytes(
         self, sampling: Sampling, steps: int, trajectories: int, tangent: int = 0
@@ -53,10 +66,10 @@ class SampledSetting:
         """Memory that a unit needs in a run of so many steps, the last `tangent` with tangents."""
         groups = recurrent_groups(self.cell)
         recurrent = [names for y, names in groups.items() if y != 0]
-        columns = len(self.cell.preactivations) + len(recurrent)
-        persistent = self.cell.input is not None and self.inputs.temporal != "white"
-        kept = steps * trajectories * (columns * (self.tying == "tied") + persistent)
-        kept += tangent * (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
+        columns = (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
+        kept = steps * trajectories * columns + tangent * columns
+        lags = 1 if isinstance(self.inputs.temporal, str) else len(self.inputs.temporal)
+        kept += lags * trajectories * (len(self.cell.preactivations) + 1)
         size = len(self.cell.states) + len(self.cell.preactivations) + 2
         working = 6 * size * trajectories + 48 + (tangent > 0) * 2 * size**2
         return (kept + working) * (8 if sampling.dtype == "float64" else 4)
@@ -64,10 +77,23 @@ class SampledSetting:
     # --- runs ----------------------------------------------------------------------------------
 
     def moments(
-        self, sampling: Sampling, repetitions: Iterable[int], steps: int, trajectories: int
+        self,
+        sampling: Sampling,
+        repetitions: Iterable[int],
+        steps: int,
+        trajectories: int,
+        burn_in: int = 0,
     ) -> dict[str, Array]:
-        """second/state, pre/name: (R, steps, P, P) and mean/state: (R, steps)."""
-        process = self.process(sampling, repetitions, trajectories)
+        """second/state, pre/name: (R, steps, P, P); mean/state, prescribed/name: (R, steps).
+
+        Two trajectories start as `start` says, or equal, from the state that one reaches in
+        `burn_in` steps. check/directions and check/defect, (R, 1), say what became of the bases.
+        """
+        process = self.process(sampling, repetitions, 1 if burn_in else trajectories)
+        for _ in range(burn_in):
+            process.step()
+        if burn_in and trajectories == 2:
+            process.split()
         found: dict[str, list[Tensor]] = {}
         for _ in range(steps):
             process.step()
@@ -77,6 +103,10 @@ class SampledSetting:
                 found.setdefault(f"mean/{name}", []).append(mean)
             for name, value in process.preactivation_moments().items():
                 found.setdefault(f"pre/{name}", []).append(value)
+                found.setdefault(f"prescribed/{name}", []).append(process.prescribed[name][:, 0])
+        checks = {"directions": float(process.directions), "defect": process.defect}
+        for name, number in checks.items():
+            found[f"check/{name}"] = [process.like.new_full((process.shape[0],), number)]
         return _stacked(found)
 
     def tangents(
@@ -86,7 +116,7 @@ class SampledSetting:
         process = self.process(sampling, repetitions, 1)
         for _ in range(burn_in):
             process.step()
-        tangent = TangentProcess(process)
+        tangent = AveragedTangent(process)
         squares = []
         for _ in range(horizon):
             process.step()
