@@ -29,7 +29,8 @@ class Comparison:
         error_kind: "standard error", or "bound" where the solver is deterministic.
         status: the name of the status, "OK" for a promise.
         truth, truth_error: the right answer and its standard error, 0 where it is exact.
-        degrees: of freedom of `error`: independent repetitions less one.
+        degrees: of freedom of `error`, where it is a plain standard error of few repetitions;
+            infinite where it has been widened for that, as rnnmft's are.
         truth_degrees: of freedom of `truth_error`.
     """
 

@@ -106,7 +106,6 @@ class Setting:
             status=answer.status,
             truth=truth.value,
             truth_error=truth.error,
-            degrees=REPETITIONS - 1,
             truth_degrees=truth.degrees,
         )
 

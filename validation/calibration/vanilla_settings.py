@@ -3,7 +3,7 @@
     E[erf(e_a) erf(e_b)]   = (2 / pi) arcsin(2 q_ab / (1 + 2 q))
     E[erf'(e_a) erf'(e_b)] = (4 / pi) ((1 + 2 q)^2 - 4 q_ab^2)^(-1/2)
 
-(Williams 1997.) The one-time law, correlations and gradients of tied and untied weights agree; each
+(Williams 1996.) The one-time law, correlations and gradients of tied and untied weights agree; each
 lag's covariance has a fixed point of its own, and those are of tied weights.
 """
 
