@@ -15,6 +15,7 @@ from rnnmft import cells
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import Trajectory
 from rnnmft.cli import main
+from rnnmft.cli.output import announced
 from rnnmft.cli.setting import resolve_cell, resolve_setting
 
 NETWORKS = ["--widths", "8,16,32", "--networks", "3", "--steps", "3", "--device", "cpu"]
@@ -106,7 +107,8 @@ def test_every_setting_has_a_start(capsys: pytest.CaptureFixture[str], tmp_path:
 
 
 def test_evolve_says_which_theory(capsys: pytest.CaptureFixture[str]) -> None:
-    assert printed_json(capsys, "evolve", "vanilla", "--tying", "tied")["tying"] == "tied"
+    for tying in ("tied", "untied"):
+        assert printed_json(capsys, "evolve", "vanilla", "--tying", tying)["tying"] == tying
 
 
 def test_phase_sweeps_a_grid(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,6 +117,29 @@ def test_phase_sweeps_a_grid(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["data_vars"]["status"]["data"] == [[["OK", "INVALID"]] * 3]
     assert found["coords"]["e.sigma_w"]["data"] == [0.5, 1.0, 1.5]
     assert "INVALID" in output(capsys, *words)
+
+
+def test_a_long_sweep_says_how_long(capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[tuple[float, float]] = []
+    for seconds, lines in ((-1.0, 1), (1e9, 0)):
+        progress = announced(lambda *at: seen.append(at), "points, one by one", seconds)
+        for done in (1, 2, 3):
+            progress(done, 3)
+        said = capsys.readouterr().err
+        assert said.count("\n") == lines
+        assert said.startswith("rnnmft: 3 points, one by one: about 0 s") is bool(lines)
+    assert seen == 2 * [(1, 3), (2, 3), (3, 3)]
+
+
+def test_every_command_is_about_networks_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed_json(capsys, "evolve", "minimal", "--steps", "2")["tying"] == "tied"
+    found = printed_json(capsys, "phase", "vanilla", "--vary", "R=1")
+    assert found["attrs"]["tying"] == "tied"
+    found = printed_json(capsys, "spectrum", "vanilla", "--points", "0")
+    assert found["setting"]["tying"] == "tied"
+    assert printed_json(capsys, "critical", "vanilla")["tying"] == "tied"
+    assert printed_json(capsys, "derive", "minimal")["tying"] == "untied"
+    assert "(untied weights)" in output(capsys, "derive", "minimal")
 
 
 def test_simulate_runs_networks(capsys: pytest.CaptureFixture[str]) -> None:

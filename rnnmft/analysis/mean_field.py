@@ -38,9 +38,9 @@ class MeanField:
         cell: any `Cell`.
         ensemble: `cell.ensemble(...)`; all parameters at their defaults when absent.
         inputs: the law of the inputs.
-        tying: "untied" (fresh weights at every step: the closure of the literature) or "tied"
-            (one set of weights, as in a real network: exact, by sampling units, or by quadrature
-            for the vanilla RNN).
+        tying: "tied" (one set of weights, as a network has: exact, by sampling units, or by
+            quadrature for the vanilla RNN) or "untied" (fresh weights at every step: the closure
+            of the literature, in milliseconds for most cells).
         backend: "numpy" or "torch", for the quadratures of the closed untied theory.
         device, dtype, seed, particles, repetitions: for sampled units: "auto", "cpu" or "cuda";
             "float64" or "float32"; how many units in all and in how many independent parts. When
@@ -64,7 +64,10 @@ class MeanField:
 
     >>> from rnnmft import cells
     >>> cell = cells.minimal()
-    >>> mf = MeanField(cell, cell.ensemble(e=dict(sigma_w=6.88, sigma_v=1.39)), Inputs(R=0.4616))
+    >>> ensemble = cell.ensemble(e=dict(sigma_w=6.88, sigma_v=1.39))
+    >>> MeanField(cell, ensemble).tying
+    'tied'
+    >>> mf = MeanField(cell, ensemble, Inputs(R=0.4616), tying="untied")
     >>> round(mf.fixed_point().second_moment["h"], 3)
     0.319
     """
@@ -74,7 +77,7 @@ class MeanField:
         cell: Cell,
         ensemble: Ensemble | None = None,
         inputs: Inputs | None = None,
-        tying: str = "untied",
+        tying: str = "tied",
         *,
         backend: str = "numpy",
         device: str = "auto",

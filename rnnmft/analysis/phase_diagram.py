@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.closed.closed_grid import ClosedGrid
-from rnnmft.analysis.closed.recursion import point_of, untied_recursion
+from rnnmft.analysis.closed.recursion import point_of
+from rnnmft.analysis.correlation_map import equal_time_recursion
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
 from rnnmft.cells import Cell, Ensemble, Inputs
@@ -51,7 +52,7 @@ def phase_diagram(
     inputs: Inputs | None = None,
     vary: Mapping[Any, Sequence[float]] | None = None,
     quantities: Iterable[str] = ("second_moment", "chi_1", "gradient_growth"),
-    tying: str = "untied",
+    tying: str = "tied",
     progress: Callable[[int, int], object] | None = None,
     start: float | Mapping[str, float] = 0.0,
 ) -> xarray.Dataset:
@@ -64,7 +65,9 @@ def phase_diagram(
         vary: {(preactivation, parameter): values} and {"R": values}, {"correlation": values}; the
             order is that of the dimensions, named "e.sigma_w", "R", "input_correlation".
         quantities: of `QUANTITIES`.
-        tying: whose theory.
+        tying: whose theory. "tied" is that of a network. A grid of it is solved point by point,
+            each by sampled units in a time of seconds, but for memoryless cells (the vanilla RNN):
+            theirs, like "untied" ones of cells whose moments close, are solved all at once.
         progress: called as progress(done, total) over the points solved one by one.
         start: of `MeanField`: the standard deviation of the states at t = 0.
 
@@ -77,15 +80,15 @@ def phase_diagram(
 
     >>> from rnnmft import cells
     >>> found = phase_diagram(cells.vanilla(), vary={("e", "sigma_w"): [0.5, 1.0]})
-    >>> found.chi_1.dims, found.status.sel(quantity="chi_1").values.tolist()
-    (('e.sigma_w',), ['OK', 'OK'])
+    >>> found.chi_1.dims, found.status.sel(quantity="chi_1").values.tolist(), found.tying
+    (('e.sigma_w',), ['OK', 'OK'], 'tied')
     """
     field = MeanField(cell, ensemble, inputs, tying=tying, start=start)
     grid = ParameterGrid.of(field, vary)
     wanted = _checked_quantities(quantities)
     table = _Table.empty(wanted, field, grid.size)
     table.refuse(~grid.valid)
-    if field.method == "closed moments":
+    if field.method in ("closed moments", "two-time kernel"):
         table.fill_closed(_closed(field, grid), grid.valid)
     table.fill_points(grid, progress)
     return table.dataset(field, grid)
@@ -103,7 +106,7 @@ def _checked_quantities(quantities: Iterable[str]) -> tuple[str, ...]:
 
 def _closed(field: MeanField, grid: ParameterGrid) -> ClosedGrid:
     """The batched solution; elements outside their domain stand at the field's own values."""
-    recursion = untied_recursion(field.cell, field.inputs.temporal == "constant")
+    recursion = equal_time_recursion(field)
     n = recursion.derivation.notation
     point = {
         symbol: np.full(grid.size, value[0])

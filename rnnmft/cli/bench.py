@@ -52,7 +52,7 @@ def bench(
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
     start: Start = None,
-    tying: Tying = "untied",
+    tying: Tying = "tied",
     steps: Steps = 30,
     horizon: Annotated[int, typer.Option(help="T of the Jacobian whose spectrum is timed.")] = 1,
     seed: Seed = 0,

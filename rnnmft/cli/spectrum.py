@@ -72,7 +72,7 @@ def spectrum(
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
     start: Start = None,
-    tying: Tying = "untied",
+    tying: Tying = "tied",
     seed: Seed = 0,
     device: Device = "auto",
     as_json: AsJson = False,

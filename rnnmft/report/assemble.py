@@ -224,13 +224,13 @@ class _Parts:
             main.cell,
             main.ensemble,
             main.inputs,
-            main.start,
             self.steps,
             lags or 1,
             self.seed,
             self.device,
             self.horizons,
             self.stages.part(0.5, 0.6),
+            main.start,
         )
 
     def spectra(self, networks: Networks) -> Spectra | None:

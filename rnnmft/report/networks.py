@@ -37,13 +37,13 @@ def run_networks(
     cell: Cell,
     ensemble: Ensemble,
     inputs: Inputs,
-    start: Mapping[str, float],
     burn_in: int,
     lags: int,
     seed: int,
     device: str,
     horizons: tuple[int, ...] = HORIZONS,
     progress: Callable[[float, float], object] | None = None,
+    start: float | Mapping[str, float] = 0.0,
 ) -> Networks:
     """Run them for burn_in + lags + 1 steps, then along Jacobians of every horizon."""
     size = len(cell.states) * max(len(cell.preactivations), 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import Status
@@ -13,13 +14,14 @@ from rnnmft.validation.extrapolation import Design, Extrapolation, extrapolate, 
 from rnnmft.validation.gaps import measured_gaps
 from rnnmft.validation.plan import TYINGS, Plan, make_plan
 from rnnmft.validation.provenance import provenance
-from rnnmft.validation.record import Claim, ValidationReport
+from rnnmft.validation.record import Claim, Comparison, ValidationReport
 from rnnmft.validation.setting import make_setting
-from rnnmft.validation.target import Untested
+from rnnmft.validation.target import Target, Untested
 from rnnmft.validation.verdicts import judge
 
 __all__ = ["validate"]
 
+Array = NDArray[np.float64]
 Runs = Mapping[str, list[Simulation]]
 Progress = Callable[[float, float], object]
 
@@ -71,8 +73,9 @@ def validate(
         seed: of everything; a whole number >= 0.
         tyings: which theories to test, each against networks of its own kind; the main one first.
             One that does not exist for this cell is left out, and the report says why.
-        horizons: of the Jacobians whose moments m_1, m_2 are claimed, and the growth of m_1 from
-            the first to the last.
+        horizons: of the Jacobians whose effective dimension is claimed (`effective_dimension`),
+            with m_1 of one step and the growth of m_1 from the first to the last; the other m_1
+            and m_2, whose tails are heavy, are shown beside.
         lags: of the states' autocorrelations at the last step; those below `steps` count.
         gap: whether to measure how far tied networks are from the untied theory.
         false_alarm_rate: the probability that a correct theory is rejected anywhere.
@@ -98,7 +101,7 @@ def validate(
     )
     plan = make_plan(setting, tyings, widths, networks, gap, false_alarm_rate, control, sampling)
     runs = _simulate(plan, progress)
-    claims, unmeasured = _test(plan, runs)
+    found, unmeasured = _compared(plan, runs)
     measured_on = next((run[0].device for run in runs.values()), "cpu")
     return ValidationReport(
         cell=cell,
@@ -114,7 +117,9 @@ def validate(
         dtype=dtype,
         false_alarm_rate=false_alarm_rate,
         control=control,
-        claims=tuple(claims),
+        claims=tuple(c for c in found if isinstance(c, Claim)),
+        shown=tuple(c for c in found if not isinstance(c, Claim)),
+        resolvent_points=plan.setting.points,
         gaps=tuple(measured_gaps(plan, runs)) if gap else (),
         untested=(*plan.untested, *unmeasured),
         theory=plan.theory,
@@ -146,21 +151,29 @@ def _simulate(plan: Plan, progress: Progress | None) -> dict[str, list[Simulatio
     return runs
 
 
-def _test(plan: Plan, runs: Runs) -> tuple[list[Claim], list[Untested]]:
-    claims: list[Claim] = []
+def _compared(plan: Plan, runs: Runs) -> tuple[list[Comparison], list[Untested]]:
+    """Claims with their verdicts, and what is shown beside them, by theory."""
+    found: list[Comparison] = []
     unmeasured: list[Untested] = []
-    rounding = _ROUNDING[plan.setting.dtype]
-    for tying, targets in plan.claims.items():
-        for target in targets:
-            samples = [target.measured(run) for run in runs[tying]]
-            if not all(np.isfinite(s).all() for s in samples):
-                reason = next((r.reason for r in runs[tying] if r.reason), str(Status.UNDEFINED))
+    for tying, run in runs.items():
+        for target in plan.claims.get(tying, []) + plan.shown.get(tying, []):
+            samples = [target.measured(of_width) for of_width in run]
+            if all(np.isfinite(s).all() for s in samples):
+                found.append(_comparison(plan, target, samples))
+            else:
+                reason = next((r.reason for r in run if r.reason), str(Status.UNDEFINED))
                 unmeasured.append(Untested(target.name, tying, reason))
-                continue
-            fitted = with_level(plan.design[tying], samples, target.prediction.scale, rounding)
-            verdict = judge(target.prediction, *fitted, plan.threshold, plan.control)
-            claims.append(Claim(target, *fitted, verdict))
-    return claims, unmeasured
+    return found, unmeasured
+
+
+def _comparison(plan: Plan, target: Target, samples: list[Array]) -> Comparison:
+    rounding = _ROUNDING[plan.setting.dtype]
+    design = plan.design[target.tying]
+    fitted = with_level(design, samples, target.prediction.scale, rounding)
+    if not target.primary:
+        return Comparison(target, *fitted)
+    verdict = judge(target.prediction, *fitted, plan.threshold, plan.control)
+    return Claim(target, *fitted, verdict)
 
 
 def _evolution(design: Design, runs: list[Simulation]) -> dict[str, dict[str, Extrapolation]]:

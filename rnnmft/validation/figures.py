@@ -87,8 +87,8 @@ def _over_time(report: ValidationReport, quantity: str, state: str) -> Figure:
 def _extrapolation(report: ValidationReport) -> Figure:
     """Deviations at each width, in percent, over 1/N with the fitted line."""
     tying = report.main
-    mine = [c for c in report.claims if c.target.tying == tying and c.target.primary]
-    kinds = ("second_moment", "jacobian", "preactivation_variance", "correlation")
+    mine = [c for c in report.claims if c.target.tying == tying]
+    kinds = ("second_moment", "jacobian", "effective_dimension", "correlation")
     ordered = [c for kind in kinds for c in mine if c.target.quantity == kind]
     chosen = ordered[:4] or list(report.claims[:4])
     styles = list(zip((BLACK, BLUE, GREEN, PURPLE), "osD^", strict=True))

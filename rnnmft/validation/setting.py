@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,22 @@ from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_count, check_start
 from rnnmft.simulation import Simulation, simulate
 
-__all__ = ["PILOT", "Setting", "make_setting"]
+__all__ = ["PILOT", "POINTS", "Setting", "make_setting"]
 
 # Part of the seeds: the order must not change.
 _TYINGS = ("untied", "tied")
-_MAIN, PILOT = 0, 1
+# A purpose of 2 is that of the networks of a report.
+_MAIN, PILOT, POINTS = 0, 1, 3
 # Operations of a product of matrices that take as long as one random number.
 _OPERATIONS = 200.0
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What every simulation of a validation shares."""
+    """What every simulation of a validation shares.
+
+    `points` are {horizon: z < 0} of the effective dimensions (`effective_dimension`).
+    """
 
     cell: Cell
     ensemble: Ensemble
@@ -36,6 +40,7 @@ class Setting:
     device: str
     dtype: str
     start: Mapping[str, float]
+    points: Mapping[int, float] = field(default_factory=dict)
 
     def run(
         self,
@@ -43,6 +48,7 @@ class Setting:
         networks: int,
         tying: str,
         purpose: int = _MAIN,
+        spectrum: bool = False,
         progress: Callable[[int, int], object] | None = None,
     ) -> Simulation:
         """One simulation; its seed follows from the report's seed, width, tying and purpose."""
@@ -56,6 +62,8 @@ class Setting:
             steps=self.steps,
             tying=tying,
             jacobian_horizons=self.horizons,
+            spectrum=spectrum,
+            resolvent_points=sorted(set(self.points.values())),
             autocovariance_lags=self.lags,
             device=self.device,
             dtype=self.dtype,
@@ -75,7 +83,8 @@ class Setting:
         longest = max(self.horizons, default=0)
         steps = self.steps + longest
         size = len(self.cell.states) * width
-        products = 2.0 * recurrent * width**2 * size * longest + 4.0 * size**3 * len(self.horizons)
+        # The tangent is pushed; a horizon takes 4 size^3 for moments, 10 for singular values.
+        products = 2.0 * recurrent * width**2 * size * longest + 14.0 * size**3 * len(self.horizons)
         # Tied networks draw once; their steps are products with vectors.
         forward = matrices * steps if tying == "untied" else matrices * (1 + 0.1 * steps)
         return forward + products / _OPERATIONS

@@ -29,10 +29,12 @@ import torch
 from rnnmft.analysis.units.couplings import Couplings
 from rnnmft.analysis.units.kernel_sums import KernelSums
 from rnnmft.analysis.units.particles import UnitProcess
-from rnnmft.analysis.units.slope_history import SlopeHistory
+from rnnmft.analysis.units.slope_history import BLOCK, SlopeHistory
 from rnnmft.analysis.units.tangent_moments import HalfMoments
+from rnnmft.cells import Cell
+from rnnmft.theory.jacobian import jacobian_theory
 
-__all__ = ["AveragedTangent"]
+__all__ = ["AveragedTangent", "numbers_a_unit"]
 
 Tensor = torch.Tensor
 
@@ -55,15 +57,16 @@ class AveragedTangent:
         left, right = (min(side, process.shape[1] - 1) for side in sides)
         histories = {side: SlopeHistory(process, side) for side in (left, right)}
         self._histories = list(histories.values())
-        ends = (histories[left], histories[right])
-        couplings = Couplings(process, ends[0].zero)
-        start = process.like.new_zeros((process.shape[0], ends[0].units))
+        self._couplings = Couplings(process, histories[left].zero)
+        start = process.like.new_zeros((process.shape[0], histories[left].units))
         # On one trajectory D(s, t) is the transpose of D(t, s): one half is all.
-        pairs = [ends] if left == right else [ends, ends[::-1]]
-        self._halves = [HalfMoments(couplings, *pair, start) for pair in pairs]
+        self._halves = [
+            HalfMoments(self._couplings, histories[lead], histories[trail], start)
+            for lead, trail in dict.fromkeys([(left, right), (right, left)])
+        ]
         # log_2 of what the perturbations were divided by, per repetition.
         self._exponent = start.new_zeros(len(start))
-        self._kernels = KernelSums(len(self._halves))
+        self._sums = KernelSums()
 
     def step(self) -> None:
         """Move the perturbation by the step that the process just took."""
@@ -72,12 +75,12 @@ class AveragedTangent:
         past = [half.advance(now[half.lead]) for half in self._halves]
         first, last = self._halves[0], self._halves[-1]
         kernels = first.newest_kernels(now[first.lead], now[first.trail], last)
-        self._kernels.append(past, kernels, exponent)
+        self._sums.append(past[0], past[-1], exponent)
         for half in self._halves:
             half.respond(now[half.lead], now[half.trail], kernels)
-        newest = first.arrive(now[first.lead], last)
-        last.newest = [list(column) for column in zip(*newest, strict=True)]
-        first.newest = newest
+        moments = first.arrive(now[first.lead], last)
+        last.newest = [list(column) for column in zip(*moments, strict=True)]
+        first.newest = moments
         if self.process.tied:
             for half, other in zip(self._halves, self._halves[::-1], strict=True):
                 half.keep(other)
@@ -104,3 +107,26 @@ class AveragedTangent:
     def log_mean_square(self) -> Tensor:
         """log |m_1|, (R,), whatever its size; -inf where the perturbation has died out."""
         return self._diagonal().abs().log() + 2 * math.log(2) * self._exponent
+
+    def log_kernel_sums(self) -> Tensor | None:
+        """log |sum_{t + s = 2 n + 1} sum_k C_k(t, s)|, n = 0, 1, ..: (R, half the steps).
+
+        None where no W_k carries a perturbation, and for untied weights, whose kernels are zero at
+        t != s.
+        """
+        return self._sums.log_sums() if self.process.tied and self._couplings.active else None
+
+
+def numbers_a_unit(cell: Cell, steps: int, sides: tuple[int, int], tied: bool) -> int:
+    """How many numbers a unit needs for so many steps of an averaged tangent, at most."""
+    distinct = len(set(sides))
+    states = len(cell.states)
+    recurrent = [k for k, p in enumerate(cell.preactivations) if p.is_recurrent]
+    slopes = [entry for block in jacobian_theory(cell).blocks for entry in block]
+    kept = sum(not entry.is_number for entry in slopes)
+    _, _, _, d = jacobian_theory(cell).blocks
+    inner = sum(any(d[k, j] != 0 for k in recurrent) for j in recurrent)
+    kept += states * (states + inner)
+    # A block of responses, the newest moments, and what a step works with.
+    working = states * (len(recurrent) * (BLOCK + 4) + 3 * states + 2 * BLOCK) + len(slopes)
+    return distinct * ((steps + BLOCK) * kept * tied + working)

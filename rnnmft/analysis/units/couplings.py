@@ -61,7 +61,8 @@ class Couplings:
         """C_k between one left time and one or more right times, (.., R, 1), by place.
 
         Args:
-            left, right: the slopes A, B, C, D at these times.
+            left: the slopes A, B, C, D at the left time.
+            right: those at the right times.
             moments: E[ds_a ds_b] by left state and seen right state.
             with_right: moments of the left states with the inner right de_j.
             with_left: given k and its C_k, moments of the right states with the left de_k. Asked
@@ -74,7 +75,9 @@ class Couplings:
             (c, d), (e, f) = ((slopes[2][place], slopes[3][place]) for slopes in (left, right))
             seen = [e[b] for b in self.seen]
             terms = [
-                (x, v, y) for x, row in zip(c, moments, strict=True) for v, y in zip(row, seen)
+                (x, v, y)
+                for x, row in zip(c, moments, strict=True)
+                for v, y in zip(row, seen, strict=True)
             ]
             for j in self.inner:
                 terms += [(x, v, f[j]) for x, v in zip(c, with_right[j], strict=True)]

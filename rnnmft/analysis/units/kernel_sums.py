@@ -1,46 +1,60 @@
-"""Sums of a two-time kernel over pairs of times with one sum: S(n) = sum_{t + s = n} C(t, s).
+"""Sums of a two-time kernel over pairs of times: S(n) = sum_{t + s = 2 n + 1} C(t, s).
 
-A kernel whose modes are running waves, C(t, s) ~ exp(g (t + s) / 2) times a Gaussian in t - s that
-widens like sqrt(t + s), has C(T, T) ~ T^(-1/2) exp(g T): the power hides the rate. The sum over
-t - s takes out the widening, S(n) ~ exp(g n / 2), and is as good where one mode decides.
+Where no single mode decides, a kernel is a packet of running waves: C(t, s) ~ exp(g (t + s) / 2)
+times a Gaussian in t - s that widens as time goes on. On the diagonal the widening is a power,
+C(T, T) ~ T^(-1/2) exp(g T), which hides the rate; the sum over t - s takes it out, S(n) ~ exp(g n).
+
+Odd sums leave out t = s. For a linear cell, h' = a h + b e and w = b sigma_w, they are those of
+((a + w)^(2 n + 2) - (a - w)^(2 n + 2)) / 2 w, whose slope comes down to its limit.
 """
 
 from __future__ import annotations
+
 import math
+
 import torch
+
+__all__ = ["KernelSums"]
 
 Tensor = torch.Tensor
 
 
 class KernelSums:
-    def __init__(self, halves):
-        self.halves = halves
-        self._past = []
-        self._newest = []
-        self._exp = []
+    """The kernel as it becomes known, a time a step, in units of 2^exponent at either time."""
 
-    def append(self, past, kernels, exponent):
-        self._past.append(past)
-        self._newest.append(sum(k[:, 0] for k in kernels.values()))
-        self._exp.append(exponent)
+    def __init__(self) -> None:
+        self._rows: list[Tensor] = []
+        self._exponents: list[Tensor] = []
 
-    def log_sums(self):
-        T = len(self._exp)
-        R = len(self._exp[0])
-        K = torch.zeros(T, T, R, dtype=torch.float64)
-        for t in range(T):
-            K[t, :t] = self._past[t][0]
-            K[:t, t] = self._past[t][-1]
-            K[t, t] = self._newest[t]
-        E = torch.stack(self._exp).double()
-        L = E[:, None] + E[None]
-        F = K.flip(1)
-        LF = L.flip(1)
-        out = []
-        for n in range(T):
-            o = T - 1 - n
-            v = torch.diagonal(F, o)
-            l = torch.diagonal(LF, o)
-            m = l.max(-1).values
-            out.append((v * torch.exp2(l - m[:, None])).sum(-1).abs().log() + m * math.log(2))
-        return torch.stack(out)
+    def append(self, before: Tensor, after: Tensor, exponent: Tensor) -> None:
+        """One more time t.
+
+        Args:
+            before: C(t, s), s < t, as (t, R).
+            after: C(s, t), s < t, of the same shape.
+            exponent: of t, (R,).
+        """
+        self._rows.append(before + after)
+        self._exponents.append(exponent)
+
+    def log_sums(self) -> Tensor:
+        """log |S(n)| for n = 0, .., half the times - 1: (R, n)."""
+        times = len(self._rows)
+        exponents = torch.stack(self._exponents).double().cpu()
+        kernel = torch.zeros((times, *exponents.shape), dtype=torch.float64)
+        for t, row in enumerate(self._rows):
+            kernel[t, :t] = row.double().cpu()
+        powers = exponents[:, None] + exponents[None]
+        # Pairs of one sum are a diagonal when the second time runs backwards.
+        pairs = [
+            [torch.diagonal(x.flip(1), times - 1 - total) for x in (kernel, powers)]
+            for total in range(1, times, 2)
+        ]
+        return torch.stack([_log_sum(values, power) for values, power in pairs], 1)
+
+
+def _log_sum(values: Tensor, powers: Tensor) -> Tensor:
+    """log |sum of values * 2^powers| over the last axis."""
+    most = powers.max(-1, keepdim=True).values
+    total = (values * torch.exp2(powers - most)).sum(-1)
+    return total.abs().log() + most[:, 0] * math.log(2)

@@ -48,13 +48,12 @@ class LocalDerivatives:
         """The four matrices; None where the entry is identically zero."""
         repetitions, _, units = self.process.shape
         values = iter(self._compiled(*(self._on_side(v) for v in self.process.now)))
-        return [
-            [
-                [None if z else v.expand(repetitions, units) for z, v in zip(row, values)]
-                for row in rows
-            ]
-            for rows in self.zero
-        ]
+
+        def entry(zero: bool) -> Tensor | None:
+            value = next(values)
+            return None if zero else value.expand(repetitions, units)
+
+        return [[[entry(zero) for zero in row] for row in rows] for rows in self.zero]
 
     def _on_side(self, value: Tensor) -> Tensor:
         """One trajectory's numbers; parameters, and inputs that coincide, have but one."""

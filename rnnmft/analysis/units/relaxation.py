@@ -1,4 +1,4 @@
-"""What sampled series say of time: have they settled, how fast do they decay or grow.
+"""What sampled series say of time: have they settled, how fast do they decay.
 
 A series has shape (repetitions, steps). Nothing here knows what it is of.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.units.repetitions import calibrated_error, jackknife, mean_and_error
 
-__all__ = ["Rate", "Settling", "decay_rate", "growth_rate", "settling"]
+__all__ = ["Rate", "Settling", "decay_rate", "settling"]
 
 Array = NDArray[np.float64]
 # A change of less than this many standard errors counts as none.
@@ -102,34 +102,3 @@ def decay_rate(samples: Array, late: int) -> Rate:
     unknown = abs(rate(samples, power=0.5) - rate(samples, power=0.0)) / 2
     noise_error = float(calibrated_error(np.asarray(jackknife(samples, rate)), len(samples)))
     return Rate(rate(samples), math.hypot(noise_error, curved, unknown), True)
-
-
-def growth_rate(samples: Array) -> Rate:
-    """The slope of log E[s(t)] against t over the second half of a positive series.
-
-    The error is the jackknife's. Where the slopes of the last two quarters differ by more than 3
-    standard errors the growth is not exponential yet: `resolved` is False, and that difference is
-    in the error. A series that has died out has rate -inf.
-    """
-    steps = samples.shape[1]
-    quarter = max(2, steps // 4)
-    if not np.isfinite(samples).all():
-        return Rate(math.inf, 0.0, True)
-    if samples[:, -1].max() <= 0:
-        return Rate(-math.inf, 0.0, True)
-
-    def slope(rows: Array, low: int, high: int) -> float:
-        series = np.log(np.maximum(rows.mean(0)[low:high], 1e-300))
-        return float(np.polyfit(np.arange(len(series)), series, 1)[0])
-
-    def rate(rows: Array) -> float:
-        return slope(rows, steps - 2 * quarter, steps)
-
-    def bend(rows: Array) -> float:
-        middle = steps - quarter
-        return slope(rows, middle, steps) - slope(rows, middle - quarter, middle)
-
-    change = abs(bend(samples))
-    straight = change <= _SIGNIFICANT * jackknife(samples, bend) + _ROUNDING
-    error = jackknife(samples, rate)
-    return Rate(rate(samples), error if straight else math.hypot(error, change), straight)

@@ -26,16 +26,16 @@ from rnnmft.analysis.results import (
     Trajectory,
 )
 from rnnmft.analysis.units.checks import check
+from rnnmft.analysis.units.growth_search import GrowthFound, search_cross_growth, search_growth
 from rnnmft.analysis.units.memory_time import memory_time
-from rnnmft.analysis.units.relaxation import Rate, decay_rate, growth_rate, settling
-from rnnmft.analysis.units.repetitions import Samples, draw_repetitions, estimate, mean_and_error
+from rnnmft.analysis.units.relaxation import Rate, decay_rate, settling
+from rnnmft.analysis.units.repetitions import Samples, draw_repetitions, estimate
 from rnnmft.analysis.units.sampled_readings import (
     READ,
     all_readings,
     correlations,
     cross_moments,
     gradient_readings,
-    growth_readings,
     lag_readings,
     late_readings,
     named,
@@ -56,8 +56,6 @@ _FIRST_STEPS = 64
 _MOST_STEPS = 8192
 # Units times steps times directions seen that the longest run may take, with the fewest units.
 _MOST_WORK = 6e9
-_FIRST_HORIZON = 32
-_MOST_HORIZON = 128
 # A moment this large is on its way to infinity.
 _HUGE = 1e100
 
@@ -100,7 +98,7 @@ class SampledUnits:
         self.setting = SampledSetting(cell, ensemble, inputs, tying, start or {})
         # Whatever cannot be sampled is refused now, not at the first number.
         self.setting.process(sampling.of(16, 2), range(1), 1)
-        self._gradients: dict[tuple[int, bool], Samples] = {}
+        self._gradients: dict[int, Samples] = {}
 
     # --- trajectories --------------------------------------------------------------------------
 
@@ -317,7 +315,7 @@ class SampledUnits:
             error={n: e for n, (_, e) in pairs.items()},
             timescale={n: t for n, (t, _) in times.items()},
             timescale_error={n: e for n, (_, e) in times.items()},
-            status=settled if settled is not Status.OK else drawn.status,
+            status=settled if settled is not Status.OK else check(drawn),
             error_kind="standard error",
             method=self.method,
             units=drawn.sampling.total,
@@ -325,28 +323,33 @@ class SampledUnits:
 
     # --- gradients -----------------------------------------------------------------------------
 
-    def _tangents(self, horizon: int, burn_in: int, growth: bool = False) -> Samples:
-        """m_1(T) for T = 1, .., horizon (or further), the Jacobian starting after burn_in steps.
-
-        With a tolerance it is about every m_1(T), or about their growth alone.
-        """
-        known = self._gradients.get((burn_in, growth))
+    def _tangents(self, horizon: int, burn_in: int) -> Samples:
+        """m_1(T) for T = 1, .., horizon (or further), the Jacobian starting after burn_in steps."""
+        known = self._gradients.get(burn_in)
         if known is None or known.values["m_1"].shape[1] < horizon:
-            known = draw_repetitions(
-                lambda plan, numbers: self.setting.tangents(plan, numbers, burn_in, horizon),
-                self.sampling,
-                self.setting.unit_bytes(self.sampling, burn_in + horizon, 1, horizon),
-                growth_readings if growth else gradient_readings,
-            )
-            self._gradients[burn_in, growth] = known
+            known = self._drawn_tangents(self.sampling, horizon, burn_in)
+            self._gradients[burn_in] = known
         return known
+
+    def _drawn_tangents(
+        self, sampling: Sampling, horizon: int, burn_in: int, apart: int | None = None
+    ) -> Samples:
+        trajectories, sides = (1, (0, 0)) if apart is None else (2, (0, 1))
+        steps = burn_in + trajectories * ((apart or 0) + horizon)
+        sampling = sampling.for_steps(steps)
+        return draw_repetitions(
+            lambda plan, numbers: self.setting.tangents(plan, numbers, burn_in, horizon, apart),
+            sampling,
+            self.setting.unit_bytes(sampling, steps, 1, horizon, sides),
+            gradient_readings,
+        )
 
     def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
         """m_1(T) for T = 1, .., horizon, in one run."""
         drawn = self._tangents(horizon, burn_in)
-        value, error = mean_and_error(drawn.values["m_1"][:, :horizon])
+        value, error = estimate(drawn, lambda values: {"m_1": values["m_1"][:, :horizon]})["m_1"]
         name = f"mean of J J^T, horizons 1 to {horizon}, {self.tying}"
-        return Quantity(name, value, error, drawn.status, error_kind="standard error")
+        return Quantity(name, value, error, check(drawn), error_kind="standard error")
 
     def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
         """m_1 of the T-step Jacobian that starts after burn_in steps from the zero state."""
@@ -362,25 +365,42 @@ class SampledUnits:
         return JacobianLaw(self.tying, horizon, self.method, compute, "standard error")
 
     @cached_property
-    def _growth(self) -> tuple[Rate, Status]:
-        """Follow perturbations of the stationary process until they grow exponentially."""
-        at, horizon = self._stationary, _FIRST_HORIZON
-        while True:
-            drawn = self._tangents(horizon, at.steps, growth=True)
-            rate = growth_rate(drawn.values["m_1"][:, :horizon])
-            if rate.resolved or horizon >= _MOST_HORIZON:
-                status = drawn.status if rate.resolved else Status.MAX_STEPS
-                return rate, at.status if status is Status.OK else status
-            horizon *= 2
+    def _growth(self) -> GrowthFound:
+        """Perturbations of the stationary process."""
+        steps = self._stationary.steps
+        return search_growth(
+            lambda plan, horizon: self._drawn_tangents(plan, horizon, steps),
+            self.sampling,
+            tied=self.tying == "tied",
+        )
 
     def gradient_growth(self) -> Quantity:
-        """lim (1/T) log m_1(T): the slope of log m_1 once it is straight."""
-        rate, status = self._growth
+        """lim (1/T) log m_1(T), bracketed from finite T: see `growth_limit`.
+
+        Without a tolerance T is increased until the bracket is narrower than .002 to either side.
+        """
+        return self._growth_of("gradient growth", self._growth, self._stationary)
+
+    @cached_property
+    def _cross_growth(self) -> Quantity:
+        """log chi(c*): perturbations of the cross moments of two stationary trajectories."""
+        if self.setting.coincides:
+            return self.gradient_growth()
+        at = self._stationary_pair
+        burn_in = 0 if self.setting.differs_from_start else self._stationary.steps
+        found = search_cross_growth(
+            lambda plan, horizon: self._drawn_tangents(plan, horizon, burn_in, at.steps),
+            self.sampling,
+            tied=self.tying == "tied",
+        )
+        return self._growth_of("growth of cross moments", found, at)
+
+    def _growth_of(self, name: str, found: GrowthFound, at: _Settled) -> Quantity:
         return Quantity(
-            f"gradient growth ({self.tying})",
-            rate.value,
-            rate.error,
-            status,
+            f"{name} ({self.tying})",
+            found.limit.value,
+            found.limit.error,
+            found.status if at.status is Status.OK else at.status,
             unit="per step",
             error_kind="standard error",
         )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rnnmft.analysis.units.averaged_tangent import AveragedTangent
+from rnnmft.analysis.units.averaged_tangent import AveragedTangent, numbers_a_unit
 from rnnmft.analysis.units.particles import UnitProcess, recurrent_groups, trajectories_coincide
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
@@ -61,17 +61,24 @@ class SampledSetting:
         return alike and not self.coincides
 
     def unit_bytes(
-        self, sampling: Sampling, steps: int, trajectories: int, tangent: int = 0
+        self,
+        sampling: Sampling,
+        steps: int,
+        trajectories: int,
+        tangent: int = 0,
+        sides: tuple[int, int] = (0, 0),
     ) -> int:
         """Memory that a unit needs in a run of so many steps, the last `tangent` with tangents."""
         groups = recurrent_groups(self.cell)
         recurrent = [names for y, names in groups.items() if y != 0]
         columns = (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
-        kept = steps * trajectories * columns + tangent * columns
+        kept = steps * trajectories * columns
         lags = 1 if isinstance(self.inputs.temporal, str) else len(self.inputs.temporal)
         kept += lags * trajectories * (len(self.cell.preactivations) + 1)
         size = len(self.cell.states) + len(self.cell.preactivations) + 2
-        working = 6 * size * trajectories + 48 + (tangent > 0) * 2 * size**2
+        working = 6 * size * trajectories + 48
+        if tangent:
+            working += numbers_a_unit(self.cell, tangent, sides, self.tying == "tied")
         return (kept + working) * (8 if sampling.dtype == "float64" else 4)
 
     # --- runs ----------------------------------------------------------------------------------
@@ -89,11 +96,7 @@ class SampledSetting:
         Two trajectories start as `start` says, or equal, from the state that one reaches in
         `burn_in` steps. check/directions and check/defect, (R, 1), say what became of the bases.
         """
-        process = self.process(sampling, repetitions, 1 if burn_in else trajectories)
-        for _ in range(burn_in):
-            process.step()
-        if burn_in and trajectories == 2:
-            process.split()
+        process = self._begun(sampling, repetitions, trajectories, burn_in)
         found: dict[str, list[Tensor]] = {}
         for _ in range(steps):
             process.step()
@@ -104,25 +107,61 @@ class SampledSetting:
             for name, value in process.preactivation_moments().items():
                 found.setdefault(f"pre/{name}", []).append(value)
                 found.setdefault(f"prescribed/{name}", []).append(process.prescribed[name][:, 0])
-        checks = {"directions": float(process.directions), "defect": process.defect}
-        for name, number in checks.items():
-            found[f"check/{name}"] = [process.like.new_full((process.shape[0],), number)]
-        return _stacked(found)
+        return _stacked(found | _checks(process))
 
-    def tangents(
-        self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, horizon: int
-    ) -> dict[str, Array]:
-        """m_1: (R, horizon), the Jacobian starting after burn_in steps."""
-        process = self.process(sampling, repetitions, 1)
+    def _begun(
+        self, sampling: Sampling, repetitions: Iterable[int], trajectories: int, burn_in: int
+    ) -> UnitProcess:
+        """Units after `burn_in` steps of one trajectory, which then becomes two if two are wanted.
+
+        Two trajectories without a burn-in start as `start` says.
+        """
+        process = self.process(sampling, repetitions, 1 if burn_in else trajectories)
         for _ in range(burn_in):
             process.step()
-        tangent = AveragedTangent(process)
-        squares = []
+        if burn_in and trajectories == 2:
+            process.split()
+        return process
+
+    def tangents(
+        self,
+        sampling: Sampling,
+        repetitions: Iterable[int],
+        burn_in: int,
+        horizon: int,
+        apart: int | None = None,
+    ) -> dict[str, Array]:
+        """The growth of perturbations that start after burn_in steps.
+
+        Args:
+            sampling: the units.
+            repetitions: which of them.
+            burn_in: steps from the start.
+            horizon: steps of the perturbation.
+            apart: steps of two trajectories after those of one: the perturbation is of their cross
+                moments, and its growth rate log chi(c*) = -1 / xi_c. One trajectory when absent.
+
+        Returns:
+            m_1, log_m_1: (R, horizon), of the T-step Jacobian, T = 1, .., horizon (of two
+            trajectories: E[ds_a ds_b], and the logarithm of its size); log_sums: (R, horizon // 2),
+            the logarithms of the drive's kernel summed over the times of one sum, where the
+            weights are tied and not zero (`AveragedTangent.log_kernel_sums`).
+        """
+        trajectories, sides = (1, (0, 0)) if apart is None else (2, (0, 1))
+        process = self._begun(sampling, repetitions, trajectories, burn_in)
+        for _ in range(apart or 0):
+            process.step()
+        tangent = AveragedTangent(process, sides)
+        found: dict[str, list[Tensor]] = {"m_1": [], "log_m_1": []}
         for _ in range(horizon):
             process.step()
             tangent.step()
-            squares.append(tangent.mean_square())
-        return _stacked({"m_1": squares})
+            found["m_1"].append(tangent.mean_square())
+            found["log_m_1"].append(tangent.log_mean_square())
+        sums = tangent.log_kernel_sums()
+        if sums is not None:
+            found["log_sums"] = list(sums.unbind(1))
+        return _stacked(found | _checks(process))
 
     def autocorrelations(
         self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, lags: int
@@ -138,7 +177,7 @@ class SampledSetting:
         for name, last in history[-1].items():
             products = [(last * past[name]).mean(1) for past in reversed(history)]
             found[f"lag/{name}"] = products
-        return _stacked(found)
+        return _stacked(found | _checks(process))
 
     def _fluctuations(self, process: UnitProcess) -> dict[str, Tensor]:
         """States, and preactivations about mu_b, of the first trajectory."""
@@ -148,6 +187,13 @@ class SampledSetting:
             for p in self.cell.preactivations
         }
         return values
+
+
+def _checks(process: UnitProcess) -> dict[str, list[Tensor]]:
+    """What became of the bases, (R, 1): check/directions and check/defect."""
+    numbers = {"directions": float(process.directions), "defect": process.defect}
+    ones = process.like.new_ones(process.shape[0])
+    return {f"check/{name}": [number * ones] for name, number in numbers.items()}
 
 
 def _stacked(found: Mapping[str, list[Tensor]]) -> dict[str, Array]:

@@ -67,16 +67,17 @@ class HalfMoments:
         self.past = {k: [None] * len(self._states) for k in self.couplings.active}
         totals = [self._zero.new_zeros((0, len(self._zero)))]
         for first in range(0, self._steps, BLOCK):
-            kernels = self._advance_block(first // BLOCK, lead)
-            size = min(BLOCK, self._steps - first)
-            total = torch.stack([c.expand(size, -1, 1) for c in kernels.values()]).sum(0)
-            totals.append(total[:, :, 0])
+            total = self._zero.new_zeros((min(BLOCK, self._steps - first), len(self._zero)))
+            for kernel in self._advance_block(first // BLOCK, lead).values():
+                total += kernel[..., 0]
+            totals.append(total)
         return torch.cat(totals)
 
     def _advance_block(self, block: int, lead: list[Matrix]) -> Kernels:
         trail = self.trail.block(block)
         moments = [[rows.block(block) for rows in row] for row in self._moments]
-        inner: Responses = {j: [r.block(block) for r in rows] for j, rows in self._inner.items()}
+        inner = {j: [r.block(block) for r in rows] for j, rows in self._inner.items()}
+        with_right: Responses = {j: [*column] for j, column in inner.items()}
         responses: Responses = {}
 
         def scanned(k: int, kernel: Tensor) -> Column:
@@ -86,7 +87,7 @@ class HalfMoments:
             responses[k] = [None if r is None else r[:-1] for r in rows]
             return responses[k]
 
-        kernels = self.couplings.kernels(lead, trail, moments, inner, scanned)
+        kernels = self.couplings.kernels(lead, trail, moments, with_right, scanned)
         a, b, _, _ = lead
         for place, seen in enumerate(self.couplings.seen):
             column = [row[place] for row in moments]
