@@ -16,6 +16,8 @@ __all__ = ["linear_settings"]
 
 _COUNT, _SEED = 24, 7
 _EARLY, _LATE, _BURN_IN, _HORIZONS, _LAGS = 8, 64, 60, (5, 40), (1, 10)
+# Stationary correlations and timescales of slow cells are dear: every fifth setting is asked them.
+_DEAR = 5
 # A positive semidefinite autocorrelation: that of a sum of five steps of white noise.
 _COLOURED = (1.0, 0.8, 0.6, 0.4, 0.2)
 
@@ -73,9 +75,8 @@ def _setting(
     weights = "orthogonal" if number % 5 == 4 else "gaussian"
     names = [s.name for s in cell.states]
     ensemble = cell.ensemble(e=law, weights=weights)
-    return Setting(
-        name, "exact", cell, ensemble, inputs, "tied", _truths(exact, names, temporal == "white")
-    )
+    truths = _truths(exact, names, dear=number % _DEAR == 0)
+    return Setting(name, "exact", cell, ensemble, inputs, "tied", truths)
 
 
 def _cell(A: tuple[tuple[float, ...], ...], b: tuple[float, ...], y: tuple[float, ...]) -> Cell:
@@ -92,12 +93,12 @@ def _cell(A: tuple[tuple[float, ...], ...], b: tuple[float, ...], y: tuple[float
     )
 
 
-def _truths(exact: LinearCell, names: list[str], white: bool) -> Callable[[], Truths]:
-    def found() -> Truths:
-        truths = _moments(exact, names) | _gradients(exact)
-        return truths | _times(exact, white)
+def _truths(exact: LinearCell, names: list[str], dear: bool) -> Callable[[], Truths]:
+    def truths() -> Truths:
+        found = _moments(exact, names) | _gradients(exact)
+        return found | _late(exact, names) | _times(exact) if dear else found
 
-    return found
+    return truths
 
 
 def _moments(exact: LinearCell, names: list[str]) -> dict[Question, Truth]:
@@ -110,9 +111,7 @@ def _moments(exact: LinearCell, names: list[str]) -> dict[Question, Truth]:
         found[Question("cross moment", name, _LATE)] = at.second_moment(_LATE, i, same=False)
         found[Question("correlation", name, _LATE)] = at.correlation(_LATE, i)
         found[Question("mean", name, _LATE)] = at.mean(_LATE, i)
-        second = exact.stationary()[i, i]
-        found[Question("second moment", name)] = float(second)
-        found[Question("c*", name)] = float(exact.stationary(same=False)[i, i] / second)
+        found[Question("second moment", name)] = float(exact.stationary()[i, i])
         last = _BURN_IN + max(_LAGS) + 1
         for lag in _LAGS:
             question = Question("autocorrelation C(tau)", name, lag, _BURN_IN)
@@ -132,22 +131,26 @@ def _gradients(exact: LinearCell) -> dict[Question, Truth]:
         Question("m_1(T)", at=T, burn_in=_BURN_IN): Truth(float(means[T - 1])) for T in _HORIZONS
     }
     found[Question("gradient growth")] = Truth(exact.growth)
-    found[Question("chi_1")] = Truth(math.exp(exact.growth))
     return found
 
 
-def _times(exact: LinearCell, white: bool) -> dict[Question, Truth]:
+def _late(exact: LinearCell, names: list[str]) -> dict[Question, Truth]:
+    """c* of every state, and chi_1."""
+    at = np.diag(exact.stationary(same=False)) / np.diag(exact.stationary())
+    found = {Question("c*", n): Truth(float(c)) for n, c in zip(names, at, strict=True)}
+    return found | {Question("chi_1"): Truth(math.exp(exact.growth))}
+
+
+def _times(exact: LinearCell) -> dict[Question, Truth]:
     """xi_q, where one mode alone decides it.
 
     A drive that changes leaves E[h^2] - Q* ~ sum_{n > T} <P_n, P_n>, of rate 2 log(a + b sigma_w).
     One that stays adds <P_T u, sum_n P_n u> = (a + b^2 sigma_w^2 / (1 - a))^T / (1 - a), slower.
     """
     still = exact.sigma_b > 0 or exact.mu_b != 0
-    if len(exact.b) > 1 or exact.R == 0:
+    if len(exact.b) > 1:
         return {}
     a, gain = exact.A[0][0], exact.b[0] * exact.sigma_w
     if exact.kappa(10**6) == 1:
         return {Question("xi_q"): Truth(-1.0 / math.log(a + gain**2 / (1.0 - a)))}
-    if still or not white:
-        return {}
-    return {Question("xi_q"): Truth(-0.5 / math.log(exact.radius))}
+    return {} if still else {Question("xi_q"): Truth(-0.5 / math.log(exact.radius))}
