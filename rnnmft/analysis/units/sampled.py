@@ -294,11 +294,14 @@ class SampledUnits:
             self._gradients[burn_in] = known
         return known
 
-    def _drawn_tangents(self, sampling: Sampling, horizon: int, burn_in: int) -> Samples:
+    def _drawn_tangents(
+        self, sampling: Sampling, horizon: int, burn_in: int, sides: tuple[int, int] = (0, 0)
+    ) -> Samples:
+        steps, trajectories = burn_in + horizon, 1 + max(sides)
         return draw_repetitions(
-            lambda plan, numbers: self.setting.tangents(plan, numbers, burn_in, horizon),
+            lambda plan, numbers: self.setting.tangents(plan, numbers, burn_in, horizon, sides),
             sampling,
-            self.setting.unit_bytes(sampling, burn_in + horizon, 1, horizon),
+            self.setting.unit_bytes(sampling, steps, trajectories, horizon, sides),
             gradient_readings,
         )
 
