@@ -101,9 +101,9 @@ class MeanField:
         self.cell, self.tying = cell, tying
         self.ensemble = cell.ensemble() if ensemble is None else ensemble
         self.inputs = Inputs() if inputs is None else inputs
-        asked = {} if particles is None else {"units": particles}
         self.start = check_start(start, [s.name for s in cell.states])
         self.sampling = Sampling(
+            units=Sampling.units if particles is None else particles,
             repetitions=repetitions,
             seed=seed,
             device=device,
@@ -111,7 +111,6 @@ class MeanField:
             tolerance=tolerance,
             max_units=max_particles,
             work=_WORK if particles is None else None,
-            **asked,
         )
         self._solver: Solver = choose_solver(
             cell, self.ensemble, self.inputs, tying, backend, self.sampling, self.start

@@ -248,9 +248,9 @@ def test_one_run_gives_every_horizon(monkeypatch):
     runs = []
     original = SampledUnits._tangents
 
-    def counted(self, horizon, burn_in, growth=False):
+    def counted(self, horizon, burn_in):
         known = dict(self._gradients)
-        found = original(self, horizon, burn_in, growth)
+        found = original(self, horizon, burn_in)
         runs.append(self._gradients != known)
         return found
 
