@@ -16,7 +16,7 @@ _CPU_MEMORY = 1 << 29
 # Long runs: before a repetition has fewer units than this there are fewer repetitions, ..
 _FEWEST_UNITS, _FEWEST_REPETITIONS = 1024, 8
 # .. and it never has fewer than this: its bias falls as one over the units.
-_LEAST_UNITS = 512
+_LEAST_UNITS = 1024
 #: The fewest units in all of a run that is as long as its work allows.
 FEWEST = _FEWEST_REPETITIONS * _LEAST_UNITS
 
@@ -46,7 +46,7 @@ class Sampling(Record):
         ParameterError: an argument outside its domain.
     """
 
-    units: int = 1 << 15
+    units: int = 1 << 17
     repetitions: int = 16
     seed: int = 0
     device: str = "auto"

@@ -28,8 +28,8 @@ from rnnmft.sampling import Sampling
 
 __all__ = ["MeanField"]
 
-# Units times steps times directions of one run by default: about ten seconds on one core at most.
-_WORK = 4e9
+# Units times steps times directions of one run by default: a few seconds on one core.
+_WORK = 1.2e9
 
 
 class MeanField:
@@ -45,7 +45,7 @@ class MeanField:
         backend: "numpy" or "torch", for the quadratures of the closed untied theory.
         device, dtype, seed, particles, repetitions: for sampled units: "auto", "cpu" or "cuda";
             "float64" or "float32"; how many units in all and in how many independent parts. When
-            absent 32,768 units in 16 parts, fewer in runs of more than 350 steps.
+            absent 131,072 units in 16 parts, fewer in runs of more than 95 steps.
         tolerance: for sampled units: the standard error that every number shall have, relative to
             its scale (a second moment to itself, a cross moment to the second moments, a mean to
             their root, a growth rate to 1 per step). Then units are added until it is reached;

@@ -55,7 +55,7 @@ Series = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 _FIRST_STEPS = 64
 _MOST_STEPS = 8192
 # Units times steps times directions seen that the longest run may take, with the fewest units.
-_MOST_WORK = 6e9
+_MOST_WORK = 9e9
 # A moment this large is on its way to infinity.
 _HUGE = 1e100
 
