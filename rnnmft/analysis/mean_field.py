@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from rnnmft.analysis.choice import choose_memory_solver, choose_solver
+from rnnmft.analysis.closed.homogeneous import scale_free
 from rnnmft.analysis.contract import MemorySolver, Solver
 from rnnmft.analysis.gradient_means import mean_over_horizons
 from rnnmft.analysis.jacobian import JacobianLaw
@@ -100,9 +101,9 @@ class MeanField:
         self.cell, self.tying = cell, tying
         self.ensemble = cell.ensemble() if ensemble is None else ensemble
         self.inputs = Inputs() if inputs is None else inputs
-        asked = {} if particles is None else {"units": particles}
         self.start = check_start(start, [s.name for s in cell.states])
         self.sampling = Sampling(
+            units=Sampling.units if particles is None else particles,
             repetitions=repetitions,
             seed=seed,
             device=device,
@@ -110,7 +111,6 @@ class MeanField:
             tolerance=tolerance,
             max_units=max_particles,
             work=_WORK if particles is None else None,
-            **asked,
         )
         self._solver: Solver = choose_solver(
             cell, self.ensemble, self.inputs, tying, backend, self.sampling, self.start
@@ -228,7 +228,7 @@ class MeanField:
             burn_in,
             horizon,
             method,
-            lambda name: self.fixed_point().preactivation_variance[name],
+            self._variance_of_slopes,
             self.start,
         )
         if horizon == 0:
@@ -236,6 +236,12 @@ class MeanField:
         if method == "free" and horizon > 1:
             return power_law(self._solver.jacobian(1, burn_in), spectrum)
         return replace(self._solver.jacobian(horizon, burn_in), spectrum=spectrum)
+
+    def _variance_of_slopes(self, name: str) -> float:
+        """q* of a preactivation; where slopes have one law at every variance, any number."""
+        if scale_free(self.cell, self.ensemble):
+            return 1.0
+        return self.fixed_point().preactivation_variance[name]
 
     def to_dict(self) -> dict[str, Any]:
         """The setting: cell, ensemble, inputs, start, tying, solver."""

@@ -136,7 +136,7 @@ def _run(plan: Plan, batch: Batch, advance: Callable[[int], None]) -> BatchResul
     for horizon in range(1, plan.steps_of(batch) - plan.steps + 1):
         states, _ = network.step(states, x.advance(), parameters, tangent)
         if tangent is not None and horizon in plan.horizons:
-            jacobians[horizon] = measure(tangent, plan.spectrum or bool(plan.points))
+            jacobians[horizon] = measure(tangent, plan.spectrum, bool(plan.points))
         advance(batch.count)
     autocovariance = recorder.autocovariance() if plan.lags else None
     return BatchResult(recorder.moments(), autocovariance, jacobians)

@@ -37,7 +37,7 @@ __all__ = ["gradient_growth", "singular_values"]
 Array = NDArray[np.float64]
 Found = TypeVar("Found")
 # How many numbers the transfer matrices of sampled units may take.
-_NUMBERS = 4e6
+_NUMBERS = 1e7
 _ORDERS = (1, 2)
 _ZERO = "The Jacobian is zero."
 

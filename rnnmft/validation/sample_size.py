@@ -35,8 +35,8 @@ PILOT_NETWORKS = 64
 _FEWEST = 16
 # The probability of rejecting a control, and a reserve for the pilot's own error in a variance.
 _POWER, _RESERVE = 0.99, 1.5
-# Random numbers that all networks may draw: most of a minute of one core.
-_MOST_NUMBERS = 1e10
+# Random numbers that all networks may draw: about a minute of one core.
+_MOST_NUMBERS = 1.4e10
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,8 @@ class Setting:
         longest = max(self.horizons, default=0)
         steps = self.steps + longest
         size = len(self.cell.states) * width
-        # The tangent is pushed; a horizon takes 4 size^3 for moments, 10 for singular values.
-        products = 2.0 * recurrent * width**2 * size * longest + 14.0 * size**3 * len(self.horizons)
+        # The tangent is pushed; a horizon takes 4 size^3 for moments, 7 for singular values.
+        products = 2.0 * recurrent * width**2 * size * longest + 11.0 * size**3 * len(self.horizons)
         # Tied networks draw once; their steps are products with vectors.
         forward = matrices * steps if tying == "untied" else matrices * (1 + 0.1 * steps)
         return forward + products / _OPERATIONS

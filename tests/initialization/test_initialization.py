@@ -131,6 +131,7 @@ class TestCommand:
     def test_json_and_file(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = tmp_path / "init.json"
         words = ["critical", "minimal", "-R", "0.4616", "--fix", "e.mu_b=0", "--fix", "e.q=16"]
+        words += ["--tying", "untied"]
         assert main([*words, "--json", "--output", str(path)]) == 0
         printed = json.loads(capsys.readouterr().out)
         assert printed["ensemble"]["e"]["sigma_w"] == pytest.approx(6.8797, abs=5e-5)

@@ -127,17 +127,24 @@ def test_of_several_z_it_is_that_of_the_largest_singular_values() -> None:
 
 
 def test_networks_measure_it_of_their_own_singular_values() -> None:
-    cell = cells.lstm()
-    found = simulate(
-        cell, cell.ensemble(), Inputs(), width=16, networks=3, steps=4, jacobian_horizons=(1, 3),
-        spectrum=True, resolvent_points=(-0.3, -2.0), device="cpu",
+    # With the singular values kept, and without: then by the eigenvalues of J J^T.
+    cell, z = cells.lstm(), (-0.3, -2.0)
+    with_values, without = (
+        simulate(
+            cell, cell.ensemble(), Inputs(), width=16, networks=3, steps=4, device="cpu",
+            jacobian_horizons=(1, 3), resolvent_points=z, spectrum=spectrum, dtype="float64",
+        )
+        for spectrum in (True, False)
     )  # fmt: skip
     for horizon in (1, 3):
-        values = found.jacobian[horizon].singular_values
+        values = with_values.jacobian[horizon].singular_values
         assert values is not None
-        for z in (-0.3, -2.0):
-            wanted = fraction(values**2, z).mean(axis=1)
-            assert measured_dimension(horizon, z)(found) == pytest.approx(wanted, rel=1e-12)
+        assert without.jacobian[horizon].singular_values is None
+        for each in z:
+            wanted = fraction(values**2, each).mean(axis=1)
+            for run_ in (with_values, without):
+                found = measured_dimension(horizon, each)(run_)
+                assert found == pytest.approx(wanted, rel=1e-12)
 
 
 @pytest.mark.parametrize("horizon", [1, 4])

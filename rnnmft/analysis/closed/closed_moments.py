@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnmft.analysis.closed.cross_fixed_points import CrossRoot, cross_roots, late_cross
 from rnnmft.analysis.closed.fixed_points import Root, reached_from, roots
+from rnnmft.analysis.closed.homogeneous import scale_free
 from rnnmft.analysis.closed.recursion import Array, Point, point_of, untied_recursion
 from rnnmft.analysis.closed.sensitivity import cross_step_with_error, moved, radius, step_with_error
 from rnnmft.analysis.closed.start import start_moments
@@ -28,6 +29,15 @@ __all__ = ["ClosedMoments", "timescale"]
 # Beyond _HUGE a moment counts as divergent: its square would overflow. Where the quadrature fails
 # after a moment has passed _LARGE, that is why.
 _HUGE, _LARGE = 1e100, 1e50
+# A slope this near to 1 cannot be told from it.
+_MARGINAL = 1e-9
+# Steps that change this part of a moment, or of its error, all together, are not taken.
+_STILL, _STILL_ERROR = 1e-14, 1e-2
+_STAYS = "The slope of the moment map is 1: what is there neither decays nor grows."
+_ADDS_UP = (
+    "But only linearly in time: the network is critical, its variance map has slope 1 everywhere, "
+    "and what each step adds stays."
+)
 
 
 def timescale(slope: float) -> float:
@@ -96,6 +106,9 @@ class ClosedMoments:
                     status = Status.DIVERGES
                     row = tuple(np.where(np.abs(r) < _HUGE, r, np.inf) for r in row)
             history.append(row)
+            left = steps - len(history)
+            if left and not ended and _settled(history, left):
+                history += [row] * left
         return self._trajectory(
             steps, [np.stack(part) for part in zip(*history, strict=True)], status
         )
@@ -147,17 +160,37 @@ class ClosedMoments:
     def _reached(self) -> tuple[Root | None, Status]:
         return reached_from(self.recursion, self.point, self._roots, self._start[0])
 
-    @property
-    def _known(self) -> Status:
-        """Of gradients at the fixed point: they are what they are at an unstable one, too."""
-        status = self._reached[1]
-        return Status.OK if status is Status.UNSTABLE else status
-
     def _attractor(self) -> Root:
         found, status = self._reached
         if found is None:
-            raise ConvergenceError(status)
+            raise ConvergenceError(status, self._at_the_edge())
         return found
+
+    def _at_the_edge(self) -> str:
+        """What there is to say where the slope of the moment map is 1; else nothing."""
+        if any(abs(r.slope - 1.0) <= _MARGINAL for r in self._roots):
+            return _STAYS
+        if scale_free(self.cell, self.ensemble):
+            at = np.ones((len(self.recursion.keys), 1))
+            if abs(float(radius(self.recursion.slope(at, self.point))[0]) - 1.0) <= _MARGINAL:
+                return _ADDS_UP
+        return ""
+
+    @cached_property
+    def _linearised(self) -> tuple[Root, Status]:
+        """Where slopes are taken: the fixed point, or anywhere if they are everywhere the same.
+
+        They are what they are at an unstable fixed point, too.
+        """
+        try:
+            at, status = self._attractor(), self._reached[1]
+            return at, Status.OK if status is Status.UNSTABLE else status
+        except ConvergenceError:
+            if not scale_free(self.cell, self.ensemble):
+                raise
+        moments = np.ones(len(self.recursion.keys))
+        slope = float(radius(self.recursion.slope(moments[:, None], self.point))[0])
+        return Root(moments, slope, np.zeros(len(moments))), Status.OK
 
     def _fixed_point(self, at: Root, status: Status) -> FixedPoint:
         square, _, mean = self._columns()
@@ -233,7 +266,7 @@ class ClosedMoments:
 
     def _radius(self, matrices: Callable[[Array, Point], Array]) -> tuple[float, float]:
         """A spectral radius at the fixed point and its error."""
-        at = self._attractor()
+        at, _ = self._linearised
         value, error = moved(lambda m: radius(matrices(m, self.point)), at.moments, at.errors)
         return float(value), float(error) + self.recursion.rtol * float(value)
 
@@ -243,10 +276,17 @@ class ClosedMoments:
         return self._radius(self.recursion.tangent)
 
     def timescales(self) -> Timescales:
-        """xi_q, xi_c in steps, and chi_1."""
+        """xi_q, xi_c in steps, and chi_1.
+
+        Where the second moment grows and slopes know no scale (`homogeneous`), correlations grow
+        as it does, and nothing is forgotten.
+        """
         slope, slope_error = self._radius(self.recursion.slope)
-        chosen, _ = self._cross
         chi_1, chi_1_error = self._chi_1
+        if self._reached[0] is None:
+            error = {"xi_q": 0.0, "xi_c": 0.0, "chi_1": chi_1_error}
+            return Timescales("untied", math.inf, math.inf, chi_1, error)
+        chosen, _ = self._cross
         error = {
             "xi_q": _timescale_error(slope, slope_error),
             "xi_c": _timescale_error(chosen.slope, chosen.slope_error),
@@ -260,15 +300,16 @@ class ClosedMoments:
         growth, error = self._chi_1
         value = math.log(growth) if growth > 0 else -math.inf
         relative = error / growth if growth > 0 else 0.0
-        return Quantity("gradient growth (untied)", value, relative, self._known, "per step")
+        status = self._linearised[1]
+        return Quantity("gradient growth (untied)", value, relative, status, "per step")
 
     def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
         """Moments of the T-step J J^T: every m_k for T = 1; m_1 for any T."""
-        at = self._attractor()
+        at, status = self._linearised
 
         def compute(highest: int) -> tuple[Any, Any, Status]:
             if highest == 1:
-                return (*self._mean_over(horizon, at), self._known)
+                return (*self._mean_over(horizon, at), status)
             if horizon != 1:
                 raise DerivationError(
                     f"m_2 and higher of the {horizon}-step Jacobian are not derived yet; "
@@ -295,7 +336,7 @@ class ClosedMoments:
         if not np.isfinite(values).all():
             values = np.where(np.isfinite(values), values, np.inf)
             return values, np.where(np.isfinite(values), error + own[0], np.inf), Status.DIVERGES
-        return values, error + own[0], _worse(self._known, codes[0])
+        return values, error + own[0], _worse(self._linearised[1], codes[0])
 
     def _mean_over(self, horizon: int, at: Root) -> tuple[Array, Array]:
         """m_1(T): the tangent operator's T-th power on E[ds_a ds_b] = delta_ab."""
@@ -309,6 +350,19 @@ class ClosedMoments:
 
         value, error = moved(mean, at.moments, at.errors)
         return value, error + horizon * self.recursion.rtol * np.abs(value)
+
+
+def _settled(history: list[tuple[Array, ...]], left: int) -> bool:
+    """Whether so many further steps like the last one would change nothing but the rounding."""
+    if len(history) < 2:
+        return False
+
+    def still(old: Array, new: Array, part: float) -> bool:
+        return bool((left * np.abs(new - old) <= part * np.abs(new).max(initial=0.0)).all())
+
+    # Four rows of moments and covariances, two of their errors.
+    parts = (*[_STILL] * 4, *[_STILL_ERROR] * 2)
+    return all(map(still, history[-2], history[-1], parts))
 
 
 def _correlation(cross: Array, second: Array) -> Array:

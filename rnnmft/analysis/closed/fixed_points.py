@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import root
 
+from rnnmft.analysis.closed.bounds import largest_square
 from rnnmft.analysis.closed.recursion import Array, Point, UntiedRecursion
 from rnnmft.analysis.closed.scalar_roots import scalar_roots
 from rnnmft.analysis.closed.sensitivity import radius
@@ -30,6 +31,10 @@ _SHRINKING = 0.999
 _RESTING, _SAME = 1e-13, 1e-6
 # A second moment that is nearly zero.
 _BESIDE = 1e-14
+# Second halves of paths that rise end higher than first halves reach: twice, where they are linear.
+_RISEN = 1.1
+# A second moment is at most the largest square of its state, which is found to this factor.
+_MARGIN = 1.1
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ def roots(recursion: UntiedRecursion, point: Point) -> list[Root]:
         found = [m for m in found if np.isfinite(m).all()]
     elif len(drivers) == 1:
         at = drivers[0]
-        scalar = scalar_roots(lambda q: stationary(q[None])[at] - q, _GRID)
+        grid = _GRID[: np.searchsorted(_GRID, _MARGIN * largest_square(recursion.derivation.cell)) + 1]
+        scalar = scalar_roots(lambda q: stationary(q[None])[at] - q, grid)
         found = [stationary(np.array([[q]]))[:, 0] for q in scalar]
     else:
         starts = _starts(recursion, [recursion.keys[i] for i in drivers])
@@ -163,12 +169,20 @@ def _path(recursion: UntiedRecursion, point: Point, moments: Array, steps: int) 
 def _followed(
     recursion: UntiedRecursion, point: Point, moments: Array, steps: int
 ) -> tuple[Array, bool]:
-    """The last moments of the path, and whether its steps were not getting shorter at the end."""
-    before, last, growing = moments, moments, False
-    for new in _path(recursion, point, moments, steps):
+    """The last moments of the path, and whether it was still rising at the end.
+
+    Rising are moments beyond all that were there in the path's first half, by steps that do not get
+    shorter; the path ends where they leave the range that is searched.
+    """
+    before, last, growing, early = moments, moments, False, 0.0
+    for taken, new in enumerate(_path(recursion, point, moments, steps)):
         growing = not np.abs(new - last).max() < _SHRINKING * np.abs(last - before).max()
         before, last = last, new
-    return last, growing
+        if taken < steps // 2:
+            early = max(early, np.abs(new).max())
+        if growing and np.abs(new).max() > _GRID[-1]:
+            return last, True
+    return last, growing and np.abs(last).max() > _RISEN * early
 
 
 def reached_from(
@@ -192,7 +206,7 @@ def reached_from(
         growing = False
     else:
         last, growing = _followed(recursion, point, start, _GROWTH_STEPS)
-    if not np.isfinite(last).all() or (growing and np.abs(last).max() > 1.0):
+    if not np.isfinite(last).all() or growing:
         return None, Status.DIVERGES
     at_rest = _at_rest(recursion, point, found, last)
     if at_rest is not None:

@@ -24,6 +24,8 @@ __all__ = ["Array", "Point", "UntiedRecursion", "point_of", "untied_recursion"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int8]
+# Slopes hold Gaussian densities at kinks: at no variance they are asked for beside it.
+_LEAST_VARIANCE = sp.Float(1e-30)
 Point = dict[sp.Symbol, Array]
 
 
@@ -149,7 +151,8 @@ class UntiedRecursion:
 
     @cached_property
     def _slope(self) -> Program:
-        return self._compile(list(self.derivation.variance_slope), self.keys)
+        positive = [(s, sp.Max(e, _LEAST_VARIANCE)) for s, e in self._variances()]
+        return self._compile(list(self.derivation.variance_slope), self.keys, before=positive)
 
     @cached_property
     def _cross_slope(self) -> Program:
@@ -198,17 +201,18 @@ class UntiedRecursion:
         return values[:count], errors[:count], values[count:], status
 
     def _solve(self, values: Array, count: int) -> Array:
-        """Stationary moments of an affine map whose radius is below 1; inf elsewhere."""
+        """Stationary moments of an affine map: inf where its radius is not below 1; nan if unknown."""
         matrix = np.moveaxis(values[: count * count].reshape(count, count, -1), -1, 0)
         constant = np.moveaxis(values[count * count :], -1, 0)
-        usable = np.asarray(np.isfinite(matrix).all(axis=(1, 2)))
-        usable &= np.isfinite(constant).all(axis=1)
-        matrix = np.where(usable[:, None, None], matrix, 0.0)
-        radius = np.abs(np.linalg.eigvals(matrix)).max(axis=1)
-        usable &= radius < 1.0
-        matrix = np.where(usable[:, None, None], matrix, 0.0)
+        known = np.asarray(np.isfinite(matrix).all(axis=(1, 2)))
+        known &= np.isfinite(constant).all(axis=1)
+        matrix = np.where(known[:, None, None], matrix, 0.0)
+        settles = np.abs(np.linalg.eigvals(matrix)).max(axis=1) < 1.0
+        matrix = np.where(settles[:, None, None], matrix, 0.0)
         solved = np.linalg.solve(np.eye(count) - matrix, constant[..., None])[..., 0]
-        return np.where(usable[:, None], solved, np.inf).T
+        solved[~settles] = np.inf
+        solved[~known] = np.nan
+        return solved.T
 
     def stationary(self, moments: Array, point: Point) -> Array:
         """The moments that are stationary at the preactivation variances of the given moments."""

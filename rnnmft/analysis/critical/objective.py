@@ -24,19 +24,27 @@ from scipy.optimize import brentq
 from rnnmft.analysis.closed.closed_moments import timescale as timescale_of
 from rnnmft.analysis.closed.cross_fixed_points import cross_roots
 from rnnmft.analysis.closed.recursion import point_of
-from rnnmft.analysis.closed.sensitivity import radius
 from rnnmft.analysis.critical.backward import Backward, Solution
 from rnnmft.analysis.critical.closed import ClosedAverages
 from rnnmft.analysis.critical.design import Design
+from rnnmft.analysis.critical.sound import Unsettled, feasible, least_driven, settles, slope_of
 from rnnmft.errors import ConvergenceError, InfeasibleError
 
-__all__ = ["Direction", "Target", "direction_of", "feasible", "one_step_variance", "search"]
+__all__ = [
+    "Direction",
+    "NothingCritical",
+    "Target",
+    "direction_of",
+    "isometry",
+    "mean_direction",
+    "one_step_variance",
+    "search",
+    "timescale",
+]
 
-# The least share of the main preactivation's variance that shall come from its input.
-LEAST_INPUT = 0.05
 _GATES = np.linspace(0.0, 14.0, 8)
-_VARIANCES = np.geomspace(30.0, 1e-4, 26)
-_WIDEN, _MOST = 1.5, 1e3
+_VARIANCES = np.concatenate([np.geomspace(3e3, 30.0, 10)[:-1], np.geomspace(30.0, 1e-4, 26)])
+_MEANS = np.geomspace(4.0, 0.02, 20)
 _SIGMA_0 = 1.0
 _PRECISION = 1e-9
 
@@ -46,14 +54,17 @@ class Direction:
     """The one number that is searched over.
 
     Attributes:
-        parameter: "mu_b" (of retention gates) or "q" (of the main preactivation).
+        parameter: "mu_b" (of retention gates, or of the main preactivation) or "q" (of the latter).
         signs: {preactivation: the sign its mean moves with}.
         points: in the order of the search.
+        least_q: whether q is the least that leaves the input a share, and only states count that
+            networks settle to.
     """
 
     parameter: str
     signs: dict[str, int]
     points: tuple[float, ...]
+    least_q: bool = False
 
     def move(self, design: Design, at: float) -> Design:
         """The design at one point."""
@@ -78,6 +89,24 @@ def direction_of(design: Design) -> Direction | None:
     if main is not None and design.is_free(main, "q") and design.choices[main].q is not None:
         return Direction("q", {main: 1}, tuple(_VARIANCES))
     return None
+
+
+def mean_direction(design: Design) -> Direction | None:
+    """The mean of the main preactivation, from below up to 0; None where it or q is fixed.
+
+    Where phi and phi'' have one sign, as those of SiLU and GELU have above 0, second moments feed
+    back more than m_1 = 1; at a negative mean they do not.
+    """
+    main = design.main
+    if main is None or not (design.is_free(main, "mu_b") and design.is_free(main, "q")):
+        return None
+    if design.choices[main].balance != "sigma_v":
+        return None
+    return Direction("mu_b", {main: -1}, tuple(_MEANS), least_q=True)
+
+
+class NothingCritical(InfeasibleError):
+    """No point of a direction is critical."""
 
 
 @dataclass(frozen=True)
@@ -135,97 +164,48 @@ def one_step_variance(solution: Solution) -> float:
     return float(values[1] - values[0] ** 2)
 
 
-def feasible(backward: Backward, design: Design, searched: bool = False) -> Solution:
-    """The solution; where the main preactivation's q is free, the least q that is sound.
-
-    Sound is a q of which the input brings a share, and at which the stationary state is stable:
-    what second moments feed back through the weights may undo half of what a step forgets, no more.
-
-    Raises:
-        InfeasibleError: there is none.
-    """
-    main = design.main
-    if main is None or searched or not design.is_free(main, "q"):
-        return backward.solve(design)
-    start, choice = design.choices[main].q, design.choices[main]
-    if start is None or choice.balance != "sigma_v":
-        return backward.solve(design)
-    try:
-        solution = backward.solve(design)
-        if solution.input_share(main) >= LEAST_INPUT and stability(solution) >= 0:
-            return solution
-    except InfeasibleError:
-        pass
-    precision, q = backward.theory.precision, start
-
-    def room(of: Backward, q: float, least: float) -> float:
-        left = of.balance(design, main, q) - least
-        return left if left < 0 else min(left, stability(of.solve(design.with_(main, q=q))))
-
-    # What a rough theory finds holds with half of the room, or is searched for again.
-    for of, least in ((backward.coarse, LEAST_INPUT), (backward, 0.5 * LEAST_INPUT)):
-        q = _least_q(lambda q, a=of, b=least: room(a, q, b), q, main, precision)
-    return backward.solve(design.with_(main, q=q))
-
-
-def _least_q(room: Callable[[float], float], start: float, main: str, precision: float) -> float:
-    """The least q from `start` on at which there is room."""
-    low = high = start
-    if room(start) >= 0:
-        return start
-    while room(high) < 0:
-        low, high = high, high * _WIDEN
-        if high > _MOST:
-            raise InfeasibleError(
-                f"no q of {main!r} up to {_MOST:g} leaves room for the input and is stable",
-                f"sigma_v^2 >= 0 of {main!r}",
-            )
-    ends = math.log(low), math.log(high)
-    return math.exp(brentq(lambda v: room(math.exp(v)), *ends, xtol=precision) + 2.0 * precision)
-
-
-def stability(solution: Solution) -> float:
-    """Half of what a step forgets, less what feedback undoes of it; negative is too near unstable.
-
-    1 where the moments do not close: the slope is not known here.
-    """
-    averages = solution.averages
-    if not isinstance(averages, ClosedAverages):
-        return 1.0
-    recursion = averages.of.recursion
-    moments = np.array([[averages.moments[k]] for k in recursion.keys])
-    point = point_of(recursion.derivation, solution.ensemble, solution.design.inputs)
-    slope = float(radius(recursion.slope(moments, point))[0])
-    return (1.0 - slope) - 0.5 * averages.forgotten
-
-
-def search(backward: Backward, design: Design, direction: Direction, target: Target) -> Solution:
-    """The first point along a direction that meets the target.
+def search(
+    backward: Backward, design: Design, direction: Direction, target: Target, horizon: float
+) -> Solution:
+    """The first point along a direction that meets the target, and to which networks settle.
 
     Raises:
-        InfeasibleError: none does; the message gives the best.
+        NothingCritical, Unsettled: no point is critical, or networks settle to none of them.
+        InfeasibleError: none meets the target; the message gives the best.
     """
+    left: list[Solution] = []
 
     @cache
     def measured(at: float) -> tuple[Solution, float]:
-        searched = direction.parameter == "q"
-        solution = feasible(backward, direction.move(design, at), searched)
+        moved = direction.move(design, at)
+        if direction.least_q:
+            solution = least_driven(backward, moved)
+            # As quickly as a tanh network of this horizon, 1.4 sqrt(T) steps.
+            if not settles(solution, 2.0 * math.sqrt(horizon)):
+                left.append(solution)
+                raise Unsettled("networks do not settle there")
+        else:
+            solution = feasible(backward, moved, direction.parameter == "q")
         return solution, target.measure(solution)
 
     rows, reason = _rows(direction, target, measured)
     if not rows:
-        raise InfeasibleError(f"nothing is critical along {direction.label}: {reason}")
+        if left:
+            raise _unsettled(direction, left)
+        raise NothingCritical(f"nothing is critical along {direction.label}: {reason}")
     least = min(value for _, value in rows) if target.above_least else 0.0
-    met = [i for i, (_, value) in enumerate(rows) if value - least <= target.at_most]
-    if not met:
-        raise _out_of_reach(direction, target, rows)
-    at, _ = rows[met[0]]
-    if met[0] > 0:
 
-        def gap(x: float) -> float:
-            return measured(x)[1] - least - target.at_most
+    def gap(x: float) -> float:
+        return measured(x)[1] - least - target.at_most
 
-        at = float(brentq(gap, rows[met[0] - 1][0], at, xtol=_PRECISION))
+    # Settling is the dearer question: asked only where the target is met, up to the first yes.
+    met = (i for i, (at, value) in enumerate(rows) if value - least <= target.at_most)
+    first = next((i for i in met if settles(measured(rows[i][0])[0], horizon)), None)
+    if first is None:
+        raise _nothing_met(direction, target, rows, measured, horizon)
+    at = rows[first][0]
+    if first > 0 and gap(rows[first - 1][0]) > 0:
+        at = float(brentq(gap, rows[first - 1][0], at, xtol=_PRECISION))
     return measured(at)[0]
 
 
@@ -250,22 +230,31 @@ def _rows(
         return rows[at]
 
     points = direction.points
-    last = value(points[-1])
-    if target.above_least or last == math.inf:
-        for at in points[:-1]:
+    if target.above_least:
+        for at in points:
             value(at)
-    elif last <= target.at_most:
-        low, high = -1, len(points) - 1
+    else:
+        # From the last point on at which there is anything to measure.
+        end = next((i for i in range(len(points))[::-1] if value(points[i]) < math.inf), -1)
+        low, high = -1, end if end >= 0 and rows[points[end]] <= target.at_most else 0
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if value(points[middle]) <= target.at_most else (middle, high)
     return sorted(rows.items(), key=lambda row: points.index(row[0])), reason
 
 
-def _out_of_reach(
-    direction: Direction, target: Target, rows: list[tuple[float, float]]
+def _nothing_met(
+    direction: Direction,
+    target: Target,
+    rows: list[tuple[float, float]],
+    measured: Callable[[float], tuple[Solution, float]],
+    horizon: float,
 ) -> InfeasibleError:
-    at, value = min(rows, key=lambda row: row[1])
+    """Why no point is taken: none that networks settle to, or how near one of them comes."""
+    settled = [(at, value) for at, value in rows if settles(measured(at)[0], horizon)]
+    if not settled:
+        return _unsettled(direction, [measured(at)[0] for at, _ in rows])
+    at, value = min(settled, key=lambda row: row[1])
     short = math.exp(-value)
     name = next(iter(direction.signs))
     return InfeasibleError(
@@ -273,4 +262,14 @@ def _out_of_reach(
         f"it, at {direction.label} = {at:.4g}",
         f"{target.name} reaches its target",
         {(name, direction.parameter): direction.signs[name] * at},
+    )
+
+
+def _unsettled(direction: Direction, found: list[Solution]) -> Unsettled:
+    least = min(slope_of(s, s.averages) for s in found if isinstance(s.averages, ClosedAverages))
+    return Unsettled(
+        f"no network settles to a critical state along {direction.label}: where m_1 = 1, "
+        "fluctuations of the second moment are fed back sigma_w^2 (E[phi'^2] + E[phi phi'']) "
+        f"times a step, {least:.4g} at the least, and the state is left, to die or to explode",
+        "slope of the moment map < 1",
     )

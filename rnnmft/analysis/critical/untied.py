@@ -11,22 +11,26 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
+from rnnmft.analysis.closed.homogeneous import homogeneous
 from rnnmft.analysis.critical.averages import GivenLaws
 from rnnmft.analysis.critical.backward import Backward, Solution
 from rnnmft.analysis.critical.closed import ClosedLaws
 from rnnmft.analysis.critical.design import Design, checked_fix, design
 from rnnmft.analysis.critical.gates import retention_means, write_means
+from rnnmft.analysis.critical.growing import solve_growing
 from rnnmft.analysis.critical.law import TransportedLaws
 from rnnmft.analysis.critical.objective import (
-    LEAST_INPUT,
     Direction,
+    NothingCritical,
+    Target,
     direction_of,
-    feasible,
     isometry,
+    mean_direction,
     search,
     timescale,
 )
 from rnnmft.analysis.critical.roles import roles
+from rnnmft.analysis.critical.sound import LEAST_INPUT, Unsettled, feasible, settles
 from rnnmft.analysis.critical.units import SampledLaws
 from rnnmft.cells import Cell, Inputs
 from rnnmft.cells.laws import Law
@@ -110,6 +114,10 @@ def solve_untied(request: Request) -> UntiedAnswer:
     backward = Backward(theory, request.weights, request.laws)
     several = len(request.cell.states) > 1
     reasons: list[str] = []
+    slopes = homogeneous(request.cell)
+    if slopes is not None:
+        solution, why = solve_growing(slopes, backward, start, request.horizon, _VARIANCE)
+        return UntiedAnswer(solution, theory.method, why)
     try:
         if start.main is None:
             solution = _criticality_by_gates(backward, start, reasons)
@@ -139,9 +147,9 @@ def _chosen(backward: Backward, start: Design, request: Request, reasons: list[s
     if direction is None:
         if request.objective != "fixed":
             reasons.append("Everything that the objective could choose is fixed.")
-        return feasible(backward, start)
+        return _settled(feasible(backward, start), request)
     target = (isometry if request.objective == "isometry" else timescale)(request.horizon)
-    solution = search(backward, start, direction, target)
+    direction, solution = _searched(backward, start, direction, target, request, reasons)
     name = next(iter(direction.signs))
     choice = solution.design.choices[name]
     value = choice.mu_b if direction.parameter == "mu_b" else choice.q or 0.0
@@ -153,6 +161,48 @@ def _chosen(backward: Backward, start: Design, request: Request, reasons: list[s
     )
     reasons.append(f"{direction.label} = {value:.4g}: there {why}.")
     return solution
+
+
+def _searched(
+    backward: Backward,
+    start: Design,
+    direction: Direction,
+    target: Target,
+    request: Request,
+    reasons: list[str],
+) -> tuple[Direction, Solution]:
+    """Along the direction; along the mean where networks settle to nothing on it."""
+    T = request.horizon
+    try:
+        return direction, search(backward, start, direction, target, T)
+    except (NothingCritical, Unsettled) as error:
+        other = mean_direction(start) if direction.parameter == "q" else None
+        if other is None:
+            raise
+        try:
+            found = search(backward, start, other, target, T)
+        except NothingCritical:
+            raise error from None
+    reasons.append(
+        f"At mu_b = 0 of {', '.join(other.signs)} networks would not settle to a critical state: "
+        "second moments feed back more than they lose. A negative mean mends that."
+    )
+    return other, found
+
+
+def _settled(solution: Solution, request: Request) -> Solution:
+    """The solution, if it is what a network without gates settles to.
+
+    Raises:
+        InfeasibleError: it is not.
+    """
+    if solution.design.roles.retention or settles(solution, request.horizon):
+        return solution
+    raise InfeasibleError(
+        "no network settles to the critical state that these numbers fix: fluctuations of its "
+        "second moment are fed back in full, and the state is left, to die or to explode",
+        "slope of the moment map < 1",
+    )
 
 
 def _placed(backward: Backward, start: Design, request: Request, reasons: list[str]) -> Solution:

@@ -315,7 +315,8 @@ def _powered(
     total = np.zeros_like(found)
     for k, e in enumerate(error):
         moved = value.copy()
-        step = max(e, 1e-6 * abs(value[k]))
+        # A moment that is 0 has no error, and needs a step all the same.
+        step = max(e, 1e-6 * abs(value[k])) or 1e-12
         moved[k] += step
         total += np.abs(free_power_moments(moved, horizon) - found) * (e / step)
     return found, total

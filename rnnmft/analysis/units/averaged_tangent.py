@@ -111,10 +111,11 @@ class AveragedTangent:
     def log_kernel_sums(self) -> Tensor | None:
         """log |sum_{t + s = 2 n + 1} sum_k C_k(t, s)|, n = 0, 1, ..: (R, half the steps).
 
-        None where no W_k carries a perturbation, and for untied weights, whose kernels are zero at
-        t != s.
+        None before there are two steps, where no W_k carries a perturbation, and for untied
+        weights, whose kernels are zero at t != s.
         """
-        return self._sums.log_sums() if self.process.tied and self._couplings.active else None
+        known = self.process.tied and self._couplings.active and len(self._sums) > 1
+        return self._sums.log_sums() if known else None
 
 
 def numbers_a_unit(cell: Cell, steps: int, sides: tuple[int, int], tied: bool) -> int:

@@ -16,7 +16,7 @@ way, and comes down to it in the others. Both ends of
     g in [d, d + rise],      g in [s - fall, s]
 
 follow from the slopes' change since half the time. Slopes are those of straight lines over the
-later half of the times, averaged over repetitions, each of which grows at a rate of its own.
+later half of the times, through logarithms pooled over the repetitions.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from rnnmft.analysis.units.pooled_logarithm import pooled_logarithm
 
 __all__ = ["GrowthLimit", "growth_limit"]
 
@@ -90,7 +92,7 @@ def growth_limit(
     if log_sums is not None and (log_sums == -math.inf).all():
         # A state that forgets at once (a vanilla RNN's): the kernel never leaves t = s.
         exponential = True
-    elif log_sums is not None and np.isfinite(log_sums[:, log_sums.shape[1] // 8 :]).all():
+    elif log_sums is not None and np.isfinite(log_sums[:, (log_sums.shape[1] - 1) // 8 :]).all():
         sums = _Slopes.of(log_sums, 0)
     if sums is not None and not _above(sums, means):
         sums = None
@@ -123,9 +125,10 @@ class _Slopes:
     rows: Array
 
     @classmethod
-    def of(cls, series: Array, first: int) -> _Slopes:
-        """Of a series (R, n) at the times first, first + 1, .."""
-        end = first + series.shape[1] - 1
+    def of(cls, logarithms: Array, first: int) -> _Slopes:
+        """Of a series (R, n) at the times first, first + 1, ..; its first eighth is not read."""
+        end = first + logarithms.shape[1] - 1
+        series, first = pooled_logarithm(logarithms[:, end // 8 - first :]), end // 8
         late, middle, early = (
             _slope(series, end // (2 * part), end // part, first) for part in (1, 2, 4)
         )

@@ -31,7 +31,7 @@ _CROSS_WANTED, _LEAST_WANTED = 0.03, 2e-5
 _CLEAR = 10.0
 # An error that is noise for the most part is not made much smaller by more steps: no more of them
 # than these, where they cost more than units.
-_LONG = 128
+_LONG = 64
 _PILOT_UNITS, _PILOT_REPETITIONS = 4096, 8
 # Of a repetition. Averages over fewer are biased; more of them are better spent on repetitions.
 _FEWEST_UNITS, _MOST_UNITS = 1 << 10, 1 << 14
@@ -158,7 +158,7 @@ def _more(plan: Sampling, factor: int) -> Sampling:
 
 
 def _fewer(plan: Sampling, noise: float, wanted: float) -> Sampling:
-    """As many units as make the noise a third of what is wanted, if those are fewer."""
+    """As many units as make the noise half of what is wanted, if those are fewer."""
     each = plan.per_repetition
-    needed = max(math.ceil(each * (3.0 * noise / wanted) ** 2), _FEWEST_UNITS)
+    needed = max(math.ceil(each * (2.0 * noise / wanted) ** 2), _FEWEST_UNITS)
     return plan.of(min(each, needed), plan.repetitions)

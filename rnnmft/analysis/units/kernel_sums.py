@@ -26,6 +26,9 @@ class KernelSums:
         self._rows: list[Tensor] = []
         self._exponents: list[Tensor] = []
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def append(self, before: Tensor, after: Tensor, exponent: Tensor) -> None:
         """One more time t.
 
@@ -44,13 +47,13 @@ class KernelSums:
         kernel = torch.zeros((times, *exponents.shape), dtype=torch.float64)
         for t, row in enumerate(self._rows):
             kernel[t, :t] = row.double().cpu()
-        powers = exponents[:, None] + exponents[None]
         # Pairs of one sum are a diagonal when the second time runs backwards.
-        pairs = [
-            [torch.diagonal(x.flip(1), times - 1 - total) for x in (kernel, powers)]
-            for total in range(1, times, 2)
-        ]
-        return torch.stack([_log_sum(values, power) for values, power in pairs], 1)
+        kernel = kernel.flip(1)
+        found = []
+        for total in range(1, times, 2):
+            powers = exponents[: total + 1] + exponents[: total + 1].flip(0)
+            found.append(_log_sum(torch.diagonal(kernel, times - 1 - total), powers.T))
+        return torch.stack(found, 1)
 
 
 def _log_sum(values: Tensor, powers: Tensor) -> Tensor:

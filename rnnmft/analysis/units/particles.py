@@ -179,10 +179,9 @@ class UnitProcess:
     def _untied(self, p: Preactivation, y: Tensor | None) -> Tensor:
         """The same with fresh W, V and b: Gaussian, of covariance sigma_w^2 E[y y] + .. ."""
         law = self.ensemble[p.name]
-        c = self.inputs.correlation
-        mix = self.like.new_tensor([[1.0, c], [c, 1.0]])
-        sides = self.shape[1]
-        covariance = self._drive(p) * mix[:sides, :sides] + law.sigma_b**2
+        c, sides = self.inputs.correlation, self.shape[1]
+        mix = c + (1.0 - c) * torch.eye(sides, dtype=self.like.dtype, device=self.like.device)
+        covariance = self._drive(p) * mix + law.sigma_b**2
         if y is not None:
             covariance = covariance + law.sigma_w**2 * gram(y)
         covariance = covariance.expand(self.shape[0], sides, sides)

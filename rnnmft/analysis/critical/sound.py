@@ -1,0 +1,141 @@
+"""Critical states that a network finds: driven by its input, stable, and reached from zero.
+
+m_1 = 1 can be met at stationary states that no network stays in: where what second moments feed
+back through the weights (the slope of their map) is 1 or more, or where the zero state settles to
+another one first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import brentq
+
+from rnnmft.analysis.closed.fixed_points import reached_from_zero, roots
+from rnnmft.analysis.closed.recursion import point_of
+from rnnmft.analysis.closed.sensitivity import radius
+from rnnmft.analysis.critical.backward import Backward, Solution
+from rnnmft.analysis.critical.closed import ClosedAverages
+from rnnmft.analysis.critical.design import Design
+from rnnmft.errors import InfeasibleError
+
+__all__ = ["LEAST_INPUT", "Unsettled", "feasible", "least_driven", "settles", "slope_of"]
+
+# The least share of the main preactivation's variance that shall come from its input.
+LEAST_INPUT = 0.05
+_WIDEN, _MOST, _SMALLEST = 1.5, 1e3, 1e-4
+# The zero state shall settle within a number of steps, or within these if it is less.
+_FEWEST_STEPS = 10.0
+# Two solutions of one equation are the same to this.
+_SAME = 1e-6
+
+
+class Unsettled(InfeasibleError):
+    """There are critical ensembles, but networks do not settle to their stationary states."""
+
+
+def feasible(backward: Backward, design: Design, searched: bool = False) -> Solution:
+    """The solution; where the main preactivation's q is free, the least q that is sound.
+
+    Sound is a q of which the input brings a share, and at which the stationary state is stable:
+    what second moments feed back through the weights may undo half of what a step forgets, no more.
+
+    Raises:
+        InfeasibleError: there is none.
+    """
+    main = design.main
+    if main is None or searched or not design.is_free(main, "q"):
+        return backward.solve(design)
+    start, choice = design.choices[main].q, design.choices[main]
+    if start is None or choice.balance != "sigma_v":
+        return backward.solve(design)
+    try:
+        solution = backward.solve(design)
+        if solution.input_share(main) >= LEAST_INPUT and stability(solution) >= 0:
+            return solution
+    except InfeasibleError:
+        pass
+    precision, q = backward.theory.precision, start
+
+    def room(of: Backward, q: float, least: float) -> float:
+        left = of.balance(design, main, q) - least
+        return left if left < 0 else min(left, stability(of.solve(design.with_(main, q=q))))
+
+    # What a rough theory finds holds with half of the room, or is searched for again.
+    for of, least in ((backward.coarse, LEAST_INPUT), (backward, 0.5 * LEAST_INPUT)):
+        q = _least_q(lambda q, a=of, b=least: room(a, q, b), q, main, precision)
+    return backward.solve(design.with_(main, q=q))
+
+
+def least_driven(backward: Backward, design: Design) -> Solution:
+    """The solution at the least q of the main preactivation of which the input brings a share.
+
+    Raises:
+        InfeasibleError: there is none.
+    """
+    main = design.main
+    assert main is not None
+
+    def room(q: float) -> float:
+        return backward.balance(design, main, q) - LEAST_INPUT
+
+    q = _least_q(room, _SMALLEST, main, backward.theory.precision)
+    return backward.solve(design.with_(main, q=q))
+
+
+def _least_q(room: Callable[[float], float], start: float, main: str, precision: float) -> float:
+    """The least q from `start` on at which there is room."""
+    low = high = start
+    if room(start) >= 0:
+        return start
+    while room(high) < 0:
+        low, high = high, high * _WIDEN
+        if high > _MOST:
+            raise InfeasibleError(
+                f"no q of {main!r} up to {_MOST:g} leaves room for the input and is stable",
+                f"sigma_v^2 >= 0 of {main!r}",
+            )
+    ends = math.log(low), math.log(high)
+    return math.exp(brentq(lambda v: room(math.exp(v)), *ends, xtol=precision) + 2.0 * precision)
+
+
+def stability(solution: Solution) -> float:
+    """Half of what a step forgets, less what feedback undoes of it; negative is too near unstable.
+
+    1 where the moments do not close: the slope is not known here.
+    """
+    averages = solution.averages
+    if not isinstance(averages, ClosedAverages):
+        return 1.0
+    return (1.0 - slope_of(solution, averages)) - 0.5 * averages.forgotten
+
+
+def slope_of(solution: Solution, averages: ClosedAverages) -> float:
+    """The slope of the moment map at the stationary state of a solution."""
+    recursion = averages.of.recursion
+    moments = np.array([[averages.moments[k]] for k in recursion.keys])
+    point = point_of(recursion.derivation, solution.ensemble, solution.design.inputs)
+    return float(radius(recursion.slope(moments, point))[0])
+
+
+def settles(solution: Solution, steps: float) -> bool:
+    """Whether the zero state comes to the solution's stationary state, and within so many steps.
+
+    What second moments feed back may undo all but 1 / steps of what a step forgets. (Taken for
+    granted where the moments do not close.)
+    """
+    averages = solution.averages
+    if not isinstance(averages, ClosedAverages):
+        return True
+    left = averages.forgotten / max(steps, _FEWEST_STEPS)
+    if not 1.0 - slope_of(solution, averages) >= left:
+        return False
+    recursion = averages.of.recursion
+    point = point_of(recursion.derivation, solution.ensemble, solution.design.inputs)
+    reached, _ = reached_from_zero(recursion, point, roots(recursion, point))
+    wanted = np.array([averages.moments[k] for k in recursion.keys])
+    return reached is not None and bool(
+        (np.abs(reached.moments - wanted) <= _SAME * np.abs(wanted).max()).all()
+    )
