@@ -46,6 +46,7 @@ class Setting:
         start: standard deviation of the states at t = 0.
         asked: "chosen" is the solver of `MeanField`'s choice, "sampled" that by units, which is
             asked through its class where another was chosen.
+        spared: kinds that sampled units are not asked, because they take too long.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Setting:
     truths: Callable[[], Truths]
     start: float = 0.0
     asked: tuple[str, ...] = ("chosen", "sampled")
+    spared: tuple[str, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -67,7 +69,9 @@ class Setting:
         """Ask every solver for every truth."""
         truths = self.truths()
         for solver in self._solvers():
-            yield from self.compare_with(solver, truths)
+            spared = self.spared if solver.method == SAMPLED else ()
+            asked = {q: truth for q, truth in truths.items() if q.kind not in spared}
+            yield from self.compare_with(solver, asked)
 
     def compare_with(self, solver: Any, truths: Truths) -> Iterator[Comparison]:
         """Ask one solver, which has the methods of `MeanField`, for these truths."""
