@@ -98,7 +98,7 @@ def growth_limit(
         sums = None
     steps = log_means.shape[1]
     spread = exponential or (sums is not None and sums.last - means.last < _SPREAD / steps)
-    low, high = _bracket_of_means(means, steps, spread)
+    low, high = _bracket_of_means(means, steps, spread, exponential)
     noise, blur = means.noise, 0.0
     if sums is not None:
         lower, upper = _bracket_of_sums(sums)
@@ -161,9 +161,12 @@ def _above(sums: _Slopes, means: _Slopes) -> bool:
     return gap > -_SIGNIFICANT * noise - abs(means.change) - 1e-12
 
 
-def _bracket_of_means(slopes: _Slopes, steps: int, spread: bool) -> tuple[float, float]:
+def _bracket_of_means(
+    slopes: _Slopes, steps: int, spread: bool, exponential: bool
+) -> tuple[float, float]:
     """Between the slope of log m_1 and where it may still rise (or, if it falls, fall) to."""
-    most = slopes.change + _SIGNIFICANT * slopes.change_noise
+    # Noise may hide a power; a change that dies exponentially has nothing behind the noise.
+    most = slopes.change + (0.0 if exponential else slopes.change_noise)
     rise = _RISE * max(most, 0.0)
     if not spread:
         hidden = _UNSPREAD * math.sqrt(max(most, 0.0) / steps)
