@@ -48,6 +48,7 @@ _CANCELLED = 0.1
 # Of the narrower bracket: what the other may be wrong by.
 _OVERLAP = 0.1
 _SIGNIFICANT = 2.0
+_FALLING = 0.9
 
 
 @dataclass(frozen=True)
@@ -167,11 +168,23 @@ def _bracket_of_means(
     """Between the slope of log m_1 and where it may still rise (or, if it falls, fall) to."""
     # Noise may hide a power; a change that dies exponentially has nothing behind the noise.
     most = slopes.change + (0.0 if exponential else slopes.change_noise)
-    rise = _RISE * max(most, 0.0)
+    rise = _RISE * max(most, 0.0) * _left(slopes)
     if not spread:
         hidden = _UNSPREAD * math.sqrt(max(most, 0.0) / steps)
         rise = max(rise, min(hidden, _MOST_UNSPREAD / steps))
     return slopes.last + _RISE * min(most, 0.0), slopes.last + rise
+
+
+def _left(slopes: _Slopes) -> float:
+    """What is left of the approach over the last change, where that falls slower than 1 / T.
+
+    Leaks that differ from unit to unit without a bound make it so: ever fewer units decide. Changes
+    of a ratio r for each doubling leave r / (1 - r); one that does not fall (r > .9) tells nothing.
+    """
+    if slopes.change <= _SIGNIFICANT * slopes.change_noise or slopes.before <= 0:
+        return 1.0
+    ratio = slopes.change / slopes.before
+    return max(1.0, ratio / (1.0 - ratio)) if ratio < _FALLING else 1.0
 
 
 def _bracket_of_sums(slopes: _Slopes) -> tuple[float, float]:
