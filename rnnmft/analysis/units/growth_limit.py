@@ -133,8 +133,13 @@ class _Slopes:
         late, middle, early = (
             _slope(series, end // (2 * part), end // part, first) for part in (1, 2, 4)
         )
+        value, noise = _mean(late)
         change, change_noise = _mean(late - middle)
-        return cls(*_mean(late), change, change_noise, _mean(middle - early)[0], late)
+        before, _ = _mean(middle - early)
+        # Where rare units decide, a spread without such an event is too small. Over shorter times
+        # it is larger by the root of the ratio, if not by less: the largest is believed.
+        noise = max(noise, _mean(middle)[1] / math.sqrt(2), _mean(early)[1] / 2)
+        return cls(value, noise, change, max(change_noise, noise), before, late)
 
 
 def _slope(series: Array, low: int, high: int, first: int) -> Array:
