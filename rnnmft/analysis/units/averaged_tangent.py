@@ -10,9 +10,9 @@ follow from earlier ones,
     P_k(s + 1; t) = A^s P_k(s; t) + B_k^s C_k(t, s)          P_k(s; t) = E[ds^s de_k^t | slopes]
     D(t + 1, s) = A^t D(t, s) + sum_k B_k^t P_k(s; t)^T      D(t, s) = E[ds^t (ds^s)^T | slopes]
 
-and only C_k(t, s) needs an average over units. Sampled perturbations would be a network of M units,
-which feeds its own noise back: where the limit decays, they turn round and grow from T ~ sqrt(M)
-on. Here linear cells are exact with a single unit. T steps take O(M T^2).
+and only C_k(t, s) needs an average over units: linear cells are exact with a single one. (Drawn
+unit by unit from its own kernel, a perturbation turns round and grows where the limit decays: what
+the kernel's factor loses to rounding is not small beside it.) T steps take O(M T^2).
 
 With slopes of two trajectories, D(t, s) = E[ds_a^t (ds_b^s)^T | slopes of both] is the linear
 response of their cross moments: dE[f_a g_b] / dC_ab(t, s) = E[df_a/de_a^t dg_b/de_b^s] (Price

@@ -48,6 +48,7 @@ _CANCELLED = 0.1
 # Of the narrower bracket: what the other may be wrong by.
 _OVERLAP = 0.1
 _SIGNIFICANT = 2.0
+_FALLING = 0.9
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def growth_limit(
         sums = None
     steps = log_means.shape[1]
     spread = exponential or (sums is not None and sums.last - means.last < _SPREAD / steps)
-    low, high = _bracket_of_means(means, steps, spread)
+    low, high = _bracket_of_means(means, steps, spread, exponential)
     noise, blur = means.noise, 0.0
     if sums is not None:
         lower, upper = _bracket_of_sums(sums)
@@ -132,8 +133,13 @@ class _Slopes:
         late, middle, early = (
             _slope(series, end // (2 * part), end // part, first) for part in (1, 2, 4)
         )
+        value, noise = _mean(late)
         change, change_noise = _mean(late - middle)
-        return cls(*_mean(late), change, change_noise, _mean(middle - early)[0], late)
+        before, _ = _mean(middle - early)
+        # Where rare units decide, a spread without such an event is too small. Over shorter times
+        # it is larger by the root of the ratio, if not by less: the largest is believed.
+        noise = max(noise, _mean(middle)[1] / math.sqrt(2), _mean(early)[1] / 2)
+        return cls(value, noise, change, max(change_noise, noise), before, late)
 
 
 def _slope(series: Array, low: int, high: int, first: int) -> Array:
@@ -161,14 +167,29 @@ def _above(sums: _Slopes, means: _Slopes) -> bool:
     return gap > -_SIGNIFICANT * noise - abs(means.change) - 1e-12
 
 
-def _bracket_of_means(slopes: _Slopes, steps: int, spread: bool) -> tuple[float, float]:
+def _bracket_of_means(
+    slopes: _Slopes, steps: int, spread: bool, exponential: bool
+) -> tuple[float, float]:
     """Between the slope of log m_1 and where it may still rise (or, if it falls, fall) to."""
-    most = slopes.change + _SIGNIFICANT * slopes.change_noise
-    rise = _RISE * max(most, 0.0)
+    # Noise may hide a power; a change that dies exponentially has nothing behind the noise.
+    most = slopes.change + (0.0 if exponential else slopes.change_noise)
+    rise = _RISE * max(most, 0.0) * _left(slopes)
     if not spread:
         hidden = _UNSPREAD * math.sqrt(max(most, 0.0) / steps)
         rise = max(rise, min(hidden, _MOST_UNSPREAD / steps))
     return slopes.last + _RISE * min(most, 0.0), slopes.last + rise
+
+
+def _left(slopes: _Slopes) -> float:
+    """What is left of the approach over the last change, where that falls slower than 1 / T.
+
+    Leaks that differ from unit to unit without a bound make it so: ever fewer units decide. Changes
+    of a ratio r for each doubling leave r / (1 - r); one that does not fall (r > .9) tells nothing.
+    """
+    if slopes.change <= _SIGNIFICANT * slopes.change_noise or slopes.before <= 0:
+        return 1.0
+    ratio = slopes.change / slopes.before
+    return max(1.0, ratio / (1.0 - ratio)) if ratio < _FALLING else 1.0
 
 
 def _bracket_of_sums(slopes: _Slopes) -> tuple[float, float]:
