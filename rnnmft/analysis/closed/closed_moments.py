@@ -162,23 +162,25 @@ class ClosedMoments:
         """What there is to say where the slope of the moment map is 1; else nothing."""
         if any(abs(r.slope - 1.0) <= _MARGINAL for r in self._roots):
             return _STAYS
-        if scale_free(self.cell, self.ensemble):
-            at = np.ones((len(self.recursion.keys), 1))
-            if abs(float(radius(self.recursion.slope(at, self.point))[0]) - 1.0) <= _MARGINAL:
-                return _ADDS_UP
-        return ""
+        return "" if self._neutral is None else _ADDS_UP
+
+    @cached_property
+    def _neutral(self) -> Root | None:
+        """Any moments, where slopes are the same at all and the map's is 1; else None."""
+        if not scale_free(self.cell, self.ensemble):
+            return None
+        moments = np.ones(len(self.recursion.keys))
+        slope = float(radius(self.recursion.slope(moments[:, None], self.point))[0])
+        if abs(slope - 1.0) > _MARGINAL:
+            return None
+        return Root(moments, slope, np.zeros(len(moments)))
 
     @cached_property
     def _linearised(self) -> tuple[Root, Status]:
-        """Where slopes are taken: the attractor, or anywhere if they are everywhere the same."""
-        try:
-            return self._attractor(), self._reached[1]
-        except ConvergenceError:
-            if not scale_free(self.cell, self.ensemble):
-                raise
-        moments = np.ones(len(self.recursion.keys))
-        slope = float(radius(self.recursion.slope(moments[:, None], self.point))[0])
-        return Root(moments, slope, np.zeros(len(moments))), Status.OK
+        """Where slopes are taken: the attractor; anywhere, if moments grow linearly."""
+        if self._reached[0] is None and self._neutral is not None:
+            return self._neutral, Status.OK
+        return self._attractor(), self._reached[1]
 
     def _fixed_point(self, at: Root, status: Status) -> FixedPoint:
         square, _, mean = self._columns()
@@ -266,8 +268,7 @@ class ClosedMoments:
     def timescales(self) -> Timescales:
         """xi_q, xi_c in steps, and chi_1.
 
-        Where the second moment grows and slopes know no scale (`homogeneous`), correlations grow
-        as it does, and nothing is forgotten.
+        Where the second moment grows linearly (`homogeneous`), nothing is forgotten.
         """
         slope, slope_error = self._radius(self.recursion.slope)
         chi_1, chi_1_error = self._chi_1
