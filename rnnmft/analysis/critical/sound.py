@@ -21,7 +21,7 @@ from rnnmft.analysis.critical.closed import ClosedAverages
 from rnnmft.analysis.critical.design import Design
 from rnnmft.errors import InfeasibleError
 
-__all__ = ["LEAST_INPUT", "Unsettled", "feasible", "least_driven", "settles", "slope_of"]
+__all__ = ["LEAST_INPUT", "Unsettled", "feasible", "least_driven", "settles", "unsettled"]
 
 # The least share of the main preactivation's variance that shall come from its input.
 LEAST_INPUT = 0.05
@@ -88,15 +88,21 @@ def least_driven(backward: Backward, design: Design) -> Solution:
 def _least_q(room: Callable[[float], float], start: float, main: str, precision: float) -> float:
     """The least q from `start` on at which there is room."""
     low = high = start
-    if room(start) >= 0:
-        return start
-    while room(high) < 0:
+    none = InfeasibleError(
+        f"no q of {main!r} up to {_MOST:g} leaves room for the input and is stable",
+        f"sigma_v^2 >= 0 of {main!r}",
+    )
+    left = room(start)
+    while left < 0:
         low, high = high, high * _WIDEN
+        try:
+            left = room(high)
+        except InfeasibleError:
+            raise none from None
         if high > _MOST:
-            raise InfeasibleError(
-                f"no q of {main!r} up to {_MOST:g} leaves room for the input and is stable",
-                f"sigma_v^2 >= 0 of {main!r}",
-            )
+            raise none
+    if low == high:
+        return start
     ends = math.log(low), math.log(high)
     return math.exp(brentq(lambda v: room(math.exp(v)), *ends, xtol=precision) + 2.0 * precision)
 
@@ -138,4 +144,21 @@ def settles(solution: Solution, steps: float) -> bool:
     wanted = np.array([averages.moments[k] for k in recursion.keys])
     return reached is not None and bool(
         (np.abs(reached.moments - wanted) <= _SAME * np.abs(wanted).max()).all()
+    )
+
+
+def unsettled(found: list[Solution], where: str) -> Unsettled:
+    """The error of critical states, all there are `where`, to which networks do not settle."""
+    slopes = [slope_of(s, s.averages) for s in found if isinstance(s.averages, ClosedAverages)]
+    least = min(slopes)
+    follows = (
+        "it leaves what is nearby, to die out or to explode"
+        if least >= 1.0
+        else "the zero state does not come to it, or not within the horizon"
+    )
+    return Unsettled(
+        f"no network settles to a critical state {where}: where m_1 = 1, the slope of the variance "
+        f"map, sigma_w^2 (E[phi'^2] + E[phi phi'']) without gates, is {least:.4g}"
+        f"{' at the least' if len(slopes) > 1 else ''}, and {follows}",
+        "slope of the moment map < 1",
     )
