@@ -1,4 +1,4 @@
-"""What is near a request that cannot be had: the same with another mean, variance, or both."""
+"""What is near a request that cannot be had: the same with another mean or variance."""
 
 from __future__ import annotations
 
@@ -6,35 +6,32 @@ import numpy as np
 
 from rnnmft.analysis.critical.backward import Backward
 from rnnmft.analysis.critical.design import Design
-from rnnmft.analysis.critical.objective import mean_direction
-from rnnmft.analysis.critical.sound import least_driven, settles
+from rnnmft.analysis.critical.objective import direction_of, widened
+from rnnmft.analysis.critical.sound import settles
 from rnnmft.errors import InfeasibleError
 
-__all__ = ["with_mean", "with_nearest"]
+__all__ = ["with_nearest", "with_wide"]
 
 
-def with_mean(
+def with_wide(
     error: InfeasibleError, backward: Backward, start: Design, horizon: float
 ) -> InfeasibleError:
-    """The error with the nearest mean, and its q, at which networks settle, if there is one."""
-    direction = mean_direction(start)
-    if direction is None:
+    """The error with the least large q to whose state networks settle, if there is one."""
+    direction = direction_of(start)
+    wide = None if direction is None else widened(direction)
+    if wide is None:
         return error
-    (name,) = direction.signs
-    for at in reversed(direction.points):
+    (name,) = wide.signs
+    for q in wide.points:
         try:
-            moved = direction.move(start, at)
-            free = moved.is_free(name, "q")
-            found = least_driven(backward, moved) if free else backward.solve(moved)
+            found = backward.solve(wide.move(start, q))
         except InfeasibleError:
             continue
         if settles(found, horizon):
-            mean, q = -at, found.q[name]
             return InfeasibleError(
-                f"{error}. The nearest that can be had is mu_b = {mean:.4g} and q = {q:.4g} of "
-                f"{name!r}",
+                f"{error}. The nearest that can be had is q = {q:.4g} of {name!r}",
                 error.inequality,
-                {(name, "mu_b"): mean, (name, "q"): q},
+                {(name, "q"): q},
             )
     return error
 

@@ -27,7 +27,7 @@ from rnnmft.analysis.closed.recursion import point_of
 from rnnmft.analysis.critical.backward import Backward, Solution
 from rnnmft.analysis.critical.closed import ClosedAverages
 from rnnmft.analysis.critical.design import Design
-from rnnmft.analysis.critical.sound import Unsettled, feasible, least_driven, settles, unsettled
+from rnnmft.analysis.critical.sound import feasible, settles, unsettled
 from rnnmft.errors import ConvergenceError, InfeasibleError
 
 __all__ = [
@@ -36,15 +36,15 @@ __all__ = [
     "Target",
     "direction_of",
     "isometry",
-    "mean_direction",
     "one_step_variance",
     "search",
     "timescale",
+    "widened",
 ]
 
 _GATES = np.linspace(0.0, 14.0, 8)
-_VARIANCES = np.concatenate([np.geomspace(3e3, 30.0, 10)[:-1], np.geomspace(30.0, 1e-4, 26)])
-_MEANS = np.geomspace(4.0, 0.02, 20)
+_VARIANCES = np.geomspace(30.0, 1e-4, 26)
+_WIDE = np.geomspace(30.0, 3e3, 24)
 _SIGMA_0 = 1.0
 _PRECISION = 1e-9
 
@@ -54,17 +54,14 @@ class Direction:
     """The one number that is searched over.
 
     Attributes:
-        parameter: "mu_b" (of retention gates, or of the main preactivation) or "q" (of the latter).
+        parameter: "mu_b" (of retention gates) or "q" (of the main preactivation).
         signs: {preactivation: the sign its mean moves with}.
         points: in the order of the search.
-        least_q: whether q is the least that leaves the input a share, and only states count that
-            networks settle to.
     """
 
     parameter: str
     signs: dict[str, int]
     points: tuple[float, ...]
-    least_q: bool = False
 
     def move(self, design: Design, at: float) -> Design:
         """The design at one point."""
@@ -91,18 +88,15 @@ def direction_of(design: Design) -> Direction | None:
     return None
 
 
-def mean_direction(design: Design) -> Direction | None:
-    """The mean of the main preactivation, from below up to 0; None where it is fixed.
+def widened(direction: Direction) -> Direction | None:
+    """Beyond the largest variances, upwards; None where the direction is another.
 
-    Where phi and phi'' have one sign, as those of SiLU and GELU have above 0, second moments feed
-    back more than m_1 = 1; at a negative mean they do not.
+    Activations that are not odd may have no other critical states: a sigmoid's own mean brings
+    q >= 50 along, and SiLU and GELU feed back less than m_1 where they are nearly a ReLU.
     """
-    main = design.main
-    if main is None or not design.is_free(main, "mu_b"):
+    if direction.parameter != "q":
         return None
-    if design.choices[main].balance != "sigma_v":
-        return None
-    return Direction("mu_b", {main: -1}, tuple(_MEANS.tolist()), least_q=True)
+    return Direction("q", direction.signs, tuple(_WIDE.tolist()))
 
 
 class NothingCritical(InfeasibleError):
@@ -173,26 +167,19 @@ def search(
         NothingCritical, Unsettled: no point is critical, or networks settle to none of them.
         InfeasibleError: none meets the target; the message gives the best.
     """
-    left: list[Solution] = []
 
     @cache
     def measured(at: float) -> tuple[Solution, float]:
         moved = direction.move(design, at)
-        if direction.least_q:
-            solution = least_driven(backward, moved)
-            # As quickly as a tanh network of this horizon, 1.4 sqrt(T) steps.
-            if not settles(solution, 2.0 * math.sqrt(horizon)):
-                left.append(solution)
-                raise Unsettled("networks do not settle there")
-        else:
-            solution = feasible(backward, moved, direction.parameter == "q")
+        solution = feasible(backward, moved, direction.parameter == "q")
         return solution, target.measure(solution)
 
     rows, reason = _rows(direction, target, measured)
     if not rows:
-        if left:
-            raise unsettled(left, f"along {direction.label}")
-        raise NothingCritical(f"nothing is critical along {direction.label}: {reason}")
+        ends = sorted((direction.points[0], direction.points[-1]))
+        raise NothingCritical(
+            f"nothing is critical along {direction.label} from {ends[0]:g} to {ends[1]:g}: {reason}"
+        )
     known = rows
     least = min(value for _, value in rows) if target.above_least else 0.0
 
@@ -243,7 +230,11 @@ def _rows(
     else:
         # From the last point on at which there is anything to measure.
         end = next((i for i in range(len(points))[::-1] if value(points[i]) < math.inf), -1)
-        low, high = -1, end if end >= 0 and rows[points[end]] <= target.at_most else 0
+        low, high = -1, end
+        if end >= 0 and rows[points[end]] > target.at_most:
+            low = end
+            for at in points[:end]:  # For the nearest.
+                value(at)
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if value(points[middle]) <= target.at_most else (middle, high)

@@ -19,16 +19,16 @@ from rnnmft.analysis.critical.design import Design, checked_fix, design
 from rnnmft.analysis.critical.gates import retention_means, write_means
 from rnnmft.analysis.critical.growing import solve_growing
 from rnnmft.analysis.critical.law import TransportedLaws
-from rnnmft.analysis.critical.nearest import with_mean, with_nearest
+from rnnmft.analysis.critical.nearest import with_nearest, with_wide
 from rnnmft.analysis.critical.objective import (
     Direction,
     NothingCritical,
     Target,
     direction_of,
     isometry,
-    mean_direction,
     search,
     timescale,
+    widened,
 )
 from rnnmft.analysis.critical.roles import roles
 from rnnmft.analysis.critical.sound import (
@@ -157,7 +157,7 @@ def _chosen(backward: Backward, start: Design, request: Request, reasons: list[s
         try:
             return _settled(feasible(backward, start), request)
         except InfeasibleError as error:
-            raise with_mean(error, backward, start, request.horizon) from None
+            raise with_wide(error, backward, start, request.horizon) from None
     target = (isometry if request.objective == "isometry" else timescale)(request.horizon)
     direction, solution = _searched(backward, start, direction, target, request, reasons)
     name = next(iter(direction.signs))
@@ -181,21 +181,23 @@ def _searched(
     request: Request,
     reasons: list[str],
 ) -> tuple[Direction, Solution]:
-    """Along the direction; along the mean where networks settle to nothing on it."""
+    """Along the direction; beyond it where networks settle to nothing on it."""
     T = request.horizon
     try:
         return direction, search(backward, start, direction, target, T)
     except (NothingCritical, Unsettled) as error:
-        other = mean_direction(start) if direction.parameter == "q" else None
+        other = widened(direction)
         if other is None:
             raise
         try:
             found = search(backward, start, other, target, T)
-        except NothingCritical:
-            raise error from None
+        except NothingCritical as further:
+            if isinstance(error, Unsettled):
+                raise error from None
+            raise NothingCritical(f"{error}; and {further}", further.inequality) from None
     reasons.append(
-        f"At mu_b = 0 of {', '.join(other.signs)} networks would not settle to a critical state: "
-        "second moments feed back more than they lose. A negative mean mends that."
+        f"Up to q = {direction.points[0]:g} of {', '.join(other.signs)} there is no critical state "
+        "that networks settle to."
     )
     return other, found
 
