@@ -157,7 +157,7 @@ class _Table:
             sure = valid & ~np.isnan(values).any(axis=0)
             self.values[name][:, sure] = values[:, sure]
             self._settle(name, sure, Status.OK)
-            self._settle(name, valid & found.reached.diverged & ~sure, Status.DIVERGES)
+            self._settle(name, valid & found.reached.diverged, Status.DIVERGES)
             if name in ("correlation", "xi_c"):
                 self._settle(name, valid & found.undefined, Status.UNDEFINED)
 

@@ -11,7 +11,7 @@ from rnnmft.analysis.critical.tied import LAST, TiedGrowth, solve_tied
 from rnnmft.analysis.critical.untied import Request, solve_untied
 from rnnmft.cells import Cell, ChronoBias, Inputs, Normal
 from rnnmft.cells.laws import Law
-from rnnmft.errors import InfeasibleError, ParameterError
+from rnnmft.errors import ParameterError
 from rnnmft.initialization.initialization import TYINGS, Initialization
 from rnnmft.sampling import Sampling
 
@@ -100,8 +100,6 @@ def critical(
         reasons.append(_FOR_REAL_NETWORKS)
     if tying == "tied":
         name = solution.design.main
-        if name is None:
-            raise InfeasibleError("every sigma_w is fixed: nothing is left to make tied growth 0")
         last = int(min(max(LAST, request.horizon), _MOST_BURN_IN))
         measure = TiedGrowth(cell, request.inputs, sampling, burn_in, last)
         tied = solve_tied(measure, ensemble, name, float(tolerance))
@@ -109,7 +107,7 @@ def critical(
             tied.ensemble,
             {"untied answer": tied.growth_before, "answer": tied.growth},
         )
-        if tied.sigma_w != solution.ensemble[name].sigma_w:
+        if name is not None and tied.sigma_w != solution.ensemble[name].sigma_w:
             reasons.append(
                 "With one set of weights gradients would then grow by "
                 f"{float(tied.growth_before):.3g} per step: at sigma_w of {name} = "

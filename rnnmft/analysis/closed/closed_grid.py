@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.closed.homogeneous import homogeneous
 from rnnmft.analysis.closed.reached_grid import Reached, reach
 from rnnmft.analysis.closed.recursion import Array, Point, UntiedRecursion
 from rnnmft.analysis.closed.start import start_moments
@@ -86,20 +85,6 @@ class ClosedGrid:
         squares = [self._square(s) for s in self._states()]
         return self.reached.certain & ~(self._moments[squares] > 0).all(axis=0)
 
-    @cached_property
-    def _grows(self) -> Flags:
-        """Where second moments diverge and slopes are known all the same, (B,).
-
-        Their law is then the same at every variance (`homogeneous`); nothing is forgotten.
-        """
-        cell = self.recursion.derivation.cell
-        found = homogeneous(cell)
-        if found is None:
-            return np.zeros(self.size, dtype=bool)
-        (e,) = cell.preactivations
-        centred = self.point[self.recursion.derivation.notation.mu_b[e]] == 0.0
-        return self.reached.diverged & (centred | found.even_slope)
-
     # --- quantities ----------------------------------------------------------------------------
 
     def second_moment(self) -> Array:
@@ -128,12 +113,11 @@ class ClosedGrid:
 
     def xi_q(self) -> Array:
         """-1/log of the slope of the moment map, (B,)."""
-        return np.where(self._grows, np.inf, self._sure(_timescale(self.reached.slope)))
+        return self._sure(_timescale(self.reached.slope))
 
     def xi_c(self) -> Array:
         """-1/log of the slope of the correlation map at c*, (B,)."""
-        known = self._cross.certain & ~self.undefined
-        return np.where(self._grows, np.inf, self._sure(_timescale(self._cross.slope), known))
+        return self._sure(_timescale(self._cross.slope), self._cross.certain & ~self.undefined)
 
     def chi_1(self) -> Array:
         """Slope of the correlation map at c = 1 with identical inputs, (B,).
@@ -141,8 +125,7 @@ class ClosedGrid:
         There E[(s_a - s_b)^2] obeys the tangent process, so this is the growth factor of gradients:
         the same number as the leading eigenvalue of `cross_slope`, without bivariate integrals.
         """
-        found = _radius(self.recursion.tangent(self._moments, self.point))
-        return np.where(self._grows, found, self._sure(found))
+        return self._sure(_radius(self.recursion.tangent(self._moments, self.point)))
 
     def gradient_growth(self) -> Array:
         """log of the tangent operator's leading eigenvalue, per step, (B,)."""
@@ -161,7 +144,7 @@ class ClosedGrid:
         found, _, codes = self.recursion.jacobian_moments(
             order, self.weights, self._moments, self.point
         )
-        return np.where(self._grows, found[order - 1], self._sure(found[order - 1], codes < 1))
+        return self._sure(found[order - 1], codes < 1)
 
     @property
     def quantities(self) -> dict[str, Callable[[], Array]]:

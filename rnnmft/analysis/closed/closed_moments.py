@@ -170,27 +170,29 @@ class ClosedMoments:
         """What there is to say where the slope of the moment map is 1; else nothing."""
         if any(abs(r.slope - 1.0) <= _MARGINAL for r in self._roots):
             return _STAYS
-        if scale_free(self.cell, self.ensemble):
-            at = np.ones((len(self.recursion.keys), 1))
-            if abs(float(radius(self.recursion.slope(at, self.point))[0]) - 1.0) <= _MARGINAL:
-                return _ADDS_UP
-        return ""
+        return "" if self._neutral is None else _ADDS_UP
+
+    @cached_property
+    def _neutral(self) -> Root | None:
+        """Any moments, where slopes are the same at all and the map's is 1; else None."""
+        if not scale_free(self.cell, self.ensemble):
+            return None
+        moments = np.ones(len(self.recursion.keys))
+        slope = float(radius(self.recursion.slope(moments[:, None], self.point))[0])
+        if abs(slope - 1.0) > _MARGINAL:
+            return None
+        return Root(moments, slope, np.zeros(len(moments)))
 
     @cached_property
     def _linearised(self) -> tuple[Root, Status]:
-        """Where slopes are taken: the fixed point, or anywhere if they are everywhere the same.
+        """Where slopes are taken: the fixed point; anywhere, if moments grow linearly.
 
         They are what they are at an unstable fixed point, too.
         """
-        try:
-            at, status = self._attractor(), self._reached[1]
-            return at, Status.OK if status is Status.UNSTABLE else status
-        except ConvergenceError:
-            if not scale_free(self.cell, self.ensemble):
-                raise
-        moments = np.ones(len(self.recursion.keys))
-        slope = float(radius(self.recursion.slope(moments[:, None], self.point))[0])
-        return Root(moments, slope, np.zeros(len(moments))), Status.OK
+        found, status = self._reached
+        if found is None and self._neutral is not None:
+            return self._neutral, Status.OK
+        return self._attractor(), Status.OK if status is Status.UNSTABLE else status
 
     def _fixed_point(self, at: Root, status: Status) -> FixedPoint:
         square, _, mean = self._columns()
@@ -278,8 +280,7 @@ class ClosedMoments:
     def timescales(self) -> Timescales:
         """xi_q, xi_c in steps, and chi_1.
 
-        Where the second moment grows and slopes know no scale (`homogeneous`), correlations grow
-        as it does, and nothing is forgotten.
+        Where the second moment grows linearly (`homogeneous`), nothing is forgotten.
         """
         slope, slope_error = self._radius(self.recursion.slope)
         chi_1, chi_1_error = self._chi_1

@@ -71,9 +71,8 @@ def roots(recursion: UntiedRecursion, point: Point) -> list[Root]:
         found = [m for m in found if np.isfinite(m).all()]
     elif len(drivers) == 1:
         at = drivers[0]
-        grid = _GRID[
-            : np.searchsorted(_GRID, _MARGIN * largest_square(recursion.derivation.cell)) + 1
-        ]
+        largest = _MARGIN * largest_square(recursion.derivation.cell)
+        grid = _GRID[: np.searchsorted(_GRID, largest) + 1]
         scalar = scalar_roots(lambda q: stationary(q[None])[at] - q, grid)
         found = [stationary(np.array([[q]]))[:, 0] for q in scalar]
     else:

@@ -201,7 +201,7 @@ class UntiedRecursion:
         return values[:count], errors[:count], values[count:], status
 
     def _solve(self, values: Array, count: int) -> Array:
-        """Stationary moments of an affine map: inf where its radius is not below 1; nan if unknown."""
+        """Stationary moments of an affine map: inf if its radius is not below 1; nan if unknown."""
         matrix = np.moveaxis(values[: count * count].reshape(count, count, -1), -1, 0)
         constant = np.moveaxis(values[count * count :], -1, 0)
         known = np.asarray(np.isfinite(matrix).all(axis=(1, 2)))
@@ -210,9 +210,8 @@ class UntiedRecursion:
         settles = np.abs(np.linalg.eigvals(matrix)).max(axis=1) < 1.0
         matrix = np.where(settles[:, None, None], matrix, 0.0)
         solved = np.linalg.solve(np.eye(count) - matrix, constant[..., None])[..., 0]
-        solved[~settles] = np.inf
-        solved[~known] = np.nan
-        return solved.T
+        stationary = np.where(settles[:, None], solved, np.inf)
+        return np.where(known[:, None], stationary, np.nan).T
 
     def stationary(self, moments: Array, point: Point) -> Array:
         """The moments that are stationary at the preactivation variances of the given moments."""

@@ -23,8 +23,8 @@ from rnnmft.errors import InfeasibleError
 
 __all__ = ["solve_growing"]
 
-# A given sigma_w is critical if m_1 at the horizon is within this of 1.
-_PRECISION = 1e-2
+# A given sigma_w is critical if m_1 is within this of 1.
+_PRECISION = 1e-9
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def solve_growing(
     """
     ((name, choice),) = start.choices.items()
     fixed = start.fixed.get(name, {})
-    square = _critical_square(slopes, start, name, horizon)
+    square = _critical_square(slopes, start, name)
     budget = _Budget(name, horizon, choice.mu_b**2 * (1.0 - 1.0 / horizon), start.inputs.R)
     given = {key: fixed.get(key) for key in ("q", "sigma_v", "sigma_b")}
     has_input = start.cell.preactivations[0].has_input and budget.R > 0
@@ -107,7 +107,7 @@ def solve_growing(
     return solution, _reasons(solution, name, horizon)
 
 
-def _critical_square(slopes: Homogeneous, start: Design, name: str, horizon: float) -> float:
+def _critical_square(slopes: Homogeneous, start: Design, name: str) -> float:
     """sigma_w^2 = 1 / a, or the user's if that is it."""
     mu_b, square = start.choices[name].mu_b, 1.0 / slopes.mean_square
     if mu_b != 0.0 and not slopes.even_slope:
@@ -121,8 +121,7 @@ def _critical_square(slopes: Homogeneous, start: Design, name: str, horizon: flo
     given = start.choices[name].sigma_w
     if given is None:
         return square
-    growth = math.log(given**2 / square) if given > 0 else -math.inf
-    if not abs(growth) * horizon <= _PRECISION:
+    if abs(given**2 / square - 1.0) > _PRECISION:
         raise InfeasibleError(
             f"sigma_w^2 E[phi'^2] = 1 of {name!r} fails ({given**2 / square:.6g}): the variance "
             f"map is linear, and m_1 is that at every variance. The nearest that can be had is "

@@ -27,7 +27,7 @@ from rnnmft.analysis.closed.recursion import point_of
 from rnnmft.analysis.critical.backward import Backward, Solution
 from rnnmft.analysis.critical.closed import ClosedAverages
 from rnnmft.analysis.critical.design import Design
-from rnnmft.analysis.critical.sound import Unsettled, feasible, least_driven, settles, slope_of
+from rnnmft.analysis.critical.sound import feasible, settles, unsettled
 from rnnmft.errors import ConvergenceError, InfeasibleError
 
 __all__ = [
@@ -36,15 +36,15 @@ __all__ = [
     "Target",
     "direction_of",
     "isometry",
-    "mean_direction",
     "one_step_variance",
     "search",
     "timescale",
+    "widened",
 ]
 
 _GATES = np.linspace(0.0, 14.0, 8)
-_VARIANCES = np.concatenate([np.geomspace(3e3, 30.0, 10)[:-1], np.geomspace(30.0, 1e-4, 26)])
-_MEANS = np.geomspace(4.0, 0.02, 20)
+_VARIANCES = np.geomspace(30.0, 1e-4, 26)
+_WIDE = np.geomspace(30.0, 3e3, 24)
 _SIGMA_0 = 1.0
 _PRECISION = 1e-9
 
@@ -54,17 +54,14 @@ class Direction:
     """The one number that is searched over.
 
     Attributes:
-        parameter: "mu_b" (of retention gates, or of the main preactivation) or "q" (of the latter).
+        parameter: "mu_b" (of retention gates) or "q" (of the main preactivation).
         signs: {preactivation: the sign its mean moves with}.
         points: in the order of the search.
-        least_q: whether q is the least that leaves the input a share, and only states count that
-            networks settle to.
     """
 
     parameter: str
     signs: dict[str, int]
     points: tuple[float, ...]
-    least_q: bool = False
 
     def move(self, design: Design, at: float) -> Design:
         """The design at one point."""
@@ -84,25 +81,22 @@ def direction_of(design: Design) -> Direction | None:
     """The free direction of a design; None where the user has fixed everything."""
     gates = {n: s for n, s in design.roles.retention.items() if design.is_free(n, "mu_b")}
     if gates:
-        return Direction("mu_b", gates, tuple(_GATES))
+        return Direction("mu_b", gates, tuple(_GATES.tolist()))
     main = design.main
     if main is not None and design.is_free(main, "q") and design.choices[main].q is not None:
-        return Direction("q", {main: 1}, tuple(_VARIANCES))
+        return Direction("q", {main: 1}, tuple(_VARIANCES.tolist()))
     return None
 
 
-def mean_direction(design: Design) -> Direction | None:
-    """The mean of the main preactivation, from below up to 0; None where it or q is fixed.
+def widened(direction: Direction) -> Direction | None:
+    """Beyond the largest variances, upwards; None where the direction is another.
 
-    Where phi and phi'' have one sign, as those of SiLU and GELU have above 0, second moments feed
-    back more than m_1 = 1; at a negative mean they do not.
+    Activations that are not odd may have no other critical states: a sigmoid's own mean brings
+    q >= 50 along, and SiLU and GELU feed back less than m_1 where they are nearly a ReLU.
     """
-    main = design.main
-    if main is None or not (design.is_free(main, "mu_b") and design.is_free(main, "q")):
+    if direction.parameter != "q":
         return None
-    if design.choices[main].balance != "sigma_v":
-        return None
-    return Direction("mu_b", {main: -1}, tuple(_MEANS), least_q=True)
+    return Direction("q", direction.signs, tuple(_WIDE.tolist()))
 
 
 class NothingCritical(InfeasibleError):
@@ -173,26 +167,20 @@ def search(
         NothingCritical, Unsettled: no point is critical, or networks settle to none of them.
         InfeasibleError: none meets the target; the message gives the best.
     """
-    left: list[Solution] = []
 
     @cache
     def measured(at: float) -> tuple[Solution, float]:
         moved = direction.move(design, at)
-        if direction.least_q:
-            solution = least_driven(backward, moved)
-            # As quickly as a tanh network of this horizon, 1.4 sqrt(T) steps.
-            if not settles(solution, 2.0 * math.sqrt(horizon)):
-                left.append(solution)
-                raise Unsettled("networks do not settle there")
-        else:
-            solution = feasible(backward, moved, direction.parameter == "q")
+        solution = feasible(backward, moved, direction.parameter == "q")
         return solution, target.measure(solution)
 
     rows, reason = _rows(direction, target, measured)
     if not rows:
-        if left:
-            raise _unsettled(direction, left)
-        raise NothingCritical(f"nothing is critical along {direction.label}: {reason}")
+        ends = sorted((direction.points[0], direction.points[-1]))
+        raise NothingCritical(
+            f"nothing is critical along {direction.label} from {ends[0]:g} to {ends[1]:g}: {reason}"
+        )
+    known = rows
     least = min(value for _, value in rows) if target.above_least else 0.0
 
     def gap(x: float) -> float:
@@ -202,7 +190,13 @@ def search(
     met = (i for i, (at, value) in enumerate(rows) if value - least <= target.at_most)
     first = next((i for i in met if settles(measured(rows[i][0])[0], horizon)), None)
     if first is None:
-        raise _nothing_met(direction, target, rows, measured, horizon)
+        rows = [row for row in rows if settles(measured(row[0])[0], horizon)]
+        if not rows:
+            raise unsettled([measured(at)[0] for at, _ in known], f"along {direction.label}")
+        if not target.above_least:
+            raise _out_of_reach(direction, target, rows)
+        least = min(value for _, value in rows)
+        first = next(i for i, (_, value) in enumerate(rows) if value - least <= target.at_most)
     at = rows[first][0]
     if first > 0 and gap(rows[first - 1][0]) > 0:
         at = float(brentq(gap, rows[first - 1][0], at, xtol=_PRECISION))
@@ -236,40 +230,27 @@ def _rows(
     else:
         # From the last point on at which there is anything to measure.
         end = next((i for i in range(len(points))[::-1] if value(points[i]) < math.inf), -1)
-        low, high = -1, end if end >= 0 and rows[points[end]] <= target.at_most else 0
+        low, high = -1, end
+        if end >= 0 and rows[points[end]] > target.at_most:
+            low = end
+            for at in points[:end]:  # For the nearest.
+                value(at)
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if value(points[middle]) <= target.at_most else (middle, high)
     return sorted(rows.items(), key=lambda row: points.index(row[0])), reason
 
 
-def _nothing_met(
-    direction: Direction,
-    target: Target,
-    rows: list[tuple[float, float]],
-    measured: Callable[[float], tuple[Solution, float]],
-    horizon: float,
+def _out_of_reach(
+    direction: Direction, target: Target, rows: list[tuple[float, float]]
 ) -> InfeasibleError:
-    """Why no point is taken: none that networks settle to, or how near one of them comes."""
-    settled = [(at, value) for at, value in rows if settles(measured(at)[0], horizon)]
-    if not settled:
-        return _unsettled(direction, [measured(at)[0] for at, _ in rows])
-    at, value = min(settled, key=lambda row: row[1])
+    """How near the target one gets."""
+    at, value = min(rows, key=lambda row: row[1])
     short = math.exp(-value)
     name = next(iter(direction.signs))
     return InfeasibleError(
         f"the {target.name} that was asked for is not reached: the nearest is {short:.3g} times "
-        f"it, at {direction.label} = {at:.4g}",
+        f"it, at {direction.label} = {direction.signs[name] * at:.4g}",
         f"{target.name} reaches its target",
         {(name, direction.parameter): direction.signs[name] * at},
-    )
-
-
-def _unsettled(direction: Direction, found: list[Solution]) -> Unsettled:
-    least = min(slope_of(s, s.averages) for s in found if isinstance(s.averages, ClosedAverages))
-    return Unsettled(
-        f"no network settles to a critical state along {direction.label}: where m_1 = 1, "
-        "fluctuations of the second moment are fed back sigma_w^2 (E[phi'^2] + E[phi phi'']) "
-        f"times a step, {least:.4g} at the least, and the state is left, to die or to explode",
-        "slope of the moment map < 1",
     )

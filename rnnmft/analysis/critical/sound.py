@@ -13,23 +13,27 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
-from rnnmft.analysis.closed.fixed_points import reached_from_zero, roots
-from rnnmft.analysis.closed.recursion import point_of
+from rnnmft.analysis.closed.fixed_points import reached_from, roots
+from rnnmft.analysis.closed.recursion import Point, UntiedRecursion, point_of
 from rnnmft.analysis.closed.sensitivity import radius
 from rnnmft.analysis.critical.backward import Backward, Solution
 from rnnmft.analysis.critical.closed import ClosedAverages
 from rnnmft.analysis.critical.design import Design
 from rnnmft.errors import InfeasibleError
 
-__all__ = ["LEAST_INPUT", "Unsettled", "feasible", "least_driven", "settles", "slope_of"]
+__all__ = ["LEAST_INPUT", "Unsettled", "feasible", "settles", "unsettled"]
 
 # The least share of the main preactivation's variance that shall come from its input.
 LEAST_INPUT = 0.05
-_WIDEN, _MOST, _SMALLEST = 1.5, 1e3, 1e-4
-# The zero state shall settle within a number of steps, or within these if it is less.
-_FEWEST_STEPS = 10.0
+_WIDEN, _MOST = 1.5, 1e3
 # Two solutions of one equation are the same to this.
 _SAME = 1e-6
+# The moments of a state beside zero.
+_BESIDE = 1e-6
+# A slope nearer to 1 than this is 1.
+_MARGIN = 1e-9
+# Decades that gradients may lose before the state has settled, and the longest wait for that.
+_LOST, _LONGEST = 0.5, 1000
 
 
 class Unsettled(InfeasibleError):
@@ -69,34 +73,24 @@ def feasible(backward: Backward, design: Design, searched: bool = False) -> Solu
     return backward.solve(design.with_(main, q=q))
 
 
-def least_driven(backward: Backward, design: Design) -> Solution:
-    """The solution at the least q of the main preactivation of which the input brings a share.
-
-    Raises:
-        InfeasibleError: there is none.
-    """
-    main = design.main
-    assert main is not None
-
-    def room(q: float) -> float:
-        return backward.balance(design, main, q) - LEAST_INPUT
-
-    q = _least_q(room, _SMALLEST, main, backward.theory.precision)
-    return backward.solve(design.with_(main, q=q))
-
-
 def _least_q(room: Callable[[float], float], start: float, main: str, precision: float) -> float:
     """The least q from `start` on at which there is room."""
     low = high = start
-    if room(start) >= 0:
-        return start
-    while room(high) < 0:
+    none = InfeasibleError(
+        f"no q of {main!r} up to {_MOST:g} leaves room for the input and is stable",
+        f"sigma_v^2 >= 0 of {main!r}",
+    )
+    left = room(start)
+    while left < 0:
         low, high = high, high * _WIDEN
+        try:
+            left = room(high)
+        except InfeasibleError:
+            raise none from None
         if high > _MOST:
-            raise InfeasibleError(
-                f"no q of {main!r} up to {_MOST:g} leaves room for the input and is stable",
-                f"sigma_v^2 >= 0 of {main!r}",
-            )
+            raise none
+    if low == high:
+        return start
     ends = math.log(low), math.log(high)
     return math.exp(brentq(lambda v: room(math.exp(v)), *ends, xtol=precision) + 2.0 * precision)
 
@@ -120,22 +114,58 @@ def slope_of(solution: Solution, averages: ClosedAverages) -> float:
     return float(radius(recursion.slope(moments, point))[0])
 
 
-def settles(solution: Solution, steps: float) -> bool:
-    """Whether the zero state comes to the solution's stationary state, and within so many steps.
+def settles(solution: Solution, horizon: float) -> bool:
+    """Whether the zero state comes to the stationary state, and gradients live till then.
 
-    What second moments feed back may undo all but 1 / steps of what a step forgets. (Taken for
-    granted where the moments do not close.)
+    The state is stable, is the one that is reached from zero, and no larger one is unstable, beyond
+    which a wide enough fluctuation would explode. Without gates, gradients of the first `horizon`
+    steps may lose half a decade, m_1(T) >= 10^-0.5. (All this is taken for granted where the
+    moments do not close.)
     """
     averages = solution.averages
     if not isinstance(averages, ClosedAverages):
         return True
-    left = averages.forgotten / max(steps, _FEWEST_STEPS)
-    if not 1.0 - slope_of(solution, averages) >= left:
+    if not slope_of(solution, averages) < 1.0 - _MARGIN:
         return False
     recursion = averages.of.recursion
     point = point_of(recursion.derivation, solution.ensemble, solution.design.inputs)
-    reached, _ = reached_from_zero(recursion, point, roots(recursion, point))
+    found = roots(recursion, point)
+    # From beside the zero state, which is stationary where nothing drives the cell.
+    start = np.full(len(recursion.keys), _BESIDE)
+    reached, _ = reached_from(recursion, point, found, start)
     wanted = np.array([averages.moments[k] for k in recursion.keys])
-    return reached is not None and bool(
-        (np.abs(reached.moments - wanted) <= _SAME * np.abs(wanted).max()).all()
+    if reached is None or not found[-1].stable:
+        return False
+    if not (np.abs(reached.moments - wanted) <= _SAME * np.abs(wanted).max()).all():
+        return False
+    if solution.design.roles.retention:
+        return True
+    return _from_zero(recursion, point, horizon) >= -_LOST
+
+
+def _from_zero(recursion: UntiedRecursion, point: Point, horizon: float) -> float:
+    """log10 m_1 over the first steps, from the zero state to where it has settled."""
+    moments, log_mean = np.zeros((len(recursion.keys), 1)), 0.0
+    for _ in range(int(min(horizon, _LONGEST))):
+        log_mean += math.log10(max(float(radius(recursion.tangent(moments, point))[0]), 1e-300))
+        last, moments = moments, recursion.step(moments, point)[0]
+        if np.abs(moments - last).max() <= _SAME * np.abs(moments).max():
+            break
+    return log_mean
+
+
+def unsettled(found: list[Solution], where: str) -> Unsettled:
+    """The error of critical states, all there are `where`, to which networks do not settle."""
+    slopes = [slope_of(s, s.averages) for s in found if isinstance(s.averages, ClosedAverages)]
+    least = min(slopes)
+    follows = (
+        "what is nearby leaves it, to die out or to explode"
+        if least >= 1.0
+        else "the zero state does not come to it, or gradients die before it does"
+    )
+    return Unsettled(
+        f"no network settles to a critical state {where}: where m_1 = 1, the slope of the variance "
+        f"map, sigma_w^2 (E[phi'^2] + E[phi phi'']) without gates, is {least:.4g}"
+        f"{' at the least' if len(slopes) > 1 else ''}, and {follows}",
+        "slope of the moment map < 1",
     )

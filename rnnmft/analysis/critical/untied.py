@@ -19,18 +19,25 @@ from rnnmft.analysis.critical.design import Design, checked_fix, design
 from rnnmft.analysis.critical.gates import retention_means, write_means
 from rnnmft.analysis.critical.growing import solve_growing
 from rnnmft.analysis.critical.law import TransportedLaws
+from rnnmft.analysis.critical.nearest import with_nearest, with_wide
 from rnnmft.analysis.critical.objective import (
     Direction,
     NothingCritical,
     Target,
     direction_of,
     isometry,
-    mean_direction,
     search,
     timescale,
+    widened,
 )
 from rnnmft.analysis.critical.roles import roles
-from rnnmft.analysis.critical.sound import LEAST_INPUT, Unsettled, feasible, settles
+from rnnmft.analysis.critical.sound import (
+    LEAST_INPUT,
+    Unsettled,
+    feasible,
+    settles,
+    unsettled,
+)
 from rnnmft.analysis.critical.units import SampledLaws
 from rnnmft.cells import Cell, Inputs
 from rnnmft.cells.laws import Law
@@ -126,7 +133,7 @@ def solve_untied(request: Request) -> UntiedAnswer:
         else:
             solution = _chosen(backward, start, request, reasons)
     except InfeasibleError as error:
-        raise _with_nearest(error, backward, start, request) from None
+        raise with_nearest(error, backward, start, request.horizon) from None
     return UntiedAnswer(solution, theory.method, (*reasons, *_explained(solution)))
 
 
@@ -147,7 +154,10 @@ def _chosen(backward: Backward, start: Design, request: Request, reasons: list[s
     if direction is None:
         if request.objective != "fixed":
             reasons.append("Everything that the objective could choose is fixed.")
-        return _settled(feasible(backward, start), request)
+        try:
+            return _settled(feasible(backward, start), request)
+        except InfeasibleError as error:
+            raise with_wide(error, backward, start, request.horizon) from None
     target = (isometry if request.objective == "isometry" else timescale)(request.horizon)
     direction, solution = _searched(backward, start, direction, target, request, reasons)
     name = next(iter(direction.signs))
@@ -171,21 +181,23 @@ def _searched(
     request: Request,
     reasons: list[str],
 ) -> tuple[Direction, Solution]:
-    """Along the direction; along the mean where networks settle to nothing on it."""
+    """Along the direction; beyond it where networks settle to nothing on it."""
     T = request.horizon
     try:
         return direction, search(backward, start, direction, target, T)
     except (NothingCritical, Unsettled) as error:
-        other = mean_direction(start) if direction.parameter == "q" else None
+        other = widened(direction)
         if other is None:
             raise
         try:
             found = search(backward, start, other, target, T)
-        except NothingCritical:
-            raise error from None
+        except NothingCritical as further:
+            if isinstance(error, Unsettled):
+                raise error from None
+            raise NothingCritical(f"{error}; and {further}", further.inequality) from None
     reasons.append(
-        f"At mu_b = 0 of {', '.join(other.signs)} networks would not settle to a critical state: "
-        "second moments feed back more than they lose. A negative mean mends that."
+        f"Up to q = {direction.points[0]:g} of {', '.join(other.signs)} there is no critical state "
+        "that networks settle to."
     )
     return other, found
 
@@ -198,11 +210,7 @@ def _settled(solution: Solution, request: Request) -> Solution:
     """
     if solution.design.roles.retention or settles(solution, request.horizon):
         return solution
-    raise InfeasibleError(
-        "no network settles to the critical state that these numbers fix: fluctuations of its "
-        "second moment are fed back in full, and the state is left, to die or to explode",
-        "slope of the moment map < 1",
-    )
+    raise unsettled([solution], "that these numbers fix")
 
 
 def _placed(backward: Backward, start: Design, request: Request, reasons: list[str]) -> Solution:
@@ -335,47 +343,3 @@ def _explained(solution: Solution) -> list[str]:
                 f"{why}"
             )
     return said
-
-
-def _with_nearest(
-    error: InfeasibleError, backward: Backward, start: Design, request: Request
-) -> InfeasibleError:
-    """The error with the nearest values of what the user fixed that can be had, if one is."""
-    for name, given in request.fixed.items():
-        for parameter in ("q", "mu_b"):
-            if parameter not in given or error.nearest:
-                continue
-            value = _nearest(backward, start, name, parameter, given[parameter])
-            if value is not None:
-                return InfeasibleError(
-                    f"{error}. The nearest that can be had is {parameter} = {value:.4g} of "
-                    f"{name!r}, all else being equal",
-                    error.inequality,
-                    {(name, parameter): value},
-                )
-    return error
-
-
-def _nearest(
-    backward: Backward, start: Design, name: str, parameter: str, value: float
-) -> float | None:
-    """The nearest value of one number with a solution, by widening steps and then halving."""
-
-    def works(at: float) -> bool:
-        try:
-            backward.solve(start.with_(name, **{parameter: at}))
-        except InfeasibleError:
-            return False
-        return True
-
-    scale = max(abs(value), 1.0)
-    for step in np.geomspace(0.02, 20.0, 24) * scale:
-        for at in (value - step, value + step):
-            if (parameter == "q" and at <= 0) or not works(at):
-                continue
-            good, bad = at, value
-            for _ in range(30):
-                middle = (good + bad) / 2
-                good, bad = (middle, bad) if works(middle) else (good, middle)
-            return good
-    return None
