@@ -21,7 +21,6 @@ from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status
 from rnnmft.numerics.compile import STATUSES
 from rnnmft.records import Quantity
-from rnnmft.theory.notation import MomentKey
 
 __all__ = ["ClosedMoments", "timescale"]
 
@@ -116,7 +115,9 @@ class ClosedMoments:
     def _trajectory(self, steps: int, parts: list[Array], status: Status) -> Trajectory:
         moments, cross, q, q_ab, error, cross_error = parts
         names = [p.name for p in self.cell.preactivations]
-        square, pair, mean = self._columns()
+        square, pair = self._columns()
+        before = np.concatenate([self._start[0][None], moments[:-1]])
+        means = self.recursion.means(before.T, self.point)
         second = {s: moments[:, i] for s, i in square.items()}
         crossed = {s: cross[:, i] for s, i in pair.items()}
         correlation = {s: _correlation(crossed[s], second[s]) for s in second}
@@ -128,7 +129,7 @@ class ClosedMoments:
             second_moment=second,
             cross_moment=crossed,
             correlation=correlation,
-            mean={s: moments[:, i] if i is not None else np.zeros(steps) for s, i in mean.items()},
+            mean={s: np.broadcast_to(row, steps) for s, row in zip(square, means, strict=True)},
             preactivation_variance={n: q[:, i] for i, n in enumerate(names)},
             preactivation_covariance={n: q_ab[:, i] for i, n in enumerate(names)},
             error={
@@ -138,17 +139,13 @@ class ClosedMoments:
             status=status,
         )
 
-    def _columns(self) -> tuple[dict[str, int], dict[str, int], dict[str, int | None]]:
-        """Where each state's square, cross moment and mean stand in the arrays of moments."""
+    def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Where each state's square and cross moment stand in the arrays of moments."""
         n = self.recursion.derivation.notation
         keys, cross = self.recursion.keys, self.recursion.cross_keys
         square = {s.name: keys.index(n.state_key(s, s)) for s in self.cell.states}
         pair = {s.name: cross.index(n.state_key(s, s, trajectories=2)) for s in self.cell.states}
-        means: dict[str, int | None] = {}
-        for s in self.cell.states:
-            key: MomentKey = n.state_key(s)
-            means[s.name] = keys.index(key) if key in keys else None
-        return square, pair, means
+        return square, pair
 
     # --- fixed points --------------------------------------------------------------------------
 
@@ -195,12 +192,13 @@ class ClosedMoments:
         return self._attractor(), Status.OK if status is Status.UNSTABLE else status
 
     def _fixed_point(self, at: Root, status: Status) -> FixedPoint:
-        square, _, mean = self._columns()
+        square, _ = self._columns()
+        means = self.recursion.means(at.moments[:, None], self.point)[:, 0]
         q = self.recursion.step(at.moments[:, None], self.point)[2]
         return FixedPoint(
             tying="untied",
             second_moment={s: float(at.moments[i]) for s, i in square.items()},
-            mean={s: 0.0 if i is None else float(at.moments[i]) for s, i in mean.items()},
+            mean={s: float(v) for s, v in zip(square, means, strict=True)},
             preactivation_variance={
                 p.name: float(q[i, 0]) for i, p in enumerate(self.cell.preactivations)
             },
@@ -229,7 +227,7 @@ class ClosedMoments:
     def _cross(self) -> tuple[CrossRoot, list[CrossRoot]]:
         """The stationary cross moments that two trajectories approach, and all there are."""
         at = self._attractor()
-        square, _, _ = self._columns()
+        square, _ = self._columns()
         if any(at.moments[i] <= 0 for i in square.values()):
             raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
         found = cross_roots(self.recursion, self.point, at.moments, at.errors)
@@ -248,7 +246,7 @@ class ClosedMoments:
             ConvergenceError: no fixed point of the moments, or a zero variance.
         """
         chosen, found = self._cross
-        square, pair, _ = self._columns()
+        square, pair = self._columns()
         moments = self._attractor().moments
 
         def correlations(values: Array) -> dict[str, float]:

@@ -104,6 +104,19 @@ class AveragedTangent:
         """m_1 after the steps so far, (R,); beyond the range of numbers it is 0 or infinite."""
         return self._diagonal() * torch.exp2(2 * self._exponent)
 
+    def effective_units(self) -> Tensor:
+        """(sum_i d_i)^2 / sum_i d_i^2 over the units' own second moments d, (R,).
+
+        How many units decide the average: few where one in many has nearly all of it. Infinite
+        where units are all alike.
+        """
+        newest = self._halves[0].newest
+        own = torch.stack([row[a] for a, row in enumerate(newest)]).sum(0)
+        if own.shape[1] == 1:
+            return torch.full_like(self._exponent, math.inf)
+        squares = own.square().sum(1)
+        return torch.where(squares > 0, own.sum(1).square() / squares, math.inf)
+
     def log_mean_square(self) -> Tensor:
         """log |m_1|, (R,), whatever its size; -inf where the perturbation has died out."""
         return self._diagonal().abs().log() + 2 * math.log(2) * self._exponent

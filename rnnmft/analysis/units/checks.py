@@ -19,7 +19,7 @@ from rnnmft.analysis.units.repetitions import Samples, calibrated_error, mean_an
 from rnnmft.analysis.units.sampled_readings import named, second_moments
 from rnnmft.errors import Status
 
-__all__ = ["check"]
+__all__ = ["check", "decided_by_many"]
 
 Array = NDArray[np.float64]
 # Orthonormal to 2^12 roundings: what n <= 4096 directions may add up to.
@@ -30,6 +30,9 @@ _CHANCE = 6.0
 _FINITE = 64.0
 # The part of all directions from which on units are few.
 _FILLED = 0.75
+# Units, over all repetitions, that shall decide a mean squared gradient: fewer, and their spread is
+# no guide to the rare unit that was not drawn.
+_DECIDING = 200.0
 
 
 def check(samples: Samples) -> Status:
@@ -44,6 +47,12 @@ def check(samples: Samples) -> Status:
     if float(values["check/directions"].max()) > _FILLED * sampling.per_repetition:
         return Status.FEW_UNITS
     return Status.OK
+
+
+def decided_by_many(values: Mapping[str, Array], horizon: int) -> bool:
+    """Whether enough units decide m_1 up to a horizon, for its error to be believed."""
+    effective = values["check/effective"][:, :horizon]
+    return bool((effective.sum(0) >= _DECIDING).all())
 
 
 def _variances_hold(values: Mapping[str, Array], units: int) -> bool:

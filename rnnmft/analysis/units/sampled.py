@@ -25,7 +25,7 @@ from rnnmft.analysis.results import (
     Timescales,
     Trajectory,
 )
-from rnnmft.analysis.units.checks import check
+from rnnmft.analysis.units.checks import check, decided_by_many
 from rnnmft.analysis.units.growth_search import GrowthFound, search_cross_growth, search_growth
 from rnnmft.analysis.units.memory_time import memory_time
 from rnnmft.analysis.units.relaxation import Rate, decay_rate, settling
@@ -232,13 +232,17 @@ class SampledUnits:
             ConvergenceError: the moments diverge, or the stationary state is zero.
         """
         at = self._stationary_pair
-        if any((v <= 0).any() for v, _ in at.late(second_moments).values()):
+        second = at.late(second_moments)
+        if any((v <= 0).any() for v, _ in second.values()):
             raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
         found, cross = at.late(correlations), at.late(cross_moments)
         growth = self._cross_growth
         slope = math.exp(growth.value)
         errors = {
-            "correlation": {n: float(e) for n, (_, e) in found.items()},
+            "correlation": {
+                n: math.hypot(float(e), at.remaining[f"cross/{n}"] / float(second[n][0]))
+                for n, (_, e) in found.items()
+            },
             "cross_moment": {
                 n: math.hypot(float(e), at.remaining[f"cross/{n}"]) for n, (_, e) in cross.items()
             },
@@ -349,7 +353,10 @@ class SampledUnits:
         drawn = self._tangents(horizon, burn_in)
         value, error = estimate(drawn, lambda values: {"m_1": values["m_1"][:, :horizon]})["m_1"]
         name = f"mean of J J^T, horizons 1 to {horizon}, {self.tying}"
-        return Quantity(name, value, error, check(drawn), error_kind="standard error")
+        status = check(drawn)
+        if status is Status.OK and not decided_by_many(drawn.values, horizon):
+            status = Status.NOT_CONVERGED
+        return Quantity(name, value, error, status, error_kind="standard error")
 
     def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
         """m_1 of the T-step Jacobian that starts after burn_in steps from the zero state."""

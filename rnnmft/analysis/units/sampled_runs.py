@@ -152,12 +152,13 @@ class SampledSetting:
         for _ in range(apart or 0):
             process.step()
         tangent = AveragedTangent(process, sides)
-        found: dict[str, list[Tensor]] = {"m_1": [], "log_m_1": []}
+        found: dict[str, list[Tensor]] = {"m_1": [], "log_m_1": [], "check/effective": []}
         for _ in range(horizon):
             process.step()
             tangent.step()
             found["m_1"].append(tangent.mean_square())
             found["log_m_1"].append(tangent.log_mean_square())
+            found["check/effective"].append(tangent.effective_units())
         sums = tangent.log_kernel_sums()
         if sums is not None:
             found["log_sums"] = list(sums.unbind(1))
