@@ -11,6 +11,7 @@ from rnnmft import Inputs, Status, cells
 from rnnmft.analysis.units.growth_limit import growth_limit
 from rnnmft.analysis.units.growth_search import search_growth
 from rnnmft.analysis.units.pooled_logarithm import pooled_logarithm
+from rnnmft.analysis.units.repetitions import Samples
 from rnnmft.analysis.units.sampled import SampledUnits
 from rnnmft.analysis.units.sampled_runs import SampledSetting
 from rnnmft.cells.laws import Uniform
@@ -192,7 +193,7 @@ def test_pooled_logarithms_of_equal_repetitions_are_theirs():
 
 def growth_of(cell, ensemble, inputs, plan, burn_in=0):
     units = SampledUnits(cell, ensemble, inputs, "tied", plan)
-    draw = lambda p, horizon: units._drawn_tangents(p, horizon, burn_in).values  # noqa: E731
+    draw = lambda p, horizon: units._drawn_tangents(p, horizon, burn_in)  # noqa: E731
     return search_growth(draw, plan, tied=True)
 
 
@@ -267,7 +268,7 @@ def test_the_longest_run_that_leaves_too_much_open_says_so():
 
     def draw(plan, horizon):
         times.append(horizon)
-        return {"log_m_1": twice(-10 * np.sqrt(np.arange(1.0, horizon + 1)))}
+        return Samples({"log_m_1": twice(-10 * np.sqrt(np.arange(1.0, horizon + 1)))}, plan)
 
     found = search_growth(draw, Sampling(64, 2), tied=True)
     assert found.status is Status.MAX_STEPS
@@ -284,7 +285,7 @@ def test_two_trajectories_go_through_the_same_search():
     plan = Sampling(1 << 12, 8, device="cpu")
 
     def draw(plan, horizon):
-        return setting.tangents(plan, range(plan.repetitions), 0, horizon, (0, 1))
+        return Samples(setting.tangents(plan, range(plan.repetitions), 0, horizon, 0), plan)
 
     found = search_growth(draw, plan, tied=True)
     assert abs(found.limit.value - slopes.edge) < 4 * found.limit.error < 0.02

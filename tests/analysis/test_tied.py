@@ -22,6 +22,7 @@ from rnnmft import (
     cells,
     derive,
 )
+from rnnmft.analysis.units.repetitions import calibrated_error
 from rnnmft.analysis.units.sampled import SampledUnits
 from rnnmft.sampling import NORMALS, Sampling
 from tests.analysis.sampled_errors import CONTROL, agree
@@ -117,7 +118,7 @@ def test_standard_errors_cover():
     """
     cell = cells.minimal()
     found = ratios(cell, cell.ensemble(e={"sigma_w": 4.0, "sigma_b": 0.3}), 120, "sobol", steps=3)
-    law = stats.t(7)
+    law = stats.t(7, scale=1 / calibrated_error(1.0, 8))
     assert stats.kstest(found, law.cdf).pvalue > 1e-4
     assert stats.kstest(3 * found, law.cdf).pvalue < 1e-4
 
@@ -129,7 +130,8 @@ def test_standard_errors_cover_for_every_cell_and_kind_of_normals(name, normals)
     """The same over 800 seeds: false alarms 1e-4 each; errors off by a factor 1.5 are rejected."""
     cell = cells.get(name)
     ensemble = cell.ensemble(**{p.name: {"sigma_w": 2.0} for p in cell.preactivations})
-    found, law = ratios(cell, ensemble, 800, normals), stats.t(7)
+    found = ratios(cell, ensemble, 800, normals)
+    law = stats.t(7, scale=1 / calibrated_error(1.0, 8))
     assert stats.kstest(found, law.cdf).pvalue > 1e-4
     assert stats.kstest(1.5 * found, law.cdf).pvalue < 1e-4
 

@@ -198,9 +198,10 @@ class UnitProcess:
 
     def split(self) -> None:
         """From one trajectory to two that are equal so far, and whose inputs differ from now on."""
+        self.trajectories = 2
         if trajectories_coincide(self.cell, self.ensemble, self.inputs, {}):
             return
-        self.trajectories, self.shape = 2, (self.shape[0], 2, self.shape[2])
+        self.shape = (self.shape[0], 2, self.shape[2])
         self.states = {n: s.expand(self.shape) for n, s in self.states.items()}
         for signal in (self._signal, *self._through_v.values()):
             if signal is not None:

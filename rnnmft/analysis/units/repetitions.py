@@ -45,6 +45,8 @@ _MARGIN = 1.2
 _SMALLER, _FEWER = 8, 2
 # Their numbers: no other repetition shares their seeds.
 _FIRST_SMALL = 1 << 20
+# What the bias, or the noise of its estimate, may add to an error.
+_BIAS = 1.3
 # Sobol numbers gain faster than the prediction says: go there in steps, and look again.
 _LARGEST_STEP = 16.0
 
@@ -149,7 +151,16 @@ def draw_repetitions(
     each = found.sampling.per_repetition
     plan = sampling.of(max(each // _SMALLER, 16), max(found.sampling.repetitions // _FEWER, 2))
     small = _batches(run, plan, _FIRST_SMALL, unit_bytes, memory)
-    return replace(found, small=small, smaller=each / plan.per_repetition)
+    smaller = each / plan.per_repetition
+    status = found.status
+    if status is Status.OK and sampling.tolerance is not None:
+        small_readings = read(small)
+        for name, reading in read(found.values).items():
+            bias = (small_readings[name].value - reading.value) / (smaller - 1.0)
+            held = replace(reading, error=np.hypot(reading.error, bias))
+            if held.relative > sampling.tolerance:
+                status = Status.NOT_CONVERGED
+    return replace(found, small=small, smaller=smaller, status=status)
 
 
 def _drawn(
@@ -167,7 +178,7 @@ def _drawn(
     plan = sampling.of(_PILOT_UNITS, _PILOT_REPETITIONS)
     values = _batches(run, plan, 0, unit_bytes, memory)
     while True:
-        excess = max(r.relative for r in read(values).values()) / sampling.tolerance
+        excess = _BIAS * max(r.relative for r in read(values).values()) / sampling.tolerance
         if excess <= 1.0:
             return Samples(values, plan)
         needed = plan.total * min((_MARGIN * excess) ** 2, _LARGEST_STEP)

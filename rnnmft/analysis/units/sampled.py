@@ -56,6 +56,8 @@ _FIRST_STEPS = 64
 _MOST_STEPS = 8192
 # Units times steps times directions seen that the longest run may take, with the fewest units.
 _MOST_WORK = 9e9
+# Changes that shrink by less than this from quarter to quarter of a run have no end in sight.
+_ENDLESS = 0.9
 # A moment this large is on its way to infinity.
 _HUGE = 1e100
 
@@ -181,9 +183,9 @@ class SampledUnits:
             directions = 2 * int(drawn.values["check/directions"].max())
             work = FEWEST * 2.0 * (burn_in + steps) * directions
             if steps >= _MOST_STEPS or work > _MOST_WORK:
-                if any(s.ratio >= 1.0 for s in found.values()):
+                if any(s.ratio >= _ENDLESS for s in found.values()):
                     raise ConvergenceError(
-                        Status.DIVERGES, f"Still growing, and not slower, after {steps} steps."
+                        Status.DIVERGES, f"Still growing, and hardly slower, after {steps} steps."
                     )
                 return _Settled(drawn, steps, Status.MAX_STEPS, remaining)
             steps *= 2

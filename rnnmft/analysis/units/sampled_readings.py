@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.units.repetitions import Reading, mean_and_error
+from rnnmft.analysis.units.repetitions import Reading, calibrated_error, mean_and_error
 
 __all__ = [
     "READ",
@@ -74,6 +74,12 @@ READ: dict[str, Callable[[Mapping[str, Array]], dict[str, Array]]] = {
 }
 
 
+def _mean_and_error(samples: Array) -> tuple[Array, Array]:
+    """Mean over repetitions, and the error that is reported of it (without the 1/M bias)."""
+    mean, error = mean_and_error(samples)
+    return mean, calibrated_error(error, len(samples))
+
+
 def _readings(values: Mapping[str, Array], last: int) -> Readings:
     """Every moment with its own scale; averaged over the last steps where `last` is given."""
     found: dict[str, Reading] = {}
@@ -83,14 +89,14 @@ def _readings(values: Mapping[str, Array], last: int) -> Readings:
 
     for kind, moments in (("second", second_moments(values)), ("pre", _variance(values))):
         for name, series in moments.items():
-            mean, error = mean_and_error(take(series))
+            mean, error = _mean_and_error(take(series))
             found[f"{kind}/{name}"] = Reading(mean, error, mean)
             pair = values[f"{kind}/{name}"]
             if pair.shape[-1] == 2:
-                crossed, error = mean_and_error(take(pair[..., 0, 1]))
+                crossed, error = _mean_and_error(take(pair[..., 0, 1]))
                 found[f"{kind}/{name}/cross"] = Reading(crossed, error, mean)
             if kind == "second":
-                first, error = mean_and_error(take(values[f"mean/{name}"]))
+                first, error = _mean_and_error(take(values[f"mean/{name}"]))
                 found[f"mean/{name}"] = Reading(first, error, np.sqrt(np.abs(mean)))
     return found
 
@@ -109,12 +115,12 @@ def lag_readings(values: Mapping[str, Array]) -> Readings:
     """Autocorrelations, on the scale of C(0)."""
     found = {}
     for name, series in named(values, "lag").items():
-        mean, error = mean_and_error(series)
+        mean, error = _mean_and_error(series)
         found[name] = Reading(mean, error, np.abs(mean[0]) * np.ones_like(mean))
     return found
 
 
 def gradient_readings(values: Mapping[str, Array]) -> Readings:
     """m_1(T) at every horizon, each on its own scale."""
-    mean, error = mean_and_error(values["m_1"])
+    mean, error = _mean_and_error(values["m_1"])
     return {"m_1": Reading(mean, error, mean)}
