@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from rnnmft.analysis.closed.cross_fixed_points import CrossRoot, cross_roots, late_cross
-from rnnmft.analysis.closed.fixed_points import Root, reached_from_zero, roots
+from rnnmft.analysis.closed.fixed_points import Root, reached_from, roots
 from rnnmft.analysis.closed.homogeneous import scale_free
 from rnnmft.analysis.closed.recursion import Array, Point, point_of, untied_recursion
 from rnnmft.analysis.closed.sensitivity import cross_step_with_error, moved, radius, step_with_error
+from rnnmft.analysis.closed.start import start_moments
 from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status
 from rnnmft.numerics.compile import STATUSES
 from rnnmft.records import Quantity
-from rnnmft.theory.notation import MomentKey
 
 __all__ = ["ClosedMoments", "timescale"]
 
@@ -59,7 +59,12 @@ class ClosedMoments:
     method = "closed moments"
 
     def __init__(
-        self, cell: Cell, ensemble: Ensemble, inputs: Inputs, backend: str = "numpy"
+        self,
+        cell: Cell,
+        ensemble: Ensemble,
+        inputs: Inputs,
+        backend: str = "numpy",
+        start: Mapping[str, float] | None = None,
     ) -> None:
         if cell.input is not None and not isinstance(inputs.temporal, str):
             raise ParameterError(
@@ -70,13 +75,15 @@ class ClosedMoments:
         self.recursion = untied_recursion(cell, inputs.temporal == "constant", backend)
         self.recursion.require_closed()
         self.point: Point = point_of(self.recursion.derivation, ensemble, inputs)
+        moments, cross = start_moments(self.recursion, start or {}, self.point)
+        self._start = moments[:, 0], cross[:, 0]
 
     # --- trajectories --------------------------------------------------------------------------
 
     def evolve(self, steps: int) -> Trajectory:
-        """Moments after 1, .., steps updates from the zero state."""
+        """Moments after 1, .., steps updates from the start."""
         of = self.recursion
-        moments, cross = np.zeros(len(of.keys)), np.zeros(len(of.cross_keys))
+        moments, cross = self._start
         error, cross_error = np.zeros_like(moments), np.zeros_like(cross)
         history: list[tuple[Array, ...]] = []
         status, ended = Status.OK, False
@@ -108,7 +115,9 @@ class ClosedMoments:
     def _trajectory(self, steps: int, parts: list[Array], status: Status) -> Trajectory:
         moments, cross, q, q_ab, error, cross_error = parts
         names = [p.name for p in self.cell.preactivations]
-        square, pair, mean = self._columns()
+        square, pair = self._columns()
+        before = np.concatenate([self._start[0][None], moments[:-1]])
+        means = self.recursion.means(before.T, self.point)
         second = {s: moments[:, i] for s, i in square.items()}
         crossed = {s: cross[:, i] for s, i in pair.items()}
         correlation = {s: _correlation(crossed[s], second[s]) for s in second}
@@ -120,7 +129,7 @@ class ClosedMoments:
             second_moment=second,
             cross_moment=crossed,
             correlation=correlation,
-            mean={s: moments[:, i] if i is not None else np.zeros(steps) for s, i in mean.items()},
+            mean={s: np.broadcast_to(row, steps) for s, row in zip(square, means, strict=True)},
             preactivation_variance={n: q[:, i] for i, n in enumerate(names)},
             preactivation_covariance={n: q_ab[:, i] for i, n in enumerate(names)},
             error={
@@ -130,17 +139,13 @@ class ClosedMoments:
             status=status,
         )
 
-    def _columns(self) -> tuple[dict[str, int], dict[str, int], dict[str, int | None]]:
-        """Where each state's square, cross moment and mean stand in the arrays of moments."""
+    def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Where each state's square and cross moment stand in the arrays of moments."""
         n = self.recursion.derivation.notation
         keys, cross = self.recursion.keys, self.recursion.cross_keys
         square = {s.name: keys.index(n.state_key(s, s)) for s in self.cell.states}
         pair = {s.name: cross.index(n.state_key(s, s, trajectories=2)) for s in self.cell.states}
-        means: dict[str, int | None] = {}
-        for s in self.cell.states:
-            key: MomentKey = n.state_key(s)
-            means[s.name] = keys.index(key) if key in keys else None
-        return square, pair, means
+        return square, pair
 
     # --- fixed points --------------------------------------------------------------------------
 
@@ -150,7 +155,7 @@ class ClosedMoments:
 
     @cached_property
     def _reached(self) -> tuple[Root | None, Status]:
-        return reached_from_zero(self.recursion, self.point, self._roots)
+        return reached_from(self.recursion, self.point, self._roots, self._start[0])
 
     def _attractor(self) -> Root:
         found, status = self._reached
@@ -177,18 +182,23 @@ class ClosedMoments:
 
     @cached_property
     def _linearised(self) -> tuple[Root, Status]:
-        """Where slopes are taken: the attractor; anywhere, if moments grow linearly."""
-        if self._reached[0] is None and self._neutral is not None:
+        """Where slopes are taken: the fixed point; anywhere, if moments grow linearly.
+
+        They are what they are at an unstable fixed point, too.
+        """
+        found, status = self._reached
+        if found is None and self._neutral is not None:
             return self._neutral, Status.OK
-        return self._attractor(), self._reached[1]
+        return self._attractor(), Status.OK if status is Status.UNSTABLE else status
 
     def _fixed_point(self, at: Root, status: Status) -> FixedPoint:
-        square, _, mean = self._columns()
+        square, _ = self._columns()
+        means = self.recursion.means(at.moments[:, None], self.point)[:, 0]
         q = self.recursion.step(at.moments[:, None], self.point)[2]
         return FixedPoint(
             tying="untied",
             second_moment={s: float(at.moments[i]) for s, i in square.items()},
-            mean={s: 0.0 if i is None else float(at.moments[i]) for s, i in mean.items()},
+            mean={s: float(v) for s, v in zip(square, means, strict=True)},
             preactivation_variance={
                 p.name: float(q[i, 0]) for i, p in enumerate(self.cell.preactivations)
             },
@@ -206,7 +216,7 @@ class ClosedMoments:
         ]
 
     def fixed_point(self) -> FixedPoint:
-        """The fixed point that the zero state approaches.
+        """The fixed point that the start approaches; UNSTABLE where it merely stays there.
 
         Raises:
             ConvergenceError: the second moment diverges, or nothing stable was found.
@@ -215,9 +225,9 @@ class ClosedMoments:
 
     @cached_property
     def _cross(self) -> tuple[CrossRoot, list[CrossRoot]]:
-        """The stationary cross moments that unrelated trajectories approach, and all there are."""
+        """The stationary cross moments that two trajectories approach, and all there are."""
         at = self._attractor()
-        square, _, _ = self._columns()
+        square, _ = self._columns()
         if any(at.moments[i] <= 0 for i in square.values()):
             raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
         found = cross_roots(self.recursion, self.point, at.moments, at.errors)
@@ -226,7 +236,7 @@ class ClosedMoments:
             raise ConvergenceError(Status.NO_FIXED_POINT, "No stable correlation.")
         if len(stable) == 1:
             return stable[0], found
-        end = late_cross(self.recursion, self.point, at.moments)
+        end = late_cross(self.recursion, self.point, *self._start)
         return min(stable, key=lambda r: float(np.abs(r.cross - end).max())), found
 
     def correlation_fixed_point(self) -> CorrelationFixedPoint:
@@ -236,7 +246,7 @@ class ClosedMoments:
             ConvergenceError: no fixed point of the moments, or a zero variance.
         """
         chosen, found = self._cross
-        square, pair, _ = self._columns()
+        square, pair = self._columns()
         moments = self._attractor().moments
 
         def correlations(values: Array) -> dict[str, float]:

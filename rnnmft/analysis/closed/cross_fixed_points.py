@@ -104,12 +104,13 @@ def _cross_root(
     return CrossRoot(cross, float(slopes[0]), own, float(slope_error + added[:, 0].max(initial=0)))
 
 
-def late_cross(recursion: UntiedRecursion, point: Point, moments: Array) -> Array:
-    """The cross moments after many steps at the fixed point, from unrelated trajectories."""
-    cross = np.zeros((len(recursion.cross_keys), 1))
+def late_cross(recursion: UntiedRecursion, point: Point, moments: Array, cross: Array) -> Array:
+    """The cross moments after many steps from given moments and cross moments."""
     for _ in range(_LATE_STEPS):
-        new = recursion.cross_step(cross, moments[:, None], point)[0]
-        if np.abs(new - cross).max() <= 1e-13 * np.abs(moments).max():
-            return new[:, 0]
-        cross = new
-    return cross[:, 0]
+        new_cross = recursion.cross_step(cross[:, None], moments[:, None], point)[0][:, 0]
+        new = recursion.step(moments[:, None], point)[0][:, 0]
+        moved = max(np.abs(new_cross - cross).max(), np.abs(new - moments).max())
+        moments, cross = new, new_cross
+        if moved <= 1e-13 * np.abs(moments).max():
+            break
+    return cross

@@ -131,6 +131,15 @@ class UntiedRecursion:
         q_ab = [s for s, _ in self._covariances()]
         return self._compile([*updates, *q_ab], self.keys, cross=True)
 
+    @cached_property
+    def _mean(self) -> Program:
+        theory, n = self.derivation.theory, self.derivation.notation
+        updates = [theory.update(n.state_key(s)) for s in self.derivation.cell.states]
+        # A mean that no second moment needs and no other makes stays where it starts: at zero.
+        needed = {k for u in updates for k in theory.moments_in(u)}
+        zero = {n.moment(k): sp.S.Zero for k in needed if k not in self.keys}
+        return self._compile([u.xreplace(zero) for u in updates], self.keys)
+
     def _linear(self, updates: Sequence[sp.Expr], keys: Sequence[MomentKey]) -> list[sp.Expr]:
         """Matrix (row by row) and constant of updates that are affine in the moments `keys`."""
         symbols = self.symbols(keys)
@@ -191,6 +200,10 @@ class UntiedRecursion:
         values, errors, status = self._call(self._step, point, moments)
         count = len(self.keys)
         return values[:count], errors[:count], values[count:], status
+
+    def means(self, moments: Array, point: Point) -> Array:
+        """E[s] of every state after the update from given moments, (states, B)."""
+        return self._call(self._mean, point, moments)[0]
 
     def cross_step(
         self, cross: Array, moments: Array, point: Point

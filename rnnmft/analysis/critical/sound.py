@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
-from rnnmft.analysis.closed.fixed_points import reached_from_zero, roots
+from rnnmft.analysis.closed.fixed_points import reached_from, roots
 from rnnmft.analysis.closed.recursion import Point, UntiedRecursion, point_of
 from rnnmft.analysis.closed.sensitivity import radius
 from rnnmft.analysis.critical.backward import Backward, Solution
@@ -28,6 +28,8 @@ LEAST_INPUT = 0.05
 _WIDEN, _MOST = 1.5, 1e3
 # Two solutions of one equation are the same to this.
 _SAME = 1e-6
+# The moments of a state beside zero.
+_BESIDE = 1e-6
 # A slope nearer to 1 than this is 1.
 _MARGIN = 1e-9
 # Decades that gradients may lose before the state has settled, and the longest wait for that.
@@ -128,7 +130,9 @@ def settles(solution: Solution, horizon: float) -> bool:
     recursion = averages.of.recursion
     point = point_of(recursion.derivation, solution.ensemble, solution.design.inputs)
     found = roots(recursion, point)
-    reached, _ = reached_from_zero(recursion, point, found)
+    # From beside the zero state, which is stationary where nothing drives the cell.
+    start = np.full(len(recursion.keys), _BESIDE)
+    reached, _ = reached_from(recursion, point, found, start)
     wanted = np.array([averages.moments[k] for k in recursion.keys])
     if reached is None or not found[-1].stable:
         return False
