@@ -35,9 +35,9 @@ by_activation = pytest.mark.parametrize(
 both_tyings = pytest.mark.parametrize("tying", ["tied", "untied"])
 
 
-def field(activation, tying="tied", R=1.0, **law):
+def field(activation, tying="tied", R=1.0, start=0.0, **law):
     cell = cells.vanilla(activation)
-    return MeanField(cell, cell.ensemble(e=law), Inputs(R=R), tying)
+    return MeanField(cell, cell.ensemble(e=law), Inputs(R=R), tying, start=start)
 
 
 class TestWhatIsHomogeneous:
@@ -84,11 +84,13 @@ class TestFixedPoints:
         assert below.fixed_point().slope == pytest.approx(0.98, rel=1e-12)
         assert float(below.gradient_growth()) == pytest.approx(math.log(0.98), rel=1e-9)
         for part in (1.002, 1.2, 4.0):
-            above = field(activation, tying, sigma_w=math.sqrt(part / a), sigma_v=0.0)
-            (zero,) = above.fixed_points()
-            assert not zero.stable
+            law = {"sigma_w": math.sqrt(part / a), "sigma_v": 0.0}
+            stays = field(activation, tying, **law).fixed_point()
+            assert stays.second_moment == {"h": 0.0}
+            assert stays.status is Status.UNSTABLE
+            assert stays.slope == pytest.approx(part, rel=1e-12)
             with pytest.raises(ConvergenceError) as caught:
-                above.fixed_point()
+                field(activation, tying, start=1e-3, **law).fixed_point()
             assert caught.value.status is Status.DIVERGES
         # Half a second on an idle core; what is guarded against is a hundred times as much.
         assert time.perf_counter() - start < 20.0
@@ -149,11 +151,16 @@ class TestAtCriticality:
     @both_tyings
     @by_activation
     def test_without_a_drive_every_second_moment_stays(self, activation, a, tying):
-        found = field(activation, tying, sigma_w=math.sqrt(1 / a), sigma_v=0.0)
+        law = {"sigma_w": math.sqrt(1 / a), "sigma_v": 0.0}
+        found = field(activation, tying, start=0.3, **law)
         with pytest.raises(ConvergenceError, match="neither decays nor grows") as caught:
             found.fixed_point()
         assert caught.value.status is Status.NO_FIXED_POINT
         assert abs(float(found.gradient_growth())) < 1e-11
+        np.testing.assert_allclose(found.evolve(30).second_moment["h"], 0.09, rtol=1e-12)
+        zero = field(activation, tying, **law)
+        assert zero.fixed_point().second_moment == {"h": 0.0}
+        assert abs(float(zero.gradient_growth())) < 1e-11
 
     def test_a_mean_that_is_not_scale_free_has_no_such_answer(self):
         found = field(relu, sigma_w=math.sqrt(2.0), mu_b=0.5)
@@ -207,7 +214,8 @@ class TestOtherActivations:
         found = field(hard_tanh, sigma_w=0.8, sigma_v=0.0)
         assert found.fixed_point().slope == pytest.approx(0.64, rel=1e-12)
         assert float(found.gradient_growth()) == pytest.approx(2 * math.log(0.8), rel=1e-9)
-        assert field(hard_tanh, sigma_w=1.2, sigma_v=0.0).fixed_point().second_moment["h"] > 0.1
+        above = field(hard_tanh, sigma_w=1.2, sigma_v=0.0, start=0.1)
+        assert above.fixed_point().second_moment["h"] > 0.1
 
     @pytest.mark.parametrize("gain", [0.3, 1.0, 1.5, 10.0])
     def test_a_sine(self, gain):
