@@ -48,6 +48,11 @@ def critical(
     sigma_v^2 = (q - sigma_w^2 E[y^2] - sigma_b^2) / R. Tied, as a network is, that sigma_w is then
     moved until gradients neither grow nor decay with one set of weights.
 
+    Where the variance map is linear (ReLU, leaky ReLU, the identity) sigma_w^2 E[phi'^2] = 1 leaves
+    no variance stationary: it grows by sigma_v^2 R + sigma_b^2 a step, a free choice, made such
+    that q is 1 (or what `fix` says) after `horizon` steps. Critical states that no network settles
+    to, such as those of an exponential, are refused.
+
     Args:
         cell: any `Cell`.
         inputs: their law; R = 1 and white if not given.

@@ -241,6 +241,21 @@ def test_a_law_of_zero_variance_is_a_point() -> None:
     np.testing.assert_allclose(found.values[0], np.tanh([0.0, 1.3, -40.0]) ** 2, rtol=1e-15)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_zero_variance_at_a_jump_is_the_limit_of_small_ones(backend) -> None:
+    """E[step(e)] = 1/2 about 0 for every q > 0, and in the limit; elsewhere the point decides."""
+    functions = [act.step(e), act.relu(e) ** 2, act.leaky_relu_prime(e) ** 2, act.relu(e)]
+    outputs = [gaussian_expectation(f, e, mu, q) for f in functions]
+    program = compile_program([], outputs, [mu, q], backend=backend)
+    at = program([0.0, 0.0, 1.5, -1.5], [0.0, 1e-8, 0.0, 0.0])
+    host = [program.backend.to_numpy(v) for v in at.values]
+    assert at.ok
+    np.testing.assert_allclose(host[0], [0.5, 0.5, 1.0, 0.0], rtol=1e-12)
+    np.testing.assert_allclose(host[1][[0, 2, 3]], [0.0, 2.25, 0.0], rtol=1e-12)
+    np.testing.assert_allclose(host[2], [0.50005, 0.50005, 1.0, 1e-4], rtol=1e-12)
+    np.testing.assert_allclose(host[3][[0, 2, 3]], [0.0, 1.5, 0.0], rtol=1e-12)
+
+
 def test_a_degenerate_pair_is_a_single_law() -> None:
     pair, single = _pair("tanh"), _univariate("tanh")
     for v in (1e-6, 3.0, 1e4):

@@ -159,7 +159,7 @@ def unsettled(found: list[Solution], where: str) -> Unsettled:
     slopes = [slope_of(s, s.averages) for s in found if isinstance(s.averages, ClosedAverages)]
     least = min(slopes)
     follows = (
-        "what is nearby leaves it, to die out or to explode"
+        "what is nearby does not come to it: it stays away, dies out or explodes"
         if least >= 1.0
         else "the zero state does not come to it, or gradients die before it does"
     )
