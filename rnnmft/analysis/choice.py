@@ -5,7 +5,7 @@ from __future__ import annotations
 from rnnmft.analysis.closed.closed_moments import ClosedMoments
 from rnnmft.analysis.contract import MemorySolver, Solver
 from rnnmft.analysis.transport.accumulated import TransportedLaw
-from rnnmft.analysis.two_time_kernel import TwoTimeKernel
+from rnnmft.analysis.two_time.memoryless import TwoTimeKernel
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import DerivationError
 from rnnmft.sampling import Sampling
