@@ -15,6 +15,7 @@ Sources: Mehler 1866 (J. reine angew. Math. 66).
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import lru_cache
 
@@ -35,7 +36,9 @@ _STEPS = (0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125)
 _AGREE = 1e-8
 # Gauss-Legendre points of a panel between kinks, and its width in standard deviations.
 _POINTS, _WIDTH = 16, 0.5
-_EPS = 1e-16
+_ROUNDING = 1e-14
+# Times that share one number of terms.
+_BLOCK = 512
 
 
 class HermiteOverlaps:
@@ -55,7 +58,10 @@ class HermiteOverlaps:
         self._step = 0
         #: What the finest nodes leave in a coefficient, relative to the root of E[y^2].
         self.unresolved = 0.0
-        self._coefficients = np.zeros((self._terms, 64))
+        # f_n(t), and what the terms from n on are worth in E[y^2], (terms, times).
+        self._coefficients, self._tails = (np.zeros((self._terms, 64)) for _ in range(2))
+        # The largest tail of any time so far, as a share of E[y^2], (terms,).
+        self._worst = np.zeros(self._terms)
 
     def add(self, mean: float, q: float) -> None:
         """The next time: mean and variance of u."""
@@ -64,18 +70,25 @@ class HermiteOverlaps:
             self._mean, self._q, self._power = (
                 np.concatenate([a, np.zeros(t)]) for a in (self._mean, self._q, self._power)
             )
-            self._coefficients = np.concatenate(
-                [self._coefficients, np.zeros_like(self._coefficients)], 1
-            )
+            self._grow(0, t)
         self._mean[t], self._q[t] = mean, q
         self.times += 1
         if not self._by_integration:
-            found, self._power[t] = self._transform(mean, q)
-            if len(found) > len(self._coefficients):
-                more = len(found) - len(self._coefficients)
-                grown = np.zeros((more, self._coefficients.shape[1]))
-                self._coefficients = np.concatenate([self._coefficients, grown])
+            found, tails, self._power[t] = self._transform(mean, q)
+            self._grow(len(found) - len(self._coefficients), 0)
             self._coefficients[: len(found), t] = found
+            self._tails[:, t] = tails[-1]
+            self._tails[: len(found), t] = tails
+            if self._power[t] > 0:
+                self._worst = np.maximum(self._worst, self._tails[:, t] / self._power[t])
+
+    def _grow(self, terms: int, times: int) -> None:
+        """Room for more terms and times."""
+        if terms > 0 or times > 0:
+            room = ((0, max(terms, 0)), (0, times))
+            self._coefficients = np.pad(self._coefficients, room)
+            self._tails = np.pad(self._tails, room, mode="edge")
+            self._worst = np.pad(self._worst, room[0], mode="edge")
 
     @property
     def _by_integration(self) -> bool:
@@ -84,22 +97,24 @@ class HermiteOverlaps:
 
     # --- coefficients --------------------------------------------------------------------------
 
-    def _transform(self, mean: float, q: float) -> tuple[Array, float]:
-        """As many coefficients as the tolerance needs, and E[y^2]."""
+    def _transform(self, mean: float, q: float) -> tuple[Array, Array, float]:
+        """As many f_n as are above rounding, sum_{m >= n} f_m^2, and E[y^2]."""
         while True:
             found, power, resolved = self._project(mean, q)
-            kept = np.cumsum((found * found)[::-1])[::-1]
-            left = max(power - float(kept[0]), 0.0)
-            enough = left <= max(self._tolerance * 1e-3, 10 * _EPS) * power
-            if resolved and (enough or self._terms >= _MOST_TERMS):
-                small = kept + left <= max(self._tolerance * 1e-4, _EPS) * power
-                return found[: max(1, int((~small).sum()))], power
+            tails = np.cumsum((found * found)[::-1])[::-1]
+            left = max(power - float(tails[0]), 0.0)
+            enough = left <= max(self._tolerance * 1e-2, _ROUNDING) * power
             if not resolved and self._step + 1 < len(_STEPS):
                 self._step += 1
             elif not enough and self._terms < _MOST_TERMS:
                 self._terms = min(2 * self._terms, _MOST_TERMS)
             else:
-                return found, power
+                break
+        if not enough:
+            return found, tails + left, power
+        # Beside a law that needs many terms, what a small one leaves counts by its root.
+        kept = 1 + int((tails > (0.1 * self._tolerance) ** 2 * power).sum())
+        return found[:kept], tails[:kept], power
 
     def _project(self, mean: float, q: float) -> tuple[Array, float, bool]:
         """The coefficients at the present number of terms and nodes, and whether nodes agree."""
@@ -130,6 +145,7 @@ class HermiteOverlaps:
 
         Args:
             covariance: of u at those times, (.., times - first).
+            first: the earliest of them.
         """
         return self._row("overlap", covariance, first)
 
@@ -173,46 +189,64 @@ class HermiteOverlaps:
         return found, float(error.max()) / scale if scale > 0 else 0.0
 
     def _series(self, kind: str, rho: Array, times: slice, size: Array) -> tuple[Array, Array]:
-        """The sums, and what they leave out."""
-        t, terms = self.times - 1, len(self._coefficients)
-        strongest = float(np.abs(rho).max())
-        if 0.0 < strongest < 1.0:
-            terms = min(
-                terms, 2 + math.ceil(math.log(self._tolerance * 1e-3) / math.log(strongest))
+        """The sums and what they leave out, block by block: weak correlations need few terms."""
+        found, left = np.empty_like(rho), np.empty_like(rho)
+        for start in range(0, rho.shape[-1], _BLOCK):
+            block = slice(start, min(start + _BLOCK, rho.shape[-1]))
+            at = slice(times.start + block.start, times.start + block.stop)
+            found[..., block], left[..., block] = self._block(
+                kind, rho[..., block], at, size[block]
             )
-        here, there = self._coefficients[:terms, t], self._coefficients[:terms, times]
-        products = here[:, None] * there
-        last = int(np.flatnonzero(here)[-1]) if here.any() else 0
-        n = np.arange(len(here))
-        if kind == "slope":
-            products = n[1:, None] * products[1:]
-            products = np.divide(products, size, out=np.zeros_like(products), where=size > 0)
-            last = max(last - 1, 0)
-        found = _power_series(products, rho, last)
-        tail_here = max(self._power[t] - float(here @ here), 0.0)
-        tail_there = np.maximum(self._power[times] - np.einsum("ns,ns->s", there, there), 0.0)
-        left = np.sqrt(tail_here * tail_there) * np.abs(rho) ** terms
-        if kind == "slope":
-            left = np.divide(left * terms, size, out=np.zeros_like(left), where=size > 0)
         return found, left
 
+    def _block(self, kind: str, rho: Array, times: slice, size: Array) -> tuple[Array, Array]:
+        t, strongest = self.times - 1, float(np.abs(rho).max())
+        terms = self._terms_for(t)
+        if strongest < 1.0:
+            wanted = math.log(self._tolerance * 1e-3) / math.log(max(strongest, 1e-300))
+            terms = min(terms, 2 + math.ceil(wanted))
+        terms = min(terms, len(self._coefficients))
+        here = self._coefficients[:terms, t]
+        used = np.flatnonzero(here)
+        n = np.arange(used[0] if len(used) else 0, used[-1] + 1 if len(used) else 1)
+        if len(n) > 2 and not here[n[1::2]].any():
+            n = n[::2]
+        products = here[n, None] * self._coefficients[n, times]
+        factor = np.abs(rho) ** (terms - 1)
+        if kind == "slope":
+            products = products * n[:, None]
+            n, factor = n - 1, factor * terms
+            if n[0] < 0:
+                products, n = products[1:], n[1:]
+        if len(n) == 0:
+            found = np.zeros_like(rho)
+        else:
+            found = _power_series(products, rho, int(n[0]), int(n[1] - n[0]) if len(n) > 1 else 1)
+        left = factor * np.sqrt(self._left(t, terms) * self._left(times, terms))
+        if kind == "slope":
+            found, left = (
+                np.divide(a, size, out=np.zeros_like(a), where=size > 0) for a in (found, left)
+            )
+        return found, left
 
-def _power_series(products: Array, rho: Array, last: int) -> Array:
-    """sum_n products[n] rho^n by Horner's rule; every second term where the others vanish."""
-    rows = products[: last + 1]
-    for parity in (0, 1):
-        if not rows[1 - parity :: 2].any():
-            rows, square = rows[parity::2], rho * rho
-            total = np.broadcast_to(rows[-1], rho.shape).copy()
-            for row in rows[-2::-1]:
-                total *= square
-                total += row
-            return total * rho if parity else total
-    total = np.broadcast_to(rows[-1], rho.shape).copy()
-    for row in rows[-2::-1]:
-        total *= rho
+    def _terms_for(self, t: int) -> int:
+        """How many terms it takes beside any time so far, even at full correlation."""
+        share = self._tails[:, t] * self._worst
+        return 1 + int((share > (0.01 * self._tolerance) ** 2 * self._power[t]).sum())
+
+    def _left(self, times: slice | int, terms: int) -> Array:
+        """What the terms from the last one used on are worth."""
+        return self._tails[min(terms, len(self._tails)) - 1, times]
+
+
+def _power_series(products: Array, rho: Array, first: int, step: int) -> Array:
+    """sum_n products[n] rho^(first + n step) by Horner's rule."""
+    base = rho if step == 1 else rho**step
+    total = np.broadcast_to(products[-1], rho.shape).copy()
+    for row in products[-2::-1]:
+        total *= base
         total += row
-    return total
+    return total * rho**first if first else total
 
 
 def _functions(z: Array, terms: int) -> Array:
@@ -244,7 +278,7 @@ def _panels(width: float, terms: int, cuts: tuple[float, ...]) -> tuple[Array, A
     ends = [-_REACH, *cuts, _REACH]
     pieces = [
         np.linspace(a, b, 1 + max(1, math.ceil((b - a) / width)))
-        for a, b in zip(ends, ends[1:], strict=False)
+        for a, b in itertools.pairwise(ends)
     ]
     low = np.concatenate([p[:-1] for p in pieces])
     half = np.concatenate([np.diff(p) for p in pieces]) / 2

@@ -108,7 +108,7 @@ class LinearStates:
         """The stationary mean of the states, (m,); of no meaning where |A| reaches 1."""
         if not self.drift.any():
             return np.zeros(len(self.A))
-        return np.linalg.solve(np.eye(len(self.A)) - self.A, self.drift)
+        return np.asarray(np.linalg.solve(np.eye(len(self.A)) - self.A, self.drift), dtype=float)
 
     @cached_property
     def memory(self) -> float:
