@@ -44,23 +44,27 @@ class PairAverages:
         overlap: E[y(u_t) y(u_s)].
         slope: E[y'(u_t) y'(u_s)] = d overlap / d q_ts (Price).
         curvature: E[y''(u_t) y(u_s)] / 2 = d overlap / d q_t (Bonnet).
+        equal: the same three at equal times, in mu_t and q_t.
     """
 
     arguments: tuple[sp.Symbol, ...]
     overlap: sp.Expr
     slope: sp.Expr
     curvature: sp.Expr
+    equal: tuple[sp.Expr, sp.Expr, sp.Expr]
 
     def centred(self) -> PairAverages:
         """The same at mean zero, in closed form where one is known."""
         zero = dict.fromkeys(self.arguments[:2], sp.S.Zero)
         averages = (self.overlap, self.slope, self.curvature)
-        overlap, *others = (_closed(without_deltas(f.xreplace(zero))) for f in averages)
+        overlap, slope, curvature = (_closed(without_deltas(f.xreplace(zero))) for f in averages)
         if not overlap.has(GaussianExpectation):
             _, _, q_t, q_ts, _ = self.arguments
-            pairs = zip(others, (q_ts, q_t), strict=True)
-            others = [sp.diff(overlap, q) if f.has(GaussianExpectation) else f for f, q in pairs]
-        return PairAverages(self.arguments, overlap, *others)
+            if slope.has(GaussianExpectation):
+                slope = sp.diff(overlap, q_ts)
+            if curvature.has(GaussianExpectation):
+                curvature = sp.diff(overlap, q_t)
+        return PairAverages(self.arguments, overlap, slope, curvature, self.equal)
 
     @property
     def is_closed(self) -> bool:
@@ -199,12 +203,16 @@ def _pair_averages(y: sp.Expr) -> PairAverages:
     mu_t, mu_s, q_t, q_ts, q_s = ARGUMENTS
     law = GaussianLaw((_T, _S), (mu_t, mu_s), (q_t, q_ts, q_s))
     slope, curvature = sp.diff(y, _U), sp.diff(y, _U, 2)
+    alone = GaussianLaw((_T,), (mu_t,), (q_t,))
     pairs = ((y, y, 1), (slope, slope, 1), (curvature, y, sp.Rational(1, 2)))
-    found = (
-        factor * expect(f.xreplace({_U: _T}) * g.xreplace({_U: _S}), [law])
-        for f, g, factor in pairs
-    )
-    return PairAverages(ARGUMENTS, *(without_deltas(f) for f in found))
+
+    def averages(other: sp.Symbol, given: GaussianLaw) -> list[sp.Expr]:
+        products = (c * f.xreplace({_U: _T}) * g.xreplace({_U: other}) for f, g, c in pairs)
+        return [without_deltas(expect(product, [given])) for product in products]
+
+    overlap, slopes, bend = averages(_S, law)
+    power, steepness, turn = averages(_T, alone)
+    return PairAverages(ARGUMENTS, overlap, slopes, bend, (power, steepness, turn))
 
 
 def _closed(expression: sp.Expr) -> sp.Expr:

@@ -150,7 +150,7 @@ class Evolution:
             self._input = system.input(2 * self.steps)
         power = self._shares[:, None] * self._input[: self.steps][::-1]
         drives = np.stack([self._drive(k, power) for k in range(len(system.rows))])
-        forcing = np.tensordot(drives, self._into, axes=(0, 0))
+        forcing = np.asarray(np.tensordot(drives, self._into, axes=(0, 0)), dtype=float)
         if system.c.any():
             forcing += power[..., None, None] * np.outer(system.c, system.c)
         self.row.advance(forcing)

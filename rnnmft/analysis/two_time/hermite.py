@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -249,7 +250,7 @@ def _power_series(products: Array, rho: Array, first: int, step: int) -> Array:
     return total * rho**first if first else total
 
 
-def _functions(z: Array, terms: int) -> Array:
+def _functions(z: Any, terms: int) -> Array:
     """h_n(z) exp(-z^2 / 4) / (2 pi)^(1/4), (terms, n): bounded, by a stable recurrence."""
     found = np.zeros((terms, len(z)))
     found[0] = np.exp(-0.25 * z * z) / (2.0 * np.pi) ** 0.25
@@ -259,7 +260,7 @@ def _functions(z: Array, terms: int) -> Array:
     return found
 
 
-def _rule(z: Array, weights: Array, terms: int) -> tuple[Array, Array]:
+def _rule(z: Any, weights: Any, terms: int) -> tuple[Array, Array]:
     functions = _functions(z, terms)
     return z, functions * (weights * functions[0])
 

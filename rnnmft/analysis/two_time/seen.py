@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from rnnmft.cells import Preactivation
 from rnnmft.errors import ConvergenceError, Status
 from rnnmft.numerics.charts import Kind
-from rnnmft.numerics.compile import STATUSES, Program, compile_elementwise, compile_program
+from rnnmft.numerics.compile import (
+    STATUSES,
+    Evaluation,
+    Program,
+    compile_elementwise,
+    compile_program,
+)
 from rnnmft.numerics.landmarks import find_landmarks
 from rnnmft.theory.gaussian_states import GaussianStatesTheory, PairAverages
 
@@ -24,7 +30,8 @@ Array = NDArray[np.float64]
 KINDS = ("overlap", "slope", "curvature")
 #: Variances below this count as this: an integral over a point would lose its derivatives.
 SMALLEST = 1e-100
-# Correlations stay this far from +-1, so that no rounding makes a residual variance negative.
+# So close to +-1 no rounding makes a residual variance q_s - q_ts^2 / q_t negative. The slope holds
+# no such variance, and with a kink its derivative is infinite there.
 _CLOSEST = 1.0 - 1e-15
 
 
@@ -53,6 +60,15 @@ class Seen:
             for kind in KINDS
         }
 
+    @cached_property
+    def _equal(self) -> dict[str, Program]:
+        averages = self._averages
+        arguments = [averages.arguments[0], averages.arguments[2]]
+        return {
+            kind: compile_program([], [f], arguments)
+            for kind, f in zip(KINDS, averages.equal, strict=True)
+        }
+
     def average(
         self, kind: str, mu_t: Any, mu_s: Any, q_t: Any, q_ts: Any, q_s: Any
     ) -> tuple[Array, Array]:
@@ -62,14 +78,21 @@ class Seen:
             ConvergenceError: an integral does not exist.
         """
         q_t, q_s = np.maximum(q_t, SMALLEST), np.maximum(q_s, SMALLEST)
-        most = _CLOSEST * np.sqrt(q_t) * np.sqrt(q_s)
-        found = self._programs[kind](mu_t, mu_s, q_t, np.clip(q_ts, -most, most), q_s)
-        # An integral that is next to nothing may miss a relative tolerance: its error says so.
-        codes = np.asarray(found.status)
-        failed = (codes != 0) & (codes != STATUSES.index(Status.NOT_CONVERGED))
-        if failed.any():
-            raise ConvergenceError(STATUSES[int(codes[failed].flat[0])])
-        return np.asarray(found.values[0]), np.asarray(found.errors[0])
+        most = np.sqrt(q_t * q_s) * (1.0 if kind == "slope" else _CLOSEST)
+        return _values(self._programs[kind](mu_t, mu_s, q_t, np.clip(q_ts, -most, most), q_s))
+
+    def at_one_time(self, kind: str, mu: Any, q: Any) -> tuple[Array, Array]:
+        """The same at equal times, E[y^2], E[y'^2] or E[y'' y] / 2, and its error."""
+        return _values(self._equal[kind](mu, np.maximum(q, SMALLEST)))
+
+
+def _values(found: Evaluation) -> tuple[Array, Array]:
+    # An integral that is next to nothing may miss a relative tolerance: its error says so.
+    codes = np.asarray(found.status)
+    failed = (codes != 0) & (codes != STATUSES.index(Status.NOT_CONVERGED))
+    if failed.any():
+        raise ConvergenceError(STATUSES[int(codes[failed].flat[0])])
+    return np.asarray(found.values[0]), np.asarray(found.errors[0])
 
 
 def _elementwise(y: sp.Expr, u: sp.Symbol) -> Callable[[Array], Array]:

@@ -1,0 +1,283 @@
+"""The stationary two-time kernel of Gaussian states: a fixed point over all lags at once.
+
+The covariance of a preactivation is a part that is forgotten and a plateau, C_e = E(tau) + P, and
+that of what its W looks at is filtered from it (`lags`): U(tau) = (G * E)(tau) + G(0) P + input's.
+
+    P = sigma_w^2 E[y y](U(inf)) + sigma_b^2 (+ a constant input's)
+    E(tau) = sigma_w^2 (E[y y](U(tau)) - E[y y](U(inf))) + sigma_v^2 R kappa(tau)
+
+is solved by Newton's method. Its linear equation is solved by GMRES, preconditioned with the slopes
+at the plateau, where it is a filter. Between two trajectories the equation is the same, but that
+the variance U(0) of each is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, gmres
+
+from rnnmft.analysis.two_time.lags import Lags, gain
+from rnnmft.analysis.two_time.linear_states import LinearStates
+from rnnmft.analysis.two_time.pair_curve import PairCurve
+from rnnmft.errors import ConvergenceError, Status
+
+__all__ = ["KernelEquation", "StationaryKernel"]
+
+Array = NDArray[Any]
+_MOST_LAGS = 1 << 17
+_NEWTON = 40
+# Steps and tails below this share of the largest covariance are as good as none.
+_SETTLED = 1e-13
+# Where Newton's method makes no more progress: rounding.
+_NEARLY = 1e-8
+_NOISE = 1e-15
+_FAST = 0.03
+
+
+@dataclass(frozen=True)
+class StationaryKernel:
+    """A solution: covariances of the preactivations, and of what each W looks at.
+
+    Attributes:
+        system, lags: the cell at its ensemble and the window.
+        share: of the input's covariance, 1 on one trajectory and c_x between two.
+        forgotten: E, (K, L + 1).
+        plateau: P, (K,).
+        curves: the pair averages at the stationary law of each u_k.
+        error: of U, absolute.
+        status: OK, or why it is not as accurate as it should be.
+    """
+
+    system: LinearStates
+    lags: Lags
+    share: float
+    forgotten: Array
+    plateau: Array
+    curves: tuple[PairCurve, ...]
+    error: float
+    status: Status = Status.OK
+
+    def covariance(self, k: int) -> Array:
+        """C_e of preactivation k at the lags of the window."""
+        return self.forgotten[k] + self.plateau[k]
+
+    def seen_from(self, rows: Array) -> tuple[Array, Array]:
+        """Covariance of r s for each row r, at the lags and at infinite lag: (n, L + 1), (n,)."""
+        system, lags = self.system, self.lags
+        gains = gain(rows, system.A, system.B, 1.0, lags.frequencies)
+        fed, constant = fed_by_input(system, lags, rows, self.share)
+        far = gains[..., 0] @ self.plateau + constant
+        return lags.filtered(gains, self.forgotten) + fed + far[:, None], far
+
+    @cached_property
+    def looked_at(self) -> tuple[Array, Array]:
+        """U_k at the lags and at infinite lag: (K, L + 1), (K,)."""
+        return self.seen_from(self.system.rows)
+
+    def averages(self, kind: str, scale: float = 1.0) -> tuple[Array, Array]:
+        """sigma_w^2 times one of `seen.KINDS` of each W, at the lags and at infinite lag.
+
+        Args:
+            kind: of the pair averages.
+            scale: multiplies every covariance: to see what an error in them does.
+        """
+        looked, far = (scale * part for part in self.looked_at)
+        return weighted_averages(self.system, kind, looked, far, self._scaled(scale))
+
+    def _scaled(self, scale: float) -> tuple[PairCurve, ...]:
+        return self.curves if scale == 1.0 else tuple(c.scaled(scale) for c in self.curves)
+
+    def widened(self, lags: Lags) -> StationaryKernel:
+        """The same on a longer window."""
+        more = np.zeros((len(self.plateau), lags.length - self.lags.length))
+        return replace(self, lags=lags, forgotten=np.concatenate([self.forgotten, more], 1))
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A guess: E and P, the residual of the equation, U at the lags and far away, and its law."""
+
+    forgotten: Array
+    plateau: Array
+    residual: Array
+    looked: Array
+    far: Array
+    curves: tuple[PairCurve, ...]
+
+
+def weighted_averages(
+    system: LinearStates, kind: str, looked: Array, far: Array, curves: tuple[PairCurve, ...]
+) -> tuple[Array, Array]:
+    """sigma_w^2 times a pair average at covariances `looked` (K, n) and `far` (K,)."""
+    near, plateau = np.zeros_like(looked), np.zeros_like(far)
+    for k, curve in enumerate(curves):
+        if system.weights[k] > 0:
+            points = system.weights[k] * curve(kind, np.append(looked[k], far[k]))
+            near[k], plateau[k] = points[:-1], points[-1]
+    return near, plateau
+
+
+def fed_by_input(
+    system: LinearStates, lags: Lags, rows: Array, share: float
+) -> tuple[Array, Array]:
+    """What the elementwise input gives to the covariance of r s: forgotten, and for ever."""
+    forgotten, constant = input_parts(system, lags, share)
+    gains = gain(rows, system.A, system.c[:, None], 1.0, lags.frequencies)
+    return lags.filtered(gains, forgotten[None]), gains[:, 0, 0] * constant
+
+
+def input_parts(system: LinearStates, lags: Lags, share: float) -> tuple[Array, float]:
+    """The input's covariance: what is forgotten, (L + 1,), and what is constant."""
+    if system.inputs.temporal == "constant":
+        return np.zeros(lags.length + 1), share * system.inputs.R
+    return share * system.input(lags.length + 1), 0.0
+
+
+class KernelEquation:
+    """The equation of a stationary kernel on a window of lags.
+
+    Args:
+        system: the cell at its ensemble.
+        lags: the window.
+        share: of the input's covariance.
+        own: the kernel of each trajectory, where the equation is for two.
+    """
+
+    def __init__(
+        self, system: LinearStates, lags: Lags, share: float, own: StationaryKernel | None = None
+    ) -> None:
+        self.system, self.lags, self.share, self._own = system, lags, share, own
+        self._gains = gain(system.rows, system.A, system.B, 1.0, lags.frequencies)
+        self._fed, self._fed_constant = fed_by_input(system, lags, system.rows, share)
+        forgotten, constant = input_parts(system, lags, share)
+        self._drive = system.wide[:, None] * forgotten
+        self._constant = system.wide * constant + system.bias
+        self._count = len(system.rows)
+
+    # --- the equation --------------------------------------------------------------------------
+
+    def _looked_at(self, forgotten: Array, plateau: Array) -> tuple[Array, Array]:
+        far = self._gains[..., 0] @ plateau + self._fed_constant
+        return self.lags.filtered(self._gains, forgotten) + self._fed + far[:, None], far
+
+    def _curves(self, looked: Array) -> tuple[PairCurve, ...]:
+        if self._own is not None:
+            return self._own.curves
+        means = self.system.rows @ self.system.mean
+        return tuple(
+            PairCurve(seen, float(mean), float(q))
+            for seen, mean, q in zip(self.system.seen, means, looked[:, 0], strict=True)
+        )
+
+    def _residual(self, forgotten: Array, plateau: Array) -> tuple[Array, Array, Array, Any]:
+        looked, far = self._looked_at(forgotten, plateau)
+        if not (looked[:, 0] >= 0).all() or not np.isfinite(looked).all():
+            raise ConvergenceError(Status.NO_FIXED_POINT)
+        curves = self._curves(looked)
+        seen, seen_far = weighted_averages(self.system, "overlap", looked, far, curves)
+        left = forgotten - (seen - seen_far[:, None]) - self._drive
+        residual = np.append(left.ravel(), plateau - seen_far - self._constant)
+        return residual, looked, far, curves
+
+    def _linearised(self, at: _Point) -> tuple[LinearOperator, LinearOperator]:
+        """The derivative of the residual, and its approximate inverse."""
+        where = (at.looked, at.far, at.curves)
+        slope, slope_far = weighted_averages(self.system, "slope", *where)
+        bend, bend_far = np.zeros_like(slope), np.zeros_like(slope_far)
+        if self._own is None:
+            bend, bend_far = weighted_averages(self.system, "curvature", *where)
+        lags, gains, count = self.lags, self._gains, self._count
+        shape = (count, lags.length + 1)
+        damped = np.linalg.inv(np.eye(count) - slope_far[:, None] * np.moveaxis(gains, -1, 0))
+        damped = np.moveaxis(damped, 0, -1)
+
+        def apply(x: Array) -> Array:
+            forgotten, plateau = x[:-count].reshape(shape), x[-count:]
+            far = gains[..., 0] @ plateau
+            moved = lags.filtered(gains, forgotten)
+            now = moved[:, 0] + far
+            change = slope * (moved + far[:, None]) + 2.0 * bend * now[:, None]
+            change_far = slope_far * far + 2.0 * bend_far * now
+            left = forgotten - change + change_far[:, None]
+            return np.append(left.ravel(), plateau - change_far)
+
+        def invert(x: Array) -> Array:
+            forgotten, plateau = x[:-count].reshape(shape), x[-count:]
+            return np.append(lags.filtered(damped, forgotten).ravel(), damped[..., 0] @ plateau)
+
+        size = count * (lags.length + 2)
+        return (
+            LinearOperator((size, size), matvec=apply, dtype=float),
+            LinearOperator((size, size), matvec=invert, dtype=float),
+        )
+
+    # --- its solution --------------------------------------------------------------------------
+
+    def solve(self, forgotten: Array, plateau: Array) -> StationaryKernel:
+        """Newton's method from a guess on this window.
+
+        Raises:
+            ConvergenceError: it leads nowhere.
+        """
+        at = _Point(forgotten, plateau, *self._residual(forgotten, plateau))
+        jacobian, inverse = self._linearised(at)
+        moved, status = np.inf, Status.STALLED
+        for _ in range(_NEWTON):
+            scale = float(np.abs(at.looked).max()) + float(np.abs(self._constant).max()) + 1e-300
+            step, _ = gmres(jacobian, -at.residual, M=inverse, rtol=1e-9, restart=60, maxiter=5)
+            following = self._stepped(at, step)
+            before, moved = moved, float(np.abs(step).max())
+            slow = moved > 0.3 * before or following is None
+            if following is not None:
+                at = following
+                # Where a step is much smaller than the one before, the old derivative still serves.
+                if moved > _FAST * before:
+                    jacobian, inverse = self._linearised(at)
+            if moved <= _SETTLED * scale or (moved <= _NEARLY * scale and slow):
+                status = Status.OK
+                break
+            if following is None:
+                raise ConvergenceError(Status.NO_FIXED_POINT, "No stationary kernel is near.")
+        error = moved + self._sensitivity(jacobian, inverse, at)
+        kernel = (self.system, self.lags, self.share, at.forgotten, at.plateau, at.curves)
+        return StationaryKernel(*kernel, error, status)
+
+    def _stepped(self, at: _Point, step: Array) -> _Point | None:
+        """As much of a Newton step as makes the residual smaller; None where nothing does."""
+        count, size, share = self._count, float(np.abs(at.residual).max()), 1.0
+        for _ in range(12):
+            forgotten = at.forgotten + share * step[:-count].reshape(at.forgotten.shape)
+            plateau = at.plateau + share * step[-count:]
+            try:
+                new = _Point(forgotten, plateau, *self._residual(forgotten, plateau))
+            except ConvergenceError:
+                new = None
+            if new is not None and float(np.abs(new.residual).max()) < size:
+                return new
+            share /= 2
+        return None
+
+    def _sensitivity(self, jacobian: Any, inverse: Any, at: _Point) -> float:
+        """What errors of the integrals do to U."""
+        weights, forgotten = self.system.weights, at.forgotten
+        errors = [w * c.error("overlap") for w, c in zip(weights, at.curves, strict=True)]
+        noise = _NOISE * (float(np.abs(at.looked).max()) + float(np.abs(at.plateau).max()))
+        size = float(np.abs(forgotten).max())
+        shapes = [np.zeros(jacobian.shape[0]) for _ in range(2)]
+        if size > 0:
+            shapes[0][: -self._count] = np.abs(forgotten).ravel() / size
+        shapes[1][-self._count :] = 1.0
+        total = 0.0
+        for shape in shapes:
+            if shape.any():
+                answer, _ = gmres(jacobian, shape, M=inverse, rtol=1e-3, restart=60, maxiter=2)
+                parts = answer[: -self._count].reshape(forgotten.shape), answer[-self._count :]
+                far = self._gains[..., 0] @ parts[1]
+                reply = self.lags.filtered(self._gains, parts[0]) + far[:, None]
+                total += float(np.abs(reply).max())
+        return total * (max(errors) + noise)
