@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,82 +30,67 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 from scipy.sparse.linalg import LinearOperator, eigs
 
-from rnnmft.analysis.two_time.lags import Lags, gain
+from rnnmft.analysis.two_time.lags import gain
 from rnnmft.analysis.two_time.linear_states import LinearStates
+from rnnmft.analysis.two_time.response import Response
 
-__all__ = ["Response", "edge", "leading_growth"]
+__all__ = ["bound_eigenvalues", "edge", "leading_growth", "resolvent"]
 
 Array = NDArray[Any]
 _GRID = 256
+# On fewer lags all eigenvalues are found at once.
+_DENSE = 60
 # Relative to the edge: below this a mode counts as not bound.
 _UNBOUND = 1e-13
-_WINDOWS = (1 << 19, 1e-12)
+# The longest window, and the change of lambda at which it is long enough.
+_MOST_LAGS, _AGREED = 1 << 19, 1e-12
 
 
-@dataclass(frozen=True)
-class Response:
-    """What a W sees of a small change at two times: S at the lags and at infinite lag.
+def resolvent(response: Response, growth: complex) -> Array:
+    """Gamma(omega) at lambda, (K, K, L + 1)."""
+    system = response.system
+    gains = gain(system.rows, system.A, system.B, growth, response.lags.frequencies)
+    gains = np.moveaxis(gains, -1, 0)
+    kept = np.eye(len(response.far)) - gains * response.far
+    return np.moveaxis(np.linalg.solve(kept, gains), 0, -1)
 
-    Attributes:
-        system: the cell at its ensemble.
-        near: S_k(tau), (K, L + 1).
-        far: S_k(inf), (K,).
-    """
 
-    system: LinearStates
-    near: Array
-    far: Array
+def bound_eigenvalues(response: Response, growth: float, count: int = 1) -> Array:
+    """The leading eigenvalues of W -> (S - S(inf)) Gamma * W at a real lambda."""
+    bump, lags = response.bump, response.lags
+    if not bump.any():
+        return np.zeros(count)
+    gamma = resolvent(response, growth)
 
-    @property
-    def lags(self) -> Lags:
-        """The window."""
-        return Lags(self.near.shape[1] - 1)
+    def apply(x: Array) -> Array:
+        return (bump * lags.filtered(gamma, x.reshape(bump.shape))).ravel()
 
-    @property
-    def bump(self) -> Array:
-        """S - S(inf), (K, L + 1)."""
-        return self.near - self.far[:, None]
+    # Where S is at its plateau W is 0: the operator lives on the other lags.
+    inside = np.flatnonzero(bump.ravel())
 
-    def widened(self) -> Response:
-        """On a window twice as long."""
-        more = np.repeat(self.far[:, None], self.lags.length, axis=1)
-        return Response(self.system, np.concatenate([self.near, more], 1), self.far)
+    def within(x: Array) -> Array:
+        whole = np.zeros(bump.size)
+        whole[inside] = x
+        return apply(whole)[inside]
 
-    def resolvent(self, growth: complex) -> Array:
-        """Gamma(omega) at lambda, (K, K, L + 1)."""
-        system = self.system
-        gains = gain(system.rows, system.A, system.B, growth, self.lags.frequencies)
-        gains = np.moveaxis(gains, -1, 0)
-        kept = np.eye(len(self.far)) - gains * self.far
-        return np.moveaxis(np.linalg.solve(kept, gains), 0, -1)
-
-    def bound(self, growth: float, count: int = 1) -> Array:
-        """The leading eigenvalues of W -> (S - S(inf)) Gamma * W at a real lambda."""
-        bump, lags = self.bump, self.lags
-        if not bump.any():
-            return np.zeros(count)
-        gamma = self.resolvent(growth)
-
-        def apply(x: Array) -> Array:
-            return (bump * lags.filtered(gamma, x.reshape(bump.shape))).ravel()
-
-        operator = LinearOperator((bump.size, bump.size), matvec=apply, dtype=float)
-        if bump.size < 20:
-            columns = np.stack([apply(row) for row in np.eye(bump.size)], 1)
-            found = np.linalg.eigvals(columns)
-        else:
-            found = eigs(operator, k=count, which="LR", v0=bump.ravel(), return_eigenvectors=False)
-        return np.sort(found.real)[::-1][:count]
+    if len(inside) < _DENSE:
+        found = np.linalg.eigvals(np.stack([within(row) for row in np.eye(len(inside))], 1))
+    else:
+        operator = LinearOperator((len(inside), len(inside)), matvec=within, dtype=float)
+        start = bump.ravel()[inside]
+        found = eigs(operator, k=count, which="LR", v0=start, return_eigenvectors=False)
+    return np.sort(found.real)[::-1][:count]
 
 
 def edge(system: LinearStates, far: Array) -> float:
     """The largest lambda of the continuous spectrum: max over omega of rho(S(inf) G) = 1.
 
-    One state: |a| + |b| sqrt(sum_k S_k).
+    One state: |a| + sqrt(sum_k (b_k r_k)^2 S_k). A negative S counts as none.
     """
+    far = np.maximum(far, 0.0)
     if len(system.A) == 1:
         reach = (system.B[0] * system.rows[:, 0]) ** 2 * far
-        return abs(float(system.A[0, 0])) + math.sqrt(max(float(reach.sum()), 0.0))
+        return abs(float(system.A[0, 0])) + math.sqrt(float(reach.sum()))
     if not (far > 0).any():
         return system.memory
     return _largest(system, far)
@@ -143,27 +127,26 @@ def leading_growth(response: Response) -> tuple[float, float]:
 
     The window grows until that makes no difference.
     """
-    most, agreed = _WINDOWS
     found, moved = _on_window(response), 0.0
-    while response.lags.length < most and response.bump.any():
+    while response.lags.length < _MOST_LAGS and response.bump.any():
         response = response.widened()
         before, found = found, _on_window(response)
         moved = abs(found - before)
-        if moved <= agreed * max(found, 1e-300):
+        if moved <= _AGREED * max(found, 1e-300):
             break
     return found, moved
 
 
 def _on_window(response: Response) -> float:
     system = response.system
-    low = edge(system, np.maximum(response.far, 0.0))
-    high = edge(system, np.abs(response.near).max(1, initial=0.0).clip(response.far))
+    low = edge(system, response.far)
+    high = edge(system, np.abs(response.far) + np.abs(response.bump).max(1, initial=0.0))
     width = high - low
     if width <= _UNBOUND * max(low, 1e-300):
         return low
 
     def excess(log_above: float) -> float:
-        return float(response.bound(low + math.exp(log_above))[0]) - 1.0
+        return float(bound_eigenvalues(response, low + math.exp(log_above))[0]) - 1.0
 
     return low + math.exp(_root(excess, math.log(_UNBOUND * max(low, width)), math.log(width)))
 

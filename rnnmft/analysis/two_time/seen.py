@@ -55,10 +55,11 @@ class Seen:
     @cached_property
     def _programs(self) -> dict[str, Program]:
         averages = self._averages
-        return {
-            kind: compile_program([], [getattr(averages, kind)], averages.arguments)
-            for kind in KINDS
-        }
+        found = {}
+        for kind in KINDS:
+            assignments, expression = _with_one_cosine(getattr(averages, kind))
+            found[kind] = compile_program(assignments, [expression], averages.arguments)
+        return found
 
     @cached_property
     def _equal(self) -> dict[str, Program]:
@@ -84,6 +85,21 @@ class Seen:
     def at_one_time(self, kind: str, mu: Any, q: Any) -> tuple[Array, Array]:
         """The same at equal times, E[y^2], E[y'^2] or E[y'' y] / 2, and its error."""
         return _values(self._equal[kind](mu, np.maximum(q, SMALLEST)))
+
+
+def _with_one_cosine(expression: sp.Expr) -> tuple[list[tuple[sp.Symbol, sp.Expr]], sp.Expr]:
+    """The arc-cosine kernels with one rounded cosine c, and sqrt((1 - c)(1 + c)) for its sine.
+
+    sin(theta) - theta cancels near theta = 0 unless both come from the same c.
+    """
+    assignments = []
+    for node in sorted(expression.atoms(sp.acos), key=sp.default_sort_key):
+        c = sp.Dummy("c", real=True)
+        assignments.append((c, node.args[0]))
+        sine = sp.sqrt(1 - node.args[0] ** 2)
+        parts = {node: sp.acos(c), sine: sp.sqrt(sp.Mul(1 - c, 1 + c, evaluate=False))}
+        expression = expression.xreplace(parts)
+    return assignments, expression
 
 
 def _values(found: Evaluation) -> tuple[Array, Array]:

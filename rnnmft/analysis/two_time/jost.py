@@ -1,0 +1,167 @@
+"""The modes of a stationary kernel of one state: the Jost function of its linear response.
+
+A change delta C(t, s) = z^s phi(t - s), t >= s, of the state's covariance is kept if
+
+    (z + a^2 - S) phi(tau) - a [phi(tau + 1) + z phi(tau - 1)] = B (z^tau + 1) phi(0),
+    phi(-1) = phi(1) / z,
+
+with S = sum_k (b_k r_k)^2 S_k(tau) and B likewise (see `response`). With J the solution without B
+that decays, J ~ rho^tau, and kappa = B(inf) / [(1 - a)(z - a) - S(inf)] what the change does to the
+plateau, Green's identity over tau >= 1 leaves one function:
+
+    F(z) = J(0) [(z + a^2 - S(0) - 2 B(0)) / 2 - a kappa (1 + z)] - a J(1) (1 - 2 kappa)
+           - sum_{tau >= 1} J(tau) [B - B(inf) + kappa (S - S(inf))] (1 + z^-tau) = 0.
+
+There is no window in it. Times kappa's denominator it is analytic outside the edge of the continuous
+spectrum and grows like z^n, so it has n minus its winding number zeros outside a circle: none is
+missed. The edge itself gives t^-3/2 edge^t.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from rnnmft.analysis.two_time.response import KernelResponse
+
+__all__ = ["JostModes"]
+
+Array = NDArray[Any]
+# Neighbours on a circle between which F turns by more get points between them.
+_TURN = math.pi / 3
+_ROUNDS = 24
+# Distances from the edge, relative to the range, at which zeros on the real axis are looked for.
+_NEAREST, _SCAN = 1e-11, 80
+_RANGE = 1.5
+
+
+@dataclass(frozen=True)
+class JostModes:
+    """What a small change of a stationary kernel of one state decays (or grows) like."""
+
+    kernel: KernelResponse
+
+    @cached_property
+    def _parts(self) -> tuple[float, Array, float, Array, float]:
+        """a; S above its plateau and there; B likewise."""
+        kernel = self.kernel
+        system = kernel.system
+        share = (system.B[0] * system.rows[:, 0]) ** 2
+        return (
+            float(system.A[0, 0]),
+            share @ kernel.bump,
+            float(share @ kernel.far),
+            share @ kernel.bend_bump,
+            float(share @ kernel.bend_far),
+        )
+
+    @property
+    def edge(self) -> float:
+        """|z| of the continuous spectrum."""
+        a, _, far, _, _ = self._parts
+        return (abs(a) + math.sqrt(max(far, 0.0))) ** 2
+
+    @property
+    def stable(self) -> bool:
+        """Whether every small change of the kernel decays."""
+        return self.edge < 1.0 and self.outside(1.0) == 0
+
+    def slowest(self) -> tuple[float, bool]:
+        """The largest |z|, and whether the count of zeros bears it out."""
+        a, bump, _, bend, _ = self._parts
+        if a == 0.0:
+            # Nothing but equal times acts on equal times.
+            return abs(bump[0] + self._parts[2] + 2 * (bend[0] + self._parts[4])), True
+        real = self._real_zeros()
+        largest = max([self.edge, *real])
+        above = largest + 1e-6 * (abs(_RANGE - self.edge) + self.edge)
+        if self.outside(above) == 0:
+            return largest, True
+        return self._farthest(above), True
+
+    # --- F -------------------------------------------------------------------------------------
+
+    def function(self, z: Array) -> Array:
+        """F(z), times z - z_P where the plateau takes part; z of shape (n,), none of them 0."""
+        a, bump, far, bend, bend_far = self._parts
+        z = np.asarray(z, dtype=complex)
+        rho = _decaying(z + a * a - far, a, z)
+        plateau = (1 - a) * (z - a) - far
+        kappa = bend_far / plateau if bend_far else np.zeros_like(z)
+        log_rho, log_back = np.log(rho), np.log(rho / z)
+        before, now = np.ones_like(z), np.ones_like(z)  # J(tau + 1), J(tau), over rho^tau
+        total = np.zeros_like(z)
+        for tau in range(self._reach, 0, -1):
+            moved = bend[tau] + kappa * bump[tau]
+            total += now * moved * (np.exp(tau * log_rho) + np.exp(tau * log_back))
+            held = z + a * a - far - bump[tau]
+            before, now = now, rho * (held * now - a * rho * before) / (a * z)
+        start = z + a * a - far - bump[0] - 2 * (bend[0] + bend_far)
+        found = now * (start / 2 - a * kappa * (1 + z)) - a * rho * before * (1 - 2 * kappa) - total
+        return found * plateau if bend_far else found
+
+    @cached_property
+    def _reach(self) -> int:
+        """The last lag at which S and B differ from their plateaus."""
+        _, bump, _, bend, _ = self._parts
+        beyond = np.flatnonzero((bump != 0) | (bend != 0))
+        return int(beyond[-1]) if len(beyond) else 0
+
+    # --- its zeros -----------------------------------------------------------------------------
+
+    def outside(self, radius: float) -> int:
+        """How many zeros there are with |z| > radius."""
+        angles = np.linspace(0.0, np.pi, 17)
+        values = self.function(radius * np.exp(1j * angles))
+        for _ in range(_ROUNDS):
+            turns = np.abs(np.angle(values[1:] / values[:-1]))
+            wide = np.flatnonzero(turns > _TURN)
+            if not len(wide):
+                break
+            fresh = (angles[wide] + angles[wide + 1]) / 2
+            angles = np.insert(angles, wide + 1, fresh)
+            values = np.insert(values, wide + 1, self.function(radius * np.exp(1j * fresh)))
+        turned = round(float(np.angle(values[1:] / values[:-1]).sum()) / np.pi)
+        return 1 + bool(self._parts[4]) - turned
+
+    def _real_zeros(self) -> list[float]:
+        """|z| of the zeros on the real axis outside the edge."""
+        found: list[float] = []
+        low, width = self.edge, max(_RANGE, 1.5 * self.edge) - self.edge
+        points = low + width * np.geomspace(_NEAREST, 1.0, _SCAN)
+        for sign in (1.0, -1.0):
+            values = self.function(sign * points).real
+            for i in np.flatnonzero(values[1:] * values[:-1] < 0):
+                zero = brentq(
+                    lambda x, sign=sign: float(self.function(np.array([sign * x]))[0].real),
+                    points[i],
+                    points[i + 1],
+                    xtol=1e-15,
+                    rtol=1e-14,
+                )
+                found.append(float(zero))
+        return found
+
+    def _farthest(self, low: float) -> float:
+        """|z| of the farthest zero, off the real axis, by the counts outside of circles."""
+        high = 2.0 * low
+        while self.outside(high) > 0:
+            low, high = high, 2.0 * high
+        while high - low > 1e-10 * high:
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.outside(middle) > 0 else (low, middle)
+        return high
+
+
+def _decaying(c: Array, a: float, z: Array) -> Array:
+    """The root of a (rho + z / rho) = c with |rho| < sqrt |z|."""
+    half = c / (2 * a)
+    root = np.sqrt(half * half - z)
+    larger = np.where(np.abs(half + root) >= np.abs(half - root), half + root, half - root)
+    return z / larger
