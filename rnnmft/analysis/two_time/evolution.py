@@ -121,6 +121,8 @@ class Evolution:
         self.mean = np.zeros(len(system.A))
         self.error = 0.0
         self.steps = 0
+        #: C_e,k(t, s), s = 0, .., t, of the last update, (K, kernels, t + 1).
+        self.drives = np.zeros((len(system.rows), 2, 0))
         self._input = system.input(64)
         # b_k b_k^T: what the variance of a preactivation does to the states, (K, m, m).
         self._into = np.einsum("ik,jk->kij", system.B, system.B)
@@ -153,6 +155,7 @@ class Evolution:
         forcing = np.asarray(np.tensordot(drives, self._into, axes=(0, 0)), dtype=float)
         if system.c.any():
             forcing += power[..., None, None] * np.outer(system.c, system.c)
+        self.drives = drives
         self.row.advance(forcing)
         self.mean = system.A @ self.mean + system.drift
         own, cross = self.row.values[:, -1]

@@ -12,9 +12,9 @@ plateau, Green's identity over tau >= 1 leaves one function:
     F(z) = J(0) [(z + a^2 - S(0) - 2 B(0)) / 2 - a kappa (1 + z)] - a J(1) (1 - 2 kappa)
            - sum_{tau >= 1} J(tau) [B - B(inf) + kappa (S - S(inf))] (1 + z^-tau) = 0.
 
-There is no window in it. Times kappa's denominator it is analytic outside the edge of the continuous
-spectrum and grows like z^n, so it has n minus its winding number zeros outside a circle: none is
-missed. The edge itself gives t^-3/2 edge^t.
+There is no window in it. Times kappa's denominator it is analytic outside the edge of the
+continuous spectrum and grows like z^n, so it has n minus its winding number zeros outside a circle:
+none is missed. The edge itself gives t^-3/2 edge^t.
 """
 
 from __future__ import annotations
@@ -136,10 +136,10 @@ class JostModes:
         low, width = self.edge, max(_RANGE, 1.5 * self.edge) - self.edge
         points = low + width * np.geomspace(_NEAREST, 1.0, _SCAN)
         for sign in (1.0, -1.0):
-            values = self.function(sign * points).real
+            values = np.real(self.function(sign * points))
             for i in np.flatnonzero(values[1:] * values[:-1] < 0):
                 zero = brentq(
-                    lambda x, sign=sign: float(self.function(np.array([sign * x]))[0].real),
+                    lambda x, sign=sign: float(np.real(self.function(np.array([sign * x])))[0]),
                     points[i],
                     points[i + 1],
                     xtol=1e-15,

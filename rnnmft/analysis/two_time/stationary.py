@@ -176,7 +176,8 @@ class KernelEquation:
 
     def _residual(self, forgotten: Array, plateau: Array) -> tuple[Array, Array, Array, Any]:
         looked, far = self._looked_at(forgotten, plateau)
-        if not (looked[:, 0] >= 0).all() or not np.isfinite(looked).all():
+        impossible = self._own is None and not (looked[:, 0] >= 0).all()
+        if impossible or not np.isfinite(looked).all():
             raise ConvergenceError(Status.NO_FIXED_POINT)
         curves = self._curves(looked)
         seen, seen_far = weighted_averages(self.system, "overlap", looked, far, curves)

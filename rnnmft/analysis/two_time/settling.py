@@ -1,0 +1,259 @@
+"""Which stationary kernel a network reaches: followed forward until one is near, then solved for.
+
+The stationary equation of a chaotic network has other roots as well: static, periodic, zero. So the
+recursion is followed from the start, roughly, until a root of the equation lies near it, comes
+nearer, and is stable; what is left of the way to it is not walked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.analysis.two_time.evolution import Evolution, StateRow
+from rnnmft.analysis.two_time.growth import leading_growth
+from rnnmft.analysis.two_time.jost import JostModes
+from rnnmft.analysis.two_time.lags import Lags
+from rnnmft.analysis.two_time.linear_states import LinearStates
+from rnnmft.analysis.two_time.modes import KernelModes
+from rnnmft.analysis.two_time.pair_curve import PairCurve
+from rnnmft.analysis.two_time.response import KernelResponse, Response
+from rnnmft.analysis.two_time.stationary import (
+    KernelEquation,
+    StationaryKernel,
+    weighted_averages,
+)
+from rnnmft.errors import ConvergenceError, Status
+
+__all__ = ["modes_of", "settle", "settle_pair", "zero_kernel"]
+
+Array = NDArray[Any]
+_FIRST_STEPS, _MOST_STEPS = 64, 8192
+# What is followed needs no more accuracy than to tell the roots apart.
+_ROUGH = 1e-6
+# A root is near at this relative distance, if it was farther before by so much; or simply at this.
+_NEAR, _NEARER, _THERE = 0.1, 0.75, 1e-4
+_HUGE = 1e100
+_MOST_LAGS = 1 << 16
+_TAIL = 1e-12
+# Growth of the logarithm over the last half of a run that is not slower than over the half before.
+_UNSLOWED = 0.9
+
+
+@dataclass(frozen=True)
+class _Followed:
+    """What the recursion looks like at some step: covariances by lag, and how far it has come."""
+
+    forgotten: Array
+    plateau: Array
+    variances: Array
+
+    def distance(self, limit: Array) -> tuple[float, float]:
+        """From a stationary variance, in the last quarter of the run and before its half."""
+        scale = np.where(limit > 0, limit, 1.0)
+        away = np.abs(self.variances - limit) / scale
+        steps = len(away)
+        before, now = away[3 * steps // 8 : steps // 2], away[3 * steps // 4 :]
+        return float(before.max()), float(now.max())
+
+    def near(self, limit: Array) -> bool:
+        """Whether that is near, and was farther before."""
+        before, now = self.distance(limit)
+        return now <= _THERE or (now <= _NEAR and now <= _NEARER * before)
+
+
+def modes_of(kernel: StationaryKernel, scale: float = 1.0) -> JostModes | KernelModes:
+    """What small changes of a kernel decay like; `scale` multiplies its covariances."""
+    response = KernelResponse.of(kernel, scale)
+    return JostModes(response) if len(kernel.system.A) == 1 else KernelModes(response)
+
+
+def zero_kernel(system: LinearStates) -> StationaryKernel:
+    """The zero state of a network that nothing drives."""
+    count, lags = len(system.rows), Lags(8)
+    curves = tuple(PairCurve(seen, 0.0, 0.0) for seen in system.seen)
+    nothing = np.zeros((count, lags.length + 1))
+    return StationaryKernel(system, lags, 1.0, nothing, np.zeros(count), curves, 0.0)
+
+
+# --- one trajectory ------------------------------------------------------------------------------
+
+
+def settle(system: LinearStates) -> StationaryKernel:
+    """The stationary kernel that the network reaches from its start.
+
+    Raises:
+        ConvergenceError: it grows without bound, or none was reached.
+    """
+    if system.memory >= 1.0:
+        raise ConvergenceError(Status.DIVERGES, "The states add up what they are given.")
+    if not system.driven and not system.start_covariance.any():
+        return zero_kernel(system)
+    found = _settle_from(system)
+    if found is not None:
+        return found
+    # Where the start is left too slowly, another one may show what there is to be reached.
+    names = [s.name for s in system.cell.states]
+    other = _settle_from(replace(system, start=dict.fromkeys(names, 1.0)))
+    if other is None:
+        raise ConvergenceError(Status.MAX_STEPS, f"Not stationary after {_MOST_STEPS} steps.")
+    return replace(other, system=system, status=Status.MAX_STEPS)
+
+
+def _settle_from(system: LinearStates) -> StationaryKernel | None:
+    evolution = Evolution(system, _ROUGH, exact=False)
+    variances: list[Array] = []
+    steps = _FIRST_STEPS
+    while steps <= _MOST_STEPS:
+        while len(variances) < steps:
+            moments = evolution.advance()
+            if moments.size > _HUGE:
+                raise ConvergenceError(Status.DIVERGES)
+            variances.append(np.diag(moments.second))
+        followed = _followed(evolution.drives[:, 0, ::-1], np.array(variances), system.driven)
+        found = _dead(system, followed) or _stationary_near(system, followed)
+        if found is not None:
+            return found
+        steps *= 2
+    if _unbounded(system) and _still_growing(np.array(variances)):
+        detail = f"Still growing, and not slower, after {_MOST_STEPS} steps."
+        raise ConvergenceError(Status.DIVERGES, detail)
+    return None
+
+
+def _followed(by_lag: Array, variances: Array, driven: bool) -> _Followed:
+    """By what the recursion left at lags 0, .., T: beyond T / 2 it still knows the start."""
+    half = by_lag.shape[1] // 2
+    plateau = by_lag[:, half // 2 : half].mean(1) if driven else np.zeros(len(by_lag))
+    return _Followed(by_lag[:, :half] - plateau[:, None], plateau, variances)
+
+
+def _dead(system: LinearStates, followed: _Followed) -> StationaryKernel | None:
+    """The zero state, where it is stable and activity has died out."""
+    if system.driven or followed.variances[-1].max() > 1e-4 * followed.variances.max():
+        return None
+    zero = zero_kernel(system)
+    return zero if modes_of(zero).edge < 1.0 else None
+
+
+def _stationary_near(system: LinearStates, followed: _Followed) -> StationaryKernel | None:
+    try:
+        kernel = solve_on_window(
+            lambda lags: KernelEquation(system, lags, 1.0), followed.forgotten, followed.plateau
+        )
+    except ConvergenceError:
+        return None
+    variances = kernel.seen_from(np.eye(len(system.A)))[0][:, 0]
+    if not followed.near(variances):
+        return None
+    return kernel if modes_of(kernel).stable else None
+
+
+def solve_on_window(
+    equation: Callable[[Lags], KernelEquation], forgotten: Array, plateau: Array
+) -> StationaryKernel:
+    """Newton's method on windows that grow until the kernel is forgotten in them.
+
+    Raises:
+        ConvergenceError: it leads nowhere.
+    """
+    length = 1 << int(forgotten.shape[1] - 1).bit_length()
+    while True:
+        room = np.zeros((len(plateau), length + 1))
+        room[:, : forgotten.shape[1]] = forgotten[:, : length + 1]
+        found = equation(Lags(length)).solve(room, plateau)
+        scale = float((np.abs(found.forgotten).max(1) + np.abs(found.plateau)).max())
+        scale = max(scale, max(c.q for c in found.curves))
+        tail = found.lags.tail(found.forgotten)
+        if tail <= _TAIL * scale:
+            return found
+        if 2 * length > _MOST_LAGS:
+            return replace(found, error=found.error + tail, status=Status.NOT_CONVERGED)
+        forgotten, plateau, length = found.forgotten, found.plateau, 2 * length
+
+
+def _unbounded(system: LinearStates) -> bool:
+    """Whether what some W sees grows like the states do, or faster."""
+    large = 1e12
+    powers = [
+        float(s.at_one_time("overlap", 0.0, large)[0])
+        for s, w in zip(system.seen, system.weights, strict=True)
+        if w > 0
+    ]
+    return any(power > 1e-6 * large for power in powers)
+
+
+def _still_growing(variances: Array) -> bool:
+    size = np.log(np.maximum(variances.max(1), 1e-300))
+    quarter = len(size) // 4
+    before, now = size[2 * quarter] - size[quarter], size[-1] - size[2 * quarter]
+    return bool(now > 0.01 and now > 2 * _UNSLOWED * before)
+
+
+# --- two trajectories ----------------------------------------------------------------------------
+
+
+def settle_pair(own: StationaryKernel) -> StationaryKernel:
+    """The stationary covariance of two trajectories that knew nothing of each other.
+
+    Raises:
+        ConvergenceError: none that is stable was reached.
+    """
+    system = own.system
+    if not own.looked_at[0][:, 0].any():
+        raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
+    fed = bool(system.wide.any() or system.c.any()) and system.inputs.R > 0
+    share = system.inputs.correlation if fed else 1.0
+    if share == 1.0 and leading_growth(Response.of(own))[0] < 1.0:
+        return own
+    row = StateRow(system.A, np.zeros((1, *system.A.shape)))
+    into = np.einsum("ik,jk->kij", system.B, system.B)
+    variances: list[Array] = []
+    power = share * system.input(_MOST_STEPS)
+    drives, steps = np.zeros((len(system.rows), 0)), _FIRST_STEPS
+    while steps <= _MOST_STEPS:
+        while len(variances) < steps:
+            drives = _pair_drives(own, row, power)
+            forcing = np.tensordot(drives, into, axes=(0, 0))[None]
+            if system.c.any():
+                back = power[: drives.shape[1]][::-1]
+                forcing = forcing + back[None, :, None, None] * np.outer(system.c, system.c)
+            row.advance(np.asarray(forcing, dtype=float))
+            variances.append(np.diag(row.values[0, -1]))
+        followed = _followed(drives[:, ::-1], np.array(variances), True)
+        found = _pair_near(own, share, followed)
+        if found is not None:
+            return found
+        steps *= 2
+    raise ConvergenceError(Status.MAX_STEPS, "The correlation is not stationary.")
+
+
+def _pair_drives(own: StationaryKernel, row: StateRow, power: Array) -> Array:
+    """C_e,k(t, s) between the two, s = 0, .., t, (K, t + 1)."""
+    system = own.system
+    looked = np.einsum("ki,sij,kj->ks", system.rows, row.values[0], system.rows)
+    seen, _ = weighted_averages(system, "overlap", looked, looked[:, -1], own.curves)
+    back = power[: looked.shape[1]][::-1]
+    return seen + system.wide[:, None] * back + system.bias[:, None]
+
+
+def _pair_near(own: StationaryKernel, share: float, followed: _Followed) -> StationaryKernel | None:
+    try:
+        kernel = solve_on_window(
+            lambda lags: KernelEquation(own.system, lags, share, own),
+            followed.forgotten,
+            followed.plateau,
+        )
+    except ConvergenceError:
+        return None
+    whole = np.eye(len(own.system.A))
+    cross = kernel.seen_from(whole)[0][:, 0]
+    size = own.seen_from(whole)[0][:, 0]
+    away = _Followed(followed.forgotten, followed.plateau, followed.variances - cross + size)
+    if not away.near(size):
+        return None
+    return kernel if leading_growth(Response.of(kernel))[0] < 1.0 else None
