@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.two_time.seen import Seen
 
-__all__ = ["HermiteOverlaps"]
+__all__ = ["HermiteOverlaps", "power_series"]
 
 Array = NDArray[np.float64]
 # Beyond this many standard deviations h_n times the density is below rounding.
@@ -139,6 +139,13 @@ class HermiteOverlaps:
         cuts = tuple(p for p in places if abs(p) < _REACH)
         return [_panels(step / _STEPS[0] * _WIDTH, self._terms, cuts) for step in steps]
 
+    def coefficients(self, t: int) -> tuple[Array, float]:
+        """f_n at time t, and the share of E[y^2] that is not in them."""
+        f, power = self._coefficients[:, t], float(self._power[t])
+        if self._by_integration or power <= 0:
+            return f, math.inf
+        return f, max(abs(power - float(f @ f)) / power, self.unresolved)
+
     # --- sums over pairs -----------------------------------------------------------------------
 
     def overlap(self, covariance: Array, first: int = 0) -> tuple[Array, float]:
@@ -222,7 +229,7 @@ class HermiteOverlaps:
         if len(n) == 0:
             found = np.zeros_like(rho)
         else:
-            found = _power_series(products, rho, int(n[0]), int(n[1] - n[0]) if len(n) > 1 else 1)
+            found = power_series(products, rho, int(n[0]), int(n[1] - n[0]) if len(n) > 1 else 1)
         left = factor * np.sqrt(self._left(t, terms) * self._left(times, terms))
         if kind == "slope":
             found, left = (
@@ -240,7 +247,7 @@ class HermiteOverlaps:
         return self._tails[min(terms, len(self._tails)) - 1, times]
 
 
-def _power_series(products: Array, rho: Array, first: int, step: int) -> Array:
+def power_series(products: Array, rho: Array, first: int, step: int) -> Array:
     """sum_n products[n] rho^(first + n step) by Horner's rule."""
     base = rho if step == 1 else rho**step
     total = np.broadcast_to(products[-1], rho.shape).copy()

@@ -14,7 +14,8 @@ plateau, Green's identity over tau >= 1 leaves one function:
 
 There is no window in it. Times kappa's denominator it is analytic outside the edge of the
 continuous spectrum and grows like z^n, so it has n minus its winding number zeros outside a circle:
-none is missed. The edge itself gives t^-3/2 edge^t.
+none is missed. The edge itself gives t^-3/2 edge^t. Without B, F is that of a perturbation of the
+states, or of the covariance between two trajectories.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ _TURN = math.pi / 3
 _ROUNDS = 24
 # Distances from the edge, relative to the range, at which zeros on the real axis are looked for.
 _NEAREST, _SCAN = 1e-11, 80
-_RANGE = 1.5
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,14 @@ class JostModes:
         return (abs(a) + math.sqrt(max(far, 0.0))) ** 2
 
     @property
+    def _beyond(self) -> float:
+        """|z| that no zero reaches: S and B nowhere exceed their largest values."""
+        a, bump, far, bend, bend_far = self._parts
+        largest = far + float(np.abs(bump).max())
+        largest += 4 * (abs(bend_far) + float(np.abs(bend).max()))
+        return max(1.5, 1.5 * (abs(a) + math.sqrt(largest)) ** 2)
+
+    @property
     def stable(self) -> bool:
         """Whether every small change of the kernel decays."""
         return self.edge < 1.0 and self.outside(1.0) == 0
@@ -80,7 +88,7 @@ class JostModes:
             return abs(bump[0] + self._parts[2] + 2 * (bend[0] + self._parts[4])), True
         real = self._real_zeros()
         largest = max([self.edge, *real])
-        above = largest + 1e-6 * (abs(_RANGE - self.edge) + self.edge)
+        above = largest + 1e-6 * self._beyond
         if self.outside(above) == 0:
             return largest, True
         return self._farthest(above), True
@@ -133,7 +141,7 @@ class JostModes:
     def _real_zeros(self) -> list[float]:
         """|z| of the zeros on the real axis outside the edge."""
         found: list[float] = []
-        low, width = self.edge, max(_RANGE, 1.5 * self.edge) - self.edge
+        low, width = self.edge, self._beyond - self.edge
         points = low + width * np.geomspace(_NEAREST, 1.0, _SCAN)
         for sign in (1.0, -1.0):
             values = np.real(self.function(sign * points))

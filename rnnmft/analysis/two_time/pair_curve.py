@@ -2,19 +2,22 @@
 
 At one mean and variance E[y y] depends on the correlation rho = cos(psi) only, and is smooth in the
 angle psi even where it is not in rho: with kinks it has a term |psi|^3 at psi = 0, and psi >= 0.
-So it is a Chebyshev series in psi, from as many integrals as that takes and not one for each lag.
+So it is a Chebyshev series in psi, from as many values as that takes and not one for each lag. They
+come from Mehler's series where it converges at rho = 1 (see `hermite`), from integrals elsewhere.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 from scipy.fft import dct
 
-from rnnmft.analysis.two_time.seen import Seen
+from rnnmft.analysis.two_time.hermite import HermiteOverlaps, power_series
+from rnnmft.analysis.two_time.seen import SMALLEST, Seen
 
 __all__ = ["PairCurve"]
 
@@ -22,6 +25,8 @@ Array = NDArray[np.float64]
 _FIRST, _MOST = 16, 2048
 # Coefficients below this share of the largest are left out.
 _SMALL = 1e-14
+# Mehler's series is taken where it leaves out no more than this share.
+_CONVERGED = 1e-13
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,39 @@ class PairCurve:
 
     def _direct(self, kind: str, covariance: Array) -> tuple[Array, Array]:
         mean, q = self._mean, self.q
+        series = self._mehler.get(kind)
+        if series is not None:
+            found = power_series(series[0][:, None], np.clip(covariance / q, -1.0, 1.0), 0, 1)
+            return found, np.full_like(found, series[1])
         found, error = self._seen.average(kind, mean, mean, q, covariance, q)
         equal = covariance >= q
         if equal.any():
             found[equal], error[equal] = self._seen.at_one_time(kind, mean, q)
         return found, error
+
+    @cached_property
+    def _mehler(self) -> dict[str, tuple[Array, float]]:
+        """The series in rho of each kind that converges at rho = 1, and what it leaves out there."""
+        if self._seen.closed or self.q <= SMALLEST:
+            return {}
+        law = HermiteOverlaps(self._seen, _CONVERGED)
+        law.add(self._mean, self.q)
+        f, left = law.coefficients(0)
+        if left > _CONVERGED:
+            return {}
+        n = np.arange(len(f))
+        all_kinds = {
+            "overlap": f * f,
+            "slope": (n * f * f)[1:] / self.q,
+            "curvature": np.sqrt(n[1:-1] * n[2:]) * f[:-2] * f[2:] / (2 * self.q),
+        }
+        found = {}
+        for kind, series in all_kinds.items():
+            exact = self.at_equal_times(kind)
+            missed = abs(float(series.sum()) - exact)
+            if missed <= 10 * _CONVERGED * max(abs(exact), float(np.abs(series).sum())):
+                found[kind] = (series, missed)
+        return found
 
     def _series(self, kind: str, end: float) -> _Series:
         known = self._known.get(kind)

@@ -49,6 +49,13 @@ class Response:
         more = np.zeros((len(self.far), self.lags.length))
         return Response(self.system, np.concatenate([self.bump, more], 1), self.far)
 
+    @property
+    def whole(self) -> KernelResponse:
+        """The same, for a covariance that no variance moves: B = 0."""
+        return KernelResponse(
+            self.system, self.bump, self.far, np.zeros_like(self.bump), np.zeros_like(self.far)
+        )
+
     @staticmethod
     def of(kernel: StationaryKernel, scale: float = 1.0) -> Response:
         """S of a stationary kernel; `scale` multiplies every covariance."""

@@ -29,7 +29,7 @@ from rnnmft.analysis.two_time.stationary import (
 )
 from rnnmft.errors import ConvergenceError, Status
 
-__all__ = ["modes_of", "settle", "settle_pair", "zero_kernel"]
+__all__ = ["modes_of", "perturbation", "settle", "settle_pair", "zero_kernel"]
 
 Array = NDArray[Any]
 _FIRST_STEPS, _MOST_STEPS = 64, 8192
@@ -72,6 +72,18 @@ def modes_of(kernel: StationaryKernel, scale: float = 1.0) -> JostModes | Kernel
     return JostModes(response) if len(kernel.system.A) == 1 else KernelModes(response)
 
 
+def perturbation(kernel: StationaryKernel, scale: float = 1.0) -> tuple[float, float]:
+    """By what E|delta s|^2 grows a step beside a kernel, lambda^2, and its numerical error.
+
+    Beside the kernel of two trajectories it is what their covariance is perturbed by.
+    """
+    response = Response.of(kernel, scale)
+    if len(kernel.system.A) == 1:
+        return JostModes(response.whole).slowest()[0], 0.0
+    growth, error = leading_growth(response)
+    return growth**2, 2 * growth * error
+
+
 def zero_kernel(system: LinearStates) -> StationaryKernel:
     """The zero state of a network that nothing drives."""
     count, lags = len(system.rows), Lags(8)
@@ -106,6 +118,7 @@ def settle(system: LinearStates) -> StationaryKernel:
 
 def _settle_from(system: LinearStates) -> StationaryKernel | None:
     evolution = Evolution(system, _ROUGH, exact=False)
+    zero = None if system.driven else zero_kernel(system)
     variances: list[Array] = []
     steps = _FIRST_STEPS
     while steps <= _MOST_STEPS:
@@ -115,7 +128,9 @@ def _settle_from(system: LinearStates) -> StationaryKernel | None:
                 raise ConvergenceError(Status.DIVERGES)
             variances.append(np.diag(moments.second))
         followed = _followed(evolution.drives[:, 0, ::-1], np.array(variances), system.driven)
-        found = _dead(system, followed) or _stationary_near(system, followed)
+        found = zero if _died(zero, followed) else None
+        if found is None and not _dying(zero, followed):
+            found = _stationary_near(system, followed)
         if found is not None:
             return found
         steps *= 2
@@ -132,12 +147,19 @@ def _followed(by_lag: Array, variances: Array, driven: bool) -> _Followed:
     return _Followed(by_lag[:, :half] - plateau[:, None], plateau, variances)
 
 
-def _dead(system: LinearStates, followed: _Followed) -> StationaryKernel | None:
-    """The zero state, where it is stable and activity has died out."""
-    if system.driven or followed.variances[-1].max() > 1e-4 * followed.variances.max():
-        return None
-    zero = zero_kernel(system)
-    return zero if modes_of(zero).edge < 1.0 else None
+def _died(zero: StationaryKernel | None, followed: _Followed) -> bool:
+    """Whether a stable zero state has been reached."""
+    variances = followed.variances
+    gone = variances[-1].max() <= 1e-6 * variances.max()
+    return zero is not None and bool(gone) and modes_of(zero).edge < 1.0
+
+
+def _dying(zero: StationaryKernel | None, followed: _Followed) -> bool:
+    """Whether the activity falls and nothing holds it up: the zero state is not unstable."""
+    if zero is None or modes_of(zero).edge > 1.0:
+        return False
+    half = len(followed.variances) // 2
+    return bool(followed.variances[-1].max() < 0.99 * followed.variances[half].max())
 
 
 def _stationary_near(system: LinearStates, followed: _Followed) -> StationaryKernel | None:
@@ -208,7 +230,7 @@ def settle_pair(own: StationaryKernel) -> StationaryKernel:
         raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
     fed = bool(system.wide.any() or system.c.any()) and system.inputs.R > 0
     share = system.inputs.correlation if fed else 1.0
-    if share == 1.0 and leading_growth(Response.of(own))[0] < 1.0:
+    if share == 1.0 and perturbation(own)[0] < 1.0:
         return own
     row = StateRow(system.A, np.zeros((1, *system.A.shape)))
     into = np.einsum("ik,jk->kij", system.B, system.B)
@@ -256,4 +278,4 @@ def _pair_near(own: StationaryKernel, share: float, followed: _Followed) -> Stat
     away = _Followed(followed.forgotten, followed.plateau, followed.variances - cross + size)
     if not away.near(size):
         return None
-    return kernel if leading_growth(Response.of(kernel))[0] < 1.0 else None
+    return kernel if perturbation(kernel)[0] < 1.0 else None
