@@ -103,6 +103,7 @@ class Evolution:
         scale: multiplies every sigma_w^2: what a relative error of the averages does.
 
     Attributes:
+        system: the cell at its ensemble.
         row: of the states, kernels (own, cross).
         error: the largest relative error of a pair average so far.
     """
@@ -114,7 +115,7 @@ class Evolution:
         exact: bool = True,
         scale: float = 1.0,
     ) -> None:
-        self._system, self._scale = system, scale
+        self.system, self._scale = system, scale
         self._shares = np.array([1.0, system.inputs.correlation])
         start = self._shares[:, None, None] * system.start_covariance
         self.row = StateRow(system.A, start)
@@ -130,23 +131,29 @@ class Evolution:
 
     def looked_at(self, k: int, first: int = 0) -> Array:
         """Cov(u_k^t, u_k^s), s = first, .., t, kernels (own, cross)."""
-        r = self._system.rows[k]
+        r = self.system.rows[k]
         values = self.row.values[:, first:]
         return r[0] ** 2 * values[..., 0, 0] if len(r) == 1 else values @ r @ r
 
     def observe(self) -> None:
         """Take the present law of what each W looks at into the sums over pairs of times."""
-        for k, r in enumerate(self._system.rows):
-            if self._system.weights[k] > 0:
+        for k, r in enumerate(self.system.rows):
+            if self.system.weights[k] > 0:
                 self.overlaps[k].add(
                     float(r @ self.mean), max(float(self.looked_at(k, -1)[0, 0]), 0.0)
                 )
+
+    def slope(self, k: int, first: int) -> Array:
+        """E[y_k'(t) y_k'(s)], s = first, .., t, on one trajectory, once t is observed."""
+        found, error = self.overlaps[k].slope(self.looked_at(k, first)[:1], first)
+        self.error = max(self.error, error)
+        return found[0]
 
     def advance(self, observed: bool = False) -> Moments:
         """One update of the network; `observed`: whether `observe` was called for it."""
         if not observed:
             self.observe()
-        system = self._system
+        system = self.system
         self.steps += 1
         if len(self._input) < self.steps:
             self._input = system.input(2 * self.steps)
@@ -163,7 +170,7 @@ class Evolution:
 
     def _drive(self, k: int, power: Array) -> Array:
         """C_e,k(t, s), s = 0, .., t, kernels (own, cross)."""
-        system = self._system
+        system = self.system
         drive = system.wide[k] * power + system.bias[k]
         if system.weights[k] == 0:
             return drive

@@ -87,7 +87,7 @@ class PairCurve:
 
     @cached_property
     def _mehler(self) -> dict[str, tuple[Array, float]]:
-        """The series in rho of each kind that converges at rho = 1, and what it leaves out there."""
+        """The series in rho of each kind that converges at rho = 1, and what it leaves out."""
         if self._seen.closed or self.q <= SMALLEST:
             return {}
         law = HermiteOverlaps(self._seen, _CONVERGED)

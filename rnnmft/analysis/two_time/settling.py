@@ -42,14 +42,15 @@ _MOST_LAGS = 1 << 16
 _TAIL = 1e-12
 # Growth of the logarithm over the last half of a run that is not slower than over the half before.
 _UNSLOWED = 0.9
+# A variance whose logarithm grew by more in the last half of a run is still leaving its start.
+_UNSETTLED = 0.4
 
 
 @dataclass(frozen=True)
 class _Followed:
-    """What the recursion looks like at some step: covariances by lag, and how far it has come."""
+    """What the recursion has come to: C_e by lag, (K, T), and the states' variances, (T, m)."""
 
-    forgotten: Array
-    plateau: Array
+    kernel: Array
     variances: Array
 
     def distance(self, limit: Array) -> tuple[float, float]:
@@ -98,53 +99,75 @@ def zero_kernel(system: LinearStates) -> StationaryKernel:
 def settle(system: LinearStates) -> StationaryKernel:
     """The stationary kernel that the network reaches from its start.
 
+    Where it is not reached in as many steps as are affordable: what there is by then, and
+    `Status.MAX_STEPS`.
+
     Raises:
-        ConvergenceError: it grows without bound, or none was reached.
+        ConvergenceError: it grows without bound.
     """
     if system.memory >= 1.0:
         raise ConvergenceError(Status.DIVERGES, "The states add up what they are given.")
     if not system.driven and not system.start_covariance.any():
         return zero_kernel(system)
     found = _settle_from(system)
-    if found is not None:
+    if isinstance(found, StationaryKernel):
         return found
-    # Where the start is left too slowly, another one may show what there is to be reached.
-    names = [s.name for s in system.cell.states]
-    other = _settle_from(replace(system, start=dict.fromkeys(names, 1.0)))
-    if other is None:
-        raise ConvergenceError(Status.MAX_STEPS, f"Not stationary after {_MOST_STEPS} steps.")
-    return replace(other, system=system, status=Status.MAX_STEPS)
+    if _growth(found.variances)[1] > _UNSETTLED:
+        # The start is left too slowly: another one shows what there is to be reached.
+        names = [s.name for s in system.cell.states]
+        other = _settle_from(replace(system, start=dict.fromkeys(names, 1.0)))
+        if isinstance(other, StationaryKernel):
+            return replace(other, system=system, status=Status.MAX_STEPS)
+    return _as_followed(system, found)
 
 
-def _settle_from(system: LinearStates) -> StationaryKernel | None:
+def _settle_from(system: LinearStates) -> StationaryKernel | _Followed:
+    """The kernel reached, or how far it has come."""
     evolution = Evolution(system, _ROUGH, exact=False)
     zero = None if system.driven else zero_kernel(system)
     variances: list[Array] = []
     steps = _FIRST_STEPS
-    while steps <= _MOST_STEPS:
+    while True:
         while len(variances) < steps:
             moments = evolution.advance()
             if moments.size > _HUGE:
                 raise ConvergenceError(Status.DIVERGES)
             variances.append(np.diag(moments.second))
-        followed = _followed(evolution.drives[:, 0, ::-1], np.array(variances), system.driven)
-        found = zero if _died(zero, followed) else None
-        if found is None and not _dying(zero, followed):
+        followed = _Followed(evolution.drives[:, 0, ::-1], np.array(variances))
+        if zero is not None and _died(zero, followed):
+            return zero
+        if zero is None or not _dying(zero, followed):
             found = _stationary_near(system, followed)
-        if found is not None:
-            return found
+            if found is not None:
+                return found
+        if steps >= _MOST_STEPS:
+            break
         steps *= 2
-    if _unbounded(system) and _still_growing(np.array(variances)):
+    before, now = _growth(followed.variances)
+    if now > 0.01 and now > 2 * _UNSLOWED * before and _unbounded(system):
         detail = f"Still growing, and not slower, after {_MOST_STEPS} steps."
         raise ConvergenceError(Status.DIVERGES, detail)
-    return None
+    return followed
 
 
-def _followed(by_lag: Array, variances: Array, driven: bool) -> _Followed:
-    """By what the recursion left at lags 0, .., T: beyond T / 2 it still knows the start."""
-    half = by_lag.shape[1] // 2
-    plateau = by_lag[:, half // 2 : half].mean(1) if driven else np.zeros(len(by_lag))
-    return _Followed(by_lag[:, :half] - plateau[:, None], plateau, variances)
+def _growth(variances: Array) -> tuple[float, float]:
+    """By what the logarithm of the largest variance grew in the second quarter, and since."""
+    size = np.log(np.maximum(variances.max(1), 1e-300))
+    quarter = len(size) // 4
+    return float(size[2 * quarter] - size[quarter]), float(size[-1] - size[2 * quarter])
+
+
+def _as_followed(system: LinearStates, followed: _Followed) -> StationaryKernel:
+    """The last row of the recursion, as if it were stationary."""
+    half = followed.kernel.shape[1] // 2
+    plateau = followed.kernel[:, half]
+    forgotten = followed.kernel[:, : half + 1] - plateau[:, None]
+    rough = StationaryKernel(system, Lags(half), 1.0, forgotten, plateau, (), 0.0)
+    means = system.rows @ system.mean
+    laws = zip(system.seen, means, rough.looked_at[0][:, 0], strict=True)
+    curves = tuple(PairCurve(seen, float(mu), max(float(q), 0.0)) for seen, mu, q in laws)
+    moved = float(np.abs(followed.variances[-1] - followed.variances[half]).max())
+    return replace(rough, curves=curves, error=moved, status=Status.MAX_STEPS)
 
 
 def _died(zero: StationaryKernel | None, followed: _Followed) -> bool:
@@ -164,9 +187,7 @@ def _dying(zero: StationaryKernel | None, followed: _Followed) -> bool:
 
 def _stationary_near(system: LinearStates, followed: _Followed) -> StationaryKernel | None:
     try:
-        kernel = solve_on_window(
-            lambda lags: KernelEquation(system, lags, 1.0), followed.forgotten, followed.plateau
-        )
+        kernel = solve_on_window(lambda lags: KernelEquation(system, lags, 1.0), followed)
     except ConvergenceError:
         return None
     variances = kernel.seen_from(np.eye(len(system.A)))[0][:, 0]
@@ -176,14 +197,18 @@ def _stationary_near(system: LinearStates, followed: _Followed) -> StationaryKer
 
 
 def solve_on_window(
-    equation: Callable[[Lags], KernelEquation], forgotten: Array, plateau: Array
+    equation: Callable[[Lags], KernelEquation], followed: _Followed
 ) -> StationaryKernel:
     """Newton's method on windows that grow until the kernel is forgotten in them.
 
     Raises:
         ConvergenceError: it leads nowhere.
     """
-    length = 1 << int(forgotten.shape[1] - 1).bit_length()
+    # Beyond half of the run the recursion still knows the start.
+    kernel = followed.kernel[:, : followed.kernel.shape[1] // 2]
+    length = 1 << int(kernel.shape[1] - 1).bit_length()
+    plateau = equation(Lags(length)).plateau_beside(kernel)
+    forgotten = kernel - plateau[:, None]
     while True:
         room = np.zeros((len(plateau), length + 1))
         room[:, : forgotten.shape[1]] = forgotten[:, : length + 1]
@@ -207,13 +232,6 @@ def _unbounded(system: LinearStates) -> bool:
         if w > 0
     ]
     return any(power > 1e-6 * large for power in powers)
-
-
-def _still_growing(variances: Array) -> bool:
-    size = np.log(np.maximum(variances.max(1), 1e-300))
-    quarter = len(size) // 4
-    before, now = size[2 * quarter] - size[quarter], size[-1] - size[2 * quarter]
-    return bool(now > 0.01 and now > 2 * _UNSLOWED * before)
 
 
 # --- two trajectories ----------------------------------------------------------------------------
@@ -246,7 +264,7 @@ def settle_pair(own: StationaryKernel) -> StationaryKernel:
                 forcing = forcing + back[None, :, None, None] * np.outer(system.c, system.c)
             row.advance(np.asarray(forcing, dtype=float))
             variances.append(np.diag(row.values[0, -1]))
-        followed = _followed(drives[:, ::-1], np.array(variances), True)
+        followed = _Followed(drives[:, ::-1], np.array(variances))
         found = _pair_near(own, share, followed)
         if found is not None:
             return found
@@ -266,16 +284,14 @@ def _pair_drives(own: StationaryKernel, row: StateRow, power: Array) -> Array:
 def _pair_near(own: StationaryKernel, share: float, followed: _Followed) -> StationaryKernel | None:
     try:
         kernel = solve_on_window(
-            lambda lags: KernelEquation(own.system, lags, share, own),
-            followed.forgotten,
-            followed.plateau,
+            lambda lags: KernelEquation(own.system, lags, share, own), followed
         )
     except ConvergenceError:
         return None
     whole = np.eye(len(own.system.A))
     cross = kernel.seen_from(whole)[0][:, 0]
     size = own.seen_from(whole)[0][:, 0]
-    away = _Followed(followed.forgotten, followed.plateau, followed.variances - cross + size)
+    away = replace(followed, variances=followed.variances - cross + size)
     if not away.near(size):
         return None
     return kernel if perturbation(kernel)[0] < 1.0 else None

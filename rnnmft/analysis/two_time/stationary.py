@@ -37,6 +37,7 @@ _SETTLED = 1e-13
 _NEARLY = 1e-8
 _NOISE = 1e-15
 _FAST = 0.03
+_TAME = 1.0 - 1e-5
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,10 @@ class KernelEquation:
             bend, bend_far = weighted_averages(self.system, "curvature", *where)
         lags, gains, count = self.lags, self._gains, self._count
         shape = (count, lags.length + 1)
-        damped = np.linalg.inv(np.eye(count) - slope_far[:, None] * np.moveaxis(gains, -1, 0))
+        # At a guess the plateau may be unstable, the filter then none.
+        loop = float(np.abs(np.linalg.eigvals(slope_far[:, None] * gains[..., 0])).max())
+        tame = slope_far * min(1.0, _TAME / loop) if loop > 0 else slope_far
+        damped = np.linalg.inv(np.eye(count) - tame[:, None] * np.moveaxis(gains, -1, 0))
         damped = np.moveaxis(damped, 0, -1)
 
         def apply(x: Array) -> Array:
@@ -219,6 +223,31 @@ class KernelEquation:
 
     # --- its solution --------------------------------------------------------------------------
 
+    def plateau_beside(self, kernel: Array) -> Array:
+        """P beside C_e at the first lags, (K, n): the least root at its U_k(0).
+
+        Iteration from 0 approaches that one. E[y y] is convex in the covariance, so that Newton's
+        method rises to it without passing it.
+        """
+        padded = np.zeros((self._count, self.lags.length + 1))
+        padded[:, : kernel.shape[1]] = kernel - kernel[:, -1:]
+        variances = np.maximum(self._looked_at(padded, kernel[:, -1])[0][:, 0], 0.0)
+        curves = self._curves(variances[:, None])
+        still, found = self._gains[..., 0], np.zeros(self._count)
+        for _ in range(_NEWTON):
+            far = still @ found + self._fed_constant
+            where = (far[:, None], far, curves)
+            left = found - weighted_averages(self.system, "overlap", *where)[1] - self._constant
+            slope = weighted_averages(self.system, "slope", *where)[1]
+            step = np.linalg.solve(np.eye(self._count) - slope[:, None] * still, -left)
+            if not np.isfinite(step).all() or (step < 0).any() or (far > variances).any():
+                # The variances are not quite those that go with a plateau.
+                return np.asarray(kernel[:, -1])
+            found = found + step
+            if (step <= 1e-12 * np.abs(found)).all():
+                break
+        return found
+
     def solve(self, forgotten: Array, plateau: Array) -> StationaryKernel:
         """Newton's method from a guess on this window.
 
@@ -229,7 +258,7 @@ class KernelEquation:
         jacobian, inverse = self._linearised(at)
         moved, status = np.inf, Status.STALLED
         for _ in range(_NEWTON):
-            scale = float(np.abs(at.looked).max()) + float(np.abs(self._constant).max()) + 1e-300
+            scale = max(float(np.abs(at.looked).max()), *(c.q for c in at.curves), 1e-300)
             step, _ = gmres(jacobian, -at.residual, M=inverse, rtol=1e-9, restart=60, maxiter=5)
             following = self._stepped(at, step)
             before, moved = moved, float(np.abs(step).max())

@@ -1,0 +1,295 @@
+"""The exact tied theory of cells with Gaussian states, by quadrature: no sampling.
+
+Where the states are linear in their preactivations' history they are Gaussian processes, and their
+two-time covariance closes (rate networks, linear leaky cells). It is followed forward in time
+(`evolution`) and solved for where it is stationary (`stationary`, `settling`); its perturbations are
+eigenvalue problems over the lags (`growth`, `jost`, `modes`).
+
+Sources: Sompolinsky, Crisanti & Sommers 1988 (Phys. Rev. Lett. 61, 259); Schuecker, Goedeke and
+Helias 2018 (Phys. Rev. X 8, 041029).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.analysis.jacobian import JacobianLaw
+from rnnmft.analysis.results import (
+    Autocorrelation,
+    CorrelationFixedPoint,
+    FixedPoint,
+    Timescales,
+    Trajectory,
+)
+from rnnmft.analysis.two_time.linear_states import LinearStates
+from rnnmft.analysis.two_time.settling import (
+    modes_of,
+    perturbation,
+    settle,
+    settle_pair,
+    zero_kernel,
+)
+from rnnmft.analysis.two_time.stationary import StationaryKernel
+from rnnmft.analysis.two_time.trajectories import follow_moments, follow_perturbation
+from rnnmft.analysis.units.memory_time import integrated_time, time_error
+from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.errors import DerivationError, Status
+from rnnmft.records import Quantity
+
+__all__ = ["GaussianStates"]
+
+Array = NDArray[np.float64]
+# By which covariances are scaled to see what their errors do.
+_MOVED = 1e-6
+_ROUNDING = 1e-14
+
+
+class GaussianStates:
+    """One cell with Gaussian states at one ensemble, tied, by its two-time kernel.
+
+    Args:
+        cell: every update is linear with constant coefficients, and every W sees a function of one
+            linear combination of the states.
+        ensemble, inputs: the setting.
+        start: {state: standard deviation at t = 0}, 0 where absent.
+
+    Raises:
+        DerivationError: the cell's states are not Gaussian.
+    """
+
+    method = "two-time kernel"
+
+    def __init__(
+        self,
+        cell: Cell,
+        ensemble: Ensemble,
+        inputs: Inputs,
+        start: Mapping[str, float] | None = None,
+    ) -> None:
+        self.cell, self.ensemble, self.inputs = cell, ensemble, inputs
+        self.start = dict(start or {})
+        self.system = LinearStates(cell, ensemble, inputs, self.start)
+
+    # --- forward -------------------------------------------------------------------------------
+
+    def evolve(self, steps: int) -> Trajectory:
+        """Moments after 1, .., steps updates from the start."""
+        return follow_moments(self.system, steps, self.method)
+
+    def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
+        """m_1(T), T = 1, .., horizon, of the Jacobians that start after burn_in steps."""
+        return follow_perturbation(self.system, horizon, burn_in)
+
+    def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
+        """m_1 of the T-step Jacobian that starts after burn_in steps."""
+
+        def compute(highest: int) -> tuple[Any, Any, Status]:
+            if highest > 1:
+                raise DerivationError(
+                    "the two-time kernel knows m_1 of the Jacobian; m_2 and higher need its "
+                    "spectrum"
+                )
+            found = self.jacobian_means(horizon, burn_in)
+            return found.value[-1:], found.error[-1:], found.status
+
+        return JacobianLaw("tied", horizon, self.method, compute)
+
+    # --- stationary ----------------------------------------------------------------------------
+
+    @cached_property
+    def _kernel(self) -> StationaryKernel:
+        return settle(self.system)
+
+    @cached_property
+    def _pair(self) -> StationaryKernel:
+        return settle_pair(self._kernel)
+
+    def fixed_point(self) -> FixedPoint:
+        """The stationary state that the start approaches.
+
+        `slope`: by what the slowest change of the kernel shrinks a step. A network that nothing
+        drives stays in its zero state: where that is unstable, the record says so.
+
+        Raises:
+            ConvergenceError: the second moment diverges.
+        """
+        return self._fixed_point(self._kernel)
+
+    def fixed_points(self) -> list[FixedPoint]:
+        """The one that is reached, and the zero state where that is one."""
+        reached = self.fixed_point()
+        if self.system.driven or not self._kernel.looked_at[0].any():
+            return [reached]
+        return [self._fixed_point(zero_kernel(self.system)), reached]
+
+    def _fixed_point(self, kernel: StationaryKernel) -> FixedPoint:
+        states = [s.name for s in self.cell.states]
+        variances = self._covariances(kernel)[:, 0]
+        mean = self.system.mean
+        q = [float(kernel.covariance(k)[0]) for k in range(len(self.system.rows))]
+        modes = modes_of(kernel)
+        stable, status = modes.stable, kernel.status
+        if not stable and status is Status.OK:
+            status = Status.UNSTABLE
+        return FixedPoint(
+            tying="tied",
+            second_moment={
+                n: float(v + m * m) for n, v, m in zip(states, variances, mean, strict=True)
+            },
+            mean=dict(zip(states, map(float, mean), strict=True)),
+            preactivation_variance={
+                p.name: v for p, v in zip(self.cell.preactivations, q, strict=True)
+            },
+            slope=modes.slowest()[0],
+            stable=stable,
+            error=self._error(kernel),
+            status=status,
+            method=self.method,
+        )
+
+    def _covariances(self, kernel: StationaryKernel) -> Array:
+        """Of each state with itself, at the lags of the window, (m, L + 1)."""
+        return kernel.seen_from(np.eye(len(self.system.A)))[0]
+
+    def _error(self, kernel: StationaryKernel) -> float:
+        """Of a second moment or a preactivation's variance."""
+        looked = float(kernel.looked_at[0][:, 0].max(initial=0.0))
+        largest = max(
+            float(self._covariances(kernel)[:, 0].max(initial=0.0)),
+            float((kernel.forgotten[:, 0] + kernel.plateau).max(initial=0.0)),
+        )
+        ratio = largest / looked if looked > 0 else 1.0
+        return kernel.error * max(1.0, ratio) + _ROUNDING * largest
+
+    def correlation_fixed_point(self) -> CorrelationFixedPoint:
+        """The stationary correlation of two trajectories that start apart; slope = exp(-1 / xi_c).
+
+        Raises:
+            ConvergenceError: the second moment diverges, or the stationary state is zero.
+        """
+        pair, own = self._pair, self._kernel
+        states = [s.name for s in self.cell.states]
+        square = self.system.mean**2
+        cross = self._covariances(pair)[:, 0] + square
+        second = self._covariances(own)[:, 0] + square
+        slope, error = self._slope(pair)
+        fed = bool(self.system.wide.any() or self.system.c.any()) and self.inputs.R > 0
+        alike = self.inputs.correlation == 1.0 or not fed
+        one = (dict.fromkeys(states, 1.0), self._slope(own)[0])
+        return CorrelationFixedPoint(
+            tying="tied",
+            correlation={n: float(v) for n, v in zip(states, cross / second, strict=True)},
+            cross_moment={n: float(v) for n, v in zip(states, cross, strict=True)},
+            slope=slope,
+            error=float(((pair.error + own.error) / second).max()) + _ROUNDING,
+            status=own.status if own.status is not Status.OK else pair.status,
+            others=(one,) if alike and pair is not own else (),
+            slope_error=error,
+        )
+
+    # --- perturbations -------------------------------------------------------------------------
+
+    def _slope(self, kernel: StationaryKernel) -> tuple[float, float]:
+        """By what a perturbation beside a kernel grows a step, and its error."""
+        value, error = perturbation(kernel)
+        moved, _ = perturbation(kernel, 1.0 + _MOVED)
+        return value, error + self._through(kernel, moved - value) + _ROUNDING * value
+
+    def _through(self, kernel: StationaryKernel, change: float) -> float:
+        """What the kernel's error does to what changes so much when the kernel is scaled."""
+        size = max(curve.q for curve in kernel.curves)
+        steep = float(np.abs(kernel.averages("slope")[0]).max(initial=0.0))
+        integrals = max(
+            w * c.error("slope") for w, c in zip(self.system.weights, kernel.curves, strict=True)
+        )
+        relative = kernel.error / size if size > 0 else 0.0
+        return abs(change) / _MOVED * relative + (integrals if steep > 0 else 0.0)
+
+    def gradient_growth(self) -> Quantity:
+        """lim (1/T) log m_1(T), per step: the log of the leading eigenvalue over the lags."""
+        slope, error = self._slope(self._kernel)
+        value = math.log(slope) if slope > 0 else -math.inf
+        relative = error / slope if slope > 0 else 0.0
+        return Quantity(
+            "gradient growth (tied)", value, relative, self._kernel.status, unit="per step"
+        )
+
+    def timescales(self) -> Timescales:
+        """xi_q, xi_c in steps, and chi_1.
+
+        xi_q = -1 / log(slowest mode of the kernel): how long a change of the states at one time is
+        felt. (What is missing at the start of a bias, or of a constant input, may take longer to
+        come.) Where the edge of a continuous spectrum is slowest, a power of t stands in front. At
+        the zero state, where no correlation is defined, xi_c is that of the cross moment.
+        """
+        own = self._kernel
+        zero = not own.looked_at[0][:, 0].any()
+        modes = modes_of(own)
+        slow, resolved = modes.slowest()
+        moved, _ = modes_of(own, 1.0 + _MOVED).slowest()
+        slow_error = self._through(own, moved - slow) + _ROUNDING
+        if self.system.mean.any():
+            slow = max(slow, self.system.memory)
+        chi_1, chi_1_error = self._slope(own)
+        slope, slope_error = (chi_1, chi_1_error) if zero else self._slope(self._pair)
+        xi_q, xi_q_error = _timescale(slow, slow_error)
+        xi_c, xi_c_error = _timescale(slope, slope_error)
+        status = own.status
+        if status is Status.OK and not resolved:
+            status, xi_q_error = Status.NOT_CONVERGED, xi_q
+        if status is Status.OK and zero:
+            status = Status.UNDEFINED if modes.stable else Status.UNSTABLE
+        errors = {"xi_q": xi_q_error, "xi_c": xi_c_error, "chi_1": chi_1_error}
+        return Timescales("tied", xi_q, xi_c, chi_1, errors, status)
+
+    # --- memory --------------------------------------------------------------------------------
+
+    def autocorrelation(self, lags: int, burn_in: int | None = None) -> Autocorrelation:
+        """C(tau) of every state and preactivation at stationarity, tau = 0, .., lags.
+
+        Raises:
+            ConvergenceError: there is no stationary state.
+        """
+        del burn_in
+        kernel, mean = self._kernel, self.system.mean
+        covariances, far = kernel.seen_from(np.eye(len(self.system.A)))
+        values = {
+            s.name: _extended(covariances[i], far[i], lags) + mean[i] ** 2
+            for i, s in enumerate(self.cell.states)
+        }
+        for k, p in enumerate(self.cell.preactivations):
+            values[p.name] = _extended(kernel.covariance(k), kernel.plateau[k], lags)
+        bounds = {n: np.full(lags + 1, self._error(kernel)) for n in values}
+        return Autocorrelation(
+            tying="tied",
+            lags=lags,
+            value=values,
+            error=bounds,
+            timescale={n: integrated_time(v) for n, v in values.items()},
+            timescale_error={n: time_error(values[n], bounds[n]) for n in values},
+            status=self.fixed_point().status,
+            method=self.method,
+        )
+
+
+def _extended(values: Array, far: float, lags: int) -> Array:
+    """Values at lags 0, .., `lags`; beyond the window at their plateau."""
+    found = np.full(lags + 1, float(far))
+    found[: len(values)] = values[: lags + 1]
+    return found
+
+
+def _timescale(slope: float, error: float) -> tuple[float, float]:
+    """xi = -1 / log(slope) and its error: 0 where the slope is 0, inf where it is 1 or more."""
+    if slope <= 0.0:
+        return 0.0, 0.0
+    if slope >= 1.0:
+        return math.inf, 0.0
+    xi = -1.0 / math.log(slope)
+    return xi, xi * xi * error / slope if slope + error < 1.0 else math.inf
