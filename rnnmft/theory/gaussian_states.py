@@ -216,8 +216,6 @@ def _pair_averages(y: sp.Expr) -> PairAverages:
 
 
 def _closed(expression: sp.Expr) -> sp.Expr:
-    from rnnmft.expectation import GaussianExpectation
-
     return cast(
         "sp.Expr",
         expression.replace(lambda part: isinstance(part, GaussianExpectation), closed_form),

@@ -2,8 +2,8 @@
 
 Where the states are linear in their preactivations' history they are Gaussian processes, and their
 two-time covariance closes (rate networks, linear leaky cells). It is followed forward in time
-(`evolution`) and solved for where it is stationary (`stationary`, `settling`); its perturbations are
-eigenvalue problems over the lags (`growth`, `jost`, `modes`).
+(`evolution`) and solved for where it is stationary (`stationary`, `settling`); its perturbations
+are eigenvalue problems over the lags (`growth`, `jost`, `modes`).
 
 Sources: Sompolinsky, Crisanti & Sommers 1988 (Phys. Rev. Lett. 61, 259); Schuecker, Goedeke and
 Helias 2018 (Phys. Rev. X 8, 041029).
@@ -107,6 +107,14 @@ class GaussianStates:
         return settle(self.system)
 
     @cached_property
+    def _slowest(self) -> tuple[float, bool]:
+        return modes_of(self._kernel).slowest()
+
+    @cached_property
+    def _stable(self) -> bool:
+        return modes_of(self._kernel).stable
+
+    @cached_property
     def _pair(self) -> StationaryKernel:
         return settle_pair(self._kernel)
 
@@ -119,22 +127,23 @@ class GaussianStates:
         Raises:
             ConvergenceError: the second moment diverges.
         """
-        return self._fixed_point(self._kernel)
+        return self._fixed_point(self._kernel, self._slowest[0], self._stable)
 
     def fixed_points(self) -> list[FixedPoint]:
         """The one that is reached, and the zero state where that is one."""
         reached = self.fixed_point()
         if self.system.driven or not self._kernel.looked_at[0].any():
             return [reached]
-        return [self._fixed_point(zero_kernel(self.system)), reached]
+        zero = zero_kernel(self.system)
+        modes = modes_of(zero)
+        return [self._fixed_point(zero, modes.slowest()[0], modes.stable), reached]
 
-    def _fixed_point(self, kernel: StationaryKernel) -> FixedPoint:
+    def _fixed_point(self, kernel: StationaryKernel, slope: float, stable: bool) -> FixedPoint:
         states = [s.name for s in self.cell.states]
         variances = self._covariances(kernel)[:, 0]
         mean = self.system.mean
         q = [float(kernel.covariance(k)[0]) for k in range(len(self.system.rows))]
-        modes = modes_of(kernel)
-        stable, status = modes.stable, kernel.status
+        status = kernel.status
         if not stable and status is Status.OK:
             status = Status.UNSTABLE
         return FixedPoint(
@@ -146,7 +155,7 @@ class GaussianStates:
             preactivation_variance={
                 p.name: v for p, v in zip(self.cell.preactivations, q, strict=True)
             },
-            slope=modes.slowest()[0],
+            slope=slope,
             stable=stable,
             error=self._error(kernel),
             status=status,
@@ -230,8 +239,7 @@ class GaussianStates:
         """
         own = self._kernel
         zero = not own.looked_at[0][:, 0].any()
-        modes = modes_of(own)
-        slow, resolved = modes.slowest()
+        slow, resolved = self._slowest
         moved, _ = modes_of(own, 1.0 + _MOVED).slowest()
         slow_error = self._through(own, moved - slow) + _ROUNDING
         if self.system.mean.any():
@@ -244,8 +252,8 @@ class GaussianStates:
         if status is Status.OK and not resolved:
             status, xi_q_error = Status.NOT_CONVERGED, xi_q
         if status is Status.OK and zero:
-            status = Status.UNDEFINED if modes.stable else Status.UNSTABLE
-        errors = {"xi_q": xi_q_error, "xi_c": xi_c_error, "chi_1": chi_1_error}
+            status = Status.UNDEFINED if self._stable else Status.UNSTABLE
+        errors = {"xi_q": float(xi_q_error), "xi_c": float(xi_c_error), "chi_1": float(chi_1_error)}
         return Timescales("tied", xi_q, xi_c, chi_1, errors, status)
 
     # --- memory --------------------------------------------------------------------------------
@@ -273,7 +281,7 @@ class GaussianStates:
             error=bounds,
             timescale={n: integrated_time(v) for n, v in values.items()},
             timescale_error={n: time_error(values[n], bounds[n]) for n in values},
-            status=self.fixed_point().status,
+            status=kernel.status if self._stable else self.fixed_point().status,
             method=self.method,
         )
 

@@ -19,6 +19,7 @@ import cmath
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class KernelModes:
 
     kernel: KernelResponse
 
-    @property
+    @cached_property
     def edge(self) -> float:
         """|z| of the continuous spectrum."""
         return edge(self.kernel.system, self.kernel.far) ** 2
@@ -162,8 +163,10 @@ class KernelModes:
 
             values = np.array([real(float(x)) for x in points])
             for i in np.flatnonzero(values[1:] * values[:-1] < 0):
-                zero = float(brentq(real, points[i], points[i + 1], xtol=1e-14, rtol=1e-13))
+                low, high = float(points[i]), float(points[i + 1])
                 # A pole changes the sign as well.
-                if abs(real(zero)) < min(abs(values[i]), abs(values[i + 1])):
-                    found.append(zero)
+                if abs(real((low + high) / 2)) < max(abs(values[i]), abs(values[i + 1])):
+                    zero = float(brentq(real, low, high, xtol=1e-13, rtol=1e-12))
+                    if abs(real(zero)) < 1e-6:
+                        found.append(zero)
         return found

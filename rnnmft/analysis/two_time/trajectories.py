@@ -126,8 +126,6 @@ def _perturbation(
 
 def _slope(evolution: Evolution, k: int, row: StateRow, first: int) -> Array:
     """sigma_w^2 E[y'(t) y'(s)] r D(t, s) r, s from the start of the perturbation on."""
-    r, weight = evolution.system.rows[k], evolution.system.weights[k]
-    if weight == 0:
-        return np.zeros(np.shape(row.values)[1])
-    slope = evolution.slope(k, first)
-    return weight * slope * (row.values[0] @ r @ r)
+    r, weight = evolution.system.rows[k], float(evolution.system.weights[k])
+    looked = row.values[0] @ r @ r
+    return weight * evolution.slope(k, first) * looked if weight > 0 else 0.0 * looked
