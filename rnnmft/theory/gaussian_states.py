@@ -58,6 +58,10 @@ class PairAverages:
         zero = dict.fromkeys(self.arguments[:2], sp.S.Zero)
         averages = (self.overlap, self.slope, self.curvature)
         overlap, slope, curvature = (_closed(without_deltas(f.xreplace(zero))) for f in averages)
+        if overlap.has(sp.sinh):
+            # exp(-q) sinh(q_ts) overflows; the integral does not.
+            overlap, slope, curvature = (f.xreplace(zero) for f in averages)
+            return PairAverages(self.arguments, overlap, slope, curvature, self.equal)
         if not overlap.has(GaussianExpectation):
             _, _, q_t, q_ts, _ = self.arguments
             if slope.has(GaussianExpectation):

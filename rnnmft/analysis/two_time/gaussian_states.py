@@ -75,6 +75,8 @@ class GaussianStates:
         self.cell, self.ensemble, self.inputs = cell, ensemble, inputs
         self.start = dict(start or {})
         self.system = LinearStates(cell, ensemble, inputs, self.start)
+        # Functions without numbers are refused now, not at the first number.
+        _ = self.system.seen
 
     # --- forward -------------------------------------------------------------------------------
 

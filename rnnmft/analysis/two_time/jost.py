@@ -20,6 +20,7 @@ states, or of the covariance between two trajectories.
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_banded
 from scipy.optimize import brentq
 
 from rnnmft.analysis.two_time.response import KernelResponse
@@ -78,14 +80,16 @@ class JostModes:
     @property
     def stable(self) -> bool:
         """Whether every small change of the kernel decays."""
+        a, bump, far, _, _ = self._parts
+        if a == 0.0 and float(np.abs(bump[1:] + far).max()) >= 1.0:
+            return False
         return self.edge < 1.0 and self.outside(1.0) == 0
 
     def slowest(self) -> tuple[float, bool]:
         """The largest |z|, and whether the count of zeros bears it out."""
-        a, bump, _, bend, _ = self._parts
+        a, bump, far, bend, bend_far = self._parts
         if a == 0.0:
-            # Nothing but equal times acts on equal times.
-            return abs(bump[0] + self._parts[2] + 2 * (bend[0] + self._parts[4])), True
+            return abs(float(bump[0] + far + 2 * (bend[0] + bend_far))), True
         real = self._real_zeros()
         largest = max([self.edge, *real])
         above = largest + 1e-6 * self._beyond
@@ -96,23 +100,39 @@ class JostModes:
     # --- F -------------------------------------------------------------------------------------
 
     def function(self, z: Array) -> Array:
-        """F(z), times z - z_P where the plateau takes part; z of shape (n,), none of them 0."""
+        """F(z), times kappa's denominator where the plateau takes part; z not 0, (n,)."""
+        return np.array([self._at(complex(one)) for one in z])
+
+    def _at(self, z: complex) -> complex:
         a, bump, far, bend, bend_far = self._parts
-        z = np.asarray(z, dtype=complex)
+        start = z + a * a - far - bump[0] - 2 * (bend[0] + bend_far)
+        if a == 0.0:
+            # Nothing but equal times acts on equal times.
+            return start / 2
         rho = _decaying(z + a * a - far, a, z)
         plateau = (1 - a) * (z - a) - far
-        kappa = bend_far / plateau if bend_far else np.zeros_like(z)
-        log_rho, log_back = np.log(rho), np.log(rho / z)
-        before, now = np.ones_like(z), np.ones_like(z)  # J(tau + 1), J(tau), over rho^tau
-        total = np.zeros_like(z)
-        for tau in range(self._reach, 0, -1):
-            moved = bend[tau] + kappa * bump[tau]
-            total += now * moved * (np.exp(tau * log_rho) + np.exp(tau * log_back))
-            held = z + a * a - far - bump[tau]
-            before, now = now, rho * (held * now - a * rho * before) / (a * z)
-        start = z + a * a - far - bump[0] - 2 * (bend[0] + bend_far)
-        found = now * (start / 2 - a * kappa * (1 + z)) - a * rho * before * (1 - 2 * kappa) - total
-        return found * plateau if bend_far else found
+        kappa = bend_far / plateau if bend_far else 0.0
+        jost = self._over_power(z, rho)
+        tau = np.arange(1, self._reach + 1)
+        moved = bend[tau] + kappa * bump[tau]
+        back = np.exp(tau * cmath.log(rho)) + np.exp(tau * cmath.log(rho / z))
+        total = jost[tau] @ (moved * back)
+        found = jost[0] * (start / 2 - a * kappa * (1 + z))
+        found -= a * rho * jost[1] * (1 - 2 * kappa) + total
+        return complex(found * plateau if bend_far else found)
+
+    def _over_power(self, z: complex, rho: complex) -> Array:
+        """J(tau) / rho^tau at tau = 0, .., reach + 1: its recursion downwards from 1, 1."""
+        a, bump, far, _, _ = self._parts
+        reach = self._reach
+        held = (z + a * a - far - bump[reach:0:-1]) * (rho / (a * z))
+        bands = np.zeros((3, reach + 2), dtype=complex)
+        bands[0] = 1.0
+        bands[1, 1 : reach + 1] = -held
+        bands[2, :reach] = rho * rho / z
+        first = np.zeros(reach + 2, dtype=complex)
+        first[:2] = 1.0
+        return np.asarray(solve_banded((2, 0), bands, first, check_finite=False))[::-1]
 
     @cached_property
     def _reach(self) -> int:
@@ -125,6 +145,8 @@ class JostModes:
 
     def outside(self, radius: float) -> int:
         """How many zeros there are with |z| > radius."""
+        if self._parts[0] == 0.0:
+            return int(self.slowest()[0] > radius)
         angles = np.linspace(0.0, np.pi, 17)
         values = self.function(radius * np.exp(1j * angles))
         for _ in range(_ROUNDS):
@@ -147,7 +169,7 @@ class JostModes:
             values = np.real(self.function(sign * points))
             for i in np.flatnonzero(values[1:] * values[:-1] < 0):
                 zero = brentq(
-                    lambda x, sign=sign: float(np.real(self.function(np.array([sign * x])))[0]),
+                    lambda x, sign=sign: self._at(complex(sign * x)).real,
                     points[i],
                     points[i + 1],
                     xtol=1e-15,
@@ -167,9 +189,8 @@ class JostModes:
         return high
 
 
-def _decaying(c: Array, a: float, z: Array) -> Array:
+def _decaying(c: complex, a: float, z: complex) -> complex:
     """The root of a (rho + z / rho) = c with |rho| < sqrt |z|."""
     half = c / (2 * a)
-    root = np.sqrt(half * half - z)
-    larger = np.where(np.abs(half + root) >= np.abs(half - root), half + root, half - root)
-    return z / larger
+    root = cmath.sqrt(half * half - z)
+    return z / max(half + root, half - root, key=abs)

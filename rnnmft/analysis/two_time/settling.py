@@ -48,10 +48,14 @@ _UNSETTLED = 0.4
 
 @dataclass(frozen=True)
 class _Followed:
-    """What the recursion has come to: C_e by lag, (K, T), and the states' variances, (T, m)."""
+    """What the recursion has come to: C_e by lag, (K, T), and the states' variances, (T, m).
+
+    `error`: the largest relative error of a pair average on the way.
+    """
 
     kernel: Array
     variances: Array
+    error: float = 0.0
 
     def distance(self, limit: Array) -> tuple[float, float]:
         """From a stationary variance, in the last quarter of the run and before its half."""
@@ -64,7 +68,7 @@ class _Followed:
     def near(self, limit: Array) -> bool:
         """Whether that is near, and was farther before."""
         before, now = self.distance(limit)
-        return now <= _THERE or (now <= _NEAR and now <= _NEARER * before)
+        return now <= max(_THERE, 10 * self.error) or (now <= _NEAR and now <= _NEARER * before)
 
 
 def modes_of(kernel: StationaryKernel, scale: float = 1.0) -> JostModes | KernelModes:
@@ -133,7 +137,7 @@ def _settle_from(system: LinearStates) -> StationaryKernel | _Followed:
             if moments.size > _HUGE:
                 raise ConvergenceError(Status.DIVERGES)
             variances.append(np.diag(moments.second))
-        followed = _Followed(evolution.drives[:, 0, ::-1], np.array(variances))
+        followed = _Followed(evolution.drives[:, 0, ::-1], np.array(variances), evolution.error)
         if zero is not None and _died(zero, followed):
             return zero
         if zero is None or not _dying(zero, followed):
