@@ -7,13 +7,13 @@ nearer, and is stable; what is left of the way to it is not walked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.analysis.two_time.continuation import continued
 from rnnmft.analysis.two_time.evolution import Evolution, StateRow
 from rnnmft.analysis.two_time.growth import leading_growth
 from rnnmft.analysis.two_time.jost import JostModes
@@ -25,6 +25,7 @@ from rnnmft.analysis.two_time.response import KernelResponse, Response
 from rnnmft.analysis.two_time.stationary import (
     KernelEquation,
     StationaryKernel,
+    solve_on_window,
     weighted_averages,
 )
 from rnnmft.errors import ConvergenceError, Status
@@ -38,8 +39,8 @@ _ROUGH = 1e-6
 # A root is near at this relative distance, if it was farther before by so much; or simply at this.
 _NEAR, _NEARER, _THERE = 0.1, 0.75, 1e-4
 _HUGE = 1e100
-_MOST_LAGS = 1 << 16
-_TAIL = 1e-12
+# Where larger weights settle sooner.
+_SHORT = 1024
 # Growth of the logarithm over the last half of a run that is not slower than over the half before.
 _UNSLOWED = 0.9
 # A variance whose logarithm grew by more in the last half of a run is still leaving its start.
@@ -56,6 +57,17 @@ class _Followed:
     kernel: Array
     variances: Array
     error: float = 0.0
+
+    @property
+    def window(self) -> Lags:
+        """The lags that are known: beyond half of the run the recursion still knows the start."""
+        return Lags(self.kernel.shape[1] // 2 - 1)
+
+    def apart(self, equation: KernelEquation) -> tuple[Array, Array]:
+        """What is forgotten, and the plateau."""
+        kernel = self.kernel[:, : self.window.length + 1]
+        plateau = equation.plateau_beside(kernel)
+        return kernel - plateau[:, None], plateau
 
     def distance(self, limit: Array) -> tuple[float, float]:
         """From a stationary variance, in the last quarter of the run and before its half."""
@@ -125,8 +137,8 @@ def settle(system: LinearStates) -> StationaryKernel:
     return _as_followed(system, found)
 
 
-def _settle_from(system: LinearStates) -> StationaryKernel | _Followed:
-    """The kernel reached, or how far it has come."""
+def _settle_from(system: LinearStates, most: int = _MOST_STEPS) -> StationaryKernel | _Followed:
+    """The kernel reached in so many steps, or how far the recursion has come."""
     evolution = Evolution(system, _ROUGH, exact=False)
     zero = None if system.driven else zero_kernel(system)
     variances: list[Array] = []
@@ -144,14 +156,28 @@ def _settle_from(system: LinearStates) -> StationaryKernel | _Followed:
             found = _stationary_near(system, followed)
             if found is not None:
                 return found
-        if steps >= _MOST_STEPS:
+        if steps >= most:
             break
         steps *= 2
+    if most < _MOST_STEPS:
+        return followed
+    dying = zero is not None and _dying(zero, followed)
+    found = None if dying else continued(system, _settled_soon)
+    if found is not None and _is_reached(found, followed):
+        return found
     before, now = _growth(followed.variances)
     if now > 0.01 and now > 2 * _UNSLOWED * before and _unbounded(system):
         detail = f"Still growing, and not slower, after {_MOST_STEPS} steps."
         raise ConvergenceError(Status.DIVERGES, detail)
     return followed
+
+
+def _settled_soon(system: LinearStates) -> StationaryKernel | None:
+    try:
+        found = _settle_from(system, _SHORT)
+    except ConvergenceError:
+        return None
+    return found if isinstance(found, StationaryKernel) else None
 
 
 def _growth(variances: Array) -> tuple[float, float]:
@@ -191,40 +217,19 @@ def _dying(zero: StationaryKernel | None, followed: _Followed) -> bool:
 
 def _stationary_near(system: LinearStates, followed: _Followed) -> StationaryKernel | None:
     try:
-        kernel = solve_on_window(lambda lags: KernelEquation(system, lags, 1.0), followed)
+        kernel = solve_on_window(
+            lambda lags: KernelEquation(system, lags, 1.0),
+            *followed.apart(KernelEquation(system, followed.window, 1.0)),
+        )
     except ConvergenceError:
         return None
-    variances = kernel.seen_from(np.eye(len(system.A)))[0][:, 0]
-    if not followed.near(variances):
-        return None
-    return kernel if modes_of(kernel).stable else None
+    return kernel if _is_reached(kernel, followed) else None
 
 
-def solve_on_window(
-    equation: Callable[[Lags], KernelEquation], followed: _Followed
-) -> StationaryKernel:
-    """Newton's method on windows that grow until the kernel is forgotten in them.
-
-    Raises:
-        ConvergenceError: it leads nowhere.
-    """
-    # Beyond half of the run the recursion still knows the start.
-    kernel = followed.kernel[:, : followed.kernel.shape[1] // 2]
-    length = 1 << int(kernel.shape[1] - 1).bit_length()
-    plateau = equation(Lags(length)).plateau_beside(kernel)
-    forgotten = kernel - plateau[:, None]
-    while True:
-        room = np.zeros((len(plateau), length + 1))
-        room[:, : forgotten.shape[1]] = forgotten[:, : length + 1]
-        found = equation(Lags(length)).solve(room, plateau)
-        scale = float((np.abs(found.forgotten).max(1) + np.abs(found.plateau)).max())
-        scale = max(scale, max(c.q for c in found.curves))
-        tail = found.lags.tail(found.forgotten)
-        if tail <= _TAIL * scale:
-            return found
-        if 2 * length > _MOST_LAGS:
-            return replace(found, error=found.error + tail, status=Status.NOT_CONVERGED)
-        forgotten, plateau, length = found.forgotten, found.plateau, 2 * length
+def _is_reached(kernel: StationaryKernel, followed: _Followed) -> bool:
+    """Whether a root is stable and what the recursion approaches."""
+    variances = kernel.seen_from(np.eye(len(kernel.system.A)))[0][:, 0]
+    return followed.near(variances) and modes_of(kernel).stable
 
 
 def _unbounded(system: LinearStates) -> bool:
@@ -277,7 +282,7 @@ def settle_pair(own: StationaryKernel) -> StationaryKernel:
 
 
 def _pair_drives(own: StationaryKernel, row: StateRow, power: Array) -> Array:
-    """C_e,k(t, s) between the two, s = 0, .., t, (K, t + 1)."""
+    """C_e,k between the two, s = 0, .., t, (K, t + 1)."""
     system = own.system
     looked = np.einsum("ki,sij,kj->ks", system.rows, row.values[0], system.rows)
     seen, _ = weighted_averages(system, "overlap", looked, looked[:, -1], own.curves)
@@ -286,16 +291,23 @@ def _pair_drives(own: StationaryKernel, row: StateRow, power: Array) -> Array:
 
 
 def _pair_near(own: StationaryKernel, share: float, followed: _Followed) -> StationaryKernel | None:
-    try:
-        kernel = solve_on_window(
-            lambda lags: KernelEquation(own.system, lags, share, own), followed
-        )
-    except ConvergenceError:
-        return None
+    """A stable root that the recursion approaches, from it or from what the two may share."""
+    equation = KernelEquation(own.system, followed.window, share, own)
+    guesses = [followed.apart(equation)]
+    if followed.kernel.shape[1] >= _SHORT:
+        guesses += [(part * own.forgotten, own.plateau) for part in (0.0, share)]
     whole = np.eye(len(own.system.A))
-    cross = kernel.seen_from(whole)[0][:, 0]
     size = own.seen_from(whole)[0][:, 0]
-    away = replace(followed, variances=followed.variances - cross + size)
-    if not away.near(size):
-        return None
-    return kernel if perturbation(kernel)[0] < 1.0 else None
+    for guess in guesses:
+        try:
+            kernel = solve_on_window(
+                lambda lags: KernelEquation(own.system, lags, share, own), *guess
+            )
+        except ConvergenceError:
+            continue
+        cross = kernel.seen_from(whole)[0][:, 0]
+        # Distances are relative to the variances: a correlation may be 0.
+        away = replace(followed, variances=followed.variances - cross + size)
+        if away.near(size) and perturbation(kernel)[0] < 1.0:
+            return kernel
+    return None

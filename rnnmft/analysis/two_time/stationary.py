@@ -13,6 +13,7 @@ the variance U(0) of each is known.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -26,10 +27,10 @@ from rnnmft.analysis.two_time.linear_states import LinearStates
 from rnnmft.analysis.two_time.pair_curve import PairCurve
 from rnnmft.errors import ConvergenceError, Status
 
-__all__ = ["KernelEquation", "StationaryKernel"]
+__all__ = ["KernelEquation", "StationaryKernel", "solve_on_window", "weighted_averages"]
 
 Array = NDArray[Any]
-_MOST_LAGS = 1 << 17
+_MOST_LAGS, _TAIL, _LONG_TAIL = 1 << 16, 1e-12, 1e-8
 _NEWTON = 40
 # Steps and tails below this share of the largest covariance are as good as none.
 _SETTLED = 1e-13
@@ -93,11 +94,6 @@ class StationaryKernel:
     def _scaled(self, scale: float) -> tuple[PairCurve, ...]:
         return self.curves if scale == 1.0 else tuple(c.scaled(scale) for c in self.curves)
 
-    def widened(self, lags: Lags) -> StationaryKernel:
-        """The same on a longer window."""
-        more = np.zeros((len(self.plateau), lags.length - self.lags.length))
-        return replace(self, lags=lags, forgotten=np.concatenate([self.forgotten, more], 1))
-
 
 @dataclass(frozen=True)
 class _Point:
@@ -121,6 +117,36 @@ def weighted_averages(
             points = system.weights[k] * curve(kind, np.append(looked[k], far[k]))
             near[k], plateau[k] = points[:-1], points[-1]
     return near, plateau
+
+
+def solve_on_window(
+    equation: Callable[[Lags], KernelEquation], forgotten: Array, plateau: Array
+) -> StationaryKernel:
+    """Newton's method on windows that grow until the kernel is forgotten in them.
+
+    Args:
+        equation: on a window.
+        forgotten: a guess of E at the first lags, (K, n).
+        plateau: a guess of P, (K,).
+
+    Raises:
+        ConvergenceError: it leads nowhere.
+    """
+    length = 1 << max(int(forgotten.shape[1] - 2).bit_length(), 2)
+    while True:
+        room = np.zeros((len(plateau), length + 1))
+        kept = min(length + 1, forgotten.shape[1])
+        room[:, :kept] = forgotten[:, :kept]
+        found = equation(Lags(length)).solve(room, plateau)
+        scale = float((np.abs(found.forgotten).max(1) + np.abs(found.plateau)).max())
+        scale = max(scale, max(c.q for c in found.curves))
+        tail = found.lags.tail(found.forgotten)
+        if tail <= _TAIL * scale:
+            return found
+        if 2 * length > _MOST_LAGS:
+            status = found.status if tail <= _LONG_TAIL * scale else Status.NOT_CONVERGED
+            return replace(found, error=found.error + 10 * tail, status=status)
+        forgotten, plateau, length = found.forgotten, found.plateau, 2 * length
 
 
 def fed_by_input(
