@@ -12,12 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnmft.analysis.two_time.kernel import StationaryKernel
 from rnnmft.analysis.two_time.linear_states import LinearStates
-from rnnmft.analysis.two_time.stationary import (
-    KernelEquation,
-    StationaryKernel,
-    solve_on_window,
-)
+from rnnmft.analysis.two_time.stationary import KernelEquation, solve_on_window
 from rnnmft.cells import Ensemble
 from rnnmft.errors import ConvergenceError
 

@@ -27,15 +27,11 @@ from rnnmft.analysis.results import (
     Timescales,
     Trajectory,
 )
+from rnnmft.analysis.two_time.kernel import StationaryKernel
 from rnnmft.analysis.two_time.linear_states import LinearStates
-from rnnmft.analysis.two_time.settling import (
-    modes_of,
-    perturbation,
-    settle,
-    settle_pair,
-    zero_kernel,
-)
-from rnnmft.analysis.two_time.stationary import StationaryKernel
+from rnnmft.analysis.two_time.pairs import settle_pair
+from rnnmft.analysis.two_time.settling import settle, zero_kernel
+from rnnmft.analysis.two_time.stability import modes_of, perturbation
 from rnnmft.analysis.two_time.trajectories import follow_moments, follow_perturbation
 from rnnmft.analysis.units.memory_time import integrated_time, time_error
 from rnnmft.cells import Cell, Ensemble, Inputs
@@ -190,8 +186,7 @@ class GaussianStates:
         cross = self._covariances(pair)[:, 0] + square
         second = self._covariances(own)[:, 0] + square
         slope, error = self._slope(pair)
-        fed = bool(self.system.wide.any() or self.system.c.any()) and self.inputs.R > 0
-        alike = self.inputs.correlation == 1.0 or not fed
+        alike = self.inputs.correlation == 1.0 or not self.system.fed
         one = (dict.fromkeys(states, 1.0), self._slope(own)[0])
         return CorrelationFixedPoint(
             tying="tied",

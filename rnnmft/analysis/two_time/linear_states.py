@@ -115,13 +115,17 @@ class LinearStates:
         """The spectral radius of A."""
         return float(np.abs(np.linalg.eigvals(self.A)).max())
 
+    @property
+    def fed(self) -> bool:
+        """Whether there is an input."""
+        return bool(self.wide.any() or self.c.any()) and self.inputs.R > 0
+
     @cached_property
     def driven(self) -> bool:
         """Whether anything but the weights moves the states: input, bias, constants."""
-        fed = self.wide.any() or self.c.any()
         at_zero = [float(s.y(np.zeros(1))[0]) for s in self.seen]
         pushed = (self.weights * np.array(at_zero) ** 2).any()
-        return bool((fed and self.inputs.R > 0) or self.bias.any() or self.drift.any() or pushed)
+        return bool(self.fed or self.bias.any() or self.drift.any() or pushed)
 
     @cached_property
     def start_covariance(self) -> Array:

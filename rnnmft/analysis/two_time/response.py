@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.analysis.two_time.kernel import StationaryKernel
 from rnnmft.analysis.two_time.lags import Lags
 from rnnmft.analysis.two_time.linear_states import LinearStates
-from rnnmft.analysis.two_time.stationary import StationaryKernel
 
 __all__ = ["KernelResponse", "Response"]
 
