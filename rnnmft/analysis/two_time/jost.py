@@ -14,8 +14,8 @@ plateau, Green's identity over tau >= 1 leaves one function:
 
 There is no window in it. Times kappa's denominator it is analytic outside the edge of the
 continuous spectrum and grows like z^n, so it has n minus its winding number zeros outside a circle:
-none is missed. The edge itself gives t^-3/2 edge^t. Without B, F is that of a perturbation of the
-states, or of the covariance between two trajectories.
+none is missed. The edge itself gives edge^t with a power of t in front. Without B, F is that of a
+perturbation of the states, or of the covariance between two trajectories.
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ class JostModes:
         a, bump, far, bend, bend_far = self._parts
         if a == 0.0:
             return abs(float(bump[0] + far + 2 * (bend[0] + bend_far))), True
+        if self._reach == 0 and not (bump.any() or bend.any() or bend_far):
+            return self.edge, True
         real = self._real_zeros()
         largest = max([self.edge, *real])
         above = largest + 1e-6 * self._beyond
@@ -109,7 +111,7 @@ class JostModes:
         if a == 0.0:
             # Nothing but equal times acts on equal times.
             return start / 2
-        rho = _decaying(z + a * a - far, a, z)
+        rho = _decaying(z, a, far)
         plateau = (1 - a) * (z - a) - far
         kappa = bend_far / plateau if bend_far else 0.0
         jost = self._over_power(z, rho)
@@ -189,8 +191,9 @@ class JostModes:
         return high
 
 
-def _decaying(c: complex, a: float, z: complex) -> complex:
-    """The root of a (rho + z / rho) = c with |rho| < sqrt |z|."""
-    half = c / (2 * a)
-    root = cmath.sqrt(half * half - z)
+def _decaying(z: complex, a: float, far: float) -> complex:
+    """The root of a (rho + z / rho) = z + a^2 - S(inf) with |rho| < sqrt |z|."""
+    # The discriminant in factors, (a +- sqrt S)^2 being the edges: near one it would cancel.
+    inner, outer = (cmath.sqrt(z - (a + sign * cmath.sqrt(far)) ** 2) for sign in (-1, 1))
+    half, root = (z + a * a - far) / (2 * a), inner * outer / (2 * a)
     return z / max(half + root, half - root, key=abs)

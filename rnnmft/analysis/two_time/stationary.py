@@ -250,12 +250,19 @@ def solve_on_window(
         kept = min(length + 1, forgotten.shape[1])
         room[:, :kept] = forgotten[:, :kept]
         found = equation(Lags(length)).solve(room, plateau)
-        scale = float((np.abs(found.forgotten).max(1) + np.abs(found.plateau)).max())
-        scale = max(scale, max(c.q for c in found.curves))
-        tail = found.lags.tail(found.forgotten)
+        tail, scale = _left_over(found)
         if tail <= _TAIL * scale:
             return found
         if 2 * length > _MOST_LAGS:
             status = found.status if tail <= _LONG_TAIL * scale else Status.NOT_CONVERGED
             return replace(found, error=found.error + 10 * tail, status=status)
         forgotten, plateau, length = found.forgotten, found.plateau, 2 * length
+
+
+def _left_over(kernel: StationaryKernel) -> tuple[float, float]:
+    """What is not forgotten at the end of the window, of C_e and of the states; their size."""
+    covariances, far = kernel.seen_from(np.eye(len(kernel.system.A)))
+    forgotten = covariances - far[:, None]
+    tail = max(kernel.lags.tail(kernel.forgotten), kernel.lags.tail(forgotten))
+    sizes = (np.abs(kernel.forgotten).max(1) + np.abs(kernel.plateau), np.abs(covariances).max(1))
+    return tail, max(float(size.max()) for size in sizes)

@@ -33,13 +33,15 @@ def follow_moments(system: LinearStates, steps: int, method: str) -> Trajectory:
     moved, _ = _moments(system, steps, 1.0 + _MOVED)
     # What rounding of every step adds up to, beside the errors of the integrals.
     share = (error + _ROUNDING) / _MOVED
-    errors = {
-        kind: {
-            n: share * np.abs(moved[kind][n] - v) + _ROUNDING * np.arange(1, steps + 1) * np.abs(v)
-            for n, v in names.items()
+    with np.errstate(invalid="ignore"):
+        errors = {
+            kind: {
+                n: share * np.abs(moved[kind][n] - v)
+                + _ROUNDING * np.arange(1, steps + 1) * np.abs(v)
+                for n, v in names.items()
+            }
+            for kind, names in values.items()
         }
-        for kind, names in values.items()
-    }
     second = values["second_moment"].values()
     status = Status.OK
     if any(np.isnan(c).all() for c in values["correlation"].values()):
