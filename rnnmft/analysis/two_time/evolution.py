@@ -127,7 +127,7 @@ class Evolution:
         self._input = system.input(64)
         # b_k b_k^T: what the variance of a preactivation does to the states, (K, m, m).
         self._into = np.einsum("ik,jk->kij", system.B, system.B)
-        self.overlaps = [HermiteOverlaps(seen, tolerance, exact) for seen in system.seen]
+        self._overlaps = [HermiteOverlaps(seen, tolerance, exact) for seen in system.seen]
 
     def looked_at(self, k: int, first: int = 0) -> Array:
         """Cov(u_k^t, u_k^s), s = first, .., t, kernels (own, cross)."""
@@ -135,24 +135,13 @@ class Evolution:
         values = self.row.values[:, first:]
         return r[0] ** 2 * values[..., 0, 0] if len(r) == 1 else values @ r @ r
 
-    def observe(self) -> None:
-        """Take the present law of what each W looks at into the sums over pairs of times."""
-        for k, r in enumerate(self.system.rows):
-            if self.system.weights[k] > 0:
-                self.overlaps[k].add(
-                    float(r @ self.mean), max(float(self.looked_at(k, -1)[0, 0]), 0.0)
-                )
+    def law(self, k: int) -> tuple[float, float]:
+        """Mean and variance of u_k^t."""
+        q = float(self.looked_at(k, first=-1)[0, 0])
+        return float(self.system.rows[k] @ self.mean), max(q, 0.0)
 
-    def slope(self, k: int, first: int) -> Array:
-        """E[y_k'(t) y_k'(s)], s = first, .., t, on one trajectory, once t is observed."""
-        found, error = self.overlaps[k].slope(self.looked_at(k, first)[:1], first)
-        self.error = max(self.error, error)
-        return found[0]
-
-    def advance(self, observed: bool = False) -> Moments:
-        """One update of the network; `observed`: whether `observe` was called for it."""
-        if not observed:
-            self.observe()
+    def advance(self) -> Moments:
+        """One update of the network."""
         system = self.system
         self.steps += 1
         if len(self._input) < self.steps:
@@ -174,6 +163,7 @@ class Evolution:
         drive = system.wide[k] * power + system.bias[k]
         if system.weights[k] == 0:
             return drive
-        overlap, error = self.overlaps[k].overlap(self.looked_at(k))
+        self._overlaps[k].add(*self.law(k))
+        overlap, error = self._overlaps[k].row(self.looked_at(k))
         self.error = max(self.error, error)
         return drive + self._scale * system.weights[k] * overlap

@@ -1,14 +1,13 @@
-"""E[y(u_t) y(u_s)] for all pairs of a growing set of times, by Mehler's series.
+"""E[f(u_t) f(u_s)] for all pairs of a growing set of times, by Mehler's series.
 
 With h_n the orthonormal Hermite polynomials, z a standard normal variable and rho the correlation
 of the pair,
 
-    E[y(u_t) y(u_s)] = sum_n f_n(t) f_n(s) rho^n,      f_n(t) = E[y(mu_t + sqrt(q_t) z) h_n(z)],
-    E[y'(u_t) y'(u_s)] = d/dq_ts of it = sum_n n f_n(t) f_n(s) rho^(n-1) / sqrt(q_t q_s).
+    E[f(u_t) f(u_s)] = sum_n f_n(t) f_n(s) rho^n,      f_n(t) = E[f(mu_t + sqrt(q_t) z) h_n(z)].
 
 Each time costs one transform, each pair a short sum. What the series leaves out is at most
-|rho|^n sqrt(tail_t tail_s), tail = E[y^2] - sum f_n^2; pairs where that is too much (nearly equal
-ones, where y has a kink or is steep) are integrated one by one.
+|rho|^n sqrt(tail_t tail_s), tail = E[f^2] - sum f_n^2; pairs where that is too much (nearly equal
+ones, where f has a kink or is steep) are integrated one by one.
 
 Sources: Mehler 1866 (J. reine angew. Math. 66).
 """
@@ -46,22 +45,26 @@ class HermiteOverlaps:
     """Hermite coefficients of one function at times 0, 1, .., and the sums over pairs of times.
 
     Args:
-        seen: the function.
+        seen: what is seen, y.
         tolerance: relative error allowed in each sum.
         exact: whether pairs that miss it are integrated; else the error says so.
+        kind: "overlap" for f = y, "slope" for f = y'.
     """
 
-    def __init__(self, seen: Seen, tolerance: float, exact: bool = True) -> None:
-        self._seen, self._tolerance, self._exact = seen, tolerance, exact
+    def __init__(
+        self, seen: Seen, tolerance: float, exact: bool = True, kind: str = "overlap"
+    ) -> None:
+        self._seen, self._tolerance, self._exact, self._kind = seen, tolerance, exact, kind
+        self._function = seen.functions[kind]
         self.times = 0
         self._mean, self._q, self._power = (np.zeros(64) for _ in range(3))
         self._terms = 8
         self._step = 0
-        #: What the finest nodes leave in a coefficient, relative to the root of E[y^2].
+        #: What the finest nodes leave in a coefficient, relative to the root of E[f^2].
         self.unresolved = 0.0
-        # f_n(t), and what the terms from n on are worth in E[y^2], (terms, times).
+        # f_n(t), and what the terms from n on are worth in E[f^2], (terms, times).
         self._coefficients, self._tails = (np.zeros((self._terms, 64)) for _ in range(2))
-        # The largest tail of any time so far, as a share of E[y^2], (terms,).
+        # The largest tail of any time so far, as a share of E[f^2], (terms,).
         self._worst = np.zeros(self._terms)
 
     def add(self, mean: float, q: float) -> None:
@@ -99,7 +102,7 @@ class HermiteOverlaps:
     # --- coefficients --------------------------------------------------------------------------
 
     def _transform(self, mean: float, q: float) -> tuple[Array, Array, float]:
-        """As many f_n as are above rounding, sum_{m >= n} f_m^2, and E[y^2]."""
+        """As many f_n as are above rounding, sum_{m >= n} f_m^2, and E[f^2]."""
         while True:
             found, power, resolved = self._project(mean, q)
             tails = np.cumsum((found * found)[::-1])[::-1]
@@ -121,7 +124,7 @@ class HermiteOverlaps:
         """The coefficients at the present number of terms and nodes, and whether nodes agree."""
         std = math.sqrt(q)
         (z_0, coarse), (z_1, fine) = self._rules(mean, std)
-        before, y = (self._seen.y(mean + std * z) for z in (z_0, z_1))
+        before, y = (self._function(mean + std * z) for z in (z_0, z_1))
         found, power = fine @ y, float(fine[0] @ (y * y))
         apart = float(np.abs(found - coarse @ before).max())
         size = math.sqrt(max(power, 0.0))
@@ -140,7 +143,7 @@ class HermiteOverlaps:
         return [_panels(step / _STEPS[0] * _WIDTH, self._terms, cuts) for step in steps]
 
     def coefficients(self, t: int) -> tuple[Array, float]:
-        """f_n at time t, and the share of E[y^2] that is not in them."""
+        """f_n at time t, and the share of E[f^2] that is not in them."""
         f, power = self._coefficients[:, t], float(self._power[t])
         if self._by_integration or power <= 0:
             return f, math.inf
@@ -148,66 +151,50 @@ class HermiteOverlaps:
 
     # --- sums over pairs -----------------------------------------------------------------------
 
-    def overlap(self, covariance: Array, first: int = 0) -> tuple[Array, float]:
-        """E[y y] of the last time with times first, .., and the largest error over its scale.
+    def row(self, covariance: Array, first: int = 0) -> tuple[Array, float]:
+        """E[f f] of the last time with times first, .., and the largest error over its scale.
 
         Args:
             covariance: of u at those times, (.., times - first).
             first: the earliest of them.
         """
-        return self._row("overlap", covariance, first)
-
-    def slope(self, covariance: Array, first: int = 0) -> tuple[Array, float]:
-        """E[y' y'] likewise."""
-        return self._row("slope", covariance, first)
-
-    def _row(self, kind: str, covariance: Array, first: int) -> tuple[Array, float]:
         t, times = self.times - 1, slice(first, self.times)
         if self._by_integration:
-            return self._integrated(kind, covariance, np.arange(first, self.times))
+            return self._integrated(covariance, np.arange(first, self.times))
         size = np.sqrt(self._q[times]) * math.sqrt(self._q[t])
-        rho = np.clip(
-            np.divide(covariance, size, out=np.zeros_like(covariance), where=size > 0), -1, 1
-        )
-        found, left = self._series(kind, rho, times, size)
+        rho = np.divide(covariance, size, out=np.zeros_like(covariance), where=size > 0)
+        found, left = self._series(np.clip(rho, -1, 1), times)
         scale = np.sqrt(self._power[times] * self._power[t])
-        if kind == "slope":
-            scale = np.divide(scale, size, out=np.ones_like(scale), where=size > 0)
         share = left / np.where(scale > 0, scale, 1.0) + self.unresolved
         missed = share > self._tolerance
         if not missed.any() or not self._exact:
             return found, float(share.max())
         error = float(np.max(np.where(missed, 0.0, share)))
         at = np.nonzero(missed)
-        q_s = first + at[-1]
-        exact, more = self._seen.average(
-            kind, self._mean[t], self._mean[q_s], self._q[t], covariance[at], self._q[q_s]
+        s = first + at[-1]
+        found[at], more = self._seen.average(
+            self._kind, self._mean[t], self._mean[s], self._q[t], covariance[at], self._q[s]
         )
-        found[at] = exact
         return found, max(error, float(np.max(more / np.maximum(scale[at[-1]], 1e-300))))
 
-    def _integrated(
-        self, kind: str, covariance: Array, s: NDArray[np.int64]
-    ) -> tuple[Array, float]:
+    def _integrated(self, covariance: Array, s: NDArray[np.int64]) -> tuple[Array, float]:
         t = self.times - 1
         found, error = self._seen.average(
-            kind, self._mean[t], self._mean[s], self._q[t], covariance, self._q[s]
+            self._kind, self._mean[t], self._mean[s], self._q[t], covariance, self._q[s]
         )
         scale = float(np.abs(found).max(initial=0.0))
         return found, float(error.max()) / scale if scale > 0 else 0.0
 
-    def _series(self, kind: str, rho: Array, times: slice, size: Array) -> tuple[Array, Array]:
+    def _series(self, rho: Array, times: slice) -> tuple[Array, Array]:
         """The sums and what they leave out, block by block: weak correlations need few terms."""
         found, left = np.empty_like(rho), np.empty_like(rho)
         for start in range(0, rho.shape[-1], _BLOCK):
             block = slice(start, min(start + _BLOCK, rho.shape[-1]))
             at = slice(times.start + block.start, times.start + block.stop)
-            found[..., block], left[..., block] = self._block(
-                kind, rho[..., block], at, size[block]
-            )
+            found[..., block], left[..., block] = self._block(rho[..., block], at)
         return found, left
 
-    def _block(self, kind: str, rho: Array, times: slice, size: Array) -> tuple[Array, Array]:
+    def _block(self, rho: Array, times: slice) -> tuple[Array, Array]:
         t, strongest = self.times - 1, float(np.abs(rho).max())
         terms = self._terms_for(t)
         if strongest < 1.0:
@@ -217,25 +204,11 @@ class HermiteOverlaps:
         here = self._coefficients[:terms, t]
         used = np.flatnonzero(here)
         n = np.arange(used[0] if len(used) else 0, used[-1] + 1 if len(used) else 1)
-        if len(n) > 2 and not here[n[1::2]].any():
-            n = n[::2]
-        products = here[n, None] * self._coefficients[n, times]
-        factor = np.abs(rho) ** (terms - 1)
-        if kind == "slope":
-            products = products * n[:, None]
-            n, factor = n - 1, factor * terms
-            if n[0] < 0:
-                products, n = products[1:], n[1:]
-        if len(n) == 0:
-            found = np.zeros_like(rho)
-        else:
-            found = power_series(products, rho, int(n[0]), int(n[1] - n[0]) if len(n) > 1 else 1)
-        left = factor * np.sqrt(self._left(t, terms) * self._left(times, terms))
-        if kind == "slope":
-            found, left = (
-                np.divide(a, size, out=np.zeros_like(a), where=size > 0) for a in (found, left)
-            )
-        return found, left
+        step = 2 if len(n) > 2 and not here[n[1::2]].any() else 1
+        n = n[::step]
+        found = power_series(here[n, None] * self._coefficients[n, times], rho, int(n[0]), step)
+        left = np.sqrt(self._left(t, terms) * self._left(times, terms))
+        return found, left * np.abs(rho) ** (terms - 1)
 
     def _terms_for(self, t: int) -> int:
         """How many terms it takes beside any time so far, even at full correlation."""

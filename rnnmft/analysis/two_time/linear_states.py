@@ -123,7 +123,7 @@ class LinearStates:
     @cached_property
     def driven(self) -> bool:
         """Whether anything but the weights moves the states: input, bias, constants."""
-        at_zero = [float(s.y(np.zeros(1))[0]) for s in self.seen]
+        at_zero = [float(s.functions["overlap"](np.zeros(1))[0]) for s in self.seen]
         pushed = (self.weights * np.array(at_zero) ** 2).any()
         return bool(self.fed or self.bias.any() or self.drift.any() or pushed)
 

@@ -39,6 +39,7 @@ class Seen:
     """A function y of one Gaussian variable u, and its averages over pairs (u_t, u_s).
 
     Attributes:
+        functions: y as "overlap" and y' as "slope", elementwise.
         closed: whether every average is known in closed form.
         kinks: the values of u at which y is not smooth.
         hidden: whether there are kinks that cannot be placed.
@@ -46,7 +47,7 @@ class Seen:
 
     def __init__(self, y: sp.Expr, u: sp.Symbol, averages: PairAverages) -> None:
         self._averages = averages
-        self.y: Callable[[Array], Array] = _elementwise(y, u)
+        self.functions = {"overlap": _elementwise(y, u), "slope": _elementwise(sp.diff(y, u), u)}
         self.closed = averages.is_closed
         marks = [m for m in find_landmarks(y, u) if m.kind in (Kind.KINK, Kind.HIDDEN)]
         self.hidden = any(m.kind is Kind.HIDDEN for m in marks)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.results import Trajectory
 from rnnmft.analysis.two_time.evolution import Evolution, StateRow
+from rnnmft.analysis.two_time.hermite import HermiteOverlaps
 from rnnmft.analysis.two_time.linear_states import LinearStates
 from rnnmft.errors import Status
 from rnnmft.records import Quantity
@@ -23,6 +24,7 @@ __all__ = ["follow_moments", "follow_perturbation"]
 Array = NDArray[np.float64]
 _MOVED = 1e-7
 _ROUNDING = 1e-15
+_TOLERANCE = 1e-12
 # Beyond this a moment counts as divergent: its square would overflow.
 _HUGE = 1e100
 
@@ -112,22 +114,21 @@ def _perturbation(
     for _ in range(burn_in):
         if not evolution.advance().size < _HUGE:
             return found, 0.0
-    size = len(system.A)
+    size, error = len(system.A), 0.0
     row = StateRow(system.A, np.eye(size)[None])
     into = np.einsum("ik,jk->kij", system.B, system.B)
+    slopes = [HermiteOverlaps(seen, _TOLERANCE, kind="slope") for seen in system.seen]
     for t in range(horizon):
-        evolution.observe()
-        drives = [_slope(evolution, k, row, burn_in) for k in range(len(system.rows))]
-        forcing = np.tensordot(scale * np.stack(drives), into, axes=(0, 0))[None]
+        drives = np.zeros((len(slopes), t + 1))
+        for k, slope in enumerate(slopes):
+            if system.weights[k] > 0:
+                slope.add(*evolution.law(k))
+                found_slope, off = slope.row(evolution.looked_at(k, burn_in)[:1])
+                error, r = max(error, off), system.rows[k]
+                drives[k] = system.weights[k] * found_slope[0] * (row.values[0] @ r @ r)
+        forcing = np.tensordot(scale * drives, into, axes=(0, 0))[None]
         row.advance(np.asarray(forcing, dtype=float))
         found[t] = float(np.trace(row.values[0, -1])) / size
-        if not evolution.advance(observed=True).size < _HUGE:
+        if not evolution.advance().size < _HUGE:
             break
-    return found, evolution.error
-
-
-def _slope(evolution: Evolution, k: int, row: StateRow, first: int) -> Array:
-    """sigma_w^2 E[y'(t) y'(s)] r D(t, s) r, s from the start of the perturbation on."""
-    r, weight = evolution.system.rows[k], float(evolution.system.weights[k])
-    looked = row.values[0] @ r @ r
-    return weight * evolution.slope(k, first) * looked if weight > 0 else 0.0 * looked
+    return found, max(error, evolution.error)

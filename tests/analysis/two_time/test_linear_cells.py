@@ -88,8 +88,8 @@ def test_the_second_moment_approaches_its_limit_at_the_rate_of_xi_q(setting):
     late = slice(int(0.6 * steps), int(0.8 * steps))
     slope = np.polyfit(t[late], np.log(away[late]) + 0.5 * np.log(t[late]), 1)[0]
     plain = np.polyfit(t[late], np.log(away[late]), 1)[0]
-    assert -1 / slope == pytest.approx(xi, rel=0.03)
-    assert -1 / plain < 0.97 * xi
+    assert -1 / slope == pytest.approx(xi, rel=0.01)
+    assert -1 / plain < 0.98 * xi
 
 
 @pytest.mark.parametrize(
