@@ -39,6 +39,8 @@ _POINTS, _WIDTH = 16, 0.5
 _ROUNDING = 1e-14
 # Times that share one number of terms.
 _BLOCK = 512
+# What the coefficients that are not kept may make of a sum, as a share of the tolerance.
+_DROPPED = 0.1
 
 
 class HermiteOverlaps:
@@ -117,7 +119,7 @@ class HermiteOverlaps:
         if not enough:
             return found, tails + left, power
         # Beside a law that needs many terms, what a small one leaves counts by its root.
-        kept = 1 + int((tails > (0.1 * self._tolerance) ** 2 * power).sum())
+        kept = 1 + int((tails > (_DROPPED * self._tolerance) ** 2 * power).sum())
         return found[:kept], tails[:kept], power
 
     def _project(self, mean: float, q: float) -> tuple[Array, float, bool]:
@@ -165,7 +167,9 @@ class HermiteOverlaps:
         rho = np.divide(covariance, size, out=np.zeros_like(covariance), where=size > 0)
         found, left = self._series(np.clip(rho, -1, 1), times)
         scale = np.sqrt(self._power[times] * self._power[t])
-        share = left / np.where(scale > 0, scale, 1.0) + self.unresolved
+        share = (
+            left / np.where(scale > 0, scale, 1.0) + self.unresolved + _DROPPED * self._tolerance
+        )
         missed = share > self._tolerance
         if not missed.any() or not self._exact:
             return found, float(share.max())

@@ -172,20 +172,20 @@ def test_the_first_steps_are_scipys_integrals():
     ids=["tanh", "relu", "start"],
 )
 def test_plain_networks_agree(f, inputs, start, law):
-    """32 networks of width 500, 25 steps; their bias of O(1/N) is a percent of 1/sqrt(32) noise.
+    """192 networks of width 500 over 25 steps; their bias is of O(1/N).
 
     False alarms: `sampled_errors.FALSE_ALARM` in all; the control moves the moments by 10 %.
     """
     numpy_function = {tanh: np.tanh, relu: lambda x: np.maximum(x, 0.0)}[f]
-    drawn = rate_networks(numpy_function, 0.3, 25, 500, 32, inputs, start, seed=3, **law)
+    drawn = rate_networks(numpy_function, 0.3, 25, 500, 192, inputs, start, seed=3, **law)
     mean, error = drawn.mean(0), drawn.std(0, ddof=1) / math.sqrt(len(drawn))
     theory = rate_theory(f, 0.3, inputs, start, **law).evolve(25)
     for i, kind in enumerate(("second_moment", "cross_moment")):
         truth = getattr(theory, kind)["h"]
         # Width: an error of 1/N of the moment itself.
         allowed = np.hypot(error[:, i], np.abs(truth) / 500)
-        assert agree(mean[:, i], allowed, truth, repetitions=32), kind
-        assert not agree(mean[:, i], allowed, 1.1 * truth, repetitions=32), kind
+        assert agree(mean[:, i], allowed, truth, repetitions=192), kind
+        assert not agree(mean[:, i], allowed, 1.1 * truth, repetitions=192), kind
 
 
 def test_networks_of_slow_units():
