@@ -36,7 +36,7 @@ class MeanField:
         inputs: the law of the inputs.
         tying: "untied" (fresh weights at every step: the closure of the literature) or "tied"
             (one set of weights, as in a real network: exact, by sampling units, or by quadrature
-            for the vanilla RNN).
+            where the two-time kernel closes: vanilla RNN, rate network).
         backend: "numpy" or "torch", for the quadratures of the closed untied theory.
         device, dtype, seed, particles, repetitions: for sampled units: "auto", "cpu" or "cuda";
             "float64" or "float32"; how many units in all and in how many independent parts.
@@ -143,7 +143,7 @@ class MeanField:
         """C(tau) = E[v^t v^{t - tau}], tau = 0, .., lags, of every state and preactivation.
 
         At stationarity, with the memory in steps that follows from it. By quadrature for tied
-        memoryless cells, from sampled units for all others.
+        cells whose two-time kernel closes, from sampled units for all others.
 
         Args:
             lags: the largest tau.
