@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from rnnmft import Inputs, __version__, cells
+from rnnmft.analysis.units.averaged_tangent import AveragedTangent
 from rnnmft.analysis.units.normals import Draws
 from rnnmft.analysis.units.particles import UnitProcess
-from rnnmft.analysis.units.tangent_process import TangentProcess
 from rnnmft.sampling import NORMALS, Sampling
 
 RESULTS = Path(__file__).parent / "results" / "tied.json"
@@ -37,7 +37,7 @@ UNITS, REPETITIONS, STEPS, HORIZON = 4096, 64, 20, 5
 class Antithetic(Draws):
     """Half of the units get the negative numbers of the other half."""
 
-    def normal(self, count):
+    def _normal(self, count):
         """Standard normal numbers in pairs of opposite sign."""
         half = [
             torch.randn((count, self.shape[1] // 2), generator=g, dtype=self.dtype)
@@ -49,7 +49,7 @@ class Antithetic(Draws):
 class Stratified(Draws):
     """Latin hypercube: each column has one number in each of M equally likely intervals."""
 
-    def normal(self, count):
+    def _normal(self, count):
         """Standard normal numbers through the inverse distribution function."""
         return torch.special.ndtri(self.uniform(count))
 
@@ -57,9 +57,7 @@ class Stratified(Draws):
 #: Kinds of normal numbers: the package's own, and what was tried and left out.
 KINDS = {name: (name, Draws) for name in NORMALS} | {
     "antithetic": ("random", Antithetic),
-    "antithetic, matched": ("matched", Antithetic),
     "stratified": ("random", Stratified),
-    "stratified, matched": ("matched", Stratified),
 }
 
 
@@ -86,7 +84,7 @@ def measured(name, units, repetitions, seed, kind):
         process.step()
     moments = process.second_moments()["h"]
     found = {"E[h^2]": moments[:, 0, 0].numpy(), "E[h_a h_b]": moments[:, 0, 1].numpy()}
-    tangent = TangentProcess(process)
+    tangent = AveragedTangent(process)
     for _ in range(HORIZON):
         process.step()
         tangent.step()
@@ -123,7 +121,7 @@ def control_variates(name):
 
     A gate's or an activation's average over e^t is a Gaussian integral: the untied closed theory
     knows it given the variance of e^t. The gain is 1 / (1 - R^2) of the regression of h^2 on them,
-    against that on e^t and (e^t)^2 alone, which matched and Sobol numbers have already.
+    against that on e^t and (e^t)^2 alone, which Sobol numbers have already.
     """
     process = process_of(name, 1 << 14, 4, kind="random", trajectories=1)
     history = []
@@ -157,7 +155,7 @@ def biases(name):
     found = {}
     truth, _ = many(name, 1 << 15, 16, "sobol", batch=8)
     centre, sizes = truth["E[h^2]"].mean(), (256, 512)
-    for kind in ("sobol", "matched"):
+    for kind in NORMALS:
         x, y, w = [], [], []
         for units in sizes:
             values, _ = many(name, units, (1 << 19) // units, kind, batch=128)
@@ -171,7 +169,7 @@ def biases(name):
     return found
 
 
-def timed(name, units, steps, trajectories=1, dtype="float64", tying="tied", normals="matched"):
+def timed(name, units, steps, trajectories=1, dtype="float64", tying="tied", normals="random"):
     """Processor and wall seconds of one run."""
     start = time.process_time(), time.perf_counter()
     sampling = Sampling(units, 8, 0, "cpu", dtype, normals)

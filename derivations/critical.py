@@ -72,7 +72,7 @@ print(equation("1 / sigma_w^2", sp.expand(1 / typed), sp.expand(1 / weights.rhs)
 print(equation("sigma_v^2", (q - sigma_w**2 * Q) / R, drive.rhs))
 
 # The published point.
-published = critical(minimal, Inputs(R=0.4616), fix={"e": {"mu_b": 0, "q": 16}})
+published = critical(minimal, Inputs(R=0.4616), fix={"e": {"mu_b": 0, "q": 16}}, tying="untied")
 law = published.ensemble["e"]
 print(close("sigma_w", law.sigma_w, 6.8797, 5e-5))
 print(close("sigma_v", law.sigma_v, 1.38991, 5e-6))
@@ -114,6 +114,6 @@ print(equation("sigma^2 a step for small q, orthogonal", 8 * q**2, sp.expand(spr
 # The double scaling: the next term of q* is of relative order q* itself.
 for T in (1_000, 10_000):
     wanted = (8 * T) ** -0.5
-    found = critical(vanilla, weights="orthogonal", horizon=T)
+    found = critical(vanilla, weights="orthogonal", horizon=T, tying="untied")
     reached = found.theory().fixed_point().preactivation_variance["e"]
     print(close(f"q* = sigma_0 / sqrt(8T) at T = {T}", reached / wanted, 1.0, 8 * wanted))

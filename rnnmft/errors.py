@@ -114,6 +114,14 @@ class Status(Enum):
     NO_FIXED_POINT = "No stable fixed point was found in the range searched."
     STALLED = "The iteration stopped making progress before its tolerance (near-critical map)."
     MAX_STEPS = "The iteration reached its largest number of steps before its tolerance."
+    FEW_UNITS = (
+        "The weights have seen nearly as many directions as there are sampled units: this is a "
+        "network of that width rather than its limit; take more particles."
+    )
+    INCONSISTENT = (
+        "A check of the answer against itself failed: sampled and prescribed variances, or "
+        "independent repetitions, differ by more than chance."
+    )
     UNSTABLE = "This fixed point is unstable: the recursion does not approach it."
     INVALID = "An input of this element is outside its domain."
     UNDEFINED = "The quantity is not defined here (for example a correlation at zero variance)."

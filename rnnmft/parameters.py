@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,9 +13,11 @@ from rnnmft.errors import ParameterError
 __all__ = [
     "CORRELATION",
     "PREACTIVATION_PARAMETERS",
+    "START",
     "Parameter",
     "R",
     "check_count",
+    "check_start",
 ]
 
 
@@ -69,6 +71,7 @@ PREACTIVATION_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
 )
 R = Parameter("R", 0.0, math.inf, (0.1, 2.0), 1.0, "second moment of the input")
 CORRELATION = Parameter("correlation", -1.0, 1.0, (-1.0, 1.0), 0.5, "of two inputs")
+START = Parameter("start", 0.0, math.inf, (0.0, 1.0), 0.0, "std of a state at t = 0")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:
@@ -76,3 +79,25 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < least:
         raise ParameterError(f"{name} must be a whole number >= {least}, got {value!r}")
     return int(value)
+
+
+def check_start(start: Any, states: Sequence[str]) -> dict[str, float]:
+    """The standard deviation of every state at t = 0.
+
+    Args:
+        start: one number >= 0 for all states, or {state: number}; a state not named starts at 0.
+        states: their names.
+
+    Raises:
+        ParameterError: a number outside its domain, or an unknown state.
+
+    >>> check_start({"c": 0.5}, ["c", "h"])
+    {'c': 0.5, 'h': 0.0}
+    """
+    if not isinstance(start, Mapping):
+        return dict.fromkeys(states, START.validate(start))
+    for name in start:
+        if name not in states:
+            raise ParameterError(f"start names unknown state {name!r}; there are {list(states)}")
+    given = {n: replace(START, name=f"start[{n!r}]").validate(v) for n, v in start.items()}
+    return dict.fromkeys(states, START.default) | given

@@ -9,10 +9,16 @@ from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_count
 from rnnmft.records import Record
 
-__all__ = ["NORMALS", "Sampling"]
+__all__ = ["FEWEST", "NORMALS", "Sampling"]
 
-NORMALS = ("sobol", "matched", "random")
+NORMALS = ("sobol", "random")
 _CPU_MEMORY = 1 << 29
+# Long runs: before a repetition has fewer units than this there are fewer repetitions, ..
+_FEWEST_UNITS, _FEWEST_REPETITIONS = 1024, 8
+# .. and it never has fewer than this: its bias falls as one over the units.
+_LEAST_UNITS = 1024
+#: The fewest units in all of a run that is as long as its work allows.
+FEWEST = _FEWEST_REPETITIONS * _LEAST_UNITS
 
 
 @dataclass(frozen=True)
@@ -26,19 +32,21 @@ class Sampling(Record):
         device: "auto", "cpu", "cuda", ...
         dtype: "float64" or "float32". Single precision resolves relative differences above 3e-3
             of a standard deviation only; nearly equal trajectories need double.
-        normals: "sobol" (scrambled quasi-random), "matched" (pseudo-random, made exactly standard
-            and uncorrelated over a repetition), "random" (plain).
+        normals: "sobol" (scrambled quasi-random) or "random" (pseudo-random).
         tolerance: the wanted standard error, relative to the scale of each number; then `units`
             is only where the search begins, and units are added until the tolerance is met.
         max_units: where that stops.
         memory: bytes that one batch of repetitions may take; half a GiB on a CPU, half of what is
             free on a GPU when absent.
+        work: units times steps times directions seen that one run may take, about a second for
+            each 4e8 on one core; a longer run gets fewer units. As many as were asked for when
+            absent.
 
     Raises:
         ParameterError: an argument outside its domain.
     """
 
-    units: int = 100_000
+    units: int = 1 << 17
     repetitions: int = 16
     seed: int = 0
     device: str = "auto"
@@ -47,6 +55,7 @@ class Sampling(Record):
     tolerance: float | None = None
     max_units: int = 1 << 22
     memory: int | None = None
+    work: float | None = None
 
     def __post_init__(self) -> None:
         check_count("repetitions", self.repetitions, 2)
@@ -55,6 +64,8 @@ class Sampling(Record):
         check_count("max_units", self.max_units, 16 * self.repetitions)
         if self.memory is not None:
             check_count("memory", self.memory, 1 << 20)
+        if self.work is not None and not 0 < float(self.work) < math.inf:
+            raise ParameterError(f"work must be a positive number, got {self.work!r}")
         if self.normals not in NORMALS:
             raise ParameterError(
                 f"normals must be one of {', '.join(NORMALS)}, got {self.normals!r}"
@@ -76,6 +87,24 @@ class Sampling(Record):
     def of(self, per_repetition: int, repetitions: int) -> Sampling:
         """The same sampling with other numbers of units."""
         return replace(self, units=per_repetition * repetitions, repetitions=repetitions)
+
+    def for_steps(self, steps: int, directions: int | None = None) -> Sampling:
+        """The same sampling with as many units as the work of a run of so many steps allows.
+
+        Args:
+            steps: of the run.
+            directions: that the weights are expected to see; one a step when absent.
+        """
+        if self.work is None or self.tolerance is not None:
+            return self
+        allowed = self.work / steps / min(steps, directions or steps)
+        if allowed >= self.total:
+            return self
+        repetitions = self.repetitions
+        if allowed < _FEWEST_UNITS * repetitions:
+            repetitions = max(2, min(repetitions, _FEWEST_REPETITIONS))
+        units = max(_LEAST_UNITS, 1 << int(math.log2(allowed / repetitions)))
+        return self.of(min(units, self.per_repetition), repetitions)
 
     def batch_memory(self, free: int | None = None) -> int:
         """Bytes that one batch may take; `free` is what a GPU has left."""

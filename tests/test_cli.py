@@ -15,6 +15,7 @@ from rnnmft import cells
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import Trajectory
 from rnnmft.cli import main
+from rnnmft.cli.output import announced
 from rnnmft.cli.setting import resolve_cell, resolve_setting
 
 NETWORKS = ["--widths", "8,16,32", "--networks", "3", "--steps", "3", "--device", "cpu"]
@@ -78,8 +79,36 @@ def test_evolve_agrees_with_the_library(capsys: pytest.CaptureFixture[str]) -> N
     assert "E[h^2]" in output(capsys, *words)
 
 
+def test_evolve_starts_where_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evolve", "vanilla", "--set", "e.sigma_w=2", "-R", "0", "--steps", "3"]
+    zero = printed_json(capsys, *words)["second_moment"]["h"]
+    assert zero == [0.0, 0.0, 0.0]
+    s = resolve_setting("vanilla", ["e.sigma_w=2"], R=0.0, start=["h=0.5"])
+    want = MeanField(s.cell, s.ensemble, s.inputs, start=s.start).evolve(3).second_moment["h"]
+    for given in ("0.5", "h=0.5"):
+        found = printed_json(capsys, *words, "--start", given)
+        np.testing.assert_array_equal(found["second_moment"]["h"], want)
+    assert want[0] > 0.1
+
+
+def test_every_setting_has_a_start(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    setting = ["-R", "0", "--set", "e.sigma_w=2", "--start", "1"]
+    found = printed_json(capsys, "phase", "vanilla", "--vary", "e.sigma_b=0,0.1", *setting)
+    assert found["attrs"]["start_h"] == 1.0
+    assert all(v > 0.3 for v in found["data_vars"]["second_moment"]["data"][0])
+    small = ["--width", "8", "--networks", "2", "--steps", "2", "--device", "cpu"]
+    assert printed_json(capsys, "simulate", "vanilla", *setting, *small)["start"] == {"h": 1.0}
+    page = tmp_path / "page.html"
+    words = ["validate", "vanilla", *setting, *NETWORKS, "--html", str(page)]
+    assert printed_json(capsys, *words)["start"] == {"h": 1.0}
+    assert "states of standard deviation 1 (h)" in page.read_text(encoding="utf-8")
+    found = printed_json(capsys, "spectrum", "vanilla", *setting, "--points", "0")
+    assert found["setting"]["start"] == {"h": 1.0}
+
+
 def test_evolve_says_which_theory(capsys: pytest.CaptureFixture[str]) -> None:
-    assert printed_json(capsys, "evolve", "vanilla", "--tying", "tied")["tying"] == "tied"
+    for tying in ("tied", "untied"):
+        assert printed_json(capsys, "evolve", "vanilla", "--tying", tying)["tying"] == tying
 
 
 def test_phase_sweeps_a_grid(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +117,29 @@ def test_phase_sweeps_a_grid(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["data_vars"]["status"]["data"] == [[["OK", "INVALID"]] * 3]
     assert found["coords"]["e.sigma_w"]["data"] == [0.5, 1.0, 1.5]
     assert "INVALID" in output(capsys, *words)
+
+
+def test_a_long_sweep_says_how_long(capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[tuple[float, float]] = []
+    for seconds, lines in ((-1.0, 1), (1e9, 0)):
+        progress = announced(lambda *at: seen.append(at), "points, one by one", seconds)
+        for done in (1, 2, 3):
+            progress(done, 3)
+        said = capsys.readouterr().err
+        assert said.count("\n") == lines
+        assert said.startswith("rnnmft: 3 points, one by one: about 0 s") is bool(lines)
+    assert seen == 2 * [(1, 3), (2, 3), (3, 3)]
+
+
+def test_every_command_is_about_networks_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed_json(capsys, "evolve", "minimal", "--steps", "2")["tying"] == "tied"
+    found = printed_json(capsys, "phase", "vanilla", "--vary", "R=1")
+    assert found["attrs"]["tying"] == "tied"
+    found = printed_json(capsys, "spectrum", "vanilla", "--points", "0")
+    assert found["setting"]["tying"] == "tied"
+    assert printed_json(capsys, "critical", "vanilla")["tying"] == "tied"
+    assert printed_json(capsys, "derive", "minimal")["tying"] == "untied"
+    assert "(untied weights)" in output(capsys, "derive", "minimal")
 
 
 def test_simulate_runs_networks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,6 +275,11 @@ def test_options_reach_the_ensemble() -> None:
         ("evolve minimal --correlation 2", "correlation must be"),
         ("evolve minimal --temporal often", "must be a number"),
         ("evolve minimal --temporal 1,0.9,-0.9", "positive semidefinite"),
+        ("evolve minimal --start x=1", "start names unknown state 'x'"),
+        ("evolve minimal --start -1", "start must be a finite number >= 0"),
+        ("evolve minimal --start h=nan", "a finite number >= 0"),
+        ("evolve minimal --start much", "--start must be a number"),
+        ("evolve minimal --start 1 --start 2", "takes one number"),
         ("evolve minimal --steps 0", "steps must be"),
         ("evolve minimal --tying loose", "tying must be"),
         ("evolve minimal --frobnicate", "No such option"),

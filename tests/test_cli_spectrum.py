@@ -75,14 +75,16 @@ def test_it_agrees_with_the_library_and_says_what_is_free(
     The rest of the law takes a minute: it is that of a linear cell here.
     """
     s = resolve_setting("minimal", ["e.sigma_w=2"])
-    law = MeanField(s.cell, s.ensemble, s.inputs).jacobian(2, method="free", units=256)
+    law = MeanField(s.cell, s.ensemble, s.inputs, tying="untied").jacobian(
+        2, method="free", units=256
+    )
     linear = vanilla(identity)
-    easy = MeanField(linear, linear.ensemble(e={"sigma_w": 0.5})).jacobian()
+    easy = MeanField(linear, linear.ensemble(e={"sigma_w": 0.5}), tying="untied").jacobian()
     for name in ("support", "atoms", "quantiles", "condition", "density"):
         known = getattr(easy, name)
         monkeypatch.setattr(JacobianLaw, name, lambda _, *a, known=known: known(*a))
     words = ["spectrum", "minimal", "--set", "e.sigma_w=2", "--units", "256", "--horizon", "2"]
-    words += ["--moments", "2", "--points", "5", "--method", "free"]
+    words += ["--moments", "2", "--points", "5", "--method", "free", "--tying", "untied"]
     found = printed_json(capsys, *words)
     assert found["moments"]["value"] == law.moments(2).value.tolist()
     assert found["jacobian"]["approximation"] is True

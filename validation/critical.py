@@ -64,7 +64,7 @@ def cells() -> dict[str, mft.Cell]:
 def untied(cell: mft.Cell) -> dict[str, Any]:
     """m_1(1) of networks with fresh weights at every step."""
     started = time.process_time()
-    answer = mft.critical(cell)
+    answer = mft.critical(cell, tying="untied")
     seconds = time.process_time() - started
     run = mft.simulate(
         cell,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rnnmft.analysis.closed.closed_moments import ClosedMoments
 from rnnmft.analysis.contract import MemorySolver, Solver
 from rnnmft.analysis.transport.accumulated import TransportedLaw
@@ -22,6 +24,7 @@ def choose_solver(
     tying: str,
     backend: str,
     sampling: Sampling,
+    start: Mapping[str, float],
 ) -> Solver:
     """The solver for a setting.
 
@@ -33,27 +36,27 @@ def choose_solver(
     """
     if tying == "untied":
         try:
-            return ClosedMoments(cell, ensemble, inputs, backend)
+            return ClosedMoments(cell, ensemble, inputs, backend, start)
         except DerivationError:
             pass
         try:
-            return TransportedLaw(cell, ensemble, inputs)
+            return TransportedLaw(cell, ensemble, inputs, start)
         except DerivationError:
             pass
     if tying == "tied" and is_memoryless(cell):
         try:
-            return TwoTimeKernel(cell, ensemble, inputs, backend)
+            return TwoTimeKernel(cell, ensemble, inputs, backend, start)
         except DerivationError:
             pass
     if tying == "tied":
         try:
-            return GaussianStates(cell, ensemble, inputs)
+            return GaussianStates(cell, ensemble, inputs, start)
         except DerivationError:
             pass
     # Sampling needs torch: only settings that are sampled load it.
     from rnnmft.analysis.units.sampled import SampledUnits
 
-    return SampledUnits(cell, ensemble, inputs, tying, sampling)
+    return SampledUnits(cell, ensemble, inputs, tying, sampling, start)
 
 
 def choose_memory_solver(
@@ -63,10 +66,11 @@ def choose_memory_solver(
     inputs: Inputs,
     tying: str,
     sampling: Sampling,
+    start: Mapping[str, float],
 ) -> MemorySolver:
     """The solver itself where it knows correlations in time; sampled units otherwise."""
     if isinstance(solver, MemorySolver):
         return solver
     from rnnmft.analysis.units.sampled import SampledUnits
 
-    return SampledUnits(cell, ensemble, inputs, tying, sampling)
+    return SampledUnits(cell, ensemble, inputs, tying, sampling, start)

@@ -23,7 +23,7 @@ class Solver(Protocol):
     method: str
 
     def evolve(self, steps: int) -> Trajectory:
-        """Moments over time from the zero state."""
+        """Moments over time from the start."""
         ...
 
     def fixed_points(self) -> list[FixedPoint]:
@@ -31,7 +31,7 @@ class Solver(Protocol):
         ...
 
     def fixed_point(self) -> FixedPoint:
-        """The one that the zero state approaches."""
+        """The one that the start approaches, or where it stays."""
         ...
 
     def correlation_fixed_point(self) -> CorrelationFixedPoint:

@@ -8,13 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.closed.recursion import point_of, untied_recursion
+from rnnmft.analysis.closed.recursion import UntiedRecursion, point_of, untied_recursion
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 
-__all__ = ["correlation_map"]
+__all__ = ["correlation_map", "equal_time_recursion"]
 
 Array = NDArray[np.float64]
+
+
+def equal_time_recursion(field: MeanField) -> UntiedRecursion:
+    """The recursion of moments at one time, where they close.
+
+    With tied weights that is the untied one, whatever the input does in time (`TwoTimeKernel`).
+    """
+    constant = field.inputs.temporal == "constant" and field.method == "closed moments"
+    return untied_recursion(field.cell, constant)
 
 
 def correlation_map(field: MeanField, c: Sequence[float] | Array) -> dict[str, Array]:
@@ -23,7 +32,7 @@ def correlation_map(field: MeanField, c: Sequence[float] | Array) -> dict[str, A
     Every cross moment is c times the moment that it becomes for identical trajectories.
 
     Args:
-        field: a theory whose moments close.
+        field: a theory whose moments close: untied, or tied of a memoryless cell.
         c: correlations before the step, (n,), in [-1, 1].
 
     Returns:
@@ -37,12 +46,12 @@ def correlation_map(field: MeanField, c: Sequence[float] | Array) -> dict[str, A
     >>> [round(float(v), 6) for v in correlation_map(MeanField(cells.vanilla()), [0.0, 1.0])["h"]]
     [0.31271, 0.619413]
     """
-    if field.method != "closed moments":
+    if field.method not in ("closed moments", "two-time kernel"):
         raise DerivationError(
             f"the correlation of cell {field.cell.name!r} has no map of its own: it depends on the "
             "law of the state"
         )
-    recursion = untied_recursion(field.cell, field.inputs.temporal == "constant")
+    recursion = equal_time_recursion(field)
     n = recursion.derivation.notation
     before = np.asarray(c, dtype=float)
     count = before.size

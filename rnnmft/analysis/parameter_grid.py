@@ -71,6 +71,11 @@ class ParameterGrid:
         """The axes' lengths."""
         return tuple(len(values) for _, values in self.axes)
 
+    def at(self, i: int) -> MeanField:
+        """The theory of one point."""
+        field = self.field
+        return MeanField(field.cell, *self.setting(i), tying=field.tying, start=field.start)
+
     def setting(self, i: int) -> tuple[Ensemble, Inputs]:
         """The ensemble and inputs of one point."""
         laws = {name: dict(vars(law)) for name, law in self.field.ensemble.items()}

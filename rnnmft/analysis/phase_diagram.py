@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.closed.closed_grid import ClosedGrid
-from rnnmft.analysis.closed.recursion import point_of, untied_recursion
+from rnnmft.analysis.closed.recursion import point_of
+from rnnmft.analysis.correlation_map import equal_time_recursion
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
 from rnnmft.cells import Cell, Ensemble, Inputs
@@ -51,8 +52,9 @@ def phase_diagram(
     inputs: Inputs | None = None,
     vary: Mapping[Any, Sequence[float]] | None = None,
     quantities: Iterable[str] = ("second_moment", "chi_1", "gradient_growth"),
-    tying: str = "untied",
+    tying: str = "tied",
     progress: Callable[[int, int], object] | None = None,
+    start: float | Mapping[str, float] = 0.0,
 ) -> xarray.Dataset:
     """The theory's quantities over a grid.
 
@@ -63,8 +65,11 @@ def phase_diagram(
         vary: {(preactivation, parameter): values} and {"R": values}, {"correlation": values}; the
             order is that of the dimensions, named "e.sigma_w", "R", "input_correlation".
         quantities: of `QUANTITIES`.
-        tying: whose theory.
+        tying: whose theory. "tied" is that of a network. A grid of it is solved point by point,
+            each by sampled units in a time of seconds, but for memoryless cells (the vanilla RNN):
+            theirs, like "untied" ones of cells whose moments close, are solved all at once.
         progress: called as progress(done, total) over the points solved one by one.
+        start: of `MeanField`: the standard deviation of the states at t = 0.
 
     Returns:
         A Dataset: each quantity over the grid (and over `state` or `preactivation`), `status` over
@@ -75,18 +80,18 @@ def phase_diagram(
 
     >>> from rnnmft import cells
     >>> found = phase_diagram(cells.vanilla(), vary={("e", "sigma_w"): [0.5, 1.0]})
-    >>> found.chi_1.dims, found.status.sel(quantity="chi_1").values.tolist()
-    (('e.sigma_w',), ['OK', 'OK'])
+    >>> found.chi_1.dims, found.status.sel(quantity="chi_1").values.tolist(), found.tying
+    (('e.sigma_w',), ['OK', 'OK'], 'tied')
     """
-    field = MeanField(cell, ensemble, inputs, tying=tying)
+    field = MeanField(cell, ensemble, inputs, tying=tying, start=start)
     grid = ParameterGrid.of(field, vary)
     wanted = _checked_quantities(quantities)
     table = _Table.empty(wanted, field, grid.size)
     table.refuse(~grid.valid)
-    if field.method == "closed moments":
+    if field.method in ("closed moments", "two-time kernel"):
         table.fill_closed(_closed(field, grid), grid.valid)
-    table.fill_points(grid, tying, progress)
-    return table.dataset(field, grid, tying)
+    table.fill_points(grid, progress)
+    return table.dataset(field, grid)
 
 
 def _checked_quantities(quantities: Iterable[str]) -> tuple[str, ...]:
@@ -101,7 +106,7 @@ def _checked_quantities(quantities: Iterable[str]) -> tuple[str, ...]:
 
 def _closed(field: MeanField, grid: ParameterGrid) -> ClosedGrid:
     """The batched solution; elements outside their domain stand at the field's own values."""
-    recursion = untied_recursion(field.cell, field.inputs.temporal == "constant")
+    recursion = equal_time_recursion(field)
     n = recursion.derivation.notation
     point = {
         symbol: np.full(grid.size, value[0])
@@ -114,7 +119,8 @@ def _closed(field: MeanField, grid: ParameterGrid) -> ClosedGrid:
         else:
             symbol = getattr(n, axis[1])[preactivations[axis[0]]]
         point[symbol] = np.where(grid.valid, column, point[symbol])
-    return ClosedGrid(recursion, point, {k: law.weights for k, law in field.ensemble.items()})
+    weights = {k: law.weights for k, law in field.ensemble.items()}
+    return ClosedGrid(recursion, point, weights, field.start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,12 +167,12 @@ class _Table:
             self.status[name][i] = status
 
     def fill_points(
-        self, grid: ParameterGrid, tying: str, progress: Callable[[int, int], object] | None
+        self, grid: ParameterGrid, progress: Callable[[int, int], object] | None
     ) -> None:
         """What is open, one point after another."""
         rows = np.flatnonzero(np.any(list(self.open.values()), axis=0)).tolist()
         for done, i in enumerate(rows, 1):
-            field = MeanField(grid.field.cell, *grid.setting(i), tying=tying)
+            field = grid.at(i)
             for name in self.values:
                 if self.open[name][i]:
                     self._fill(name, i, field)
@@ -183,7 +189,7 @@ class _Table:
             self.values[name][:, i] = np.nan
             self.status[name][i] = Status.UNDEFINED
 
-    def dataset(self, field: MeanField, grid: ParameterGrid, tying: str) -> xarray.Dataset:
+    def dataset(self, field: MeanField, grid: ParameterGrid) -> xarray.Dataset:
         import xarray
 
         over = {
@@ -207,7 +213,8 @@ class _Table:
         coords["quantity"] = list(self.values)
         meanings = {s.name: s.value for s in Status}
         data["status"] += (meanings,)
-        attributes = {"cell": field.cell.name, "tying": tying, "method": field.method}
+        attributes = {"cell": field.cell.name, "tying": field.tying, "method": field.method}
+        attributes |= {f"start_{s}": std for s, std in field.start.items()}
         return xarray.Dataset(data, coords, attributes)
 
 
@@ -223,12 +230,12 @@ def _scalar(field: MeanField, name: str) -> tuple[Any, Status]:
     if name == "correlation":
         pair = field.correlation_fixed_point()
         return list(pair.correlation.values()), pair.status
-    if name in ("xi_q", "xi_c", "chi_1"):
+    if name in ("xi_q", "xi_c"):
         times = field.timescales()
         return getattr(times, name), times.status
-    if name == "gradient_growth":
+    if name in ("gradient_growth", "chi_1"):
         growth = field.gradient_growth()
-        return float(growth), growth.status
+        return float(growth) if name != "chi_1" else math.exp(float(growth)), growth.status
     moments: Quantity = field.jacobian(1).moments(int(name[2:]))
     value = float(moments.value[-1])
     status = moments.status

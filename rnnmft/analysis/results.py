@@ -14,7 +14,7 @@ __all__ = ["Autocorrelation", "CorrelationFixedPoint", "FixedPoint", "Timescales
 
 @dataclass(frozen=True)
 class Trajectory(Record):
-    """Moments over time from the zero state; element t is after t + 1 updates.
+    """Moments over time from t = 0; element t is after t + 1 updates.
 
     `second_moment[state]`, `cross_moment[state]`, `correlation[state]`, `mean[state]`: (steps,);
     `preactivation_variance[name]`, `preactivation_covariance[name]`: (steps,), element t belongs to

@@ -17,6 +17,7 @@ from rnnmft.cli.options import (
     SecondMoment,
     Seed,
     Sets,
+    Start,
     Steps,
     Temporal,
     Tying,
@@ -50,14 +51,16 @@ def bench(
     R: SecondMoment = 1.0,
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
-    tying: Tying = "untied",
+    start: Start = None,
+    tying: Tying = "tied",
     steps: Steps = 30,
     horizon: Annotated[int, typer.Option(help="T of the Jacobian whose spectrum is timed.")] = 1,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Time the theory of a cell on this machine: first calls, nothing cached."""
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), R, correlation, temporal)
+    inputs = (R, correlation, temporal)
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.mean_field import MeanField
     from rnnmft.theory.derivation import derive
     from rnnmft.validation.provenance import provenance
@@ -66,7 +69,7 @@ def bench(
         return derive(s.cell, tying=tying).latex()
 
     first = _timed("derive, every step as LaTeX", derivation)
-    field = MeanField(s.cell, s.ensemble, s.inputs, tying=tying, seed=seed)
+    field = MeanField(s.cell, s.ensemble, s.inputs, tying=tying, seed=seed, start=s.start)
 
     def density() -> Any:
         law = field.jacobian(horizon)

@@ -46,7 +46,7 @@ def critical(
     horizon: Annotated[
         float, typer.Option("--length", "--horizon", help="Steps that the objective is about.")
     ] = 10,
-    tying: Tying = "untied",
+    tying: Tying = "tied",
     weights: Weights = None,
     laws: Laws = None,
     R: SecondMoment = 1.0,

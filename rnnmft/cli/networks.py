@@ -17,6 +17,7 @@ from rnnmft.cli.options import (
     SecondMoment,
     Seed,
     Sets,
+    Start,
     Steps,
     Temporal,
     Tying,
@@ -45,12 +46,14 @@ def simulate(
     R: SecondMoment = 1.0,
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
+    start: Start = None,
     seed: Seed = 0,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Run random networks of finite width and measure them."""
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), R, correlation, temporal)
+    inputs = (R, correlation, temporal)
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.simulation import simulate as run
 
     with progress_bar("networks") as progress:
@@ -66,6 +69,7 @@ def simulate(
             device=device,
             seed=seed,
             progress=progress,
+            start=s.start,
         )
     if as_json:
         print_json(found)
@@ -106,6 +110,7 @@ def validate(
     R: SecondMoment = 1.0,
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
+    start: Start = None,
     tying: Annotated[
         list[str] | None,
         typer.Option(help="The theory to test: tied or untied; both, tied first, if not given."),
@@ -126,7 +131,8 @@ def validate(
     """
     if cell is None:
         return _validate_files(claims, output, device, as_json)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), R, correlation, temporal)
+    inputs = (R, correlation, temporal)
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.validation import validate as run
 
     with progress_bar("networks") as progress:
@@ -143,6 +149,7 @@ def validate(
             device=device,
             command=command_line(),
             progress=progress,
+            start=s.start,
         )
     if output is not None:
         found.to_json(output)

@@ -18,6 +18,7 @@ __all__ = [
     "SecondMoment",
     "Seed",
     "Sets",
+    "Start",
     "Steps",
     "Temporal",
     "Tying",
@@ -75,6 +76,15 @@ Temporal = Annotated[
         rich_help_panel=_SETTING,
     ),
 ]
+Start = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--start",
+        metavar="[STATE=]NUMBER",
+        help="Standard deviation of the states at t = 0, of all or of one; 0 if not given.",
+        rich_help_panel=_SETTING,
+    ),
+]
 Tying = Annotated[
     str,
     typer.Option(
@@ -84,7 +94,7 @@ Tying = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Steps = Annotated[int, typer.Option(help="Updates from the zero state.")]
+Steps = Annotated[int, typer.Option(help="Updates from t = 0.")]
 Widths = Annotated[
     str, typer.Option(metavar="N,N,N", help="At least three widths.", rich_help_panel=_NETWORKS)
 ]

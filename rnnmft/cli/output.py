@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +13,15 @@ from typing import Any
 
 from rnnmft.records import json_safe
 
-__all__ = ["WORDS", "command_line", "print_json", "print_table", "progress_bar", "say"]
+__all__ = [
+    "WORDS",
+    "announced",
+    "command_line",
+    "print_json",
+    "print_table",
+    "progress_bar",
+    "say",
+]
 
 
 # The words of the command that is running.
@@ -59,6 +68,28 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 
 def _shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def announced(
+    progress: Callable[[float, float], None] | None, what: str, seconds: float = 30.0
+) -> Callable[[float, float], None]:
+    """A progress that, after its first item, says on standard error how long the others may take.
+
+    Args:
+        progress: is called, too.
+        what: the items are.
+        seconds: below which nothing is said.
+    """
+    began = time.monotonic()
+
+    def advance(done: float, total: float) -> None:
+        left = (time.monotonic() - began) * (total - 1)
+        if done == 1 and left > seconds:
+            sys.stderr.write(f"rnnmft: {total:.0f} {what}: about {left:.0f} s\n")
+        if progress is not None:
+            progress(done, total)
+
+    return advance
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from rnnmft.cli.options import (
     SecondMoment,
     Seed,
     Sets,
+    Start,
     Steps,
     Temporal,
     Weights,
@@ -43,6 +44,7 @@ def report(
     R: SecondMoment = 1.0,
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
+    start: Start = None,
     networks: Networks = None,
     steps: Steps = 30,
     seed: Seed = 0,
@@ -55,13 +57,14 @@ def report(
     where). Exits with 1 when a claim is rejected.
     """
     given = sets or _TELLING.get(cell, ())
-    s = resolve_setting(cell, given, weights or (), laws or (), R, correlation, temporal)
+    inputs = (R, correlation, temporal)
+    s = resolve_setting(cell, given, weights or (), laws or (), *inputs, start or ())
     path = output or Path(f"{s.cell.name}.html")
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "No such folder", str(path.parent))
     from rnnmft.report import make_report
 
-    start = time.monotonic()
+    began = time.monotonic()
     with progress_bar("report") as progress:
         found = make_report(
             s.cell,
@@ -73,6 +76,7 @@ def report(
             device=device,
             command=command_line(),
             progress=progress,
+            start=s.start,
         )
     found.to_html(path)
     validation = found.validation
@@ -82,5 +86,5 @@ def report(
         verdict = (
             "the theory could not be validated" if validation is None else validation.summary()
         )
-        say(f"{path} ({time.monotonic() - start:.0f} s): {verdict}")
+        say(f"{path} ({time.monotonic() - began:.0f} s): {verdict}")
     return int(validation is not None and validation.rejected)

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rnnmft.errors import CellError, ParameterError
+from rnnmft.parameters import check_start
 
 if TYPE_CHECKING:
     from rnnmft.cells import Cell, Ensemble, Inputs
@@ -24,17 +25,19 @@ __all__ = [
     "resolve_cell",
     "resolve_inputs",
     "resolve_setting",
+    "start_given",
     "weight_kinds",
 ]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A cell at one ensemble with one law of inputs."""
+    """A cell at one ensemble with one law of inputs, and of its states at t = 0."""
 
     cell: Cell
     ensemble: Ensemble
     inputs: Inputs
+    start: dict[str, float]
 
 
 def resolve_cell(text: str) -> Cell:
@@ -111,6 +114,7 @@ def resolve_setting(
     R: float = 1.0,
     correlation: float = 0.5,
     temporal: str = "white",
+    start: Sequence[str] = (),
 ) -> Setting:
     """The setting that a command's options describe.
 
@@ -122,6 +126,7 @@ def resolve_setting(
         R: second moment of the input.
         correlation: of two inputs.
         temporal: "white", "constant" or "1,0.5,0.25" for kappa(0), kappa(1), ..
+        start: "0.5", or "c=0.5" for one state.
 
     Raises:
         CellError, ParseError, ParameterError: with one sentence that says what is wrong.
@@ -133,7 +138,8 @@ def resolve_setting(
     own = cells.typical_laws(cell_name) if cell_name in cells.names() else {}
     own |= parameter_laws(laws)
     ensemble = cell.ensemble(weight_kinds(weights), own or None, **given)
-    return Setting(cell, ensemble, resolve_inputs(R, correlation, temporal))
+    inputs, names = resolve_inputs(R, correlation, temporal), [s.name for s in cell.states]
+    return Setting(cell, ensemble, inputs, check_start(start_given(start), names))
 
 
 def assigned(texts: Sequence[str], option: str) -> dict[str, dict[str, float]]:
@@ -196,6 +202,21 @@ def weight_kinds(texts: Sequence[str]) -> str | dict[str, str]:
     if whole:
         return whole[0]
     return dict(_split(t, "--weights", "e=orthogonal") for t in texts) if texts else "gaussian"
+
+
+def start_given(texts: Sequence[str]) -> float | dict[str, float]:
+    """The states at t = 0, from words such as 0.5 or c=0.5.
+
+    >>> start_given(["c=0.5"])
+    {'c': 0.5}
+    """
+    whole = [t for t in texts if "=" not in t]
+    if len(whole) > 1 or (whole and len(texts) > 1):
+        raise ParameterError("--start takes one number, or state=number once for each state")
+    if whole:
+        return _number(whole[0], "--start")
+    split = (_split(t, "--start", "c=0.5") for t in texts)
+    return {name: _number(value, f"--start {name}") for name, value in split}
 
 
 def _law(text: str) -> tuple[str, Law]:

@@ -17,6 +17,7 @@ from rnnmft.cli.options import (
     SecondMoment,
     Seed,
     Sets,
+    Start,
     Temporal,
     Tying,
     Weights,
@@ -70,7 +71,8 @@ def spectrum(
     R: SecondMoment = 1.0,
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
-    tying: Tying = "untied",
+    start: Start = None,
+    tying: Tying = "tied",
     seed: Seed = 0,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -79,7 +81,8 @@ def spectrum(
 
     --output draws the density into an SVG file.
     """
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), R, correlation, temporal)
+    inputs = (R, correlation, temporal)
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     check_count("points", points, 0)
     if output is not None and not output.parent.is_dir():
         raise FileNotFoundError(2, "No such folder", str(output.parent))
@@ -87,7 +90,8 @@ def spectrum(
         raise ParameterError("--output draws the density: --points must be >= 1")
     from rnnmft.analysis.mean_field import MeanField
 
-    field = MeanField(s.cell, s.ensemble, s.inputs, tying=tying, seed=seed, device=device)
+    options = {"seed": seed, "device": device, "start": s.start}
+    field = MeanField(s.cell, s.ensemble, s.inputs, tying, **options)
     law = field.jacobian(horizon, method=method, units=units, burn_in=burn_in)
     found: dict[str, Any] = {"moments": law.moments(moments), "variance": law.variance}
     found |= {"support": law.support(), "atoms": law.atoms()}

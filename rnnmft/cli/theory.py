@@ -14,12 +14,13 @@ from rnnmft.cli.options import (
     SecondMoment,
     Seed,
     Sets,
+    Start,
     Steps,
     Temporal,
     Tying,
     Weights,
 )
-from rnnmft.cli.output import print_json, print_table, progress_bar, say
+from rnnmft.cli.output import announced, print_json, print_table, progress_bar, say
 from rnnmft.cli.setting import axis_values, resolve_cell, resolve_setting
 
 __all__ = ["cells", "derive", "evolve", "phase"]
@@ -73,16 +74,19 @@ def evolve(
     R: SecondMoment = 1.0,
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
-    tying: Tying = "untied",
+    start: Start = None,
+    tying: Tying = "tied",
     steps: Steps = 30,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Follow second moments and correlations from the zero state."""
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), R, correlation, temporal)
+    """Follow second moments and correlations from t = 0 on."""
+    inputs = (R, correlation, temporal)
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.mean_field import MeanField
 
-    found = MeanField(s.cell, s.ensemble, s.inputs, tying=tying, seed=seed).evolve(steps)
+    field = MeanField(s.cell, s.ensemble, s.inputs, tying=tying, seed=seed, start=s.start)
+    found = field.evolve(steps)
     if as_json:
         print_json(found)
         return
@@ -121,17 +125,24 @@ def phase(
     R: SecondMoment = 1.0,
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
-    tying: Tying = "untied",
+    start: Start = None,
+    tying: Tying = "tied",
     as_json: AsJson = False,
 ) -> None:
-    """Compute the theory over a grid of parameters."""
+    """Compute the theory over a grid of parameters.
+
+    Tied, a gated cell takes seconds a point: a line on standard error says how long the whole may
+    take. --tying untied is the closure of the literature, a whole grid of which takes seconds.
+    """
     axes = dict(axis_values(text) for text in vary)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), R, correlation, temporal)
+    inputs = (R, correlation, temporal)
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.phase_diagram import phase_diagram
 
     wanted = quantity or ["second_moment", "chi_1"]
-    with progress_bar("points") as progress:
-        found = phase_diagram(s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress)
+    with progress_bar("points") as bar:
+        progress = announced(bar, "points, one by one")
+        found = phase_diagram(s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress, s.start)
     if as_json:
         print_json(found.to_dict())
         return

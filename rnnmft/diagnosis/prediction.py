@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import torch
 
+from rnnmft.analysis.units.local_derivatives import LocalDerivatives, combine
 from rnnmft.analysis.units.particles import UnitProcess
-from rnnmft.analysis.units.tangent_process import LocalDerivatives, combine
 from rnnmft.cells import Ensemble, Inputs
 from rnnmft.diagnosis.measurement import GradientSeries, gradient_series
 from rnnmft.sampling import Sampling

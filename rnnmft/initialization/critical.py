@@ -11,7 +11,7 @@ from rnnmft.analysis.critical.tied import LAST, TiedGrowth, solve_tied
 from rnnmft.analysis.critical.untied import Request, solve_untied
 from rnnmft.cells import Cell, ChronoBias, Inputs, Normal
 from rnnmft.cells.laws import Law
-from rnnmft.errors import InfeasibleError, ParameterError
+from rnnmft.errors import ParameterError
 from rnnmft.initialization.initialization import TYINGS, Initialization
 from rnnmft.sampling import Sampling
 
@@ -29,7 +29,7 @@ def critical(
     cell: Cell,
     inputs: Inputs | None = None,
     weights: str | Mapping[str, str] = "gaussian",
-    tying: str = "untied",
+    tying: str = "tied",
     fix: Mapping[str, Mapping[str, float]] | None = None,
     objective: str = "isometry",
     horizon: float = 10,
@@ -45,15 +45,15 @@ def critical(
 
     Untied, the equations are solved backwards (Chen 2018): from variances q_k and means mu_b,k of
     the preactivations, stationarity gives Q*, m_1 = 1 gives one sigma_w^2, and
-    sigma_v^2 = (q - sigma_w^2 E[y^2] - sigma_b^2) / R. Tied, that sigma_w is then moved until
-    gradients neither grow nor decay with one set of weights.
+    sigma_v^2 = (q - sigma_w^2 E[y^2] - sigma_b^2) / R. Tied, as a network is, that sigma_w is then
+    moved until gradients neither grow nor decay with one set of weights.
 
     Args:
         cell: any `Cell`.
         inputs: their law; R = 1 and white if not given.
         weights: "gaussian", "orthogonal", or one of them by preactivation.
-        tying: "untied" (m_1(1) = 1) or "tied" (the growth of m_1(T) from T = 10 to 40, or to
-            the horizon up to 100, is 0).
+        tying: "tied" (the growth of m_1(T) from T = 10 to 40, or to the horizon up to 100, is 0;
+            seconds of sampled units for a gated cell) or "untied" (m_1(1) = 1).
         fix: numbers that shall stay: {preactivation: {sigma_w, sigma_v, mu_b, sigma_b, q}}.
         objective: what chooses the rest: "isometry" (variance of J J^T over `horizon` steps within
             1 of its least), "timescale" (xi_c = `horizon`), or "fixed" (nothing: mu_b = 0, q = 1
@@ -75,7 +75,7 @@ def critical(
 
     >>> from rnnmft import cells
     >>> fix = {"e": {"mu_b": 0, "q": 16}}
-    >>> init = critical(cells.minimal(), Inputs(R=0.4616), fix=fix)
+    >>> init = critical(cells.minimal(), Inputs(R=0.4616), fix=fix, tying="untied")
     >>> round(init.ensemble["e"].sigma_w, 4), round(init.ensemble["e"].sigma_v, 4)
     (6.8797, 1.3899)
     """
@@ -100,8 +100,6 @@ def critical(
         reasons.append(_FOR_REAL_NETWORKS)
     if tying == "tied":
         name = solution.design.main
-        if name is None:
-            raise InfeasibleError("every sigma_w is fixed: nothing is left to make tied growth 0")
         last = int(min(max(LAST, request.horizon), _MOST_BURN_IN))
         measure = TiedGrowth(cell, request.inputs, sampling, burn_in, last)
         tied = solve_tied(measure, ensemble, name, float(tolerance))
@@ -109,7 +107,7 @@ def critical(
             tied.ensemble,
             {"untied answer": tied.growth_before, "answer": tied.growth},
         )
-        if tied.sigma_w != solution.ensemble[name].sigma_w:
+        if name is not None and tied.sigma_w != solution.ensemble[name].sigma_w:
             reasons.append(
                 "With one set of weights gradients would then grow by "
                 f"{float(tied.growth_before):.3g} per step: at sigma_w of {name} = "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
+from rnnmft.analysis.closed.homogeneous import homogeneous
 from rnnmft.analysis.critical.design import Choice, Design
 from rnnmft.analysis.critical.formula import critical_formula
 from rnnmft.analysis.critical.roles import roles
@@ -90,11 +91,25 @@ class Initialization(Record):
             return 1.0
         return self.ensemble[name].sigma_w / self.untied_ensemble[name].sigma_w
 
+    @property
+    def variance_growth(self) -> float | None:
+        """What each step adds to the preactivation's variance, where none is stationary; else None.
+
+        So it is where the variance map is linear (ReLU, leaky ReLU, the identity): the variance
+        after T steps from the zero state is T times this, but for a mean, which enters from the
+        second step on.
+        """
+        if homogeneous(self.cell) is None:
+            return None
+        (law,) = self.ensemble.values()
+        return law.sigma_v**2 * self.inputs.R + law.sigma_b**2 + law.mu_b**2
+
     @cached_property
     def formula(self) -> sp.Tuple | None:
         """The untied closed form: equations for Q*, sigma_w^2 and sigma_v^2, or None.
 
-        `r` is the share of a gate's variance that comes from the state.
+        `r` is the share of a gate's variance that comes from the state; T is the horizon, where q
+        is the variance then.
         """
         return critical_formula(self.design)
 
@@ -192,10 +207,17 @@ class Initialization(Record):
 
         gain = 1.0
         if getattr(module, "num_layers", 1) > 1:
-            handed = self.fixed_point("tied").second_moment
-            below = handed["h" if "h" in handed else self.cell.states[-1].name]
+            below = self._handed_up()
             gain = (self.inputs.R / below) ** 0.5 if below > 0 and self.inputs.R > 0 else 1.0
         return apply_(self.ensemble, module, generator, cell=self.cell, layer_gain=gain)
+
+    def _handed_up(self) -> float:
+        """The tied E[h^2] that a layer above sees: stationary, or its mean over the horizon."""
+        state = next((s.name for s in self.cell.states if s.name == "h"), self.cell.states[-1].name)
+        if self.variance_growth is None:
+            return self.fixed_point("tied").second_moment[state]
+        path = self.theory("tied").evolve(max(round(self.horizon), 1))
+        return float(path.second_moment[state].mean())
 
     def source(self, framework: str) -> str:
         """A self-contained function that draws the ensemble: pytorch, flax, keras or numpy."""
@@ -289,6 +311,13 @@ class Initialization(Record):
             for n, p in self.ensemble.items()
         ]
         head = f"Initialization of {self.cell.name!r}, critical for {self.tying} weights"
+        growth = self.variance_growth
+        if growth is not None:
+            rows.append(
+                f"  no variance is stationary: it grows by {growth:.4g} a step, a free choice, to "
+                f"{self.design.choices[next(iter(self.ensemble))].q:.4g} after {self.horizon:g} "
+                "steps"
+            )
         return "\n".join([head, *rows])
 
 

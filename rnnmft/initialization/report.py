@@ -70,9 +70,13 @@ def _predictions(init: Initialization) -> str:
     """Both tyings side by side; what has no number says why."""
     rows = ["| | untied | tied |", "|---|---|---|"]
 
+    grows = init.variance_growth is not None
+    steps = max(round(init.horizon), 1) if grows else init.burn_in
+    at = f" after {steps} steps" if grows else ""
+
     @cache
     def settled(tying: str) -> Trajectory:
-        return init.theory(tying).evolve(init.burn_in)
+        return init.theory(tying).evolve(steps)
 
     def second(state: str) -> Callable[[str], str]:
         return lambda tying: f"{settled(tying).second_moment[state][-1]:.5g}"
@@ -80,8 +84,9 @@ def _predictions(init: Initialization) -> str:
     def variance(name: str) -> Callable[[str], str]:
         return lambda tying: f"{settled(tying).preactivation_variance[name][-1]:.5g}"
 
-    rows += [_row(f"Q* = E[{s.name}^2]", init, second(s.name)) for s in init.cell.states]
-    rows += [_row(f"q* of {name}", init, variance(name)) for name in init.ensemble]
+    star = "" if grows else "*"
+    rows += [_row(f"Q{star} = E[{s.name}^2]{at}", init, second(s.name)) for s in init.cell.states]
+    rows += [_row(f"q{star} of {name}{at}", init, variance(name)) for name in init.ensemble]
     rows.append(_row("m_1(1)", init, lambda t: _number(init.mean_square(1, t))))
     rows.append(_row("growth of m_1(T) per step", init, lambda t: _growth(init, t)))
     rows.append(_row("sigma^2(1)", init, lambda t: _number(init.variance(1, t))))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnmft.numerics.backend import Backend
+from rnnmft.numerics.charts import Kind
 from rnnmft.numerics.laws import DIVERGENT, INVALID, NOT_CONVERGED, OK, Integrands, Laws
 from rnnmft.numerics.sums import Sums, sample_at
 
@@ -106,7 +107,10 @@ class Results:
         self._set_status(rows, xp.maximum(own, inner))
 
     def put_degenerate(self, laws: Laws, variance: Any, law_errors: Any) -> None:
-        """q = 0: the integrand at mu. An error of q acts as the two-point law of that variance."""
+        """q = 0: the limit q -> 0, the integrand at mu, or between its sides where it jumps there.
+
+        An error of q acts as the two-point law of that variance.
+        """
         backend = self.backend
         xp = backend.xp
         mask = (variance == 0) & xp.isfinite(laws.mean)
@@ -117,6 +121,7 @@ class Results:
         sample = sample_at(self.integrands, point, laws)
         shape = tuple(point.shape)
         values = xp.stack([self.backend.broadcast(v, shape)[:, 0] for v in sample.values])
+        values = self._between_sides(laws, point, values)
         errors = 2 * backend.eps * xp.abs(values)
         if sample.uncertain:
             zero = point * 0
@@ -136,6 +141,24 @@ class Results:
         nan = values * 0 + math.nan
         self.values[:, rows] = xp.where(bad, nan, values)
         self.errors[:, rows] = xp.where(bad, nan, errors)
+
+    def _between_sides(self, laws: Laws, point: Any, values: Any) -> Any:
+        """Values at mu, where a kink is at mu the mean of the two sides' if these differ.
+
+        A narrow Gaussian around a jump sees half of each side: E[step(e)] = 1/2 for any q > 0.
+        """
+        backend, xp = self.backend, self.backend.xp
+        kinks = None if laws.landmarks is None else laws.landmarks.of(Kind.KINK)
+        if kinks is None:
+            return values
+        at_kink = xp.any(kinks.places == point, -1)
+        if not bool(xp.any(at_kink)):
+            return values
+        step = xp.maximum(8 * backend.eps * xp.abs(point), point * 0 + math.sqrt(backend.tiny))
+        up, down = self._at_two(laws, point, step)
+        # What is continuous differs by the step, of which the root is far more.
+        jumps = at_kink & (xp.abs(up - down) > xp.sqrt(step[:, 0]))
+        return xp.where(jumps, (up + down) / 2, values)
 
     def _at_two(self, laws: Laws, point: Any, step: Any) -> list[Any]:
         xp, shape = self.backend.xp, tuple(point.shape)

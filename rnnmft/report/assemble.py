@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,6 +89,7 @@ def make_report(
     device: str = "auto",
     command: str = "",
     progress: Callable[[float, float], object] | None = None,
+    start: float | Mapping[str, float] = 0.0,
 ) -> Report:
     """Derive, compute, simulate and compare.
 
@@ -96,7 +98,7 @@ def make_report(
         ensemble: all parameters at their defaults when absent.
         inputs: the law of the inputs.
         networks: of each width; as many as the control needs when absent.
-        steps: updates from the zero state.
+        steps: updates from t = 0.
         seed: of everything random.
         tyings: which theories are tested and shown, the main one first.
         horizons: of the Jacobians whose singular values are shown.
@@ -107,6 +109,7 @@ def make_report(
         device: where networks run.
         command: the command line to be noted.
         progress: called as progress(done, total).
+        start: standard deviation of the states at t = 0, a number for all or {state: number}.
 
     Raises:
         ParameterError: an argument outside its domain.
@@ -115,7 +118,8 @@ def make_report(
     stages = _Stages(progress)
     missing: list[str] = []
     tyings = tuple(tyings)
-    fields = _fields(cell, ensemble, inputs, tyings, seed, particles, missing)
+    options = {"seed": seed, "start": start}
+    fields = _fields((cell, ensemble, inputs), tyings, options, particles, missing)
     main = next(iter(fields.values()))
     validation = validate(
         cell,
@@ -131,6 +135,7 @@ def make_report(
         device=device,
         command=command,
         progress=stages.part(0.0, 0.5),
+        start=main.start,
     )
     numbers, without = glance(fields)
     missing += without
@@ -156,11 +161,9 @@ def make_report(
 
 
 def _fields(
-    cell: Cell,
-    ensemble: Ensemble | None,
-    inputs: Inputs | None,
+    setting: tuple[Cell, Ensemble | None, Inputs | None],
     tyings: Iterable[str],
-    seed: int,
+    options: Mapping[str, Any],
     particles: int | None,
     missing: list[str],
 ) -> dict[str, MeanField]:
@@ -173,13 +176,13 @@ def _fields(
     reason = DerivationError("tyings must name a theory to show")
     for tying in tyings:
         try:
-            few = MeanField(cell, ensemble, inputs, tying, seed=seed, particles=_FEWEST)
+            few = MeanField(*setting, tying, **options, particles=_FEWEST)
         except DerivationError as error:
             reason = error
             missing.append(f"There is no {tying} theory. {error}")
             continue
         units = particles or _affordable(few)
-        found[tying] = MeanField(cell, ensemble, inputs, tying, seed=seed, particles=units)
+        found[tying] = MeanField(*setting, tying, **options, particles=units)
     if not found:
         raise reason
     return found
@@ -227,6 +230,7 @@ class _Parts:
             self.device,
             self.horizons,
             self.stages.part(0.5, 0.6),
+            main.start,
         )
 
     def spectra(self, networks: Networks) -> Spectra | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,7 @@ def run_networks(
     device: str,
     horizons: tuple[int, ...] = HORIZONS,
     progress: Callable[[float, float], object] | None = None,
+    start: float | Mapping[str, float] = 0.0,
 ) -> Networks:
     """Run them for burn_in + lags + 1 steps, then along Jacobians of every horizon."""
     size = len(cell.states) * max(len(cell.preactivations), 1)
@@ -69,6 +70,7 @@ def run_networks(
             # The main run of a validation has three words, its pilot four.
             seed=int(np.random.SeedSequence([seed, WIDTH, i, 2, 0]).generate_state(1)[0]),
             progress=advance,
+            start=start,
         )
 
     return Networks({t: run(i, t) for i, t in enumerate(_TYINGS)}, steps, lags, horizons)

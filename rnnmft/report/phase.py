@@ -65,7 +65,14 @@ def neighbourhood(
         (p.name, "mu_b"): np.linspace(law.mu_b - 4.0, law.mu_b + 4.0, shape[1]).tolist(),
     }
     found: xarray.Dataset = phase_diagram(
-        field.cell, field.ensemble, field.inputs, vary, ["gradient_growth"], field.tying, progress
+        field.cell,
+        field.ensemble,
+        field.inputs,
+        vary,
+        ["gradient_growth"],
+        field.tying,
+        progress,
+        field.start,
     )
     of = f", {p.name}" if len(field.cell.preactivations) > 1 else ""
     labels = (rf"\sigma_{{w{of}}}", rf"\mu_{{b{of}}}")
@@ -77,7 +84,7 @@ def _shape(field: MeanField, seconds: float) -> tuple[int, int]:
     if field.method == "closed moments":
         return _POINTS
     start = time.thread_time()
-    fresh = MeanField(field.cell, field.ensemble, field.inputs, tying=field.tying)
+    fresh = MeanField(field.cell, field.ensemble, field.inputs, field.tying, start=field.start)
     with contextlib.suppress(RnnmftError):
         fresh.gradient_growth()
     each = max(time.thread_time() - start, 1e-3)

@@ -180,6 +180,7 @@ def _law(mean_field: MeanField, horizon: int, burn_in: int) -> JacobianLaw:
         mean_field.tying,
         seed=mean_field.sampling.seed,
         repetitions=_DENSITY_REPETITIONS,
+        start=mean_field.start,
     )
     return few.jacobian(horizon, burn_in=burn_in, units=units)
 

@@ -114,12 +114,13 @@ class JacobianEstimate(Record):
 
 @dataclass(frozen=True, eq=False)
 class Simulation(Record):
-    """What finite networks did. Element t of an array over steps is after t + 1 updates from zero.
+    """What finite networks did. Element t of an array over steps is after t + 1 updates.
 
     The two trajectories a, b have one law: second moments, means, variances and autocovariances
     are averages over both. All are averages over the units of a network first.
 
     Attributes:
+        start: {state: standard deviation at t = 0}.
         first_moment: E[s] (steps,), by state.
         second_moment: E[s^2] (steps,), by state.
         cross_moment: E[s_a s_b] (steps,), by state.
@@ -138,6 +139,7 @@ class Simulation(Record):
     cell: str
     ensemble: dict[str, Any]
     inputs: dict[str, Any]
+    start: dict[str, float]
     width: int
     networks: int
     steps: int

@@ -1,8 +1,8 @@
-"""`simulate`: run finite networks from the zero state and measure them."""
+"""`simulate`: run finite networks from t = 0 on and measure them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
@@ -39,8 +39,9 @@ def simulate(
     seed: int = 0,
     memory: int | None = None,
     progress: Progress | None = None,
+    start: float | Mapping[str, float] = 0.0,
 ) -> Simulation:
-    """Draw random networks, run two trajectories a and b from the zero state, and measure.
+    """Draw random networks, run two trajectories a and b, and measure.
 
         e_k = W_k y_k + V_k x + b_k        s_a' = F_a(s, x, e)
 
@@ -50,7 +51,7 @@ def simulate(
         inputs: the law of x; N_in = N.
         width: N, at least 1.
         networks: how many independent networks; all errors are over them.
-        steps: updates from the zero state.
+        steps: updates from t = 0.
         tying: "tied" (one W, V, b at every step: a real RNN) or "untied" (fresh at every step).
         jacobian_horizons: T of the Jacobians d s^{steps + T} / d s^{steps} along trajectory a.
         jacobian_networks: only so many networks are used for Jacobians; all by default.
@@ -65,6 +66,9 @@ def simulate(
         memory: bytes that a batch of networks may take, 1 GiB on a CPU by default. Results
             depend on it by rounding only.
         progress: called as progress(done, total), in steps of networks.
+        start: standard deviation of the states at t = 0, a number for all or {state: number}:
+            Gaussians of zero mean, independent over units and states; 0 is the zero state. The two
+            trajectories start with the correlation of their inputs, E[s_a s_b] = c_x start^2.
 
     Returns:
         `Simulation`: arrays over steps, whose element t is after t + 1 updates.
@@ -95,6 +99,7 @@ def simulate(
         dtype=dtype,
         seed=seed,
         memory=memory,
+        start=start,
     )
     batches = list(plan.batches())
     total = sum(batch.count * plan.steps_of(batch) for batch in batches)
@@ -121,7 +126,7 @@ def _run(plan: Plan, batch: Batch, advance: Callable[[int], None]) -> BatchResul
         parameters = UntiedParameters(plan.ensemble, width, drawn, dtype)
     x = InputSequence(plan.inputs, plan.steps_of(batch), generators.inputs, width, dtype)
     recorder = Recorder(plan.cell, plan.ensemble, plan.lags)
-    states = network.zero_state(batch.count)
+    states = network.start_state(plan.start, plan.inputs.correlation, generators.states)
     for _ in range(plan.steps):
         states, preactivations = network.step(states, x.advance(), parameters)
         recorder.record(states, preactivations)
@@ -131,7 +136,7 @@ def _run(plan: Plan, batch: Batch, advance: Callable[[int], None]) -> BatchResul
     for horizon in range(1, plan.steps_of(batch) - plan.steps + 1):
         states, _ = network.step(states, x.advance(), parameters, tangent)
         if tangent is not None and horizon in plan.horizons:
-            jacobians[horizon] = measure(tangent, plan.spectrum or bool(plan.points))
+            jacobians[horizon] = measure(tangent, plan.spectrum, bool(plan.points))
         advance(batch.count)
     autocovariance = recorder.autocovariance() if plan.lags else None
     return BatchResult(recorder.moments(), autocovariance, jacobians)

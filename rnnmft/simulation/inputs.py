@@ -18,7 +18,7 @@ from rnnmft.cells import Inputs
 from rnnmft.errors import ParameterError
 from rnnmft.simulation.weights import standard_normals
 
-__all__ = ["InputSequence", "temporal_factor"]
+__all__ = ["InputSequence", "standard_pairs", "temporal_factor"]
 
 # A pivot this small is zero up to rounding: kappa is degenerate there (as a cosine is).
 _PIVOT = 1e-12
@@ -48,6 +48,15 @@ def temporal_factor(inputs: Inputs, length: int) -> np.ndarray:
             f"{length} steps"
         )
     return factor
+
+
+def standard_pairs(
+    generators: list[torch.Generator], width: int, correlation: float, dtype: torch.dtype
+) -> Tensor:
+    """N(0, 1) numbers of two trajectories with that correlation, (networks, 2, width)."""
+    drawn, c = standard_normals(generators, (2, width), dtype), correlation
+    drawn[:, 1] = c * drawn[:, 0] + sqrt(max(0.0, 1.0 - c * c)) * drawn[:, 1]
+    return drawn
 
 
 class InputSequence:
@@ -100,7 +109,6 @@ class InputSequence:
         return self._innovations[j]
 
     def _draw(self) -> Tensor:
-        drawn = standard_normals(self.generators, (2, self.width), self.dtype)
         c = self.inputs.correlation
-        drawn[:, 1] = c * drawn[:, 0] + sqrt(max(0.0, 1.0 - c * c)) * drawn[:, 1]
+        drawn = standard_pairs(self.generators, self.width, c, self.dtype)
         return drawn.mul_(sqrt(self.inputs.R))

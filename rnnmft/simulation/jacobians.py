@@ -130,10 +130,16 @@ class JacobianSample:
     singular_values: Tensor | None
 
 
-def measure(tangent: Tangent, spectrum: bool) -> JacobianSample:
+def measure(tangent: Tangent, spectrum: bool, resolvent: bool) -> JacobianSample:
     """m_k = tr (J J^T)^k / (mN) for k = 1, 2, 3; the singular values, in float64, if asked.
 
     m_1 = |J|^2 / (mN), m_2 = |J J^T|^2 / (mN), m_3 = |J J^T J|^2 / (mN) (Frobenius norms).
+
+    Args:
+        tangent: of many networks.
+        spectrum: whether to give the singular values.
+        resolvent: whether they are needed for a resolvent; for it alone they are roots of the
+            eigenvalues of J J^T, right to 1e-16 of the largest eigenvalue, in less time.
     """
     moments, values = [], []
     # One network after another: the products need several (mN)^2 matrices each.
@@ -143,12 +149,16 @@ def measure(tangent: Tangent, spectrum: bool) -> JacobianSample:
         traces = torch.stack([_squares(jacobian), _squares(gram), _squares(gram @ jacobian)])
         powers = 2.0 * torch.arange(1, 4, dtype=torch.float64, device=scale.device)
         moments.append(traces / len(jacobian) * (powers * scale).exp())
-        if spectrum:
-            values.append(_singular_values(jacobian) * scale.exp())
-    return JacobianSample(torch.stack(moments), torch.stack(values) if spectrum else None)
+        if spectrum or resolvent:
+            found = _singular_values(jacobian.double(), by_eigenvalues=not spectrum)
+            values.append(found * scale.exp())
+    return JacobianSample(torch.stack(moments), torch.stack(values) if values else None)
 
 
-def _singular_values(jacobian: Tensor) -> Tensor:
+def _singular_values(jacobian: Tensor, by_eigenvalues: bool) -> Tensor:
+    """Descending."""
     if not jacobian.isfinite().all():  # LAPACK would raise; the caller reports the divergence
-        return torch.full_like(jacobian[0], torch.nan, dtype=torch.float64)
-    return torch.linalg.svdvals(jacobian.double())
+        return torch.full_like(jacobian[0], torch.nan)
+    if by_eigenvalues:
+        return torch.linalg.eigvalsh(jacobian @ jacobian.T).clamp_(min=0).sqrt().flip(0)
+    return torch.linalg.svdvals(jacobian)

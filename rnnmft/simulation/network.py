@@ -5,7 +5,7 @@ All tensors of a step have shape (networks, trajectories, N).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from rnnmft.cells import Cell
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
+from rnnmft.simulation.inputs import standard_pairs
 from rnnmft.simulation.jacobians import Tangent
 from rnnmft.simulation.parameters import Parameters
 
@@ -49,9 +50,26 @@ class Network:
         return [*entering, *self.cell.parameters]
 
     def zero_state(self, networks: int, trajectories: int = 2) -> list[Tensor]:
-        """The state from which every run starts."""
+        """The state from which a run starts where nothing else is said."""
         shape = (networks, trajectories, self.width)
         return [torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in self.cell.states]
+
+    def start_state(
+        self, start: Mapping[str, float], correlation: float, generators: list[torch.Generator]
+    ) -> list[Tensor]:
+        """Gaussian states of zero mean on two trajectories; nothing is drawn for a zero state.
+
+        Args:
+            start: {state: standard deviation}.
+            correlation: of the two trajectories.
+            generators: one a network.
+        """
+        states = self.zero_state(len(generators))
+        for i, s in enumerate(self.cell.states):
+            if start[s.name] > 0.0:
+                pair = standard_pairs(generators, self.width, correlation, self.dtype)
+                states[i] = pair.mul_(start[s.name])
+        return states
 
     def tangent(self, networks: int) -> Tangent:
         """The identity tangent, to be handed to `step`."""

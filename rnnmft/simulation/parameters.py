@@ -1,8 +1,9 @@
 """Where a network's W, V and b come from: drawn once (tied), at every step (untied), or given.
 
-Seeds. Network i of a run with seed s has two generators, one for its parameters and one for its
-inputs, seeded with hash(s) + (2 i + stream) * 2654435769 modulo 2^32, where hash is NumPy's
-`SeedSequence`: all different within a run, and independent of how networks are chunked. Parameters
+Seeds. Network i of a run with seed s has three generators, of its parameters, its inputs and its
+states at t = 0, seeded with hash(s) + k * 2654435769 modulo 2^32 for k = 2 i, 2 i + 1 and -(i + 1),
+where hash is NumPy's `SeedSequence`: all different within a run, and independent of how networks
+are chunked, of how many inputs there are, and of whether the states start at zero. Parameters
 are drawn in this order: the elementwise ones, then for each preactivation W, V and b, skipping what
 is absent or has sigma = 0. Numbers on CPU and on CUDA differ.
 """
@@ -32,12 +33,12 @@ class Generators:
 
     def __init__(self, seed: int, first: int, count: int, device: torch.device) -> None:
         base = int(np.random.SeedSequence(seed).generate_state(1)[0])
-        self.parameters, self.inputs = (
+        self.parameters, self.inputs, self.states = (
             [
-                torch.Generator(device).manual_seed((base + (2 * i + stream) * _STRIDE) % 2**32)
+                torch.Generator(device).manual_seed((base + (every * i + at) * _STRIDE) % 2**32)
                 for i in range(first, first + count)
             ]
-            for stream in (0, 1)
+            for every, at in ((2, 0), (2, 1), (-1, -1))
         )
 
 

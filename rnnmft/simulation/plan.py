@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import cmath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError
 from rnnmft.numerics.devices import choose_device, free_memory
-from rnnmft.parameters import check_count
+from rnnmft.parameters import check_count, check_start
 
 __all__ = ["Batch", "Plan"]
 
@@ -51,6 +51,7 @@ class Plan:
     dtype: str
     seed: int
     memory: int
+    start: Mapping[str, float]
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -110,6 +111,7 @@ def checked_plan(
     dtype: Any,
     seed: Any,
     memory: Any,
+    start: Any = 0.0,
 ) -> Plan:
     """Check every argument of `simulate`, or raise ParameterError with a sentence."""
     _check_kind("cell", cell, Cell)
@@ -142,6 +144,7 @@ def checked_plan(
         dtype=dtype,
         seed=check_count("seed", seed, 0),
         memory=default_memory(place) if memory is None else check_count("memory", memory),
+        start=check_start(start, [s.name for s in cell.states]),
     )
 
 

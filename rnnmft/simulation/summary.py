@@ -52,6 +52,7 @@ def gather(plan: Plan, runs: list[BatchResult]) -> Simulation:
         cell=plan.cell.name,
         ensemble=plan.ensemble.to_dict(),
         inputs=plan.inputs.to_dict(),
+        start=dict(plan.start),
         width=plan.width,
         networks=plan.networks,
         steps=plan.steps,

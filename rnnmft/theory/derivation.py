@@ -323,8 +323,9 @@ def derive(
     Args:
         cell: any `Cell`. Where its moments close (affine in the states) this is a `Derivation`;
             otherwise a `LawDerivation`, a recursion over the law of the state.
-        tying: "untied": fresh weights at every step; "tied": one set of weights, as in a real
-            network, a `TiedDerivation`: a recursion in two times.
+        tying: "untied": fresh weights at every step, the equations that close, and so the first
+            to be shown here (numbers are tied by default); "tied": one set of weights, as in a
+            real network, a `TiedDerivation`: a recursion in two times.
         constant_input: whether the input is constant in time (else white); matters where it enters
             elementwise, and not to the tied equations, which name its autocorrelation.
 

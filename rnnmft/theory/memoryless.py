@@ -46,7 +46,8 @@ class MemorylessTheory:
         R, R_ts: the input's second moment, and its covariance between the two times.
         seen: {preactivation: E[y^t y^s]} of what its weights see one step later.
         mean_seen: {preactivation: E[y^t]}.
-        at_zero: {preactivation: y} in the zero state.
+        start: {state: symbol} of its variance at t = 0.
+        mean_at_start: {preactivation: E[y^0]}, the states being independent Gaussians there.
         states: {state: E[s^t s^s]}.
     """
 
@@ -59,7 +60,8 @@ class MemorylessTheory:
     R_ts: sp.Symbol
     seen: dict[Preactivation, sp.Expr]
     mean_seen: dict[Preactivation, sp.Expr]
-    at_zero: dict[Preactivation, sp.Expr]
+    start: dict[State, sp.Symbol]
+    mean_at_start: dict[Preactivation, sp.Expr]
     states: dict[State, sp.Expr]
 
 
@@ -101,8 +103,9 @@ def memoryless_theory(cell: Cell) -> MemorylessTheory:
         for p, y in cell.sees.items()
     }
     mean_seen = {p: expect(y.xreplace(at_times[0]), laws) for p, y in cell.sees.items()}
-    zero = dict.fromkeys(cell.states, sp.S.Zero)
-    at_zero = {p: y.xreplace(zero) for p, y in cell.sees.items()}
+    start = {s: sp.Symbol(f"start_{s.name}", nonnegative=True) for s in cell.states}
+    at_start = [GaussianLaw((s,), (sp.S.Zero,), (variance,)) for s, variance in start.items()]
+    mean_at_start = {p: expect(y, at_start) for p, y in cell.sees.items()}
     states = {s: expect(sp.Mul(*(values[s] for values in at_times)), laws) for s in cell.states}
-    averages = (seen, mean_seen, at_zero, states)
+    averages = (seen, mean_seen, start, mean_at_start, states)
     return MemorylessTheory(cell, mu, q_t, q_ts, q_s, power, shared, *averages)

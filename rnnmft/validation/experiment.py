@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import Status
@@ -13,13 +14,14 @@ from rnnmft.validation.extrapolation import Design, Extrapolation, extrapolate, 
 from rnnmft.validation.gaps import measured_gaps
 from rnnmft.validation.plan import TYINGS, Plan, make_plan
 from rnnmft.validation.provenance import provenance
-from rnnmft.validation.record import Claim, ValidationReport
+from rnnmft.validation.record import Claim, Comparison, ValidationReport
 from rnnmft.validation.setting import make_setting
-from rnnmft.validation.target import Untested
+from rnnmft.validation.target import Target, Untested
 from rnnmft.validation.verdicts import judge
 
 __all__ = ["validate"]
 
+Array = NDArray[np.float64]
 Runs = Mapping[str, list[Simulation]]
 Progress = Callable[[float, float], object]
 
@@ -48,6 +50,7 @@ def validate(
     dtype: str = "float32",
     command: str = "",
     progress: Progress | None = None,
+    start: float | Mapping[str, float] = 0.0,
 ) -> ValidationReport:
     """Compare the theory with networks of finite width, extrapolated to infinite width.
 
@@ -66,12 +69,13 @@ def validate(
         widths: at least three, increasing.
         networks: how many of each width, one number or one a width. When absent, a pilot run
             decides how many it takes to see the control, within about a minute of one core.
-        steps: updates from the zero state.
+        steps: updates from t = 0.
         seed: of everything; a whole number >= 0.
         tyings: which theories to test, each against networks of its own kind; the main one first.
             One that does not exist for this cell is left out, and the report says why.
-        horizons: of the Jacobians whose moments m_1, m_2 are claimed, and the growth of m_1 from
-            the first to the last.
+        horizons: of the Jacobians whose effective dimension is claimed (`effective_dimension`),
+            with m_1 of one step and the growth of m_1 from the first to the last; the other m_1
+            and m_2, whose tails are heavy, are shown beside.
         lags: of the states' autocorrelations at the last step; those below `steps` count.
         gap: whether to measure how far tied networks are from the untied theory.
         false_alarm_rate: the probability that a correct theory is rejected anywhere.
@@ -82,6 +86,8 @@ def validate(
         dtype: of the networks, "float32" or "float64".
         command: the command line to be noted in the report.
         progress: called as progress(done, total).
+        start: standard deviation of the states at t = 0, of theories and networks: a number for
+            all or {state: number}; 0 is the zero state.
 
     Returns:
         `ValidationReport`; its `passed` says whether every claim held and every control failed.
@@ -90,15 +96,18 @@ def validate(
         ParameterError: an argument outside its domain.
         DerivationError: there is none of these theories for this cell.
     """
-    setting = make_setting(cell, ensemble, inputs, steps, horizons, lags, seed, device, dtype)
+    setting = make_setting(
+        cell, ensemble, inputs, steps, horizons, lags, seed, device, dtype, start
+    )
     plan = make_plan(setting, tyings, widths, networks, gap, false_alarm_rate, control, sampling)
     runs = _simulate(plan, progress)
-    claims, unmeasured = _test(plan, runs)
+    found, unmeasured = _compared(plan, runs)
     measured_on = next((run[0].device for run in runs.values()), "cpu")
     return ValidationReport(
         cell=cell,
         ensemble=setting.ensemble,
         inputs=setting.inputs,
+        start=setting.start,
         design=plan.design,
         pilot=plan.pilot,
         steps=setting.steps,
@@ -108,7 +117,9 @@ def validate(
         dtype=dtype,
         false_alarm_rate=false_alarm_rate,
         control=control,
-        claims=tuple(claims),
+        claims=tuple(c for c in found if isinstance(c, Claim)),
+        shown=tuple(c for c in found if not isinstance(c, Claim)),
+        resolvent_points=plan.setting.points,
         gaps=tuple(measured_gaps(plan, runs)) if gap else (),
         untested=(*plan.untested, *unmeasured),
         theory=plan.theory,
@@ -140,21 +151,29 @@ def _simulate(plan: Plan, progress: Progress | None) -> dict[str, list[Simulatio
     return runs
 
 
-def _test(plan: Plan, runs: Runs) -> tuple[list[Claim], list[Untested]]:
-    claims: list[Claim] = []
+def _compared(plan: Plan, runs: Runs) -> tuple[list[Comparison], list[Untested]]:
+    """Claims with their verdicts, and what is shown beside them, by theory."""
+    found: list[Comparison] = []
     unmeasured: list[Untested] = []
-    rounding = _ROUNDING[plan.setting.dtype]
-    for tying, targets in plan.claims.items():
-        for target in targets:
-            samples = [target.measured(run) for run in runs[tying]]
-            if not all(np.isfinite(s).all() for s in samples):
-                reason = next((r.reason for r in runs[tying] if r.reason), str(Status.UNDEFINED))
+    for tying, run in runs.items():
+        for target in plan.claims.get(tying, []) + plan.shown.get(tying, []):
+            samples = [target.measured(of_width) for of_width in run]
+            if all(np.isfinite(s).all() for s in samples):
+                found.append(_comparison(plan, target, samples))
+            else:
+                reason = next((r.reason for r in run if r.reason), str(Status.UNDEFINED))
                 unmeasured.append(Untested(target.name, tying, reason))
-                continue
-            fitted = with_level(plan.design[tying], samples, target.prediction.scale, rounding)
-            verdict = judge(target.prediction, *fitted, plan.threshold, plan.control)
-            claims.append(Claim(target, *fitted, verdict))
-    return claims, unmeasured
+    return found, unmeasured
+
+
+def _comparison(plan: Plan, target: Target, samples: list[Array]) -> Comparison:
+    rounding = _ROUNDING[plan.setting.dtype]
+    design = plan.design[target.tying]
+    fitted = with_level(design, samples, target.prediction.scale, rounding)
+    if not target.primary:
+        return Comparison(target, *fitted)
+    verdict = judge(target.prediction, *fitted, plan.threshold, plan.control)
+    return Claim(target, *fitted, verdict)
 
 
 def _evolution(design: Design, runs: list[Simulation]) -> dict[str, dict[str, Extrapolation]]:

@@ -78,7 +78,7 @@ def _over_time(report: ValidationReport, quantity: str, state: str) -> Figure:
         f"{significant(float(reference[-1]), 3)}, {', '.join(last)}."
     )
     caption = (
-        f"The {words} of {state} from the zero state; networks extrapolated to infinite width, "
+        f"The {words} of {state} over time; networks extrapolated to infinite width, "
         f"bars one standard error. Below, their difference from the {reference_tying} theory."
     )
     return draw_figure(draw, alt, caption)
@@ -87,8 +87,8 @@ def _over_time(report: ValidationReport, quantity: str, state: str) -> Figure:
 def _extrapolation(report: ValidationReport) -> Figure:
     """Deviations at each width, in percent, over 1/N with the fitted line."""
     tying = report.main
-    mine = [c for c in report.claims if c.target.tying == tying and c.target.primary]
-    kinds = ("second_moment", "jacobian", "preactivation_variance", "correlation")
+    mine = [c for c in report.claims if c.target.tying == tying]
+    kinds = ("second_moment", "jacobian", "effective_dimension", "correlation")
     ordered = [c for kind in kinds for c in mine if c.target.quantity == kind]
     chosen = ordered[:4] or list(report.claims[:4])
     styles = list(zip((BLACK, BLUE, GREEN, PURPLE), "osD^", strict=True))

@@ -9,6 +9,7 @@
     tyings = ["tied", "untied"]
     horizons = [1, 2, 5]
     lags = [1, 2, 5, 10]
+    start = 0.0
 
     [ensemble.e]
     sigma_w = 4.0
@@ -16,6 +17,7 @@
     [inputs]
     R = 1.0
 
+`start` may also be a table, of a number for each state; without it the states start at zero.
 Numbers of networks are part of a claim: they are fixed in the file before anything is simulated.
 """
 
@@ -46,6 +48,7 @@ _OPTIONS = (
     "gap",
     "dtype",
     "sampling",
+    "start",
 )
 _KEYS = (*_REQUIRED, *_OPTIONS, "weights", "ensemble", "parameters", "inputs")
 

@@ -24,13 +24,14 @@ Array = NDArray[np.float64]
 
 
 def measured_gaps(plan: Plan, runs: Mapping[str, list[Simulation]]) -> list[Gap]:
-    """One for each claim of the untied theory that tied networks can be compared with."""
+    """One for each number of the untied theory that tied networks can be compared with."""
     if "tied" not in runs:
         return []
-    tied = {t.name: t.prediction for t in plan.claims.get("tied", [])}
+    compared = {t: plan.claims.get(t, []) + plan.shown.get(t, []) for t in ("tied", "untied")}
+    tied = {t.name: t.prediction for t in compared["tied"]}
     return [
         found
-        for target in plan.claims.get("untied", [])
+        for target in compared["untied"]
         if (found := _gap(target, tied.get(target.name), plan.design["tied"], runs["tied"]))
     ]
 

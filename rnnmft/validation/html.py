@@ -12,7 +12,7 @@ from rnnmft.validation.figures import comparison_figures
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from rnnmft.validation.record import Claim, ValidationReport
+    from rnnmft.validation.record import Claim, Comparison, ValidationReport
 
 __all__ = [
     "claims_html",
@@ -110,9 +110,16 @@ def _largest_gap(report: ValidationReport) -> str:
 
 
 def claims_html(report: ValidationReport) -> Markup:
-    """Every claim with its numbers and verdict."""
+    """Every claim with its numbers and verdict; beside them what is shown and not tested."""
     tyings = dict.fromkeys(c.target.tying for c in report.claims)
-    groups = [(t, [_row(c) for c in report.claims if c.target.tying == t]) for t in tyings]
+    groups = [
+        (
+            tying,
+            [_claim_row(c) for c in report.claims if c.target.tying == tying],
+            [_shown_row(c) for c in report.shown if c.target.tying == tying],
+        )
+        for tying in tyings
+    ]
     return render(
         _TEMPLATES,
         "claims.html",
@@ -124,7 +131,8 @@ def claims_html(report: ValidationReport) -> Markup:
         threshold=significant(report.false_alarm_rate / max(len(report.claims), 1), 2),
         untested=report.untested,
         sized=bool(report.pilot),
-        secondary=any(not c.target.primary for c in report.claims),
+        dimension=any(c.target.quantity == "effective_dimension" for c in report.claims),
+        shown=bool(report.shown),
     )
 
 
@@ -135,18 +143,26 @@ def _networks(report: ValidationReport, tying: str) -> str:
     return f"{', '.join(f'{n:,}' for n in numbers)} networks"
 
 
-def _row(claim: Claim) -> dict[str, Any]:
-    v, prediction, limit = claim.verdict, claim.target.prediction, claim.fitted.limit
+def _shown_row(found: Comparison) -> dict[str, Any]:
+    """What was predicted and measured; of many steps or lags the last."""
+    prediction, limit, slope = found.target.prediction, found.fitted.limit, found.level.slope
     last = (..., -1) if prediction.value.ndim else ()
     theory, own = float(prediction.value[last]), float(prediction.error[last])
-    slope = claim.level.slope
     return {
-        "latex": claim.target.latex,
+        "latex": found.target.latex,
         "note": f"at {prediction.labels[-1]}" if prediction.labels else "",
         "theory": plus_minus(theory, own) if prediction.sampled else significant(theory, 5),
         "measured": plus_minus(float(limit.value[last]), float(limit.error[last])),
-        "deviation": percent_error(v.deviation, v.deviation_error),
+        "deviation": percent_error(found.deviation, found.deviation_error),
         "slope": plus_minus(float(slope.value), float(slope.error)),
+    }
+
+
+def _claim_row(claim: Claim) -> dict[str, Any]:
+    v = claim.verdict
+    return {
+        **_shown_row(claim),
+        "deviation": percent_error(v.deviation, v.deviation_error),
         "score": f"{significant(v.score, 3)}",
         "degrees": f"{v.degrees:.0f} d.o.f.",
         "p_value": significant(v.p_value, 2),
@@ -212,8 +228,13 @@ def setting_html(report: ValidationReport) -> Markup:
         R=f"{inputs.R:g}",
         correlation=f"{inputs.correlation:g}",
         temporal=temporal,
-        steps=f"{count(report.steps, 'step')} from the zero state",
+        steps=f"{count(report.steps, 'step')} from {_start(report)}",
     )
+
+
+def _start(report: ValidationReport) -> str:
+    stds = [f"{std:g} ({s})" for s, std in report.start.items() if std > 0]
+    return f"states of standard deviation {', '.join(stds)}" if stds else "the zero state"
 
 
 def provenance_html(report: ValidationReport) -> Markup:

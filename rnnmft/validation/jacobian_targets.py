@@ -1,55 +1,78 @@
-"""Claims about the T-step Jacobian: moments of J J^T, and how the mean squared gradient grows.
+"""Claims about the T-step Jacobian: its singular values, and how the mean squared gradient grows.
 
-m_1(T) and m_2(T) have heavy tails over networks, the more so the longer T: but for m_1 of one step
-they are shown with what they resolve. The growth per step, the mean over networks of
+Moments of J J^T have heavy tails over networks, the more so the longer T and the higher the moment:
+m_1 of one step is claimed, the others are shown beside the claims. What is claimed of the singular
+values at every T is the effective dimension, which is bounded. The growth per step, the mean over
+networks of
 
     (log m_1(T_max) - log m_1(T_min)) / (T_max - T_min)
 
-has none; at infinite width it is that of the mean m_1. Where units are sampled, the moments come
-from the block equation and the growth from the tangent process.
+has no heavy tails either; at infinite width it is that of the mean m_1. Where units are sampled,
+the law comes from the block equation and the growth from the tangent process.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import Trajectory
 from rnnmft.errors import ConvergenceError, DerivationError
+from rnnmft.page.numbers import significant
 from rnnmft.records import Quantity
 from rnnmft.simulation import Simulation
+from rnnmft.validation.effective_dimension import measured_dimension, predicted_dimension
 from rnnmft.validation.target import Claimed, Target, Untested
 from rnnmft.validation.targets import reached_fixed_point
 from rnnmft.validation.verdicts import Prediction
 
-__all__ = ["gradient_growth", "jacobian_moments"]
+__all__ = ["gradient_growth", "singular_values"]
 
 Array = NDArray[np.float64]
+Found = TypeVar("Found")
 # How many numbers the transfer matrices of sampled units may take.
-_NUMBERS = 4e6
+_NUMBERS = 1e7
+_ORDERS = (1, 2)
+_ZERO = "The Jacobian is zero."
 
 
-def jacobian_moments(
-    mean_field: MeanField, trajectory: Trajectory, horizons: Sequence[int]
+def singular_values(
+    mean_field: MeanField,
+    trajectory: Trajectory,
+    horizons: Sequence[int],
+    points: Mapping[int, float],
 ) -> Claimed:
-    """m_1(T), m_2(T) at every horizon T."""
+    """m_1(T), m_2(T) and the effective dimension d_eff(T) at every horizon T.
+
+    Args:
+        mean_field: the theory.
+        trajectory: its moments, over as many steps as networks take before the Jacobian.
+        horizons: T.
+        points: {T: z} of d_eff; without a z all singular values of the networks were 0.
+    """
     if not horizons:
         return [], []
     tying = trajectory.tying
     reason = _not_stationary(mean_field, trajectory)
-    if reason:
-        names = [_name(order, T) for T in horizons for order in (1, 2)]
-        return [], [Untested(name, tying, reason) for name in names]
     found: list[Target] = []
     left: list[Untested] = []
     for T in horizons:
-        for order, known in _moments(mean_field, trajectory.steps, T).items():
-            more, without = _moment(known, order, T, tying)
-            found, left = found + more, left + without
+        law = reason or _attempt(lambda T=T: _law(mean_field, trajectory.steps, T))
+        if isinstance(law, str):
+            names = [*(_name(f"m_{k}", T) for k in _ORDERS), _name("d_eff", T)]
+            left += [Untested(name, tying, law) for name in names]
+            continue
+        for each in (*_moments(law, T, tying), _dimension(law, T, points.get(T), tying)):
+            if isinstance(each, Target):
+                found.append(each)
+            else:
+                left.append(each)
     return found, left
 
 
@@ -61,42 +84,69 @@ def _not_stationary(mean_field: MeanField, trajectory: Trajectory) -> str:
     return at if isinstance(at, str) else ""
 
 
-def _name(order: int, horizon: int) -> str:
-    return f"m_{order}" if horizon == 1 else f"m_{order}({horizon})"
+def _attempt(compute: Callable[[], Found]) -> Found | str:
+    """What can be computed, or why not."""
+    try:
+        return compute()
+    except (ConvergenceError, DerivationError) as error:
+        return str(error)
 
 
-def _moments(mean_field: MeanField, steps: int, horizon: int) -> dict[int, Quantity | str]:
-    """m_1 and m_2, or why not; m_1 without sampling where there is a way."""
+def _name(symbol: str, horizon: int) -> str:
+    return symbol if horizon == 1 else f"{symbol}({horizon})"
+
+
+def _law(mean_field: MeanField, steps: int, horizon: int) -> JacobianLaw:
     size = len(mean_field.cell.states) + len(mean_field.cell.preactivations) * horizon
     units = min(mean_field.sampling.units, int(_NUMBERS / size**2))
-    found: dict[int, Quantity | str] = {}
-    for order in (1, 2):
-        try:
-            law = mean_field.jacobian(horizon, burn_in=steps, units=units)
-            found[order] = law.moments(order)
-        except (ConvergenceError, DerivationError) as error:
-            found[order] = str(error)
-    second = found[2]
-    if isinstance(second, Quantity) and getattr(found[1], "error_kind", "bound") != "bound":
-        found[1] = second
+    return mean_field.jacobian(horizon, burn_in=steps, units=units)
+
+
+def _moments(law: JacobianLaw, horizon: int, tying: str) -> list[Target | Untested]:
+    """m_1 and m_2; m_1 without sampling where there is a way."""
+    known = {k: _attempt(lambda k=k: law.moments(k)) for k in _ORDERS}
+    first, second = known.values()
+    if isinstance(second, Quantity) and getattr(first, "error_kind", "bound") != "bound":
+        known[1] = second
+    found: list[Target | Untested] = []
+    for k, moments in known.items():
+        name, latex = _name(f"m_{k}", horizon), _name(f"m_{{{k}}}", horizon)
+        prediction = _prediction(moments, k - 1)
+        if isinstance(prediction, str):
+            found.append(Untested(name, tying, prediction))
+            continue
+        claimed = k == 1 and horizon == 1
+        measured = _samples(horizon, k)
+        found.append(
+            Target(name, latex, "jacobian", str(horizon), tying, prediction, claimed, measured)
+        )
     return found
 
 
-def _moment(known: Quantity | str, order: int, horizon: int, tying: str) -> Claimed:
-    """The claim about one moment, the last of those known or one before."""
-    name = _name(order, horizon)
+def _dimension(law: JacobianLaw, horizon: int, z: float | None, tying: str) -> Target | Untested:
+    """d_eff at its z, which stands in the label."""
+    name, latex = _name("d_eff", horizon), _name(r"d_{\mathrm{eff}}", horizon)
+    if z is None:
+        return Untested(name, tying, _ZERO)
+    known = _attempt(lambda: predicted_dimension(law, z))
+    prediction = _prediction(known, ..., f"z = {significant(z, 2)}")
+    if isinstance(prediction, str):
+        return Untested(name, tying, prediction)
+    measured = measured_dimension(horizon, z)
+    of = str(horizon)
+    return Target(name, latex, "effective_dimension", of, tying, prediction, True, measured)
+
+
+def _prediction(known: Quantity | str, place: Any, *labels: str) -> Prediction | str:
+    """One number among those known, on its own scale; or why it predicts nothing."""
     if isinstance(known, str):
-        return [], [Untested(name, tying, known)]
-    value, error = (np.array(float(np.asarray(v)[order - 1])) for v in (known.value, known.error))
-    if not known.status.ok or not np.isfinite(value) or value <= 0:
-        reason = str(known.status) if not known.status.ok else "The Jacobian is zero."
-        return [], [Untested(name, tying, reason)]
-    latex = f"m_{{{order}}}" + ("" if horizon == 1 else f"({horizon})")
-    prediction = Prediction(value, error, value, known.error_kind)
-    primary = order == 1 and horizon == 1
-    measured = _samples(horizon, order)
-    target = Target(name, latex, "jacobian", str(horizon), tying, prediction, primary, measured)
-    return [target], []
+        return known
+    value, error = (np.array(np.asarray(v, dtype=float)[place]) for v in (known.value, known.error))
+    if not known.status.ok:
+        return str(known.status)
+    if not np.isfinite(value) or value <= 0:
+        return _ZERO
+    return Prediction(value, error, value, known.error_kind, labels=labels)
 
 
 def _samples(horizon: int, order: int) -> Callable[[Simulation], Array]:

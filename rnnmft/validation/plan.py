@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rnnmft.analysis.results import Trajectory
 from rnnmft.errors import DerivationError, ParameterError
+from rnnmft.validation.effective_dimension import choose_points
 from rnnmft.validation.extrapolation import Design
 from rnnmft.validation.sample_size import (
     PILOT_NETWORKS,
@@ -44,6 +45,7 @@ class Plan:
         setting: of the simulations.
         theory: {tying: moments over time}.
         claims: {tying: claims of that theory}; the order of the report.
+        shown: {tying: what is shown beside its claims and not tested}.
         untested: what a theory could not predict.
         design: {tying: widths and networks}, for each tying that will be simulated.
         pilot: {tying: how the numbers were found}.
@@ -54,6 +56,7 @@ class Plan:
     setting: Setting
     theory: dict[str, Trajectory]
     claims: dict[str, list[Target]]
+    shown: dict[str, list[Target]]
     untested: list[Untested]
     design: dict[str, Design]
     pilot: dict[str, Pilot]
@@ -79,12 +82,14 @@ def make_plan(
     error = needed_error(false_alarm_rate / _ABOUT_CLAIMS, control)
     if networks is not None:
         error = max(error, _LEAST_SCATTER * math.sqrt(given.variance_factor()))
+    setting = replace(setting, points=choose_points(setting, given.widths[0], chosen[0]))
     solved, missing = _solve(setting, chosen, checked_units(sampling or {}), _OWN_SHARE * error)
     claims = {tying: theory.claims for tying, theory in solved.items()}
+    shown = {tying: theory.shown for tying, theory in solved.items()}
     untested = [*missing, *(u for theory in solved.values() for u in theory.untested)]
     threshold = false_alarm_rate / max(sum(map(len, claims.values())), 1)
     theory = {tying: found.trajectory for tying, found in solved.items()}
-    plan = Plan(setting, theory, claims, untested, {}, {}, threshold, control)
+    plan = Plan(setting, theory, claims, shown, untested, {}, {}, threshold, control)
     tested = [tying for tying, measured in claims.items() if measured]
     if networks is None:
         sized = _sized(plan, given.widths, tested)

@@ -1,8 +1,9 @@
-"""ValidationReport: every claim with its numbers and verdict, the gap of tied networks."""
+"""ValidationReport: every claim and its verdict, what is shown beside, the gap of tied networks."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,17 +20,16 @@ from rnnmft.validation.sample_size import Pilot
 from rnnmft.validation.target import Target, Untested
 from rnnmft.validation.verdicts import Verdict
 
-__all__ = ["Claim", "Gap", "ValidationReport"]
+__all__ = ["Claim", "Comparison", "Gap", "ValidationReport"]
 
 
 @dataclass(frozen=True, eq=False)
-class Claim(Record):
-    """A tested claim: what was predicted, what networks extrapolate to, and the verdict."""
+class Comparison(Record):
+    """What was predicted and what networks extrapolate to; by itself it decides nothing."""
 
     target: Target
     fitted: Extrapolation
     level: Extrapolation
-    verdict: Verdict
 
     @property
     def name(self) -> str:
@@ -42,6 +42,19 @@ class Claim(Record):
         found = self.level.curvature
         return float(found.value / found.error) if found.error > 0 else 0.0
 
+    @property
+    def deviation(self) -> float:
+        """Measured minus predicted level, in units of the scale."""
+        prediction = self.target.prediction
+        return float(self.level.limit.value - (prediction.value / prediction.scale).mean())
+
+    @property
+    def deviation_error(self) -> float:
+        """The standard error of the deviation: of networks, and of units where they are sampled."""
+        prediction = self.target.prediction
+        own = prediction.level_error if prediction.sampled else 0.0
+        return math.hypot(float(self.level.limit.error), own)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-safe; the design is the report's and stands there."""
         return {
@@ -50,8 +63,24 @@ class Claim(Record):
             "slope": self.fitted.slope.to_dict(),
             "level_slope": self.level.slope.to_dict(),
             "curvature_z": json_safe(self.curvature_z),
-            "verdict": self.verdict.to_dict(),
-        } | {"prediction": self.target.prediction.to_dict()}
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.target.tying} {self.name}: shown, not tested (deviation {self.deviation:+.2%} "
+            f"+- {self.deviation_error:.2%})"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Claim(Comparison):
+    """A tested claim: a comparison and its verdict."""
+
+    verdict: Verdict
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe; the design is the report's and stands there."""
+        return {**super().to_dict(), "verdict": self.verdict.to_dict()}
 
     def __repr__(self) -> str:
         v = self.verdict
@@ -99,12 +128,15 @@ class ValidationReport(Record):
 
     Attributes:
         cell, ensemble, inputs: the setting.
+        start: {state: standard deviation at t = 0}.
         design: {tying: widths and numbers of networks}, fixed beforehand.
         pilot: {tying: how the numbers were chosen}; empty where they were given.
         steps, horizons, lags, seed, dtype: of the simulations.
         false_alarm_rate: the probability that a correct report rejects any claim.
         control: by which fraction the controls move the predictions.
         claims: in the order of the theories.
+        shown: numbers with heavy tails over networks, compared but not tested.
+        resolvent_points: {horizon: z} of the effective dimensions.
         gaps: tied theory and tied networks against the untied theory.
         untested: what the theory could not predict, or the networks not measure, and why.
         theory: {tying: the theory's moments over time}.
@@ -114,6 +146,7 @@ class ValidationReport(Record):
     cell: Cell
     ensemble: Ensemble
     inputs: Inputs
+    start: Mapping[str, float]
     design: Mapping[str, Design]
     pilot: Mapping[str, Pilot]
     steps: int
@@ -124,6 +157,8 @@ class ValidationReport(Record):
     false_alarm_rate: float
     control: float
     claims: tuple[Claim, ...]
+    shown: tuple[Comparison, ...]
+    resolvent_points: Mapping[int, float]
     gaps: tuple[Gap, ...]
     untested: tuple[Untested, ...]
     theory: Mapping[str, Trajectory] = field(repr=False)
@@ -141,29 +176,24 @@ class ValidationReport(Record):
         """The theory whose verdict comes first: the first that has claims."""
         return next((c.target.tying for c in self.claims), self.tyings[0])
 
-    def outcomes(
-        self, outcome: str, *, primary: bool = False, tying: str | None = None
-    ) -> list[Claim]:
+    def outcomes(self, outcome: str, *, tying: str | None = None) -> list[Claim]:
         """The claims with that outcome, of one theory or of all."""
-        return [
-            c
-            for c in self.claims
-            if c.verdict.outcome == outcome
-            and (c.target.primary or not primary)
-            and tying in (None, c.target.tying)
-        ]
+        return [c for c in self._claims_of(tying) if c.verdict.outcome == outcome]
+
+    def _claims_of(self, tying: str | None) -> list[Claim]:
+        return [c for c in self.claims if tying in (None, c.target.tying)]
 
     def verdict(self, tying: str | None = None) -> str:
         """Of one theory, or of all: "accepted", "rejected", "inconclusive" or "untested".
 
-        Accepted when no claim is rejected and every primary control is.
+        Accepted when no claim is rejected and every control is.
         """
-        primary = [c for c in self.claims if c.target.primary and tying in (None, c.target.tying)]
+        claims = self._claims_of(tying)
         if self.outcomes("rejected", tying=tying):
             return "rejected"
-        if not primary:
+        if not claims:
             return "untested"
-        seen = all(c.verdict.control_rejected for c in primary)
+        seen = all(c.verdict.control_rejected for c in claims)
         return "accepted" if seen else "inconclusive"
 
     @property
@@ -173,7 +203,7 @@ class ValidationReport(Record):
 
     @property
     def passed(self) -> bool:
-        """Whether there are claims, none was rejected, and every primary control was."""
+        """Whether there are claims, none was rejected, and every control was."""
         return self.verdict() == "accepted"
 
     def summary(self, tying: str | None = None) -> str:
@@ -187,7 +217,7 @@ class ValidationReport(Record):
         rejected = self.outcomes("rejected", tying=tying)
         if rejected:
             return f"Rejected ({tying} theory): {', '.join(c.name for c in rejected)}."
-        total = sum(c.target.tying == tying for c in self.claims)
+        total = len(self._claims_of(tying))
         held = len(self.outcomes("accepted", tying=tying))
         text = f"{tying.capitalize()} theory: {held} of {total} claims hold"
         open_ = self.outcomes("inconclusive", tying=tying)
@@ -207,6 +237,7 @@ class ValidationReport(Record):
             "cell": self.cell.name,
             "ensemble": self.ensemble.to_dict(),
             "inputs": self.inputs.to_dict(),
+            "start": dict(self.start),
             "design": json_safe(self.design),
             "pilot": json_safe(self.pilot),
             "steps": self.steps,
@@ -216,7 +247,9 @@ class ValidationReport(Record):
             "dtype": self.dtype,
             "false_alarm_rate": self.false_alarm_rate,
             "control": self.control,
+            "resolvent_points": json_safe(self.resolvent_points),
             "claims": [c.to_dict() for c in self.claims],
+            "shown": [c.to_dict() for c in self.shown],
             "gaps": [g.to_dict() for g in self.gaps],
             "untested": [u.to_dict() for u in self.untested],
             "provenance": self.provenance.to_dict(),
@@ -234,7 +267,7 @@ class ValidationReport(Record):
 
     def __repr__(self) -> str:
         head = f"ValidationReport({self.cell.name!r}: {self.summary()}"
-        rows = [repr(c) for c in self.claims]
+        rows = [repr(c) for c in (*self.claims, *self.shown)]
         rows += [repr(g) for g in self.gaps]
         rows += [f"not tested: {u.name} ({u.tying}): {u.reason}" for u in self.untested]
         return "\n  ".join([head, *rows]) + ")"

@@ -1,4 +1,4 @@
-"""How many networks a validation takes: enough that every primary control is rejected.
+"""How many networks a validation takes: enough that every control is rejected.
 
 The number is fixed before the validation's own networks are drawn: either given, or computed from a
 pilot of networks (with seeds of their own, thrown away afterwards) that tells how much the
@@ -34,17 +34,17 @@ __all__ = [
 PILOT_NETWORKS = 64
 _FEWEST = 16
 # The probability of rejecting a control, and a reserve for the pilot's own error in a variance.
-_POWER, _RESERVE = 0.99, 1.2
-# Random numbers that all networks may draw: most of a minute of one core.
-_MOST_NUMBERS = 1e10
+_POWER, _RESERVE = 0.99, 1.5
+# Random numbers that all networks may draw: about a minute of one core.
+_MOST_NUMBERS = 1.4e10
 
 
 @dataclass(frozen=True)
 class Pilot(Record):
     """What the pilot found: its seed and size, and N Var by claim in units of the scale.
 
-    `decisive` is the primary claim that needs most networks; `wanted` networks of each width give
-    it the declared power, and `networks` were taken.
+    `decisive` is the claim that needs most networks; `wanted` networks of each width give it the
+    declared power, and `networks` were taken.
     """
 
     width: int
@@ -89,16 +89,12 @@ def needed_error(threshold: float, control: float) -> float:
 
 @dataclass(frozen=True)
 class Need:
-    """How many networks of each width the claims of one theory need, and what one of each costs.
-
-    `wanted` is what the primary claims need, `every` what all do.
-    """
+    """How many networks of each width the claims of one theory need, and what one of each costs."""
 
     pilot: Simulation
     variances: dict[str, float]
     decisive: str
     wanted: float
-    every: float
     cost: float
 
 
@@ -121,7 +117,6 @@ def needed_networks(
         control: by how much controls move predictions, as a fraction of the scale.
     """
     variances = {t.name: _level_variance(t, pilot) * pilot.width for t in targets}
-    primary = {t.name for t in targets if t.primary}
     factor = Design(tuple(widths), (2,) * len(widths)).variance_factor() * 2
     whole = needed_error(threshold, control) ** 2
 
@@ -131,26 +126,19 @@ def needed_networks(
         return _RESERVE * factor * variances[target.name] / max(whole - own, whole / 2)
 
     each = {t.name: min(networks(t), _MOST_NUMBERS) for t in targets}
-    decisive = max(each, key=lambda name: (name in primary, each[name]))
-    return Need(pilot, variances, decisive, each[decisive], max(each.values()), cost)
+    decisive = max(each, key=lambda name: each[name])
+    return Need(pilot, variances, decisive, each[decisive], cost)
 
 
 def share_networks(
     widths: Sequence[int], needs: Mapping[str, Need]
 ) -> dict[str, tuple[Design, Pilot]]:
-    """Designs of all theories within the time: the primary claims first, then all claims.
-
-    Where the time is too short for the primary claims, all theories get the same part of what
-    they need.
-    """
-    spare = _MOST_NUMBERS - sum(need.wanted * need.cost for need in needs.values())
+    """Designs of all theories; where the time is too short, the same part of what each needs."""
+    numbers = sum(need.wanted * need.cost for need in needs.values())
+    part = min(1.0, _MOST_NUMBERS / numbers) if numbers else 1.0
     found = {}
     for tying, need in needs.items():
-        if spare < 0:
-            wish = need.wanted * _MOST_NUMBERS / (_MOST_NUMBERS - spare)
-        else:
-            wish = min(need.every, need.wanted + spare / len(needs) / need.cost)
-        networks = max(_FEWEST, math.ceil(wish))
+        networks = max(_FEWEST, math.ceil(part * need.wanted))
         design = Design(tuple(widths), (networks,) * len(widths))
         drawn = (need.pilot.width, need.pilot.networks, need.pilot.seed)
         wanted = math.ceil(need.wanted)

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError
-from rnnmft.parameters import check_count
+from rnnmft.parameters import check_count, check_start
 from rnnmft.simulation import Simulation, simulate
 
-__all__ = ["PILOT", "Setting", "make_setting"]
+__all__ = ["PILOT", "POINTS", "Setting", "make_setting"]
 
 # Part of the seeds: the order must not change.
 _TYINGS = ("untied", "tied")
-_MAIN, PILOT = 0, 1
+# A purpose of 2 is that of the networks of a report.
+_MAIN, PILOT, POINTS = 0, 1, 3
 # Operations of a product of matrices that take as long as one random number.
 _OPERATIONS = 200.0
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What every simulation of a validation shares."""
+    """What every simulation of a validation shares.
+
+    `points` are {horizon: z < 0} of the effective dimensions (`effective_dimension`).
+    """
 
     cell: Cell
     ensemble: Ensemble
@@ -35,6 +39,8 @@ class Setting:
     seed: int
     device: str
     dtype: str
+    start: Mapping[str, float]
+    points: Mapping[int, float] = field(default_factory=dict)
 
     def run(
         self,
@@ -42,6 +48,7 @@ class Setting:
         networks: int,
         tying: str,
         purpose: int = _MAIN,
+        spectrum: bool = False,
         progress: Callable[[int, int], object] | None = None,
     ) -> Simulation:
         """One simulation; its seed follows from the report's seed, width, tying and purpose."""
@@ -55,11 +62,14 @@ class Setting:
             steps=self.steps,
             tying=tying,
             jacobian_horizons=self.horizons,
+            spectrum=spectrum,
+            resolvent_points=sorted(set(self.points.values())),
             autocovariance_lags=self.lags,
             device=self.device,
             dtype=self.dtype,
             seed=int(np.random.SeedSequence(words).generate_state(1)[0]),
             progress=progress,
+            start=self.start,
         )
 
     def costs(self, widths: Sequence[int], tying: str) -> list[float]:
@@ -73,7 +83,8 @@ class Setting:
         longest = max(self.horizons, default=0)
         steps = self.steps + longest
         size = len(self.cell.states) * width
-        products = 2.0 * recurrent * width**2 * size * longest + 4.0 * size**3 * len(self.horizons)
+        # The tangent is pushed; a horizon takes 4 size^3 for moments, 7 for singular values.
+        products = 2.0 * recurrent * width**2 * size * longest + 11.0 * size**3 * len(self.horizons)
         # Tied networks draw once; their steps are products with vectors.
         forward = matrices * steps if tying == "untied" else matrices * (1 + 0.1 * steps)
         return forward + products / _OPERATIONS
@@ -89,6 +100,7 @@ def make_setting(
     seed: Any,
     device: str,
     dtype: str,
+    start: Any = 0.0,
 ) -> Setting:
     """Check what a simulation would check only after the theory was solved."""
     if not isinstance(cell, Cell):
@@ -108,4 +120,5 @@ def make_setting(
         check_count("seed", seed, 0),
         device,
         dtype,
+        check_start(start, [s.name for s in cell.states]),
     )

@@ -1,4 +1,4 @@
-"""Target: one claim to be tested, what the theory predicts of it, and where networks measure it."""
+"""Target: what is compared, what the theory predicts of it, and where networks measure it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Target(Record):
-    """One claim to be tested.
+    """One number, or one a step, to be compared.
 
     Attributes:
         name: as a report prints it: "E[h^2]", "q*_e", "m_1(5)", "C_h".
         latex: the same as LaTeX.
         quantity, of: the field of a `Simulation` and the key in it: ("second_moment", "h"),
-            ("jacobian", "5"), ("autocovariance", "h"); growth is ("gradient_growth", "1-5").
+            ("jacobian", "5"), ("autocovariance", "h"); or ("effective_dimension", "5"),
+            ("gradient_growth", "1-5").
         tying: whose theory.
         prediction: of the theory.
-        primary: whether its control must be rejected for a report to pass. The others have
-            heavy-tailed samples; they are tested, and a report says what it could resolve.
+        primary: whether it is claimed. The others have heavy-tailed samples, with which nothing
+            could be decided: they are shown beside the claims, and not tested.
         measured: the samples (networks, ...) in a simulation.
     """
 
@@ -58,7 +59,7 @@ class Untested(Record):
     reason: str
 
 
-#: Claims of one kind, and what had to be left out of them.
+#: Targets of one kind, and what had to be left out of them.
 Claimed = tuple[list[Target], list[Untested]]
 
 

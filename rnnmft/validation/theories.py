@@ -1,4 +1,4 @@
-"""Solving a theory for a validation: its claims, with as many units as their test needs.
+"""Solving a theory for a validation: its targets, with as many units as their test needs.
 
 A theory that samples units has a standard error of its own. Each kind of claim (moments, memory,
 gradients) is computed from a moderate number of units first; where its error would keep a control
@@ -17,7 +17,7 @@ import numpy as np
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.results import Trajectory
 from rnnmft.errors import ParameterError, Status
-from rnnmft.validation.jacobian_targets import gradient_growth, jacobian_moments
+from rnnmft.validation.jacobian_targets import gradient_growth, singular_values
 from rnnmft.validation.setting import Setting
 from rnnmft.validation.target import Claimed, Target, Untested, stationary_window
 from rnnmft.validation.targets import autocorrelations, moments_over_time, stationary_variances
@@ -57,21 +57,31 @@ def checked_units(given: Mapping[str, int]) -> Units:
 
 @dataclass(frozen=True, eq=False)
 class Theory:
-    """One theory of a setting: its moments over time, its claims, and what it leaves out."""
+    """One theory of a setting: its moments over time, its targets, and what it leaves out."""
 
     trajectory: Trajectory
-    claims: list[Target]
+    targets: list[Target]
     untested: list[Untested]
+
+    @property
+    def claims(self) -> list[Target]:
+        """What is tested."""
+        return [t for t in self.targets if t.primary]
+
+    @property
+    def shown(self) -> list[Target]:
+        """What is shown beside the claims."""
+        return [t for t in self.targets if not t.primary]
 
 
 def solve_theory(setting: Setting, tying: str, units: Units, precision: float) -> Theory:
-    """Solve a theory and draw up its claims.
+    """Solve a theory and draw up what is compared of it.
 
     Args:
         setting: of the networks.
         tying: "tied" or "untied".
         units: where it samples.
-        precision: the standard error that the primary claims should have, relative to their scale.
+        precision: the standard error that the claims should have, relative to their scale.
 
     Raises:
         DerivationError: there is no such theory of this cell.
@@ -88,6 +98,7 @@ def solve_theory(setting: Setting, tying: str, units: Units, precision: float) -
             seed=setting.seed,
             particles=particles,
             repetitions=units.repetitions,
+            start=setting.start,
         )
 
     @cache
@@ -110,16 +121,21 @@ def solve_theory(setting: Setting, tying: str, units: Units, precision: float) -
     kinds: list[tuple[int, Callable[[int], Claimed]]] = [
         (2, moments),
         (1, lambda particles: autocorrelations(field(particles), known, setting.lags)),
-        (1, lambda particles: jacobian_moments(field(particles), known, setting.horizons)),
+        (
+            1,
+            lambda particles: singular_values(
+                field(particles), known, setting.horizons, setting.points
+            ),
+        ),
         (1, lambda particles: gradient_growth(field(particles), known, setting.horizons)),
     ]
-    claims: list[Target] = []
+    targets: list[Target] = []
     untested: list[Untested] = []
     for trajectories, kind in kinds:
         found, left = _precise(kind, units, precision, _most(setting, trajectories))
-        claims += [_with_degrees(target, units.repetitions - 1) for target in found]
+        targets += [_with_degrees(target, units.repetitions - 1) for target in found]
         untested += left
-    return Theory(known, claims, untested)
+    return Theory(known, targets, untested)
 
 
 def _explodes(trajectory: Trajectory) -> bool:
@@ -136,7 +152,7 @@ def _most(setting: Setting, trajectories: int) -> int:
 
 
 def _precise(kind: Callable[[int], Claimed], units: Units, precision: float, most: int) -> Claimed:
-    """The claims of one kind, computed again from more units where they are not precise enough."""
+    """Targets of one kind, computed again from more units where claims are not precise enough."""
     found, left = kind(units.particles)
     errors = [t.prediction.level_error for t in found if t.primary and t.prediction.sampled]
     excess = max(errors, default=0.0) / precision

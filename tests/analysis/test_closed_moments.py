@@ -18,14 +18,15 @@ h = State("h")
 GATED = Preactivation("e", h)
 
 
-def vanilla(activation=tanh, correlation=0.5, R=1.0, **law):
+def vanilla(activation=tanh, correlation=0.5, R=1.0, start=0.0, **law):
     cell = cells.vanilla(activation)
-    return MeanField(cell, cell.ensemble(e=law), Inputs(R=R, correlation=correlation))
+    inputs = Inputs(R=R, correlation=correlation)
+    return MeanField(cell, cell.ensemble(e=law), inputs, start=start, tying="untied")
 
 
 def minimal(correlation=0.5, R=1.0, temporal="white", **law):
     cell = cells.minimal()
-    return MeanField(cell, cell.ensemble(e=law), Inputs(R, correlation, temporal))
+    return MeanField(cell, cell.ensemble(e=law), Inputs(R, correlation, temporal), tying="untied")
 
 
 def two_states():
@@ -88,7 +89,7 @@ class TestStationarityEnds:
     def solve(self, sigma_w, mu_b=-1.0):
         cell = amplifying()
         ensemble = cell.ensemble(e={"sigma_w": sigma_w, "sigma_v": 0.5, "mu_b": mu_b})
-        return MeanField(cell, ensemble, Inputs())
+        return MeanField(cell, ensemble, Inputs(), tying="untied")
 
     def test_the_unstable_one_before_the_pole_is_found(self):
         mf = self.solve(0.8)
@@ -110,7 +111,7 @@ class TestStationarityEnds:
         """E[alpha^2] < 1 < E[alpha^4]: m_1 is finite, E[h^4] and with it m_2 are not."""
         cell = amplifying()
         ensemble = cell.ensemble(e={"sigma_w": 0.2, "sigma_v": 3.0, "mu_b": -2.5})
-        found = MeanField(cell, ensemble, Inputs()).jacobian().moments(2)
+        found = MeanField(cell, ensemble, Inputs(), tying="untied").jacobian().moments(2)
         assert found.status is Status.DIVERGES
         assert np.isfinite(found.value[0])
         assert np.isinf(found.value[1])
@@ -127,7 +128,7 @@ class TestTheZeroState:
 
     def test_chaos_beside_an_unstable_zero(self):
         """Sompolinsky's transition: from beside zero the recursion reaches a finite variance."""
-        mf = vanilla(sigma_w=1.5, sigma_v=0.0)
+        mf = vanilla(sigma_w=1.5, sigma_v=0.0, start=1e-3)
         zero, chaotic = mf.fixed_points()
         assert zero.second_moment["h"] == 0.0
         assert zero.status is Status.UNSTABLE
@@ -211,7 +212,7 @@ class TestCorrelations:
 class TestDrivers:
     def test_a_cell_whose_variances_need_no_state(self):
         cell = cells.min_gru()
-        mf = MeanField(cell, cell.ensemble(), Inputs())
+        mf = MeanField(cell, cell.ensemble(), Inputs(), tying="untied")
         assert mf._solver.recursion.drivers == []
         assert mf._solver.recursion.cross_drivers == []
         late = mf.evolve(100)
@@ -221,7 +222,9 @@ class TestDrivers:
 
     def test_several_drivers(self):
         cell = two_states()
-        mf = MeanField(cell, cell.ensemble(e={"mu_b": 0.3}, f={"mu_b": -0.2}), Inputs())
+        mf = MeanField(
+            cell, cell.ensemble(e={"mu_b": 0.3}, f={"mu_b": -0.2}), Inputs(), tying="untied"
+        )
         assert len(mf._solver.recursion.drivers) == 2
         fixed, late = mf.fixed_point(), mf.evolve(100)
         correlation = mf.correlation_fixed_point()
@@ -237,7 +240,9 @@ class TestDrivers:
         a, b = State("a"), State("b")
         e, f = Preactivation("e", a + b), Preactivation("f", a - sp.Rational(1, 2))
         cell = Cell("sum", update={a: tanh(e), b: tanh(f)})
-        mf = MeanField(cell, cell.ensemble(e={"mu_b": 0.2}), Inputs(correlation=0.3))
+        mf = MeanField(
+            cell, cell.ensemble(e={"mu_b": 0.2}), Inputs(correlation=0.3), tying="untied"
+        )
         fixed, late = mf.fixed_point(), mf.evolve(80)
         for name in ("a", "b"):
             assert abs(late.second_moment[name][-1] - fixed.second_moment[name]) < 1e-9
@@ -250,7 +255,7 @@ class TestNearTangency:
         cell, counts = cells.minimal(), []
         for mu_b in np.linspace(4.582, 4.622, 21):
             ensemble = cell.ensemble(e={"sigma_w": 6.88, "sigma_v": 1.39, "mu_b": mu_b})
-            found = MeanField(cell, ensemble, Inputs(R=0.4616)).fixed_points()
+            found = MeanField(cell, ensemble, Inputs(R=0.4616), tying="untied").fixed_points()
             assert [f.stable for f in found] == [True, False, True][: len(found)]
             counts.append(len(found))
         assert set(counts) == {1, 3}
@@ -304,7 +309,9 @@ class TestJacobians:
     def test_hard_tanh_is_bernoulli(self):
         """phi'^2 = phi': m_k of orthogonal weights are sigma_w^{2k} P(|e| < 1)."""
         cell = cells.vanilla(hard_tanh)
-        mf = MeanField(cell, cell.ensemble(e={"sigma_w": 1.2}, weights="orthogonal"), Inputs())
+        mf = MeanField(
+            cell, cell.ensemble(e={"sigma_w": 1.2}, weights="orthogonal"), Inputs(), tying="untied"
+        )
         q = mf.fixed_point().preactivation_variance["e"]
         inside = math.erf(1 / math.sqrt(2 * q))
         found = mf.jacobian().moments(3)
@@ -334,4 +341,4 @@ def test_an_elementwise_input_with_a_given_autocorrelation_is_refused():
 
 def test_an_ensemble_of_another_cell_is_refused():
     with pytest.raises(ParameterError, match="made for another cell"):
-        MeanField(cells.gru(), cells.minimal().ensemble(), Inputs())
+        MeanField(cells.gru(), cells.minimal().ensemble(), Inputs(), tying="untied")

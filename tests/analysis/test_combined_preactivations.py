@@ -72,7 +72,7 @@ def test_one_preactivation_in_two_parts_is_the_same_cell() -> None:
 
 def test_the_peephole_lstm_is_transported_and_resolved(peephole: TransportedLaw) -> None:
     """The engine chooses the transport; twice the grid moves no second moment by 1e-8."""
-    assert MeanField(get("peephole_lstm")).method == "transport of the law"
+    assert MeanField(get("peephole_lstm"), tying="untied").method == "transport of the law"
     at = peephole.fixed_point()
     law = peephole.model_at(192, 32).stationary(at.second_moment)
     for name, value in at.second_moment.items():

@@ -97,8 +97,8 @@ ANSWERS = [
 def test_the_zero_state_reaches_what_was_designed(
     cell: Cell, inputs: Inputs, options: dict
 ) -> None:
-    init = critical(cell, inputs, **options)
-    forward = MeanField(cell, init.ensemble, inputs)
+    init = critical(cell, inputs, **options, tying="untied")
+    forward = MeanField(cell, init.ensemble, inputs, tying="untied")
     reached = forward.fixed_point()
     for name, choice in init.design.choices.items():
         if choice.q is not None:
@@ -110,7 +110,7 @@ def test_the_zero_state_reaches_what_was_designed(
 
 
 def test_a_wrong_sigma_w_is_not_critical() -> None:
-    init = critical(cells.gru())
+    init = critical(cells.gru(), tying="untied")
     off = cells.gru().ensemble(
         **{
             n: {
@@ -121,12 +121,12 @@ def test_a_wrong_sigma_w_is_not_critical() -> None:
             for n, p in init.ensemble.items()
         }
     )
-    assert abs(float(MeanField(cells.gru(), off).jacobian(1).mean) - 1.0) > 1e-4
+    assert abs(float(MeanField(cells.gru(), off, tying="untied").jacobian(1).mean) - 1.0) > 1e-4
 
 
 class TestPublished:
     def test_minimal(self) -> None:
-        init = critical(cells.minimal(), Inputs(R=0.4616), fix=PUBLISHED)
+        init = critical(cells.minimal(), Inputs(R=0.4616), fix=PUBLISHED, tying="untied")
         law = init.ensemble["e"]
         assert law.sigma_w == pytest.approx(6.8797, abs=5e-5)
         assert law.sigma_v == pytest.approx(1.38991, abs=5e-6)
@@ -142,13 +142,15 @@ class TestPublished:
         ids=["sigma_v", "both"],
     )
     def test_other_numbers_lead_to_the_same_point(self, fix: dict) -> None:
-        init = critical(cells.minimal(), Inputs(R=0.4616), fix=fix, objective="fixed")
+        init = critical(
+            cells.minimal(), Inputs(R=0.4616), fix=fix, objective="fixed", tying="untied"
+        )
         law = init.ensemble["e"]
         assert law.sigma_w == pytest.approx(6.879744787892225, rel=1e-7)
         assert law.mu_b == pytest.approx(0.0, abs=1e-7)
 
     def test_orthogonal_vanilla_holds_its_variance(self) -> None:
-        init = critical(cells.vanilla(), weights="orthogonal", horizon=50)
+        init = critical(cells.vanilla(), weights="orthogonal", horizon=50, tying="untied")
         # The least variance of the direction, q = 1e-4, is 8e-8 a step.
         assert 50 * float(init.variance()) == pytest.approx(1.0, abs=1e-5)
 
@@ -156,24 +158,24 @@ class TestPublished:
 class TestObjectives:
     @pytest.mark.parametrize("name", ["minimal", "gru"])
     def test_isometry_over_the_horizon(self, name: str) -> None:
-        init = critical(cells.get(name), horizon=30)
+        init = critical(cells.get(name), horizon=30, tying="untied")
         assert 0.9 < 30 * float(init.variance()) < 1.3
-        shorter = critical(cells.get(name), horizon=10)
+        shorter = critical(cells.get(name), horizon=10, tying="untied")
         assert float(shorter.variance()) > 2 * float(init.variance())
 
     @pytest.mark.parametrize("name", ["vanilla", "janet"])
     def test_timescale(self, name: str) -> None:
-        init = critical(cells.get(name), objective="timescale", horizon=25)
+        init = critical(cells.get(name), objective="timescale", horizon=25, tying="untied")
         assert init.timescales().xi_c == pytest.approx(25.0, rel=1e-5)
 
     def test_a_timescale_out_of_reach_says_how_near_one_gets(self) -> None:
         fix = {"e": {"mu_b": 0}}
         with pytest.raises(InfeasibleError, match="the nearest is") as caught:
-            critical(cells.minimal(), objective="timescale", horizon=1e5, fix=fix)
+            critical(cells.minimal(), objective="timescale", horizon=1e5, fix=fix, tying="untied")
         assert caught.value.nearest
 
     def test_the_lstm_keeps_its_state_for_the_horizon(self) -> None:
-        init = critical(cells.lstm(), horizon=50)
+        init = critical(cells.lstm(), horizon=50, tying="untied")
         program = _mean_of(sigmoid, 2)
         law = init.ensemble["f"]
         assert program(law.mu_b, 1.0) == pytest.approx(math.exp(-1 / 50), abs=1e-6)
@@ -193,7 +195,9 @@ class TestWeightsDoNotGrowWithTheHorizon:
 
     @staticmethod
     def sigma_w(horizon: float, fix: dict | None = None) -> float:
-        return critical(cells.ugrnn(), horizon=horizon, fix=fix).ensemble["c"].sigma_w
+        return (
+            critical(cells.ugrnn(), horizon=horizon, fix=fix, tying="untied").ensemble["c"].sigma_w
+        )
 
     def test_with_a_variance_as_large_as_the_mean(self) -> None:
         assert self.sigma_w(500) == pytest.approx(self.sigma_w(5), rel=0.1)
@@ -203,7 +207,9 @@ class TestWeightsDoNotGrowWithTheHorizon:
         assert self.sigma_w(500, fix) > 5 * self.sigma_w(5, fix)
 
     def test_what_is_large_is_said(self) -> None:
-        large, usable = (" ".join(critical(cells.get(n)).reasons) for n in ("mgu", "gru"))
+        large, usable = (
+            " ".join(critical(cells.get(n), tying="untied").reasons) for n in ("mgu", "gru")
+        )
         assert "That is large" in large
         assert "That is large" not in usable
         assert 'tying="tied" says where' in usable
@@ -274,7 +280,9 @@ class TestSampledLaws:
 class TestInfeasible:
     def test_the_inequality_and_the_nearest_q(self) -> None:
         with pytest.raises(InfeasibleError, match=r"sigma_v\^2 >= 0 of 'e' fails") as caught:
-            critical(cells.minimal(), Inputs(R=0.4616), fix={"e": {"mu_b": 0, "q": 10}})
+            critical(
+                cells.minimal(), Inputs(R=0.4616), fix={"e": {"mu_b": 0, "q": 10}}, tying="untied"
+            )
         assert "14.29" in str(caught.value)
         assert caught.value.nearest["e", "q"] == pytest.approx(14.293, abs=1e-3)
 
@@ -282,38 +290,44 @@ class TestInfeasible:
         for q, works in ((14.2932, True), (14.2930, False)):
             fix = {"e": {"mu_b": 0, "q": q}}
             if works:
-                critical(cells.minimal(), fix=fix)
+                critical(cells.minimal(), fix=fix, tying="untied")
             else:
                 with pytest.raises(InfeasibleError):
-                    critical(cells.minimal(), fix=fix)
+                    critical(cells.minimal(), fix=fix, tying="untied")
 
     def test_gates_that_are_critical_already(self) -> None:
         fix = {"z": {"mu_b": 0.0, "sigma_w": 10.0, "q": 16.0}}
         with pytest.raises(InfeasibleError, match=r"m_1 is already"):
-            critical(cells.gru(), fix=fix, objective="fixed")
+            critical(cells.gru(), fix=fix, objective="fixed", tying="untied")
 
     def test_a_state_that_copies_a_constant_input_feels_no_weights(self) -> None:
         # h -> x, so that (h - x) W vanishes and J = u.
         with pytest.raises(InfeasibleError, match="m_1 = 1 cannot be reached"):
-            critical(cells.minimal(), Inputs(temporal="constant"), objective="fixed")
+            critical(
+                cells.minimal(), Inputs(temporal="constant"), objective="fixed", tying="untied"
+            )
 
     @pytest.mark.parametrize("name", ["min_gru", "min_lstm", "indrnn"])
     def test_cells_without_recurrent_weights(self, name: str) -> None:
         with pytest.raises(InfeasibleError, match="no recurrent weights"):
-            critical(cells.get(name), parameters=cells.typical_laws(name))
+            critical(cells.get(name), parameters=cells.typical_laws(name), tying="untied")
 
     def test_nothing_is_left_open(self) -> None:
         with pytest.raises(ParameterError, match="leave one of them out"):
-            critical(cells.vanilla(), fix={"e": {"q": 1, "sigma_v": 1, "sigma_b": 0, "sigma_w": 1}})
+            critical(
+                cells.vanilla(),
+                fix={"e": {"q": 1, "sigma_v": 1, "sigma_b": 0, "sigma_w": 1}},
+                tying="untied",
+            )
         with pytest.raises(InfeasibleError, match="leave one open"):
-            critical(cells.vanilla(), fix={"e": {"sigma_v": 1, "sigma_w": 1}})
+            critical(cells.vanilla(), fix={"e": {"sigma_v": 1, "sigma_w": 1}}, tying="untied")
 
     def test_without_input_gates_of_a_gru_starve(self) -> None:
         with pytest.raises(InfeasibleError, match="no variance q of 'n'"):
-            critical(cells.gru(), Inputs(R=0), objective="fixed")
+            critical(cells.gru(), Inputs(R=0), objective="fixed", tying="untied")
 
     def test_without_input_the_bias_feeds_the_state(self) -> None:
-        init = critical(cells.vanilla(), Inputs(R=0), fix={"e": {"q": 1.0}})
+        init = critical(cells.vanilla(), Inputs(R=0), fix={"e": {"q": 1.0}}, tying="untied")
         assert init.ensemble["e"].sigma_b > 0
         assert init.second_moment["h"] == pytest.approx(0.394294490398, rel=1e-9)
 
@@ -340,7 +354,7 @@ def test_what_is_refused(options: dict, sentence: str) -> None:
 class TestFormula:
     @pytest.mark.parametrize("name", ["vanilla", "gru", "janet", "leaky_rnn"])
     def test_its_numbers_are_the_answer(self, name: str) -> None:
-        init = critical(cells.get(name), Inputs(R=0.7))
+        init = critical(cells.get(name), Inputs(R=0.7), tying="untied")
         n = init.theory()._solver.recursion.derivation.notation  # type: ignore[attr-defined]
         values: dict[sp.Basic, float] = {n.R: 0.7, sp.Symbol("r", positive=True): 0.1}
         for p in init.cell.preactivations:
@@ -360,21 +374,21 @@ class TestFormula:
             assert values[n.sigma_v[p]] == pytest.approx(law.sigma_v, rel=1e-9)
 
     def test_it_is_closed_where_the_activations_are(self) -> None:
-        formula = critical(cells.vanilla(erf)).formula
+        formula = critical(cells.vanilla(erf), tying="untied").formula
         assert formula is not None
         assert not formula.has(GaussianExpectation)
         q = next(s for s in formula.free_symbols if s.name == "q")
         assert formula[1].rhs.equals(sp.pi * sp.sqrt(4 * q + 1) / 4)
 
     def test_there_is_none_for_the_lstm(self) -> None:
-        assert critical(cells.lstm(), objective="fixed").formula is None
+        assert critical(cells.lstm(), objective="fixed", tying="untied").formula is None
 
 
 def test_a_cell_of_ones_own() -> None:
     h = State("h")
     u, n = Preactivation("u", h), Preactivation("n", gaussian_cdf(Preactivation("u", h)) * h)
     cell = Cell("own", update={h: gaussian_cdf(u) * h + (1 - gaussian_cdf(u)) * erf(n)})
-    init = critical(cell, weights={"n": "orthogonal"})
+    init = critical(cell, weights={"n": "orthogonal"}, tying="untied")
     assert init.solved_for == "n"
     assert init.ensemble["n"].weights == "orthogonal"
     assert float(init.mean_square()) == pytest.approx(1.0, abs=1e-9)
@@ -382,7 +396,8 @@ def test_a_cell_of_ones_own() -> None:
 
 class TestTied:
     def test_the_vanilla_rnn_needs_no_correction(self) -> None:
-        init = critical(cells.vanilla(), tying="tied")
+        init = critical(cells.vanilla())
+        assert init.tying == "tied"
         assert init.correction == 1.0
         assert float(init.growth()) == pytest.approx(0.0, abs=1e-9)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from rnnmft.analysis.units.normals import Draws, StandardNormals
+from rnnmft.analysis.units.normals import Draws
 from rnnmft.analysis.units.sobol import DIMENSIONS, sobol_points
 from rnnmft.errors import ParameterError
 from rnnmft.sampling import NORMALS, Sampling
@@ -56,9 +55,7 @@ def test_a_scrambled_point_is_uniform():
 @pytest.mark.parametrize("normals", NORMALS)
 def test_normals_are_standard(normals):
     """Kolmogorov-Smirnov of 2^14 numbers: false alarms 1e-6; variance 1.1 is rejected."""
-    source = StandardNormals(draws(normals, units=1024), normals == "matched")
-    source.reserve(4)
-    values = source.blocks[0][:, :4].numpy().ravel()
+    values = draws(normals, units=1024).normal(4).numpy().ravel()
     assert stats.kstest(values, "norm").pvalue > 1e-6
     assert stats.kstest(1.1 * values, "norm").pvalue < 1e-6
 
@@ -99,13 +96,11 @@ def test_pseudo_random_numbers_take_over_after_the_last_dimension():
     assert source._dimension == DIMENSIONS
 
 
-def test_matched_normals_are_exactly_standard_and_orthogonal():
-    source = StandardNormals(draws("matched", units=512), matched=True, block=8)
-    source.reserve(30)
-    values = torch.cat(source.blocks, 1)
-    gram = (values @ values.transpose(1, 2) / 512).numpy()
-    assert np.abs(gram - np.eye(32)).max() < 1e-13
-    assert float(values.mean(2).abs().max()) < 1e-13
+def test_numbers_do_not_depend_on_how_many_are_taken_at_a_time():
+    one, many = draws(), draws()
+    taken = torch.cat([one.normal(1) for _ in range(20)], 1)
+    assert torch.equal(taken, many.normal(20))
+    assert torch.equal(one.normal(30), many.normal(30))
 
 
 @pytest.mark.parametrize(
@@ -131,4 +126,4 @@ def test_a_sampling_refuses_what_is_outside_its_domain(argument, value):
 def test_sobol_repetitions_have_a_power_of_two_units():
     assert Sampling(100_000, 16).per_repetition == 8192
     assert Sampling(100_000, 16).total == 131_072
-    assert Sampling(100_000, 16, normals="matched").per_repetition == 6250
+    assert Sampling(100_000, 16, normals="random").per_repetition == 6250

@@ -38,14 +38,49 @@ def scalar(field: MeanField, name: str) -> list[float]:
 @pytest.mark.parametrize("which", SWEEPS)
 def test_the_batch_agrees_with_one_point_at_a_time(which: str) -> None:
     cell, vary = SWEEPS[which]
-    found = phase_diagram(cell, None, None, vary, QUANTITIES)
+    found = phase_diagram(cell, None, None, vary, QUANTITIES, tying="untied")
     assert (found.status == "OK").all()
-    grid = ParameterGrid.of(MeanField(cell), vary)
+    grid = ParameterGrid.of(MeanField(cell, tying="untied"), vary)
     for i in range(grid.size):
-        field = MeanField(cell, *grid.setting(i))
+        field = MeanField(cell, *grid.setting(i), tying="untied")
         for name in QUANTITIES:
             got = found[name].values.reshape(-1, grid.size)[:, i]
             np.testing.assert_allclose(got, scalar(field, name), rtol=ROUNDING, atol=ROUNDING)
+
+
+def test_a_memoryless_cell_is_solved_at_once_tied_or_not() -> None:
+    """Tied is the default; at one time both theories of the vanilla RNN are the same numbers."""
+    cell, vary = cells.vanilla(), {("e", "sigma_w"): [0.5, 1.5], "R": [0.3]}
+    points: list[tuple[int, int]] = []
+    options = {"progress": lambda *at: points.append(at)}
+    for temporal in ("white", "constant"):
+        inputs = Inputs(temporal=temporal)
+        tied = phase_diagram(cell, None, inputs, vary, QUANTITIES, **options)
+        untied = phase_diagram(cell, None, inputs, vary, QUANTITIES, "untied", **options)
+        assert (tied.attrs["tying"], untied.attrs["tying"]) == ("tied", "untied")
+        assert points == []
+        for name in QUANTITIES:
+            np.testing.assert_array_equal(tied[name].values, untied[name].values)
+            np.testing.assert_array_equal(tied.status.values, untied.status.values)
+        field = ParameterGrid.of(MeanField(cell, None, inputs), vary).at(1)
+        assert field.method == "two-time kernel"
+        for name in ("second_moment", "correlation", "gradient_growth"):
+            got = tied[name].values.ravel()[1]
+            np.testing.assert_allclose(got, scalar(field, name), rtol=ROUNDING, atol=ROUNDING)
+
+
+def test_a_gated_cell_is_solved_point_by_point_by_its_own_theory() -> None:
+    """Tied: what sampled units give one by one, with their statuses; not the untied numbers."""
+    cell, vary = cells.minimal(), {("e", "sigma_w"): [4.0], "R": [1.0]}
+    points: list[tuple[int, int]] = []
+    options = {"progress": lambda *at: points.append(at)}
+    found = phase_diagram(cell, None, None, vary, ["second_moment"], **options)
+    assert points == [(1, 1)]
+    at = MeanField(cell, cell.ensemble(e={"sigma_w": 4.0})).fixed_point()
+    assert found.second_moment.item() == at.second_moment["h"]
+    assert found.status.item() == at.status.name
+    untied = phase_diagram(cell, None, None, vary, ["second_moment"], tying="untied")
+    assert abs(found.second_moment.item() - untied.second_moment.item()) > 5 * at.error
 
 
 def test_the_fixed_point_is_the_one_that_the_zero_state_reaches() -> None:
@@ -53,12 +88,12 @@ def test_the_fixed_point_is_the_one_that_the_zero_state_reaches() -> None:
     cell = cells.minimal()
     ensemble = cell.ensemble(e={"sigma_w": 6.88, "sigma_v": 1.39})
     vary = {("e", "mu_b"): [4.5, 4.6, 4.7]}
-    found = phase_diagram(cell, ensemble, Inputs(R=0.4616), vary, ["second_moment"])
-    field = MeanField(cell, ensemble, Inputs(R=0.4616))
+    found = phase_diagram(cell, ensemble, Inputs(R=0.4616), vary, ["second_moment"], tying="untied")
+    field = MeanField(cell, ensemble, Inputs(R=0.4616), tying="untied")
     grid = ParameterGrid.of(field, vary)
     counts = []
     for i, value in enumerate(found.second_moment.values[0]):
-        every = MeanField(cell, *grid.setting(i)).fixed_points()
+        every = MeanField(cell, *grid.setting(i), tying="untied").fixed_points()
         counts.append(len(every))
         # Q' grows with Q here, so the moments rise from zero to the lowest fixed point.
         assert value == pytest.approx(every[0].second_moment["h"], rel=ROUNDING)
@@ -67,7 +102,9 @@ def test_the_fixed_point_is_the_one_that_the_zero_state_reaches() -> None:
 
 def test_an_element_without_a_value_says_why() -> None:
     vary = {("e", "sigma_w"): [1.0, 2.0, -1.0, float("nan")]}
-    found = phase_diagram(cells.vanilla(relu), None, None, vary, ["second_moment", "xi_c"])
+    found = phase_diagram(
+        cells.vanilla(relu), None, None, vary, ["second_moment", "xi_c"], tying="untied"
+    )
     assert found.status.sel(quantity="second_moment").values.tolist() == [
         "OK",
         "DIVERGES",
@@ -80,7 +117,9 @@ def test_an_element_without_a_value_says_why() -> None:
 
 def test_a_correlation_of_nothing_is_undefined() -> None:
     vary = {("e", "sigma_w"): [0.5]}
-    found = phase_diagram(cells.vanilla(), None, Inputs(R=0.0), vary, ["correlation", "chi_1"])
+    found = phase_diagram(
+        cells.vanilla(), None, Inputs(R=0.0), vary, ["correlation", "chi_1"], tying="untied"
+    )
     assert found.status.values[:, 0].tolist() == ["UNDEFINED", "OK"]
     assert found.chi_1.item() == pytest.approx(0.25)  # sigma_w^2 tanh'(0)^2
 
@@ -88,7 +127,7 @@ def test_a_correlation_of_nothing_is_undefined() -> None:
 def test_every_value_that_is_nan_has_a_status() -> None:
     names = ["second_moment", "xi_q", "gradient_growth", "m_2"]
     vary = {("e", "sigma_w"): [0.5, 1.5], "R": [0.0, 1.0]}
-    found = phase_diagram(cells.vanilla(relu), None, None, vary, names)
+    found = phase_diagram(cells.vanilla(relu), None, None, vary, names, tying="untied")
     for name in names:
         nan = np.isnan(found[name].values).reshape(-1, 2, 2).any(axis=0)
         ok = found.status.sel(quantity=name).values == "OK"
@@ -110,9 +149,9 @@ def test_every_value_that_is_nan_has_a_status() -> None:
 )
 def test_what_is_refused(vary: dict, quantities: list[str], sentence: str) -> None:
     with pytest.raises(ParameterError, match=sentence):
-        phase_diagram(cells.minimal(), None, None, vary, quantities)
+        phase_diagram(cells.minimal(), None, None, vary, quantities, tying="untied")
 
 
 def test_a_matrix_that_is_absent_cannot_vary() -> None:
     with pytest.raises(ParameterError, match="no matrix for sigma_w"):
-        phase_diagram(cells.gru_torch(), None, None, {("n_x", "sigma_w"): [1.0]})
+        phase_diagram(cells.gru_torch(), None, None, {("n_x", "sigma_w"): [1.0]}, tying="untied")

@@ -18,7 +18,9 @@ def law(function):
     e = Preactivation("e", h)
     cell = Cell("one_factor", update={h: function(e)})
     parameters = {"sigma_w": SIGMA_W, "sigma_v": 0.5, "sigma_b": 0.1}
-    field = MeanField(cell, cell.ensemble(e=parameters, weights="orthogonal"), Inputs())
+    field = MeanField(
+        cell, cell.ensemble(e=parameters, weights="orthogonal"), Inputs(), tying="untied"
+    )
     return field.jacobian(1), field.fixed_point().preactivation_variance["e"]
 
 

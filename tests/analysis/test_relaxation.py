@@ -1,4 +1,4 @@
-"""Settling, decay, growth and memory, read off series whose truth is known."""
+"""Settling, decay and memory, read off series whose truth is known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnmft.analysis.units.memory_time import integrated_time, memory_time
-from rnnmft.analysis.units.relaxation import decay_rate, growth_rate, settling
+from rnnmft.analysis.units.relaxation import decay_rate, settling
 
 REPETITIONS = 16
 
@@ -73,35 +73,6 @@ def test_a_decay_too_fast_to_see_is_a_bound():
     assert not found.resolved
     assert found.error == math.inf
     assert found.value < 3.0
-
-
-def test_growth_of_an_exponential_is_its_rate():
-    """Multiplicative noise of 3 %, independent in the repetitions: |z| < 5 over 50 seeds."""
-    ratios = []
-    for seed in range(50):
-        rng = np.random.default_rng(seed)
-        rows = np.exp(0.04 * np.arange(32.0)) * (1 + 0.03 * rng.normal(size=(REPETITIONS, 32)))
-        found = growth_rate(rows)
-        ratios.append((found.value - 0.04) / found.error)
-        assert abs(found.value - 0.08) > 5 * found.error
-    assert np.abs(ratios).max() < 5
-    assert 0.4 < np.mean(np.square(ratios)) < 2.0
-
-
-def test_growth_that_is_not_exponential_yet_is_not_resolved():
-    t = np.arange(32.0)
-    bent = np.exp(0.1 * t) + 200 * np.exp(-0.3 * t)
-    rows = bent * (1 + 1e-4 * np.random.default_rng(0).normal(size=(REPETITIONS, 32)))
-    found = growth_rate(rows)
-    assert not found.resolved
-    assert abs(found.value - 0.1) < 2 * found.error
-
-
-def test_growth_of_what_died_or_overflowed():
-    dead = growth_rate(np.zeros((4, 8)))
-    assert dead.value == -math.inf
-    assert dead.resolved
-    assert growth_rate(np.full((4, 8), np.inf)).value == math.inf
 
 
 def test_the_integrated_time_of_an_exponential():

@@ -59,3 +59,30 @@ def test_unknown_values_make_no_root():
         return np.where(x > 1, np.nan, 0.5 - x)
 
     np.testing.assert_allclose(scalar_roots(gap, GRID), [0.5], rtol=1e-12)
+
+
+@pytest.mark.parametrize("slope", [0.5, 0.98, 1.0, 1.02, 1.5])
+def test_a_linear_function_has_its_root_at_zero_and_no_tangencies(slope):
+    """gap / x is constant but for rounding: every point looks like an extremum of it."""
+    noise = np.random.default_rng(0)
+    asked = []
+
+    def gap(x):
+        asked.append(len(x))
+        return x * (slope * (1 + 1e-15 * noise.standard_normal(x.shape)) - 1)
+
+    assert scalar_roots(gap, GRID) == [0.0]
+    assert sum(asked) == len(GRID)
+
+
+def test_where_every_point_is_a_root_but_for_rounding_none_can_be_told():
+    noise = np.random.default_rng(0)
+    found = scalar_roots(lambda x: 1e-15 * x * noise.standard_normal(x.shape), GRID)
+    assert found == [0.0]
+    assert scalar_roots(lambda x: 0.0 * x, GRID) == [0.0]
+
+
+def test_a_root_of_small_slope_is_not_rounding():
+    """The control: a slope of 1e-8, far above rounding."""
+    (found,) = scalar_roots(lambda x: 1e-8 * (3.0 - x) * x, GRID[1:])
+    assert abs(found - 3.0) <= 1e-12

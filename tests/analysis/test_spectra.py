@@ -137,7 +137,7 @@ def test_the_vanilla_cell_is_its_free_power_tied_or_not() -> None:
         assert not law.approximation
         assert law.resolvent(z).value == pytest.approx(first, rel=1e-8)
         assert law.moments(3).value == pytest.approx(laws[0].moments(3).value, rel=1e-8)
-    gated = MeanField(get("minimal")).jacobian(3, method="free", units=256)
+    gated = MeanField(get("minimal"), tying="untied").jacobian(3, method="free", units=256)
     assert gated.approximation
     assert "approximation" in gated.resolvent(1j).name
 
@@ -170,9 +170,9 @@ def test_weights_may_be_mixed_in_one_cell() -> None:
     for key in ("gaussian", "orthogonal", "mixed"):
         weights = {"n": "orthogonal"} if key == "mixed" else key
         laws: Any = {p.name: {"sigma_w": 1.5, "sigma_v": 0.5} for p in cell.preactivations}
-        law = MeanField(cell, cell.ensemble(weights=weights, **laws), Inputs(R=0.5)).jacobian(
-            units=512
-        )
+        law = MeanField(
+            cell, cell.ensemble(weights=weights, **laws), Inputs(R=0.5), tying="untied"
+        ).jacobian(units=512)
         far = 300.0 * np.exp(1j * (np.arange(16) + 0.5) * math.pi / 16)
         g = law.resolvent(far).value
         assert law.spectrum is not None
@@ -193,7 +193,9 @@ def test_one_step_moments_agree_with_the_closed_ones(name: str, weights: str) ->
     """m_1..m_3 from units against quadrature, in standard errors; 30 % off is seen in m_1."""
     cell = get(name)
     parameters: Any = {p.name: {"sigma_w": 1.5, "sigma_v": 0.5} for p in cell.preactivations}
-    theory = MeanField(cell, cell.ensemble(weights=weights, **parameters), Inputs(R=0.5))
+    theory = MeanField(
+        cell, cell.ensemble(weights=weights, **parameters), Inputs(R=0.5), tying="untied"
+    )
     law = theory.jacobian(units=8_000)
     closed, sampled = law.moments(3), law.spectrum.moments(3)  # type: ignore[union-attr]
     score = np.abs(sampled.value - closed.value) / sampled.error
@@ -232,7 +234,7 @@ def test_spectra_agree_with_simulated_networks(setting: dict[str, Any]) -> None:
 
 def test_horizon_0_is_the_identity() -> None:
     """m_k = 1, G = 1 / (z - 1), one atom at 1; the same from no horizon's solver."""
-    law = MeanField(get("lstm")).jacobian(0)
+    law = MeanField(get("lstm"), tying="untied").jacobian(0)
     assert law.moments(3).value == pytest.approx([1, 1, 1], rel=1e-12)
     assert law.resolvent([2.0, 1j, 0.0]).value == pytest.approx([1, 1 / (1j - 1), -1], rel=1e-9)
     assert law.atoms().place == pytest.approx([1.0], rel=1e-9)
@@ -261,7 +263,7 @@ def test_the_resolvent_near_and_on_an_edge() -> None:
 
 def test_below_the_axis_the_resolvent_is_conjugate() -> None:
     """G(conj z) = conj G(z); G decays like 1/z and is bounded by the distance to the axis."""
-    law = MeanField(get("minimal")).jacobian(units=256)
+    law = MeanField(get("minimal"), tying="untied").jacobian(units=256)
     z = np.array([0.5 + 0.3j, 2.0 + 1e-3j, 1e4j])
     above, below = law.resolvent(z).value, law.resolvent(z.conj()).value
     assert below == pytest.approx(np.conj(above), rel=1e-12)
@@ -272,7 +274,7 @@ def test_below_the_axis_the_resolvent_is_conjugate() -> None:
 
 def test_bad_input_is_refused_in_a_sentence() -> None:
     """nan, a grid at 0, a negative smoothing, quantiles outside (0, 1), unknown methods."""
-    theory = MeanField(get("minimal"))
+    theory = MeanField(get("minimal"), tying="untied")
     law = theory.jacobian(units=256)
     with pytest.raises(ParameterError, match="z must be finite"):
         law.resolvent(complex(math.nan, 0))
@@ -287,6 +289,6 @@ def test_bad_input_is_refused_in_a_sentence() -> None:
     with pytest.raises(ParameterError, match="horizon must be"):
         theory.jacobian(-1)
     with pytest.raises(ParameterError, match="units must be at most"):
-        MeanField(get("lstm")).jacobian(60, units=8_000).resolvent(1j)
+        MeanField(get("lstm"), tying="untied").jacobian(60, units=8_000).resolvent(1j)
     with pytest.raises(DerivationError, match="made without units"):
         theory._solver.jacobian(1, 0).density([1.0])

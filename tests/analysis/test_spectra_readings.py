@@ -17,7 +17,7 @@ from rnnmft.cells import Inputs, get, vanilla
 def _law(activation: Any, weights: str, horizon: int, sigma_w: float = 0.9) -> JacobianLaw:
     cell = vanilla(activation)
     ensemble = cell.ensemble(e={"sigma_w": sigma_w, "sigma_v": 0.5}, weights=weights)
-    return MeanField(cell, ensemble, Inputs()).jacobian(horizon)
+    return MeanField(cell, ensemble, Inputs(), tying="untied").jacobian(horizon)
 
 
 def _distribution(law: JacobianLaw) -> Distribution:
@@ -178,7 +178,8 @@ def test_the_support_of_sampled_units() -> None:
     cell = get("leaky_rnn")
     ensemble = cell.ensemble(e={"sigma_w": 0.6, "sigma_v": 0.5})
     first, second = (
-        MeanField(cell, ensemble, Inputs(), seed=seed).jacobian(1, units=2048) for seed in (0, 1)
+        MeanField(cell, ensemble, Inputs(), seed=seed, tying="untied").jacobian(1, units=2048)
+        for seed in (0, 1)
     )
     support = first.support()
     assert support.sampled
@@ -195,7 +196,7 @@ def test_the_support_of_sampled_units() -> None:
 def test_a_few_sampled_units_are_no_support() -> None:
     """Of a law that reaches down to 0 the lowest edge is 0, its error where ten units begin."""
     cell = get("minimal")
-    law = MeanField(cell, cell.ensemble(), Inputs()).jacobian(2, units=1024)
+    law = MeanField(cell, cell.ensemble(), Inputs(), tying="untied").jacobian(2, units=1024)
     support = law.support()
     assert support.lowest == 0.0
     assert law.spectrum is not None

@@ -112,7 +112,9 @@ def test_units_sampled_on_a_gpu_stay_there() -> None:
     cell = get("minimal")
     ensemble = cell.ensemble(e={"sigma_w": 4.0, "mu_b": 0.5, "sigma_b": 0.3})
     laws = [
-        MeanField(cell, ensemble, Inputs(), device=device, seed=seed).jacobian(5, units=1 << 14)
+        MeanField(cell, ensemble, Inputs(), device=device, seed=seed, tying="untied").jacobian(
+            5, units=1 << 14
+        )
         for seed, device in enumerate((GPU, "cpu"))
     ]
     assert [law.spectrum.units.backend.name for law in laws] == ["torch", "numpy"]

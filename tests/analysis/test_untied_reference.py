@@ -40,7 +40,7 @@ def mean_field(setting, **options):
     cell = cells.get(config["cell"])
     ensemble = cell.ensemble(**config["params"], weights=config["ensemble"])
     inputs = Inputs(R=config["R"], correlation=config["c_x"])
-    return MeanField(cell, ensemble, inputs, **options)
+    return MeanField(cell, ensemble, inputs, **options, tying="untied")
 
 
 def excess(found, reference):

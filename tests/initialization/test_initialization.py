@@ -20,7 +20,7 @@ PUBLISHED = {"e": {"mu_b": 0, "q": 16}}
 
 @pytest.fixture(scope="module")
 def published() -> Initialization:
-    return critical(cells.minimal(), Inputs(R=0.4616), fix=PUBLISHED)
+    return critical(cells.minimal(), Inputs(R=0.4616), fix=PUBLISHED, tying="untied")
 
 
 class TestFiles:
@@ -114,7 +114,7 @@ class TestReport:
 
 class TestNetworks:
     def test_a_module_gets_the_ensemble(self) -> None:
-        init = critical(cells.lstm())
+        init = critical(cells.lstm(), tying="untied")
         module = torch.nn.LSTM(32, 256)
         assert init.apply_(module, generator=torch.Generator().manual_seed(0)) is module
         # PyTorch's order is i, f, g, o.
@@ -131,6 +131,7 @@ class TestCommand:
     def test_json_and_file(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = tmp_path / "init.json"
         words = ["critical", "minimal", "-R", "0.4616", "--fix", "e.mu_b=0", "--fix", "e.q=16"]
+        words += ["--tying", "untied"]
         assert main([*words, "--json", "--output", str(path)]) == 0
         printed = json.loads(capsys.readouterr().out)
         assert printed["ensemble"]["e"]["sigma_w"] == pytest.approx(6.8797, abs=5e-5)
@@ -161,9 +162,9 @@ def test_every_cell_of_the_zoo_has_an_answer_or_a_sentence(name: str) -> None:
     cell = cells.get(name)
     if not any(p.is_recurrent for p in cell.preactivations):
         with pytest.raises(InfeasibleError, match="no recurrent weights"):
-            critical(cell, parameters=cells.typical_laws(name))
+            critical(cell, parameters=cells.typical_laws(name), tying="untied")
         return
-    init = critical(cell, particles=1 << 14, repetitions=8, device="cpu")
+    init = critical(cell, particles=1 << 14, repetitions=8, device="cpu", tying="untied")
     # Where units are sampled the solution has a standard error of the size of this one's.
     found = init.mean_square()
     assert abs(float(found) - 1.0) <= 1e-5 + 4 * 2**0.5 * float(found.error)

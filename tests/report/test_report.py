@@ -166,6 +166,17 @@ def test_an_unstable_cell_gets_a_page_that_says_so() -> None:
 
 
 @pytest.mark.slow
+def test_every_claim_of_the_default_report_is_decided() -> None:
+    # A correct theory fails this with the probability 1e-3 that the report declares, and a control
+    # is not rejected with at most 0.01: the power of the design.
+    options = {"seconds": 0.0, "horizons": (1,), "device": "cpu"}
+    found = make_report(cells.minimal(), **options).validation
+    assert len(found.claims) == 14
+    assert {c.verdict.outcome for c in found.claims} == {"accepted"}, found
+    assert all(c.verdict.control == 0.02 and c.verdict.control_rejected for c in found.claims)
+
+
+@pytest.mark.slow
 def test_several_states_and_nested_preactivations() -> None:
     h, c = State("h"), State("c")
     z = Preactivation("z", h)

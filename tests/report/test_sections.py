@@ -105,7 +105,7 @@ def test_only_slowness_ends_the_densities_of_longer_horizons(
 def test_long_memory_takes_more_lags(fields: dict[str, MeanField]) -> None:
     assert memory_lags(fields["untied"]) == 20
     cell = cells.leaky_rnn()
-    slow = cell.ensemble(e={"sigma_w": 1.5})
+    slow = cell.ensemble(e={"sigma_w": 3.0})
     assert memory_lags(MeanField(cell, slow, tying="tied", particles=4096)) == 60
 
 
@@ -158,7 +158,7 @@ def test_what_fails_is_said() -> None:
 
 
 def test_a_phase_diagram_without_time_is_refused() -> None:
-    field = MeanField(cells.lstm())
+    field = MeanField(cells.lstm(), tying="untied")
     assert field.method != "closed moments"  # which is solved at once
     with pytest.raises(DerivationError, match="points takes"):
         neighbourhood(field, 0.01)

@@ -27,6 +27,8 @@ BAD = {
     "point-text": ({"resolvent_points": ("z",)}, "resolvent_points must hold complex numbers"),
     "point-nan": ({"resolvent_points": (float("nan"),)}, "finite complex numbers"),
     "seed": ({"seed": -1}, "seed must be a whole number >= 0, got -1"),
+    "start": ({"start": -1.0}, "start must be a finite number >= 0, got -1.0"),
+    "start-state": ({"start": {"c": 1.0}}, "start names unknown state 'c'"),
     "memory": ({"memory": 0}, "memory must be a whole number >= 1"),
     "device": ({"device": "abacus"}, "device must be 'auto' or a torch device, got 'abacus'"),
     "device-kind": ({"device": "meta"}, "device must be 'auto', 'cpu' or 'cuda'"),

@@ -109,7 +109,7 @@ def test_the_kernel_of_the_vanilla_rnn_closes():
 
 
 def test_the_kernel_of_gaussian_states_closes():
-    """One state: the filter that it is; two: every covariance of theirs, S_ba(t, s) = S_ab(s, t)."""
+    """One state: the filter that it is; two: each covariance of theirs."""
     d = derive(cells.rate(leak=sp.Rational(1, 4)), tying="tied")
     S, C = f("S"), f("C")
     assert set(d.kernel) == {"e", "S"}
@@ -121,8 +121,8 @@ def test_the_kernel_of_gaussian_states_closes():
     update = {h: h / 2 + Preactivation("e", tanh(h + g)), g: h / 3 + 2 * x}
     both = derive(Cell("two", update=update), tying="tied").kernel
     assert set(both) == {"e", "S_hh", "S_hg", "S_gg"}
-    S_hg = f("S_hg")
-    expected = S_hg(t, s + 1) / 2 + S_hg(t + 1, s) / 3 - S_hg(t, s) / 6
+    S_hh, S_hg = f("S_hh"), f("S_hg")
+    expected = S_hg(t, s + 1) / 2 + S_hh(t + 1, s) / 3 - S_hh(t, s) / 6
     assert sp.expand(both["S_hg"].rhs - expected) == 0
     assert both["S_gg"].rhs.coeff(R) == 4 * KAPPA
 

@@ -73,6 +73,14 @@ def test_what_is_refused(
         read_claims(written(tmp_path, GOOD.replace(*change)), cells.get)
 
 
+def test_a_file_says_where_the_states_start(tmp_path: Path) -> None:
+    for text, start in (("start = 0.5\n", 0.5), ("[start]\nh = 0.5\n", {"h": 0.5})):
+        at = "seed = 1" if "[" not in text else "[parameters.u]"
+        request = read_claims(written(tmp_path, GOOD.replace(at, f"{text}{at}")), cells.get)
+        assert request.options["start"] == start
+        assert request.run(device="cpu").start == {"h": 0.5}
+
+
 def committed(path: Path) -> dict[str, Any]:
     return json.loads((ROOT / "results" / f"{path.stem}.json").read_text(encoding="utf-8"))
 
@@ -98,6 +106,7 @@ def test_the_committed_results_are_of_the_committed_claims(path: Path) -> None:
     assert found["cell"] == request.cell.name
     assert found["ensemble"] == request.ensemble.to_dict()
     assert found["inputs"] == request.inputs.to_dict()
+    assert all(v == 0.0 for v in found.get("start", {}).values())
     assert found["seed"] == request.options["seed"]
     assert found["control"] == request.options.get("control", 0.02)
     assert found["horizons"] == request.options["horizons"]

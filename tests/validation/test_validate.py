@@ -54,10 +54,47 @@ def test_a_true_theory_passes(report: ValidationReport) -> None:
         "c_h",
         "q*_e",
         "m_1",
-        "m_2",
+        "d_eff",
     ]
     assert not report.untested
-    assert all(c.verdict.control_rejected for c in report.claims if c.target.primary)
+    assert all(c.verdict.control_rejected for c in report.claims)
+
+
+def test_heavy_tailed_moments_are_shown_and_decide_nothing(report: ValidationReport) -> None:
+    (m_2,) = report.shown
+    assert m_2.name == "m_2"
+    assert abs(m_2.deviation) < 5 * m_2.deviation_error
+    assert "verdict" not in m_2.to_dict()
+    assert "m_2: shown, not tested" in repr(report)
+
+
+class Elsewhere(MeanField):
+    """A theory that does not start where it is told."""
+
+    def __init__(self, *setting: Any, start: Any, **rest: Any) -> None:
+        super().__init__(*setting, start=0.5, **rest)
+
+
+def test_theory_and_networks_start_alike(
+    report: ValidationReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Autonomous and chaotic: from zero there is nothing to test, from elsewhere all holds."""
+    cell = cells.vanilla()
+    ensemble, still = cell.ensemble(e={"sigma_w": 2.0}), Inputs(R=0.0, correlation=0.7)
+    options: dict[str, Any] = {"steps": 9, "horizons": (1,), "lags": (), "tyings": ("tied",)}
+    options |= {"networks": 400, "seed": 3, "device": "cpu"}
+    found = validate(cell, ensemble, still, WIDTHS, start=1.0, **options)
+    assert not found.rejected, found
+    assert {"E[h^2]", "E[h_a h_b]", "c_h", "q*_e"} <= {c.name for c in found.claims}
+    assert found.to_dict()["start"] == {"h": 1.0}
+    found.to_html(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "9 steps from states of standard deviation 1 (h)" in page
+    assert report.to_dict()["start"] == {"h": 0.0}
+    nothing = validate(cell, ensemble, still, WIDTHS, **options)
+    assert "E[h^2]" not in {c.name for c in nothing.claims}
+    monkeypatch.setattr("rnnmft.validation.theories.MeanField", Elsewhere)
+    assert validate(cell, ensemble, still, WIDTHS, start=1.0, **options).rejected
 
 
 def test_the_thresholds_share_the_declared_rate(report: ValidationReport) -> None:
@@ -92,9 +129,12 @@ def test_the_tied_theory_comes_first_and_the_untied_beside_it(both: ValidationRe
     assert both.tyings == ("tied", "untied")
     assert both.main == "tied"
     assert not both.rejected, both
-    names = ["E[h^2]", "E[h_a h_b]", "c_h", "q*_e", "C_h", "m_1", "m_2", "m_1(3)", "m_2(3)"]
+    names = ["E[h^2]", "E[h_a h_b]", "c_h", "q*_e", "C_h", "m_1", "d_eff", "d_eff(3)"]
     names += ["growth(1-3)"]
     found = [(c.target.tying, c.name) for c in both.claims]
+    assert found == [(tying, name) for tying in ("tied", "untied") for name in names]
+    found = [(c.target.tying, c.name) for c in both.shown]
+    names = ["m_2", "m_1(3)", "m_2(3)"]
     assert found == [(tying, name) for tying in ("tied", "untied") for name in names]
     assert both.summary().startswith("Tied theory: ")
     assert "Untied theory: " in both.summary()
@@ -121,6 +161,8 @@ def test_the_page_leads_with_the_tied_theory(both: ValidationReport, tmp_path: P
     tables = [page.index(f"The {tying} theory against {tying} networks") for tying in both.tyings]
     assert tables == sorted(tables)
     assert "Gap of the theories" in page
+    assert page.count("Beside them, not tested") == 2
+    assert page.count("The effective dimension") == 1
     assert "at lag 10" in page
 
 
@@ -156,10 +198,7 @@ def test_units_are_added_until_the_theory_is_precise_enough() -> None:
     coarse, fine = (
         solve_theory(setting, "tied", Units(1 << 12, 16, fixed), 4e-3) for fixed in (True, False)
     )
-    errors = [
-        max(t.prediction.level_error for t in theory.claims if t.primary)
-        for theory in (coarse, fine)
-    ]
+    errors = [max(t.prediction.level_error for t in theory.claims) for theory in (coarse, fine)]
     # A standard error from 16 repetitions is itself uncertain by a fifth.
     assert errors[0] > 8e-3
     assert errors[1] < 1.6 * 4e-3
@@ -266,7 +305,7 @@ def test_too_few_networks_say_so() -> None:
     found = run(networks=4, gap=False)
     assert not found.rejected
     assert not found.passed
-    assert found.outcomes("inconclusive", primary=True)
+    assert found.outcomes("inconclusive")
     assert "too few networks" in found.summary()
 
 
@@ -323,7 +362,7 @@ def test_a_state_that_stays_zero_is_not_tested_and_has_a_page(tmp_path: Path) ->
 
 def test_what_is_not_stationary_yet_is_not_claimed_to_be() -> None:
     found = run(steps=2, networks=4, gap=False)
-    assert {"q*_e", "m_1", "m_2"} == {u.name for u in found.untested}
+    assert {"q*_e", "m_1", "m_2", "d_eff"} == {u.name for u in found.untested}
     assert "take more steps" in found.untested[0].reason
 
 

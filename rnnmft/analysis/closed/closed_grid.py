@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.closed.reached_grid import Reached, reach
 from rnnmft.analysis.closed.recursion import Array, Point, UntiedRecursion
+from rnnmft.analysis.closed.start import start_moments
 
 __all__ = ["ClosedGrid"]
 
@@ -26,11 +27,13 @@ class ClosedGrid:
         recursion: of the cell.
         point: arrays of shape (B,) by parameter symbol.
         weights: the kind of weights by preactivation.
+        start: {state: standard deviation at t = 0}; 0 for a state that is absent.
     """
 
     recursion: UntiedRecursion
     point: Point
     weights: Mapping[str, str]
+    start: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -42,24 +45,22 @@ class ClosedGrid:
 
     @cached_property
     def reached(self) -> Reached:
-        """The fixed point that the zero state approaches."""
+        """The fixed point that the start approaches."""
         of = self.recursion
         return reach(
             lambda x, rows: of.step(x, self._at(rows))[:2],
             lambda x, rows: of.slope(x, self._at(rows)),
-            len(of.keys),
-            self.size,
+            start_moments(of, self.start, self.point)[0],
         )
 
     @cached_property
     def _cross(self) -> Reached:
-        """The stationary cross moments of two runs from zero, at the fixed point."""
+        """The stationary cross moments of two trajectories, unrelated at first, there."""
         of, at = self.recursion, self._moments
         return reach(
             lambda x, rows: of.cross_step(x, at[:, rows], self._at(rows))[:2],
             lambda x, rows: of.cross_slope(x, at[:, rows], self._at(rows)),
-            len(of.cross_keys),
-            self.size,
+            np.zeros((len(of.cross_keys), self.size)),
         )
 
     @property

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from rnnmft.analysis.closed.cross_fixed_points import CrossRoot, cross_roots, late_cross
-from rnnmft.analysis.closed.fixed_points import Root, reached_from_zero, roots
+from rnnmft.analysis.closed.fixed_points import Root, reached_from, roots
+from rnnmft.analysis.closed.homogeneous import scale_free
 from rnnmft.analysis.closed.recursion import Array, Point, point_of, untied_recursion
 from rnnmft.analysis.closed.sensitivity import cross_step_with_error, moved, radius, step_with_error
+from rnnmft.analysis.closed.start import start_moments
 from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status
 from rnnmft.numerics.compile import STATUSES
 from rnnmft.records import Quantity
-from rnnmft.theory.notation import MomentKey
 
 __all__ = ["ClosedMoments", "timescale"]
 
@@ -27,6 +28,15 @@ __all__ = ["ClosedMoments", "timescale"]
 # Beyond _HUGE a moment counts as divergent: its square would overflow. Where the quadrature fails
 # after a moment has passed _LARGE, that is why.
 _HUGE, _LARGE = 1e100, 1e50
+# A slope this near to 1 cannot be told from it.
+_MARGINAL = 1e-9
+# Steps that change this part of a moment, or of its error, all together, are not taken.
+_STILL, _STILL_ERROR = 1e-14, 1e-2
+_STAYS = "The slope of the moment map is 1: what is there neither decays nor grows."
+_ADDS_UP = (
+    "But only linearly in time: the network is critical, its variance map has slope 1 everywhere, "
+    "and what each step adds stays."
+)
 
 
 def timescale(slope: float) -> float:
@@ -49,7 +59,12 @@ class ClosedMoments:
     method = "closed moments"
 
     def __init__(
-        self, cell: Cell, ensemble: Ensemble, inputs: Inputs, backend: str = "numpy"
+        self,
+        cell: Cell,
+        ensemble: Ensemble,
+        inputs: Inputs,
+        backend: str = "numpy",
+        start: Mapping[str, float] | None = None,
     ) -> None:
         if cell.input is not None and not isinstance(inputs.temporal, str):
             raise ParameterError(
@@ -60,13 +75,15 @@ class ClosedMoments:
         self.recursion = untied_recursion(cell, inputs.temporal == "constant", backend)
         self.recursion.require_closed()
         self.point: Point = point_of(self.recursion.derivation, ensemble, inputs)
+        moments, cross = start_moments(self.recursion, start or {}, self.point)
+        self._start = moments[:, 0], cross[:, 0]
 
     # --- trajectories --------------------------------------------------------------------------
 
     def evolve(self, steps: int) -> Trajectory:
-        """Moments after 1, .., steps updates from the zero state."""
+        """Moments after 1, .., steps updates from the start."""
         of = self.recursion
-        moments, cross = np.zeros(len(of.keys)), np.zeros(len(of.cross_keys))
+        moments, cross = self._start
         error, cross_error = np.zeros_like(moments), np.zeros_like(cross)
         history: list[tuple[Array, ...]] = []
         status, ended = Status.OK, False
@@ -88,6 +105,9 @@ class ClosedMoments:
                     status = Status.DIVERGES
                     row = tuple(np.where(np.abs(r) < _HUGE, r, np.inf) for r in row)
             history.append(row)
+            left = steps - len(history)
+            if left and not ended and _settled(history, left):
+                history += [row] * left
         return self._trajectory(
             steps, [np.stack(part) for part in zip(*history, strict=True)], status
         )
@@ -95,7 +115,9 @@ class ClosedMoments:
     def _trajectory(self, steps: int, parts: list[Array], status: Status) -> Trajectory:
         moments, cross, q, q_ab, error, cross_error = parts
         names = [p.name for p in self.cell.preactivations]
-        square, pair, mean = self._columns()
+        square, pair = self._columns()
+        before = np.concatenate([self._start[0][None], moments[:-1]])
+        means = self.recursion.means(before.T, self.point)
         second = {s: moments[:, i] for s, i in square.items()}
         crossed = {s: cross[:, i] for s, i in pair.items()}
         correlation = {s: _correlation(crossed[s], second[s]) for s in second}
@@ -107,7 +129,7 @@ class ClosedMoments:
             second_moment=second,
             cross_moment=crossed,
             correlation=correlation,
-            mean={s: moments[:, i] if i is not None else np.zeros(steps) for s, i in mean.items()},
+            mean={s: np.broadcast_to(row, steps) for s, row in zip(square, means, strict=True)},
             preactivation_variance={n: q[:, i] for i, n in enumerate(names)},
             preactivation_covariance={n: q_ab[:, i] for i, n in enumerate(names)},
             error={
@@ -117,17 +139,13 @@ class ClosedMoments:
             status=status,
         )
 
-    def _columns(self) -> tuple[dict[str, int], dict[str, int], dict[str, int | None]]:
-        """Where each state's square, cross moment and mean stand in the arrays of moments."""
+    def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Where each state's square and cross moment stand in the arrays of moments."""
         n = self.recursion.derivation.notation
         keys, cross = self.recursion.keys, self.recursion.cross_keys
         square = {s.name: keys.index(n.state_key(s, s)) for s in self.cell.states}
         pair = {s.name: cross.index(n.state_key(s, s, trajectories=2)) for s in self.cell.states}
-        means: dict[str, int | None] = {}
-        for s in self.cell.states:
-            key: MomentKey = n.state_key(s)
-            means[s.name] = keys.index(key) if key in keys else None
-        return square, pair, means
+        return square, pair
 
     # --- fixed points --------------------------------------------------------------------------
 
@@ -137,21 +155,50 @@ class ClosedMoments:
 
     @cached_property
     def _reached(self) -> tuple[Root | None, Status]:
-        return reached_from_zero(self.recursion, self.point, self._roots)
+        return reached_from(self.recursion, self.point, self._roots, self._start[0])
 
     def _attractor(self) -> Root:
         found, status = self._reached
         if found is None:
-            raise ConvergenceError(status)
+            raise ConvergenceError(status, self._at_the_edge())
         return found
 
+    def _at_the_edge(self) -> str:
+        """What there is to say where the slope of the moment map is 1; else nothing."""
+        if any(abs(r.slope - 1.0) <= _MARGINAL for r in self._roots):
+            return _STAYS
+        return "" if self._neutral is None else _ADDS_UP
+
+    @cached_property
+    def _neutral(self) -> Root | None:
+        """Any moments, where slopes are the same at all and the map's is 1; else None."""
+        if not scale_free(self.cell, self.ensemble):
+            return None
+        moments = np.ones(len(self.recursion.keys))
+        slope = float(radius(self.recursion.slope(moments[:, None], self.point))[0])
+        if abs(slope - 1.0) > _MARGINAL:
+            return None
+        return Root(moments, slope, np.zeros(len(moments)))
+
+    @cached_property
+    def _linearised(self) -> tuple[Root, Status]:
+        """Where slopes are taken: the fixed point; anywhere, if moments grow linearly.
+
+        They are what they are at an unstable fixed point, too.
+        """
+        found, status = self._reached
+        if found is None and self._neutral is not None:
+            return self._neutral, Status.OK
+        return self._attractor(), Status.OK if status is Status.UNSTABLE else status
+
     def _fixed_point(self, at: Root, status: Status) -> FixedPoint:
-        square, _, mean = self._columns()
+        square, _ = self._columns()
+        means = self.recursion.means(at.moments[:, None], self.point)[:, 0]
         q = self.recursion.step(at.moments[:, None], self.point)[2]
         return FixedPoint(
             tying="untied",
             second_moment={s: float(at.moments[i]) for s, i in square.items()},
-            mean={s: 0.0 if i is None else float(at.moments[i]) for s, i in mean.items()},
+            mean={s: float(v) for s, v in zip(square, means, strict=True)},
             preactivation_variance={
                 p.name: float(q[i, 0]) for i, p in enumerate(self.cell.preactivations)
             },
@@ -169,7 +216,7 @@ class ClosedMoments:
         ]
 
     def fixed_point(self) -> FixedPoint:
-        """The fixed point that the zero state approaches.
+        """The fixed point that the start approaches; UNSTABLE where it merely stays there.
 
         Raises:
             ConvergenceError: the second moment diverges, or nothing stable was found.
@@ -178,9 +225,9 @@ class ClosedMoments:
 
     @cached_property
     def _cross(self) -> tuple[CrossRoot, list[CrossRoot]]:
-        """The stationary cross moments that unrelated trajectories approach, and all there are."""
+        """The stationary cross moments that two trajectories approach, and all there are."""
         at = self._attractor()
-        square, _, _ = self._columns()
+        square, _ = self._columns()
         if any(at.moments[i] <= 0 for i in square.values()):
             raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
         found = cross_roots(self.recursion, self.point, at.moments, at.errors)
@@ -189,7 +236,7 @@ class ClosedMoments:
             raise ConvergenceError(Status.NO_FIXED_POINT, "No stable correlation.")
         if len(stable) == 1:
             return stable[0], found
-        end = late_cross(self.recursion, self.point, at.moments)
+        end = late_cross(self.recursion, self.point, *self._start)
         return min(stable, key=lambda r: float(np.abs(r.cross - end).max())), found
 
     def correlation_fixed_point(self) -> CorrelationFixedPoint:
@@ -199,7 +246,7 @@ class ClosedMoments:
             ConvergenceError: no fixed point of the moments, or a zero variance.
         """
         chosen, found = self._cross
-        square, pair, _ = self._columns()
+        square, pair = self._columns()
         moments = self._attractor().moments
 
         def correlations(values: Array) -> dict[str, float]:
@@ -219,7 +266,7 @@ class ClosedMoments:
 
     def _radius(self, matrices: Callable[[Array, Point], Array]) -> tuple[float, float]:
         """A spectral radius at the fixed point and its error."""
-        at = self._attractor()
+        at, _ = self._linearised
         value, error = moved(lambda m: radius(matrices(m, self.point)), at.moments, at.errors)
         return float(value), float(error) + self.recursion.rtol * float(value)
 
@@ -229,10 +276,16 @@ class ClosedMoments:
         return self._radius(self.recursion.tangent)
 
     def timescales(self) -> Timescales:
-        """xi_q, xi_c in steps, and chi_1."""
+        """xi_q, xi_c in steps, and chi_1.
+
+        Where the second moment grows linearly (`homogeneous`), nothing is forgotten.
+        """
         slope, slope_error = self._radius(self.recursion.slope)
-        chosen, _ = self._cross
         chi_1, chi_1_error = self._chi_1
+        if self._reached[0] is None:
+            error = {"xi_q": 0.0, "xi_c": 0.0, "chi_1": chi_1_error}
+            return Timescales("untied", math.inf, math.inf, chi_1, error)
+        chosen, _ = self._cross
         error = {
             "xi_q": _timescale_error(slope, slope_error),
             "xi_c": _timescale_error(chosen.slope, chosen.slope_error),
@@ -246,15 +299,16 @@ class ClosedMoments:
         growth, error = self._chi_1
         value = math.log(growth) if growth > 0 else -math.inf
         relative = error / growth if growth > 0 else 0.0
-        return Quantity("gradient growth (untied)", value, relative, self._reached[1], "per step")
+        status = self._linearised[1]
+        return Quantity("gradient growth (untied)", value, relative, status, "per step")
 
     def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
         """Moments of the T-step J J^T: every m_k for T = 1; m_1 for any T."""
-        at = self._attractor()
+        at, status = self._linearised
 
         def compute(highest: int) -> tuple[Any, Any, Status]:
             if highest == 1:
-                return (*self._mean_over(horizon, at), self._reached[1])
+                return (*self._mean_over(horizon, at), status)
             if horizon != 1:
                 raise DerivationError(
                     f"m_2 and higher of the {horizon}-step Jacobian are not derived yet; "
@@ -281,7 +335,7 @@ class ClosedMoments:
         if not np.isfinite(values).all():
             values = np.where(np.isfinite(values), values, np.inf)
             return values, np.where(np.isfinite(values), error + own[0], np.inf), Status.DIVERGES
-        return values, error + own[0], _worse(self._reached[1], codes[0])
+        return values, error + own[0], _worse(self._linearised[1], codes[0])
 
     def _mean_over(self, horizon: int, at: Root) -> tuple[Array, Array]:
         """m_1(T): the tangent operator's T-th power on E[ds_a ds_b] = delta_ab."""
@@ -295,6 +349,19 @@ class ClosedMoments:
 
         value, error = moved(mean, at.moments, at.errors)
         return value, error + horizon * self.recursion.rtol * np.abs(value)
+
+
+def _settled(history: list[tuple[Array, ...]], left: int) -> bool:
+    """Whether so many further steps like the last one would change nothing but the rounding."""
+    if len(history) < 2:
+        return False
+
+    def still(old: Array, new: Array, part: float) -> bool:
+        return bool((left * np.abs(new - old) <= part * np.abs(new).max(initial=0.0)).all())
+
+    # Four rows of moments and covariances, two of their errors.
+    parts = (*[_STILL] * 4, *[_STILL_ERROR] * 2)
+    return all(map(still, history[-2], history[-1], parts))
 
 
 def _correlation(cross: Array, second: Array) -> Array:

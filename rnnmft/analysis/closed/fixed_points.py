@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import root
 
+from rnnmft.analysis.closed.bounds import largest_square
 from rnnmft.analysis.closed.recursion import Array, Point, UntiedRecursion
 from rnnmft.analysis.closed.scalar_roots import scalar_roots
 from rnnmft.analysis.closed.sensitivity import radius
@@ -21,13 +22,19 @@ from rnnmft.errors import Status
 from rnnmft.numerics.compile import STATUSES
 from rnnmft.theory.notation import MomentKey
 
-__all__ = ["Root", "linear_error", "reached_from_zero", "roots", "several_driver_roots"]
+__all__ = ["Root", "linear_error", "reached_from", "roots", "several_driver_roots"]
 
 _GRID = np.concatenate([[0.0], np.geomspace(1e-12, 1e8, 481)])
-_ZERO_STEPS, _GROWTH_STEPS = 4000, 400
+_MOST_STEPS, _GROWTH_STEPS = 4000, 400
 _SHRINKING = 0.999
-# Where the zero state is an unstable fixed point, how far from it the recursion starts.
-_PERTURBATION = 1e-6
+# Relative to the moments: what moves by less is at rest, and at the fixed point that is so near.
+_RESTING, _SAME = 1e-13, 1e-6
+# A second moment that is nearly zero.
+_BESIDE = 1e-14
+# Second halves of paths that rise end higher than first halves reach: twice, where they are linear.
+_RISEN = 1.1
+# A second moment is at most the largest square of its state, which is found to this factor.
+_MARGIN = 1.1
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,9 @@ def roots(recursion: UntiedRecursion, point: Point) -> list[Root]:
         found = [m for m in found if np.isfinite(m).all()]
     elif len(drivers) == 1:
         at = drivers[0]
-        scalar = scalar_roots(lambda q: stationary(q[None])[at] - q, _GRID)
+        largest = _MARGIN * largest_square(recursion.derivation.cell)
+        grid = _GRID[: np.searchsorted(_GRID, largest) + 1]
+        scalar = scalar_roots(lambda q: stationary(q[None])[at] - q, grid)
         found = [stationary(np.array([[q]]))[:, 0] for q in scalar]
     else:
         starts = _starts(recursion, [recursion.keys[i] for i in drivers])
@@ -75,7 +84,10 @@ def roots(recursion: UntiedRecursion, point: Point) -> list[Root]:
 
 
 def _root(recursion: UntiedRecursion, point: Point, moments: Array) -> Root:
-    matrix = recursion.slope(moments[:, None], point)[0]
+    even = np.array([_even(key) for key in recursion.keys])
+    # At a kink a vanishing variance has no slope; what lies beside it has, and decides.
+    beside = np.where(even & (moments == 0.0), _BESIDE, moments)
+    matrix = recursion.slope(beside[:, None], point)[0]
     new, error, _, status = recursion.step(moments[:, None], point)
     residual = np.abs(new[:, 0] - moments) + error[:, 0]
     slope = float(radius(matrix[None])[0])
@@ -158,49 +170,79 @@ def _path(recursion: UntiedRecursion, point: Point, moments: Array, steps: int) 
 def _followed(
     recursion: UntiedRecursion, point: Point, moments: Array, steps: int
 ) -> tuple[Array, bool]:
-    """The last moments of the path, and whether its steps were not getting shorter at the end."""
-    before, last, growing = moments, moments, False
-    for new in _path(recursion, point, moments, steps):
+    """The last moments of the path, and whether it was still rising at the end.
+
+    Rising are moments beyond all that were there in the path's first half, by steps that do not get
+    shorter; the path ends where they leave the range that is searched.
+    """
+    before, last, growing, early = moments, moments, False, 0.0
+    for taken, new in enumerate(_path(recursion, point, moments, steps)):
         growing = not np.abs(new - last).max() < _SHRINKING * np.abs(last - before).max()
         before, last = last, new
-    return last, growing
+        if taken < steps // 2:
+            early = max(early, np.abs(new).max())
+        if growing and np.abs(new).max() > _GRID[-1]:
+            return last, True
+    return last, growing and np.abs(last).max() > _RISEN * early
 
 
-def reached_from_zero(
-    recursion: UntiedRecursion, point: Point, found: list[Root]
+def reached_from(
+    recursion: UntiedRecursion, point: Point, found: list[Root], start: Array
 ) -> tuple[Root | None, Status]:
-    """The fixed point that the recursion approaches from zero, and whether that is certain.
+    """The fixed point that the recursion approaches from a start, and whether that is certain.
 
-    Where zero is itself an unstable fixed point the recursion starts beside it.
+    Where it comes to rest at an unstable one that is the answer, with `Status.UNSTABLE`: the zero
+    state of an autonomous cell stays zero, whatever would happen beside it.
     """
+    at_rest = _at_rest(recursion, point, found, start)
+    if at_rest is not None and not at_rest.stable:
+        return at_rest, Status.UNSTABLE
     stable = [r for r in found if r.stable]
-    if not stable:
-        last, growing = _followed(recursion, point, _start(recursion, found), _GROWTH_STEPS)
-        rising = not np.isfinite(last).all() or (growing and np.abs(last).max() > 1.0)
-        return None, Status.DIVERGES if rising else Status.NO_FIXED_POINT
-    if len(found) == 1:
+    if len(found) == 1 and stable:
         return stable[0], stable[0].status
-    last = _start(recursion, found)
-    for taken, moments in enumerate(_path(recursion, point, last, _ZERO_STEPS)):
-        last = moments
-        if not np.isfinite(moments).all():
-            return None, Status.DIVERGES
-        if taken % 20 == 19:
-            nearest = _nearest(found, moments, 0.05)
-            if nearest is not None and nearest.stable:
-                return nearest, nearest.status
-    nearest = _nearest(found, last, 0.5)
-    if nearest is not None and nearest.stable:
-        return nearest, nearest.status
+    if stable:
+        last, near = _approached(recursion, point, found, start)
+        if near is not None:
+            return near, near.status
+        growing = False
+    else:
+        last, growing = _followed(recursion, point, start, _GROWTH_STEPS)
+    if not np.isfinite(last).all() or growing:
+        return None, Status.DIVERGES
+    at_rest = _at_rest(recursion, point, found, last)
+    if at_rest is not None:
+        return at_rest, at_rest.status if at_rest.stable else Status.UNSTABLE
+    if not stable:
+        return None, Status.NO_FIXED_POINT
     return min(stable, key=lambda r: float(np.abs(r.moments - last).max())), Status.STALLED
 
 
-def _start(recursion: UntiedRecursion, found: list[Root]) -> Array:
-    """Zero; where that is an unstable fixed point, a small second moment of every state."""
-    start = np.zeros(len(recursion.keys))
-    if any(not r.stable and not r.moments.any() for r in found):
-        start[[_even(key) for key in recursion.keys]] = _PERTURBATION
-    return start
+def _approached(
+    recursion: UntiedRecursion, point: Point, found: list[Root], start: Array
+) -> tuple[Array, Root | None]:
+    """Where the path from a start ends, and the stable fixed point that it comes near to."""
+    last = start
+    for taken, moments in enumerate(_path(recursion, point, start, _MOST_STEPS)):
+        last = moments
+        if not np.isfinite(moments).all():
+            return last, None
+        if taken % 20 == 19:
+            nearest = _nearest(found, moments, 0.05)
+            if nearest is not None and nearest.stable:
+                return last, nearest
+    nearest = _nearest(found, last, 0.5)
+    return last, nearest if nearest is not None and nearest.stable else None
+
+
+def _at_rest(
+    recursion: UntiedRecursion, point: Point, found: list[Root], moments: Array
+) -> Root | None:
+    """The fixed point at which the moments no longer move."""
+    size = np.abs(moments).max(initial=0.0)
+    new = recursion.step(moments[:, None], point)[0][:, 0]
+    if not np.abs(new - moments).max(initial=0.0) <= _RESTING * size:
+        return None
+    return next((r for r in found if np.abs(r.moments - moments).max() <= _SAME * size), None)
 
 
 def _nearest(found: list[Root], moments: Array, ratio: float) -> Root | None:

@@ -1,6 +1,6 @@
-"""The fixed point that the zero state reaches, for a whole batch of parameters at once.
+"""The fixed point that a start reaches, for a whole batch of parameters at once.
 
-The recursion takes some steps from zero, Newton's method finishes, and the result is believed only
+The recursion takes some steps from there, Newton's method finishes, and the result is believed only
 where further steps of the recursion come closer to it at the rate of the map's slope. The rest
 (several fixed points, near criticality) is left to the search one point at a time.
 """
@@ -35,7 +35,7 @@ class Reached:
         values: (n, B).
         slope: spectral radius of the map there, (B,).
         error: bound on the values, (B,).
-        certain: whether the values are the limit from zero, (B,).
+        certain: whether the values are the limit from the start, (B,).
         diverged: whether the recursion left every bound, (B,).
     """
 
@@ -49,18 +49,17 @@ class Reached:
 def reach(
     step: Callable[[Array, Rows], tuple[Array, Array]],
     jacobian: Callable[[Array, Rows], Array],
-    count: int,
-    batch: int,
+    start: Array,
 ) -> Reached:
-    """Follow x' = step(x) from 0 to its limit.
+    """Follow x' = step(x) from a start to its limit.
 
     Args:
         step: (values (n, b), rows (b,)) -> new values and their errors, (n, b) each; `rows` tells
             which members of the batch are meant.
         jacobian: the same arguments -> the derivative of step, (b, n, n).
-        count: n.
-        batch: B.
+        start: (n, B).
     """
+    count, batch = start.shape
     total = Reached(
         np.zeros((count, batch)),
         np.full(batch, np.nan),
@@ -68,7 +67,7 @@ def reach(
         np.zeros(batch, dtype=bool),
         np.zeros(batch, dtype=bool),
     )
-    late = np.zeros((count, batch))
+    late = start.copy()
     for steps, more in _ROUNDS:
         rows = np.flatnonzero(~total.certain & ~total.diverged)
         if not len(rows):

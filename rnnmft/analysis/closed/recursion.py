@@ -24,6 +24,8 @@ __all__ = ["Array", "Point", "UntiedRecursion", "point_of", "untied_recursion"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int8]
+# Slopes hold Gaussian densities at kinks: at no variance they are asked for beside it.
+_LEAST_VARIANCE = sp.Float(1e-30)
 Point = dict[sp.Symbol, Array]
 
 
@@ -129,6 +131,15 @@ class UntiedRecursion:
         q_ab = [s for s, _ in self._covariances()]
         return self._compile([*updates, *q_ab], self.keys, cross=True)
 
+    @cached_property
+    def _mean(self) -> Program:
+        theory, n = self.derivation.theory, self.derivation.notation
+        updates = [theory.update(n.state_key(s)) for s in self.derivation.cell.states]
+        # A mean that no second moment needs and no other makes stays where it starts: at zero.
+        needed = {k for u in updates for k in theory.moments_in(u)}
+        zero = {n.moment(k): sp.S.Zero for k in needed if k not in self.keys}
+        return self._compile([u.xreplace(zero) for u in updates], self.keys)
+
     def _linear(self, updates: Sequence[sp.Expr], keys: Sequence[MomentKey]) -> list[sp.Expr]:
         """Matrix (row by row) and constant of updates that are affine in the moments `keys`."""
         symbols = self.symbols(keys)
@@ -149,7 +160,8 @@ class UntiedRecursion:
 
     @cached_property
     def _slope(self) -> Program:
-        return self._compile(list(self.derivation.variance_slope), self.keys)
+        positive = [(s, sp.Max(e, _LEAST_VARIANCE)) for s, e in self._variances()]
+        return self._compile(list(self.derivation.variance_slope), self.keys, before=positive)
 
     @cached_property
     def _cross_slope(self) -> Program:
@@ -189,6 +201,10 @@ class UntiedRecursion:
         count = len(self.keys)
         return values[:count], errors[:count], values[count:], status
 
+    def means(self, moments: Array, point: Point) -> Array:
+        """E[s] of every state after the update from given moments, (states, B)."""
+        return self._call(self._mean, point, moments)[0]
+
     def cross_step(
         self, cross: Array, moments: Array, point: Point
     ) -> tuple[Array, Array, Array, Codes]:
@@ -198,17 +214,17 @@ class UntiedRecursion:
         return values[:count], errors[:count], values[count:], status
 
     def _solve(self, values: Array, count: int) -> Array:
-        """Stationary moments of an affine map whose radius is below 1; inf elsewhere."""
+        """Stationary moments of an affine map: inf if its radius is not below 1; nan if unknown."""
         matrix = np.moveaxis(values[: count * count].reshape(count, count, -1), -1, 0)
         constant = np.moveaxis(values[count * count :], -1, 0)
-        usable = np.asarray(np.isfinite(matrix).all(axis=(1, 2)))
-        usable &= np.isfinite(constant).all(axis=1)
-        matrix = np.where(usable[:, None, None], matrix, 0.0)
-        radius = np.abs(np.linalg.eigvals(matrix)).max(axis=1)
-        usable &= radius < 1.0
-        matrix = np.where(usable[:, None, None], matrix, 0.0)
+        known = np.asarray(np.isfinite(matrix).all(axis=(1, 2)))
+        known &= np.isfinite(constant).all(axis=1)
+        matrix = np.where(known[:, None, None], matrix, 0.0)
+        settles = np.abs(np.linalg.eigvals(matrix)).max(axis=1) < 1.0
+        matrix = np.where(settles[:, None, None], matrix, 0.0)
         solved = np.linalg.solve(np.eye(count) - matrix, constant[..., None])[..., 0]
-        return np.where(usable[:, None], solved, np.inf).T
+        stationary = np.where(settles[:, None], solved, np.inf)
+        return np.where(known[:, None], stationary, np.nan).T
 
     def stationary(self, moments: Array, point: Point) -> Array:
         """The moments that are stationary at the preactivation variances of the given moments."""

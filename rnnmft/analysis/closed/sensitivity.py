@@ -1,7 +1,8 @@
 """What an error of the moments does to what is computed from them, to first order.
 
-An error of 1e-14 is too small to difference: the moments are displaced along it by 1e-6 of their
-size, and the change is scaled back.
+An error of 1e-14 is too small to difference, and one as large as the moments themselves leads out
+of what moments can be: they are displaced along it by 1e-6 to 0.1 of their size, and the change is
+scaled back.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from rnnmft.analysis.closed.recursion import Array, Codes, Point, UntiedRecursio
 
 __all__ = ["cross_step_with_error", "displaced", "moved", "radius", "step_with_error"]
 
-_RELATIVE = 1e-6
+_LEAST, _MOST = 1e-6, 0.1
 
 
 def displaced(values: Array, error: Array) -> tuple[Array, float]:
@@ -22,7 +23,7 @@ def displaced(values: Array, error: Array) -> tuple[Array, float]:
     size, top = np.abs(values).max(initial=0.0), error.max(initial=0.0)
     if not (np.isfinite(size) and np.isfinite(top)) or top == 0.0:
         return np.zeros_like(error), 0.0
-    scale = max(_RELATIVE * size / top, 1.0)
+    scale = max(_LEAST * size / top, min(_MOST * size / top, 1.0))
     return error * scale, 1.0 / scale
 
 

@@ -151,7 +151,12 @@ class ClosedLaws:
         count = len(self.updates)
         values = self.call(self.stationarity, (*([0.0] * count), *given))
         matrix, constant = values[: count * count].reshape(count, count), values[count * count :]
-        kept = float(np.abs(np.linalg.eigvals(matrix)).max()) if np.isfinite(values).all() else 1.0
+        if not np.isfinite(values).all():
+            variances = ", ".join(f"{v:.4g} of {name}" for name, v in q.items())
+            raise ConvergenceError(
+                Status.NOT_CONVERGED, f"At variances {variances} an average is no finite number."
+            )
+        kept = float(np.abs(np.linalg.eigvals(matrix)).max())
         if kept >= 1.0:
             raise ConvergenceError(Status.DIVERGES, "At these gates nothing is ever forgotten.")
         solved = np.linalg.solve(np.eye(count) - matrix, constant)

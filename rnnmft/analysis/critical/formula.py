@@ -10,6 +10,7 @@ from __future__ import annotations
 import sympy as sp
 
 from rnnmft.activations import erf, hard_tanh, sin, softsign, tanh
+from rnnmft.analysis.closed.homogeneous import homogeneous
 from rnnmft.analysis.critical.design import Design
 from rnnmft.errors import DerivationError
 from rnnmft.expectation import GaussianExpectation
@@ -24,6 +25,8 @@ _DERIVATIVES = tuple(f(sp.Symbol("x", real=True)).diff().func for f in (tanh, so
 def critical_formula(design: Design) -> sp.Tuple | None:
     """The equations for Q*, every sigma_w^2 and sigma_v^2 or sigma_b^2; None where none are closed.
 
+    Where the variance map is linear there is no Q*, and q is the variance after T steps.
+
     Args:
         design: what was chosen; numbers that are zero there are zero in the equations.
     """
@@ -32,6 +35,8 @@ def critical_formula(design: Design) -> sp.Tuple | None:
     except DerivationError:
         return None
     chain = _Chain(derivation, design)
+    if homogeneous(design.cell) is not None:
+        return sp.Tuple(*chain.weights(), *chain.growth())
     return sp.Tuple(*chain.moments(), *chain.weights(), *chain.balances())
 
 
@@ -133,6 +138,19 @@ class _Chain:
                 continue
             found.append(sp.Eq(left, self.read(right), evaluate=False))
         return found
+
+    def growth(self) -> list[sp.Eq]:
+        """q = T (sigma_v^2 R + sigma_b^2) + (T - 1) mu_b^2, solved for what balances."""
+        n, T = self.derivation.notation, sp.Symbol("T", positive=True)
+        (choice,) = self.design.choices.values()
+        (p,) = self.design.cell.preactivations
+        drive = n.sigma_v[p] ** 2 * n.R if p.has_input and self.design.inputs.R > 0 else sp.S.Zero
+        relation = T * (drive + n.sigma_b[p] ** 2) + (T - 1) * n.mu_b[p] ** 2 - n.q[p]
+        left = n.q[p] if choice.balance == "q" else getattr(n, choice.balance)[p] ** 2
+        unknown = sp.Dummy("unknown")
+        rest = relation.xreplace({left: unknown}).xreplace(self.zero)
+        right = -rest.xreplace({unknown: sp.S.Zero}) / sp.diff(rest, unknown)
+        return [sp.Eq(left, sp.expand(right), evaluate=False)]
 
 
 def _closed(node: GaussianExpectation) -> sp.Expr:

@@ -24,19 +24,27 @@ from scipy.optimize import brentq
 from rnnmft.analysis.closed.closed_moments import timescale as timescale_of
 from rnnmft.analysis.closed.cross_fixed_points import cross_roots
 from rnnmft.analysis.closed.recursion import point_of
-from rnnmft.analysis.closed.sensitivity import radius
 from rnnmft.analysis.critical.backward import Backward, Solution
 from rnnmft.analysis.critical.closed import ClosedAverages
 from rnnmft.analysis.critical.design import Design
+from rnnmft.analysis.critical.sound import feasible, settles, unsettled
 from rnnmft.errors import ConvergenceError, InfeasibleError
 
-__all__ = ["Direction", "Target", "direction_of", "feasible", "one_step_variance", "search"]
+__all__ = [
+    "Direction",
+    "NothingCritical",
+    "Target",
+    "direction_of",
+    "isometry",
+    "one_step_variance",
+    "search",
+    "timescale",
+    "widened",
+]
 
-# The least share of the main preactivation's variance that shall come from its input.
-LEAST_INPUT = 0.05
 _GATES = np.linspace(0.0, 14.0, 8)
 _VARIANCES = np.geomspace(30.0, 1e-4, 26)
-_WIDEN, _MOST = 1.5, 1e3
+_WIDE = np.geomspace(30.0, 3e3, 24)
 _SIGMA_0 = 1.0
 _PRECISION = 1e-9
 
@@ -73,11 +81,26 @@ def direction_of(design: Design) -> Direction | None:
     """The free direction of a design; None where the user has fixed everything."""
     gates = {n: s for n, s in design.roles.retention.items() if design.is_free(n, "mu_b")}
     if gates:
-        return Direction("mu_b", gates, tuple(_GATES))
+        return Direction("mu_b", gates, tuple(_GATES.tolist()))
     main = design.main
     if main is not None and design.is_free(main, "q") and design.choices[main].q is not None:
-        return Direction("q", {main: 1}, tuple(_VARIANCES))
+        return Direction("q", {main: 1}, tuple(_VARIANCES.tolist()))
     return None
+
+
+def widened(direction: Direction) -> Direction | None:
+    """Beyond the largest variances, upwards; None where the direction is another.
+
+    Activations that are not odd may have no other critical states: a sigmoid's own mean brings
+    q >= 50 along, and SiLU and GELU feed back less than m_1 where they are nearly a ReLU.
+    """
+    if direction.parameter != "q":
+        return None
+    return Direction("q", direction.signs, tuple(_WIDE.tolist()))
+
+
+class NothingCritical(InfeasibleError):
+    """No point of a direction is critical."""
 
 
 @dataclass(frozen=True)
@@ -135,97 +158,48 @@ def one_step_variance(solution: Solution) -> float:
     return float(values[1] - values[0] ** 2)
 
 
-def feasible(backward: Backward, design: Design, searched: bool = False) -> Solution:
-    """The solution; where the main preactivation's q is free, the least q that is sound.
-
-    Sound is a q of which the input brings a share, and at which the stationary state is stable:
-    what second moments feed back through the weights may undo half of what a step forgets, no more.
-
-    Raises:
-        InfeasibleError: there is none.
-    """
-    main = design.main
-    if main is None or searched or not design.is_free(main, "q"):
-        return backward.solve(design)
-    start, choice = design.choices[main].q, design.choices[main]
-    if start is None or choice.balance != "sigma_v":
-        return backward.solve(design)
-    try:
-        solution = backward.solve(design)
-        if solution.input_share(main) >= LEAST_INPUT and stability(solution) >= 0:
-            return solution
-    except InfeasibleError:
-        pass
-    precision, q = backward.theory.precision, start
-
-    def room(of: Backward, q: float, least: float) -> float:
-        left = of.balance(design, main, q) - least
-        return left if left < 0 else min(left, stability(of.solve(design.with_(main, q=q))))
-
-    # What a rough theory finds holds with half of the room, or is searched for again.
-    for of, least in ((backward.coarse, LEAST_INPUT), (backward, 0.5 * LEAST_INPUT)):
-        q = _least_q(lambda q, a=of, b=least: room(a, q, b), q, main, precision)
-    return backward.solve(design.with_(main, q=q))
-
-
-def _least_q(room: Callable[[float], float], start: float, main: str, precision: float) -> float:
-    """The least q from `start` on at which there is room."""
-    low = high = start
-    if room(start) >= 0:
-        return start
-    while room(high) < 0:
-        low, high = high, high * _WIDEN
-        if high > _MOST:
-            raise InfeasibleError(
-                f"no q of {main!r} up to {_MOST:g} leaves room for the input and is stable",
-                f"sigma_v^2 >= 0 of {main!r}",
-            )
-    ends = math.log(low), math.log(high)
-    return math.exp(brentq(lambda v: room(math.exp(v)), *ends, xtol=precision) + 2.0 * precision)
-
-
-def stability(solution: Solution) -> float:
-    """Half of what a step forgets, less what feedback undoes of it; negative is too near unstable.
-
-    1 where the moments do not close: the slope is not known here.
-    """
-    averages = solution.averages
-    if not isinstance(averages, ClosedAverages):
-        return 1.0
-    recursion = averages.of.recursion
-    moments = np.array([[averages.moments[k]] for k in recursion.keys])
-    point = point_of(recursion.derivation, solution.ensemble, solution.design.inputs)
-    slope = float(radius(recursion.slope(moments, point))[0])
-    return (1.0 - slope) - 0.5 * averages.forgotten
-
-
-def search(backward: Backward, design: Design, direction: Direction, target: Target) -> Solution:
-    """The first point along a direction that meets the target.
+def search(
+    backward: Backward, design: Design, direction: Direction, target: Target, horizon: float
+) -> Solution:
+    """The first point along a direction that meets the target, and to which networks settle.
 
     Raises:
-        InfeasibleError: none does; the message gives the best.
+        NothingCritical, Unsettled: no point is critical, or networks settle to none of them.
+        InfeasibleError: none meets the target; the message gives the best.
     """
 
     @cache
     def measured(at: float) -> tuple[Solution, float]:
-        searched = direction.parameter == "q"
-        solution = feasible(backward, direction.move(design, at), searched)
+        moved = direction.move(design, at)
+        solution = feasible(backward, moved, direction.parameter == "q")
         return solution, target.measure(solution)
 
     rows, reason = _rows(direction, target, measured)
     if not rows:
-        raise InfeasibleError(f"nothing is critical along {direction.label}: {reason}")
+        ends = sorted((direction.points[0], direction.points[-1]))
+        raise NothingCritical(
+            f"nothing is critical along {direction.label} from {ends[0]:g} to {ends[1]:g}: {reason}"
+        )
+    known = rows
     least = min(value for _, value in rows) if target.above_least else 0.0
-    met = [i for i, (_, value) in enumerate(rows) if value - least <= target.at_most]
-    if not met:
-        raise _out_of_reach(direction, target, rows)
-    at, _ = rows[met[0]]
-    if met[0] > 0:
 
-        def gap(x: float) -> float:
-            return measured(x)[1] - least - target.at_most
+    def gap(x: float) -> float:
+        return measured(x)[1] - least - target.at_most
 
-        at = float(brentq(gap, rows[met[0] - 1][0], at, xtol=_PRECISION))
+    # Settling is the dearer question: asked only where the target is met, up to the first yes.
+    met = (i for i, (at, value) in enumerate(rows) if value - least <= target.at_most)
+    first = next((i for i in met if settles(measured(rows[i][0])[0], horizon)), None)
+    if first is None:
+        rows = [row for row in rows if settles(measured(row[0])[0], horizon)]
+        if not rows:
+            raise unsettled([measured(at)[0] for at, _ in known], f"along {direction.label}")
+        if not target.above_least:
+            raise _out_of_reach(direction, target, rows)
+        least = min(value for _, value in rows)
+        first = next(i for i, (_, value) in enumerate(rows) if value - least <= target.at_most)
+    at = rows[first][0]
+    if first > 0 and gap(rows[first - 1][0]) > 0:
+        at = float(brentq(gap, rows[first - 1][0], at, xtol=_PRECISION))
     return measured(at)[0]
 
 
@@ -250,12 +224,17 @@ def _rows(
         return rows[at]
 
     points = direction.points
-    last = value(points[-1])
-    if target.above_least or last == math.inf:
-        for at in points[:-1]:
+    if target.above_least:
+        for at in points:
             value(at)
-    elif last <= target.at_most:
-        low, high = -1, len(points) - 1
+    else:
+        # From the last point on at which there is anything to measure.
+        end = next((i for i in range(len(points))[::-1] if value(points[i]) < math.inf), -1)
+        low, high = -1, end
+        if end >= 0 and rows[points[end]] > target.at_most:
+            low = end
+            for at in points[:end]:  # For the nearest.
+                value(at)
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if value(points[middle]) <= target.at_most else (middle, high)
@@ -265,12 +244,13 @@ def _rows(
 def _out_of_reach(
     direction: Direction, target: Target, rows: list[tuple[float, float]]
 ) -> InfeasibleError:
+    """How near the target one gets."""
     at, value = min(rows, key=lambda row: row[1])
     short = math.exp(-value)
     name = next(iter(direction.signs))
     return InfeasibleError(
         f"the {target.name} that was asked for is not reached: the nearest is {short:.3g} times "
-        f"it, at {direction.label} = {at:.4g}",
+        f"it, at {direction.label} = {direction.signs[name] * at:.4g}",
         f"{target.name} reaches its target",
         {(name, direction.parameter): direction.signs[name] * at},
     )

@@ -37,20 +37,20 @@ class TiedAnswer:
     """A tied-critical ensemble.
 
     Attributes:
-        name: the preactivation whose sigma_w was moved.
+        name: the preactivation whose sigma_w was moved; None where all are fixed.
         growth: of tied gradients there, per step.
         growth_before: of tied gradients at the untied answer.
     """
 
     ensemble: Ensemble
-    name: str
+    name: str | None
     growth: Quantity
     growth_before: Quantity
 
     @property
     def sigma_w(self) -> float:
-        """The solved standard deviation."""
-        return self.ensemble[self.name].sigma_w
+        """The solved standard deviation; nan where none was."""
+        return math.nan if self.name is None else self.ensemble[self.name].sigma_w
 
 
 @dataclass(frozen=True)
@@ -95,33 +95,40 @@ class TiedGrowth:
         )
 
 
-def solve_tied(growth: TiedGrowth, ensemble: Ensemble, name: str, tolerance: float) -> TiedAnswer:
+def solve_tied(
+    growth: TiedGrowth, ensemble: Ensemble, name: str | None, tolerance: float
+) -> TiedAnswer:
     """Move sigma_w of one preactivation until tied gradients neither grow nor decay.
 
     Args:
         growth: measures it.
         ensemble: the untied answer.
-        name: of the preactivation.
+        name: of the preactivation; None where every sigma_w is fixed.
         tolerance: how near to 0 the measured growth shall be, per step.
 
     Raises:
         InfeasibleError: no sigma_w near the untied one does.
     """
-    start = ensemble[name].sigma_w
+    units = growth.sampling.units
+    untied = growth(ensemble, units)
+    if abs(float(untied)) <= tolerance:
+        return TiedAnswer(ensemble, name, untied, untied)
+    if name is None:
+        raise InfeasibleError(
+            "every sigma_w is fixed: nothing is left to make tied growth 0, and it is "
+            f"{float(untied):.3g} per step",
+            "growth = 0",
+        )
 
     def moved(log_scale: float) -> Ensemble:
-        law = replace(ensemble[name], sigma_w=start * math.exp(log_scale))
+        law = replace(ensemble[name], sigma_w=ensemble[name].sigma_w * math.exp(log_scale))
         return Ensemble({**ensemble.laws, name: law}, ensemble.parameters)
 
     def with_units(units: int) -> Callable[[float], float]:
         return lambda log_scale: float(growth(moved(log_scale), units))
 
-    units = growth.sampling.units
-    untied = growth(ensemble, units)
-    at = 0.0
-    if abs(float(untied)) > tolerance:
-        at, slope = _root(with_units(min(_FEW, units)), tolerance, name)
-        at = _polished(with_units(units), at, slope, tolerance, name)
+    at, slope = _root(with_units(min(_FEW, units)), tolerance, name)
+    at = _polished(with_units(units), at, slope, tolerance, name)
     return TiedAnswer(moved(at), name, growth(moved(at), units), untied)
 
 

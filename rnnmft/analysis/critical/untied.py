@@ -11,22 +11,33 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
+from rnnmft.analysis.closed.homogeneous import homogeneous
 from rnnmft.analysis.critical.averages import GivenLaws
 from rnnmft.analysis.critical.backward import Backward, Solution
 from rnnmft.analysis.critical.closed import ClosedLaws
 from rnnmft.analysis.critical.design import Design, checked_fix, design
 from rnnmft.analysis.critical.gates import retention_means, write_means
+from rnnmft.analysis.critical.growing import solve_growing
 from rnnmft.analysis.critical.law import TransportedLaws
+from rnnmft.analysis.critical.nearest import with_nearest, with_wide
 from rnnmft.analysis.critical.objective import (
-    LEAST_INPUT,
     Direction,
+    NothingCritical,
+    Target,
     direction_of,
-    feasible,
     isometry,
     search,
     timescale,
+    widened,
 )
 from rnnmft.analysis.critical.roles import roles
+from rnnmft.analysis.critical.sound import (
+    LEAST_INPUT,
+    Unsettled,
+    feasible,
+    settles,
+    unsettled,
+)
 from rnnmft.analysis.critical.units import SampledLaws
 from rnnmft.cells import Cell, Inputs
 from rnnmft.cells.laws import Law
@@ -110,6 +121,10 @@ def solve_untied(request: Request) -> UntiedAnswer:
     backward = Backward(theory, request.weights, request.laws)
     several = len(request.cell.states) > 1
     reasons: list[str] = []
+    slopes = homogeneous(request.cell)
+    if slopes is not None:
+        solution, why = solve_growing(slopes, backward, start, request.horizon, _VARIANCE)
+        return UntiedAnswer(solution, theory.method, why)
     try:
         if start.main is None:
             solution = _criticality_by_gates(backward, start, reasons)
@@ -118,7 +133,7 @@ def solve_untied(request: Request) -> UntiedAnswer:
         else:
             solution = _chosen(backward, start, request, reasons)
     except InfeasibleError as error:
-        raise _with_nearest(error, backward, start, request) from None
+        raise with_nearest(error, backward, start, request.horizon) from None
     return UntiedAnswer(solution, theory.method, (*reasons, *_explained(solution)))
 
 
@@ -139,9 +154,12 @@ def _chosen(backward: Backward, start: Design, request: Request, reasons: list[s
     if direction is None:
         if request.objective != "fixed":
             reasons.append("Everything that the objective could choose is fixed.")
-        return feasible(backward, start)
+        try:
+            return _settled(feasible(backward, start), request)
+        except InfeasibleError as error:
+            raise with_wide(error, backward, start, request.horizon) from None
     target = (isometry if request.objective == "isometry" else timescale)(request.horizon)
-    solution = search(backward, start, direction, target)
+    direction, solution = _searched(backward, start, direction, target, request, reasons)
     name = next(iter(direction.signs))
     choice = solution.design.choices[name]
     value = choice.mu_b if direction.parameter == "mu_b" else choice.q or 0.0
@@ -153,6 +171,46 @@ def _chosen(backward: Backward, start: Design, request: Request, reasons: list[s
     )
     reasons.append(f"{direction.label} = {value:.4g}: there {why}.")
     return solution
+
+
+def _searched(
+    backward: Backward,
+    start: Design,
+    direction: Direction,
+    target: Target,
+    request: Request,
+    reasons: list[str],
+) -> tuple[Direction, Solution]:
+    """Along the direction; beyond it where networks settle to nothing on it."""
+    T = request.horizon
+    try:
+        return direction, search(backward, start, direction, target, T)
+    except (NothingCritical, Unsettled) as error:
+        other = widened(direction)
+        if other is None:
+            raise
+        try:
+            found = search(backward, start, other, target, T)
+        except NothingCritical as further:
+            if isinstance(error, Unsettled):
+                raise error from None
+            raise NothingCritical(f"{error}; and {further}", further.inequality) from None
+    reasons.append(
+        f"Up to q = {direction.points[0]:g} of {', '.join(other.signs)} there is no critical state "
+        "that networks settle to."
+    )
+    return other, found
+
+
+def _settled(solution: Solution, request: Request) -> Solution:
+    """The solution, if it is what a network without gates settles to.
+
+    Raises:
+        InfeasibleError: it is not.
+    """
+    if solution.design.roles.retention or settles(solution, request.horizon):
+        return solution
+    raise unsettled([solution], "that these numbers fix")
 
 
 def _placed(backward: Backward, start: Design, request: Request, reasons: list[str]) -> Solution:
@@ -285,47 +343,3 @@ def _explained(solution: Solution) -> list[str]:
                 f"{why}"
             )
     return said
-
-
-def _with_nearest(
-    error: InfeasibleError, backward: Backward, start: Design, request: Request
-) -> InfeasibleError:
-    """The error with the nearest values of what the user fixed that can be had, if one is."""
-    for name, given in request.fixed.items():
-        for parameter in ("q", "mu_b"):
-            if parameter not in given or error.nearest:
-                continue
-            value = _nearest(backward, start, name, parameter, given[parameter])
-            if value is not None:
-                return InfeasibleError(
-                    f"{error}. The nearest that can be had is {parameter} = {value:.4g} of "
-                    f"{name!r}, all else being equal",
-                    error.inequality,
-                    {(name, parameter): value},
-                )
-    return error
-
-
-def _nearest(
-    backward: Backward, start: Design, name: str, parameter: str, value: float
-) -> float | None:
-    """The nearest value of one number with a solution, by widening steps and then halving."""
-
-    def works(at: float) -> bool:
-        try:
-            backward.solve(start.with_(name, **{parameter: at}))
-        except InfeasibleError:
-            return False
-        return True
-
-    scale = max(abs(value), 1.0)
-    for step in np.geomspace(0.02, 20.0, 24) * scale:
-        for at in (value - step, value + step):
-            if (parameter == "q" and at <= 0) or not works(at):
-                continue
-            good, bad = at, value
-            for _ in range(30):
-                middle = (good + bad) / 2
-                good, bad = (middle, bad) if works(middle) else (good, middle)
-            return good
-    return None

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from rnnmft.analysis.spectra.unit_transfer import UnitTransfer
+from rnnmft.analysis.units.local_derivatives import LocalDerivatives
 from rnnmft.analysis.units.particles import UnitProcess
-from rnnmft.analysis.units.tangent_process import LocalDerivatives
 from rnnmft.numerics.backends import numpy_backend, torch_backend
 
 __all__ = ["sampled_transfer"]

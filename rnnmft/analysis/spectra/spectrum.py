@@ -10,8 +10,8 @@ law: quadrature nodes take the place of sampled units.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -55,6 +55,7 @@ class Spectrum:
         horizon: T >= 0.
         method: "exact" or "free".
         variance: gives the stationary variance of a preactivation by name.
+        start: {state: standard deviation at t = 0}, from where units are sampled.
     """
 
     cell: Cell
@@ -66,6 +67,7 @@ class Spectrum:
     horizon: int
     method: str
     variance: Callable[[str], float]
+    start: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def by_power(self) -> bool:
@@ -100,9 +102,8 @@ class Spectrum:
                 f"units must be at most {fits} for horizon {horizon} of this cell (memory), "
                 f"got {self.sampling.units}"
             )
-        process = UnitProcess(
-            self.cell, self.ensemble, self.inputs, self.tying, self.sampling, trajectories=1
-        )
+        setting = (self.cell, self.ensemble, self.inputs, self.tying)
+        process = UnitProcess(*setting, self.sampling, trajectories=1, start=self.start)
         for _ in range(self.burn_in):
             process.step()
         return sampled_transfer(process, horizon)
@@ -314,7 +315,8 @@ def _powered(
     total = np.zeros_like(found)
     for k, e in enumerate(error):
         moved = value.copy()
-        step = max(e, 1e-6 * abs(value[k]))
+        # A moment that is 0 has no error, and needs a step all the same.
+        step = max(e, 1e-6 * abs(value[k])) or 1e-12
         moved[k] += step
         total += np.abs(free_power_moments(moved, horizon) - found) * (e / step)
     return found, total

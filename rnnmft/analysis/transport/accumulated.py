@@ -23,6 +23,7 @@ from rnnmft.analysis.transport.accumulated_tangent import (
     tangent_start,
     tangent_total,
 )
+from rnnmft.analysis.transport.start import start_law, start_pair
 from rnnmft.analysis.transport.stationary_laws import COARSE, LEVELS, Level, StationaryLaws
 from rnnmft.analysis.transport.stationary_pair import stationary_pair
 from rnnmft.cells import Cell, Ensemble, Inputs
@@ -44,9 +45,15 @@ class TransportedLaw:
 
     method = "transport of the law"
 
-    def __init__(self, cell: Cell, ensemble: Ensemble, inputs: Inputs) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        ensemble: Ensemble,
+        inputs: Inputs,
+        start: Mapping[str, float] | None = None,
+    ) -> None:
         self.cell, self.ensemble, self.inputs = cell, ensemble, inputs
-        self.laws = StationaryLaws(cell, ensemble, inputs)
+        self.laws = StationaryLaws(cell, ensemble, inputs, start)
 
     def model_at(self, size: int, nodes: int) -> AccumulatedModel:
         """The model on a grid of `size` points with `nodes` Gauss nodes a coefficient."""
@@ -58,8 +65,9 @@ class TransportedLaw:
         """Every moment at every step: {kind: {name: (steps,)}}."""
         model = self.laws.model(level)
         joint_model = self.laws.model(joint_level)
-        at, joint = model.zero(), joint_model.apart()
-        pair_at = joint_model.zero()
+        start = self.laws.start
+        at, pair_at = start_law(model, start), start_law(joint_model, start)
+        joint = start_pair(joint_model, start, self.inputs.correlation)
         rows: list[dict[str, Mapping[str, float]]] = []
         for _ in range(steps):
             after, pair_after = model.advance(at), joint_model.advance(pair_at)
@@ -84,14 +92,17 @@ class TransportedLaw:
         }
 
     def evolve(self, steps: int) -> Trajectory:
-        """Moments after 1, .., steps updates from the zero state."""
+        """Moments after 1, .., steps updates from the start."""
         fine = self._history(steps, LEVELS[0], _JOINT[1])
         coarse = self._history(steps, _JOINT[1], _JOINT[0])
         second = fine["second_moment"]
         correlation = {
-            s: np.where(second[s] > 0, fine["cross_moment"][s] / np.maximum(second[s], 1e-300), 0.0)
-            for s in second
+            s: np.divide(
+                fine["cross_moment"][s], v, out=np.full(steps, np.nan), where=np.asarray(v > 0)
+            )
+            for s, v in second.items()
         }
+        undefined = any(np.isnan(c).all() for c in correlation.values())
         error = {
             kind: {n: np.abs(fine[kind][n] - coarse[kind][n]) + 1e-14 for n in fine[kind]}
             for kind in fine
@@ -101,6 +112,7 @@ class TransportedLaw:
             steps=steps,
             correlation=correlation,
             error=error,
+            status=Status.UNDEFINED if undefined else Status.OK,
             method=self.method,
             second_moment=second,
             cross_moment=fine["cross_moment"],
@@ -133,7 +145,7 @@ class TransportedLaw:
         return [self._fixed_point(i) for i in range(len(self.laws.points))]
 
     def fixed_point(self) -> FixedPoint:
-        """The fixed point that the zero state approaches."""
+        """The fixed point that the start approaches; UNSTABLE where it merely stays there."""
         return self._fixed_point(self.laws.attractor)
 
     # --- two trajectories ----------------------------------------------------------------------
@@ -149,7 +161,7 @@ class TransportedLaw:
         return joint, at, rate, error + abs(rate - rough)
 
     def correlation_fixed_point(self) -> CorrelationFixedPoint:
-        """The stationary correlation that two runs from zero approach."""
+        """The stationary correlation that two runs approach."""
         joint, at, rate, error = self._pair
         return CorrelationFixedPoint(
             tying="untied",
@@ -180,7 +192,7 @@ class TransportedLaw:
 
     def _operator(self, finer: bool) -> tuple[AccumulatedModel, OneLaw, Array]:
         law, _, level = self.laws.reached
-        model = self.laws.model(level if finer else COARSE)
+        model = self.laws.model_of(law, level if finer else COARSE)
         at = model.stationary(law.second)
         return model, at, tangent_operator(model, at)
 

@@ -31,6 +31,8 @@ from rnnmft.theory.accumulator import AccumulatorForm, accumulator_form
 __all__ = ["AccumulatedModel", "Joint", "OneLaw"]
 
 Array = NDArray[np.float64]
+#: {readout: [(f_j, f_j') at some values of c']}.
+Values = dict[str, list[tuple[Array, Array]]]
 
 
 @dataclass(frozen=True)
@@ -129,27 +131,25 @@ class AccumulatedModel:
     # --- one trajectory ------------------------------------------------------------------------
 
     @cached_property
-    def values(self) -> dict[str, list[tuple[Array, Array]]]:
+    def values(self) -> Values:
         """{readout: [(f_j, f_j') at the grid's nodes]}."""
+        return self._values_at(self.grid.nodes)
+
+    @cached_property
+    def at_rest(self) -> Values:
+        """The same at c' = 0 alone."""
+        return self._values_at(np.zeros(1))
+
+    def _values_at(self, nodes: Array) -> Values:
         found = {}
         for state, terms in self.form.readouts.items():
             rows = []
             for term in terms:
                 pair = (term.of_state, sp.diff(term.of_state, self.form.new))
-                f, slope = compile_elementwise(pair, [self.form.new])(self.grid.nodes)
+                f, slope = compile_elementwise(pair, [self.form.new])(nodes)
                 rows.append((f, slope))
             found[state.name] = rows
         return found
-
-    def zero(self) -> OneLaw:
-        """The zero state."""
-        empty = np.zeros(self.grid.size)
-        names = [s.name for s in self.cell.states]
-        return OneLaw(
-            (self.grid.at_zero(), empty, empty),
-            dict.fromkeys(names, 0.0),
-            dict.fromkeys(names, 0.0),
-        )
 
     def average(
         self,
@@ -179,9 +179,11 @@ class AccumulatedModel:
                 result *= gaussian_pair_mean(f, g, *law, factor.covariance(qab))
         return result
 
-    def terms(self) -> Iterator[tuple[str, list[tuple[tuple[Factor, ...], Array, Array]]]]:
+    def terms(
+        self, values: Values | None = None
+    ) -> Iterator[tuple[str, list[tuple[tuple[Factor, ...], Array, Array]]]]:
         """(readout, [(factors, f_j, f_j') ...])."""
-        for name, rows in self.values.items():
+        for name, rows in (self.values if values is None else values).items():
             factors = _readout_factors(self.cell)[name]
             yield name, [(a, f, df) for a, (f, df) in zip(factors, rows, strict=True)]
 
@@ -191,11 +193,12 @@ class AccumulatedModel:
         """Means and second moments of the readouts of c', at last step's second moments."""
         q = self.variances(before, new)
         mean, second = {}, {}
-        for name, terms in self.terms():
+        # At rest the law is a point mass. A grid holds it to rounding, on which growth would feed.
+        law, values = (np.ones(1), self.at_rest) if new == 0.0 else (law, self.values)
+        for name, terms in self.terms(values):
             square = sum(
                 self.average(a, b, q) * (law @ (f * g)) for a, f, _ in terms for b, g, _ in terms
             )
-            # The law of a cell at rest is a point mass: its square is zero up to the grid's error.
             second[name] = max(0.0, float(square))
             mean[name] = float(sum(self.average(a, (), q) * (law @ f) for a, f, _ in terms))
         return mean, second
@@ -224,14 +227,12 @@ class AccumulatedModel:
 
     # --- two trajectories ----------------------------------------------------------------------
 
-    def apart(self) -> Joint:
-        """Both trajectories at the zero state."""
-        one = self.grid.at_zero()
-        return Joint(np.outer(one, one), {s.name: 0.0 for s in self.cell.states})
-
-    def independent(self, at: OneLaw) -> Joint:
-        """Two independent trajectories, each of the law `at`."""
-        return Joint(np.outer(at.law[0], at.law[0]), {n: m**2 for n, m in at.mean.items()})
+    def alike(self, at: OneLaw, share: float) -> Joint:
+        """Two trajectories of the law `at`: equal in a share of the units, else independent."""
+        law = at.law[0]
+        omega = (1.0 - share) * np.outer(law, law) + share * np.diag(law)
+        moments = ((n, m**2, at.second[n]) for n, m in at.mean.items())
+        return Joint(omega, {n: (1.0 - share) * a + share * b for n, a, b in moments})
 
     def advance_joint(
         self, joint: Joint, at: OneLaw, after: OneLaw, step: AccumulatorStep | None = None
@@ -247,10 +248,12 @@ class AccumulatedModel:
         q = self.variances(at.second, after.second[c])
         qab = self.variances(joint.cross, new, self.inputs.correlation)
         cross = {c: new}
-        for name, terms in self.terms():
+        at_rest = after.second[c] == 0.0
+        seen, values = (np.ones((1, 1)), self.at_rest) if at_rest else (omega, self.values)
+        for name, terms in self.terms(values):
             cross[name] = float(
                 sum(
-                    self.average(a, b, q, qab) * (f @ omega @ g)
+                    self.average(a, b, q, qab) * (f @ seen @ g)
                     for a, f, _ in terms
                     for b, g, _ in terms
                 )

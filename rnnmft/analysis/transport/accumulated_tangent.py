@@ -45,7 +45,9 @@ def _central(of: AccumulatedModel, at: OneLaw, name: str, names: list[str]) -> A
     """d advance / d (E[c] or one E[s^2]) by a central difference."""
     c = of.form.state.name
     centre = at.second[name] if name else at.mean[c]
-    scale = 1e-5 * max(at.second[name or c], 1e-8)
+    size = at.second[name or c]
+    # Beside a cell at rest what the grid holds to rounding must stay small against the difference.
+    scale = 1e-5 * max(size, 1e-8) if size > 0.0 else 1e-8
     # A second moment cannot go below zero: the difference is one-sided there.
     low, high = max(centre - scale, 0.0) if name else centre - scale, centre + scale
 

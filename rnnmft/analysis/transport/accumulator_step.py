@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
+from scipy.special import factorial2
 
 from rnnmft.analysis.transport.gauss_rules import (
     CoefficientRule,
@@ -33,6 +34,8 @@ __all__ = ["AccumulatorStep", "Factor", "Terms", "coefficient_factors", "factors
 Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
 Terms = tuple[tuple[str, float], ...]
+# Standard deviations beyond which a Gaussian has no mass to speak of.
+_REACH = 9.0
 
 
 @dataclass(frozen=True)
@@ -218,8 +221,15 @@ class AccumulatorStep:
         a, aa, b, bb = self.coefficient_moments()
         return a * mean + b, aa * second + 2 * a * b * mean + bb
 
-    def reach(self, order: int = 24, mass: float = 1e-17) -> float:
-        """C such that the stationary law has at most about `mass` beyond |c| = C."""
+    def reach(self, start: float = 0.0, order: int = 24, mass: float = 1e-17) -> float:
+        """C such that the law has at most about `mass` beyond |c| = C, once stationary and before.
+
+        Args:
+            start: standard deviation of c at t = 0. What is left of it adds to what the noise has
+                brought since, which is no wider than the stationary law.
+            order: of the highest moment used.
+            mass: see above.
+        """
         alpha, beta = np.abs(self.gain.nodes), np.abs(self.noise[0].nodes)
         size = float(beta.max()) or 1.0
         gains = [float(self.gain.weights @ alpha**j) for j in range(order + 1)]
@@ -228,7 +238,15 @@ class AccumulatorStep:
         for n in range(1, order + 1):
             total = sum(math.comb(n, j) * gains[j] * noises[n - j] * moments[j] for j in range(n))
             moments.append(total / max(1.0 - gains[n], 1e-9))
-        return size * min((moments[n] / mass) ** (1.0 / n) for n in range(8, order + 1, 4))
+        orders = range(8, order + 1, 4)
+        stationary = size * min((moments[n] / mass) ** (1.0 / n) for n in orders)
+        if start == 0.0:
+            return stationary
+        if alpha.max() <= 1.0:
+            return stationary + _REACH * start
+        # E[|c|^n] of what is left falls where E[|alpha|^n] <= 1.
+        bounds = [(factorial2(n - 1) / mass) ** (1.0 / n) for n in orders if gains[n] <= 1.0]
+        return stationary + min(bounds, default=math.inf) * start
 
     # --- two trajectories ----------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ __all__ = [
     "gaussian_mean",
     "gaussian_pair_mean",
     "joint_weights",
+    "pair_grid",
     "product_rule",
 ]
 
@@ -118,7 +119,7 @@ def coefficient_rule(
     return compressed(function(e), w, size)
 
 
-def _pair_grid(variance: float, covariance: float) -> tuple[Array, Array, Array]:
+def pair_grid(variance: float, covariance: float) -> tuple[Array, Array, Array]:
     """Nodes and weights of z_a, and z_b = rho z_a + (1 - rho^2)^(1/2) z at pairs of nodes."""
     rho = min(1.0, max(-1.0, covariance / variance)) if variance > 0 else 0.0
     z, w = _grid(variance)
@@ -133,7 +134,7 @@ def joint_weights(
     covariance: float,
 ) -> Array:
     """W_jk = E[l_j(f(e_a)) l_k(f(e_b))] of a Gaussian pair: (m, m)."""
-    z, w, both = _pair_grid(variance, covariance)
+    z, w, both = pair_grid(variance, covariance)
     first = rule.lagrange(function(mean + np.sqrt(variance) * z))
     second = rule.lagrange(function(mean + np.sqrt(variance) * both.ravel()))
     inner = second.reshape(len(rule.nodes), len(z), len(z)) @ w
@@ -154,7 +155,7 @@ def gaussian_pair_mean(
     covariance: float,
 ) -> float:
     """E[first(e_a) second(e_b)] of a Gaussian pair of equal laws."""
-    z, w, both = _pair_grid(variance, covariance)
+    z, w, both = pair_grid(variance, covariance)
     inner = second(mean + np.sqrt(variance) * both) @ w
     return float((w * first(mean + np.sqrt(variance) * z)) @ inner)
 

@@ -72,10 +72,6 @@ class LawGrid:
         """phi(c_i + beta_k): (m, n, n)."""
         return self.interpolation(rule.nodes[:, None] + self.nodes)
 
-    def at_zero(self) -> Array:
-        """The weights of the law concentrated at c = 0."""
-        return self.interpolation(np.zeros(1))[0]
-
 
 def _soft(t: Array) -> Array:
     """t brought smoothly below 1: t - d F((t - 1) / d), F' = erfc(-u) / 2; odd in t."""

@@ -18,6 +18,7 @@ from scipy.optimize import brentq, newton, root
 from rnnmft.analysis.transport.accumulated_model import AccumulatedModel, OneLaw
 from rnnmft.analysis.transport.accumulated_tangent import one_law_slope
 from rnnmft.analysis.transport.law_grid import LawGrid
+from rnnmft.analysis.transport.start import start_law
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, Status
 
@@ -29,17 +30,30 @@ Level = tuple[int, int]
 COARSE: Level = (48, 14)
 LEVELS: tuple[Level, ...] = ((96, 16), (144, 20), (216, 26))
 _TOLERANCE = 1e-9
+# A law that is wider than this counts as none.
+_WIDEST = 1e8
 
 
 class StationaryLaws:
-    """The stationary laws of one cell at one ensemble.
+    """The stationary laws of one cell at one ensemble, and the one that a start approaches.
+
+    Args:
+        cell, ensemble, inputs: the setting.
+        start: {state: its standard deviation at t = 0}; zero states when absent.
 
     Raises:
         DerivationError: the cell is not of this kind.
     """
 
-    def __init__(self, cell: Cell, ensemble: Ensemble, inputs: Inputs) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        ensemble: Ensemble,
+        inputs: Inputs,
+        start: Mapping[str, float] | None = None,
+    ) -> None:
         self.cell, self.ensemble, self.inputs = cell, ensemble, inputs
+        self.start = {s.name: (start or {}).get(s.name, 0.0) for s in cell.states}
         self._model(1.0, COARSE).check()
 
     def _model(self, reach: float, level: Level) -> AccumulatedModel:
@@ -50,24 +64,43 @@ class StationaryLaws:
         """The model at one resolution."""
         return self._model(self._reach, level)
 
+    def model_of(self, law: OneLaw, level: Level) -> AccumulatedModel:
+        """The model of one stationary law: that of a cell at rest needs no room."""
+        return self.model(level) if any(law.second.values()) else self._model(1.0, level)
+
     @cached_property
     def _reach(self) -> float:
-        """Beyond this |c| the law has no mass, on the way from zero to stationarity."""
-        model = self._model(1.0, COARSE)
-        second: Mapping[str, float] = {s.name: 0.0 for s in self.cell.states}
-        widest = 0.0
+        """Beyond this |c| the law has no mass, on the way from the start to stationarity."""
+        zero = dict.fromkeys(self.start, 0.0)
+        ways = [self._widest(zero), self._widest({s: v**2 for s, v in self.start.items()})]
+        if not all(map(math.isfinite, ways)):
+            raise ConvergenceError(Status.DIVERGES, "The accumulated state has no stationary law.")
+        if not self._driven:
+            # Beside a zero state at rest there may be others, reached from elsewhere.
+            elsewhere = self._widest(dict.fromkeys(self.start, 1.0))
+            ways += [elsewhere] if math.isfinite(elsewhere) else []
+        return max(1.1 * max(ways), 1.0)
+
+    def _widest(self, second: Mapping[str, float]) -> float:
+        """The largest reach on the way from given second moments; inf where there is none."""
+        model, widest = self._model(1.0, COARSE), 0.0
         for _ in range(12):
-            reach = model.step(second).reach()
-            if not math.isfinite(reach) or reach > 1e8:
-                raise ConvergenceError(
-                    Status.DIVERGES, "The accumulated state has no stationary law."
-                )
+            reach = model.step(second).reach(self.start[model.form.state.name])
+            if not reach <= _WIDEST:
+                return math.inf
             widest = max(widest, reach)
             before = second
             second = self._model(max(reach, 1.0), COARSE).stationary(second).second
             if second == before:
                 break
-        return max(1.1 * widest, 1.0)
+        return widest
+
+    @cached_property
+    def _driven(self) -> bool:
+        """Whether the zero state moves."""
+        model = self._model(1.0, COARSE)
+        zero = start_law(model, dict.fromkeys(self.start, 0.0))
+        return any(v > 0.0 for v in model.advance(zero).second.values())
 
     @cached_property
     def _drivers(self) -> list[str]:
@@ -109,13 +142,24 @@ class StationaryLaws:
                 for i in brackets
             ]
             return found + [np.array([g]) for g, v in zip(grid, values, strict=True) if v == 0.0]
-        at = np.zeros(len(self._drivers))
-        for _ in range(60 if self._drivers else 0):
+        if not self._drivers:
+            return [np.zeros(0)]
+        ends = [self._end(gap, np.zeros(len(self._drivers)))]
+        if any(self.start.values()):
+            last = self._end(gap, np.array([self.start[d] ** 2 for d in self._drivers]))
+            if np.abs(last - ends[0]).max() > 1e-3 * np.abs(last).max():
+                ends.append(last)
+        return ends
+
+    @staticmethod
+    def _end(gap: Callable[[Array], Array], at: Array) -> Array:
+        """Near a fixed point of the reduced map, from given second moments of the drivers."""
+        for _ in range(60):
             step = gap(at)
             at = at + step
-            if np.abs(step).max() < 1e-6 * np.abs(at).max():
+            if np.abs(step).max() <= 1e-6 * np.abs(at).max():
                 break
-        return [at]
+        return at
 
     def _polished(self, start: Array, level: Level) -> Array:
         if not self._drivers:
@@ -135,6 +179,9 @@ class StationaryLaws:
     def points(self) -> list[tuple[OneLaw, float, Level]]:
         """Every fixed point, its error by doubling the resolution, and the level that met it."""
         found = []
+        if not self._driven:
+            zero = dict.fromkeys(self.start, 0.0)
+            found.append((self._model(1.0, LEVELS[0]).stationary(zero), 0.0, LEVELS[0]))
         for start in self._starts:
             law = self._reduced(COARSE)(start)
             at, before, error, level = start, None, math.inf, LEVELS[0]
@@ -147,7 +194,8 @@ class StationaryLaws:
                     if error <= _TOLERANCE * max(1e-12, float(values.max())):
                         break
                 before = values
-            found.append((law, error, level))
+            if self._driven or max(law.second.values()) > _TOLERANCE:
+                found.append((law, error, level))
         return sorted(found, key=lambda f: tuple(f[0].second.values()))
 
     @cached_property
@@ -161,7 +209,7 @@ class StationaryLaws:
         The perturbation starts from a change of the drivers. Where the law is symmetric it is kept
         so: the odd modes (a mean of c) are not reached from zero and do not count.
         """
-        model = self.model(level)
+        model = self.model_of(at, level)
         matrix, start = one_law_slope(model, at, self._drivers)
         vector, rates = start / max(float(np.abs(start).max()), 1e-300), [0.0]
         # Stop as soon as the rate has settled: rounding would feed the modes that do not count.
@@ -183,14 +231,21 @@ class StationaryLaws:
 
     @cached_property
     def attractor(self) -> int:
-        """The index of the stable fixed point that the zero state approaches."""
+        """The index of the fixed point that the start approaches, or where it stays.
+
+        Raises:
+            ConvergenceError: none is approached.
+        """
+        if not any(self.start.values()) and not self._driven:
+            sizes = [max(law.second.values()) for law, _, _ in self.points]
+            return int(np.argmin(sizes))
         stable = [i for i, slope in enumerate(self.slopes) if slope < 1.0]
         if not stable:
             raise ConvergenceError(Status.NO_FIXED_POINT)
         if len(self.points) == 1:
             return 0
         model = self.model(COARSE)
-        at = model.zero()
+        at = start_law(model, self.start)
         for _ in range(300):
             at = model.advance(at)
         distance = {
@@ -206,5 +261,5 @@ class StationaryLaws:
 
     @property
     def reached(self) -> tuple[OneLaw, float, Level]:
-        """The fixed point that the zero state approaches, its error and level."""
+        """The fixed point that the start approaches, its error and level."""
         return self.points[self.attractor]

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 def stationary_pair(of: StationaryLaws, level: Level) -> tuple[Joint, OneLaw, float]:
-    """The pair that two runs from zero approach, each one's law, and the rate of the approach.
+    """The pair that two runs approach, each one's law, and the rate of the approach.
 
     Raises:
         ConvergenceError: there is none, or the stationary state is zero.
@@ -26,7 +26,9 @@ def stationary_pair(of: StationaryLaws, level: Level) -> tuple[Joint, OneLaw, fl
         raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
     model = of.model(level)
     at = model.stationary(drivers)
-    step, start, names = model.step(drivers), model.independent(at), list(at.second)
+    # Independent trajectories, or equal ones, may be a pair at rest that shows no rate.
+    share = min(max(of.inputs.correlation, 0.1), 0.9)
+    step, start, names = model.step(drivers), model.alike(at, share), list(at.second)
     scale = np.array([max(at.second[s], 1e-300) for s in names])
 
     def packed(joint: Joint) -> Array:

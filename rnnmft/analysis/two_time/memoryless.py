@@ -13,10 +13,12 @@ the correlations in time differ. (Poole et al. 2016; Yang 2019.)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+import sympy as sp
 from numpy.typing import NDArray
 
 from rnnmft.analysis.closed.closed_moments import ClosedMoments
@@ -52,19 +54,25 @@ class TwoTimeKernel:
     method = "two-time kernel"
 
     def __init__(
-        self, cell: Cell, ensemble: Ensemble, inputs: Inputs, backend: str = "numpy"
+        self,
+        cell: Cell,
+        ensemble: Ensemble,
+        inputs: Inputs,
+        backend: str = "numpy",
+        start: Mapping[str, float] | None = None,
     ) -> None:
         memoryless_theory(cell)
         self.cell, self.ensemble, self.inputs = cell, ensemble, inputs
+        self.start = dict(start or {})
         # At equal times only R and c_x of the input matter, not its correlation in time.
         self._equal_times = ClosedMoments(
-            cell, ensemble, replace(inputs, temporal="white"), backend
+            cell, ensemble, replace(inputs, temporal="white"), backend, start
         )
 
     # --- what tied and untied weights have in common -------------------------------------------
 
     def evolve(self, steps: int) -> Trajectory:
-        """Moments after 1, .., steps updates from the zero state."""
+        """Moments after 1, .., steps updates from the start."""
         return replace(self._equal_times.evolve(steps), tying="tied", method=self.method)
 
     def fixed_points(self) -> list[FixedPoint]:
@@ -73,7 +81,7 @@ class TwoTimeKernel:
         return [replace(f, tying="tied", method=self.method) for f in found]
 
     def fixed_point(self) -> FixedPoint:
-        """The fixed point that the zero state approaches."""
+        """The fixed point that the start approaches; UNSTABLE where it merely stays there."""
         return replace(self._equal_times.fixed_point(), tying="tied", method=self.method)
 
     def correlation_fixed_point(self) -> CorrelationFixedPoint:
@@ -97,7 +105,7 @@ class TwoTimeKernel:
     # --- two times -----------------------------------------------------------------------------
 
     def kernel(self, steps: int) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Covariances of each preactivation between updates t and s, from the zero state.
+        """Covariances of each preactivation between updates t and s, from the start.
 
         Args:
             steps: T.
@@ -106,13 +114,16 @@ class TwoTimeKernel:
             On one trajectory and between the two: {preactivation: (T, T)}.
         """
         names = [p.name for p in self.cell.preactivations]
-        q = np.stack([self.evolve(steps).preactivation_variance[n] for n in names])
+        path = self.evolve(steps)
+        equal = (path.preactivation_variance, path.preactivation_covariance)
+        q, q_ab = (np.stack([of[n] for n in names]) for of in equal)
         covariance = np.zeros((2, len(names), steps, steps))
         drive = np.stack([self._drive(np.arange(steps), same) for same in (True, False)])
+        covariance[:, :, 0, 0] = q[:, 0], q_ab[:, 0]
         for s in range(steps):
-            later = np.arange(s, steps)
+            later = np.arange(max(s, 1), steps)
             if s == 0:
-                seen = np.stack([self._start(q[:, :-1])] * 2)
+                seen = np.stack([self._seen_with_start(q[:, :-1])] * 2)
             else:
                 before = covariance[:, :, later - 1, s - 1]
                 q_s = np.repeat(q[:, s - 1, None], len(later), 1)
@@ -120,7 +131,7 @@ class TwoTimeKernel:
                 seen = np.stack(
                     [self._overlap(q[:, later - 1], c, q_s, later - s, same)[0] for c, same in both]
                 )
-            row = self._weights[:, None] * seen + drive[:, :, : len(later)]
+            row = self._weights[:, None] * seen + drive[:, :, later - s]
             covariance[:, :, later, s] = covariance[:, :, s, later] = row
         same, between = ({n: c[k] for k, n in enumerate(names)} for c in covariance)
         return same, between
@@ -138,7 +149,7 @@ class TwoTimeKernel:
         q = np.array([at.preactivation_variance[n] for n in names])[:, None] * np.ones(lags + 1)
         lag = np.arange(lags + 1)
         drive = self._drive(lag, True)
-        start = self._weights[:, None] * self._start(q)[:, 1:] + drive
+        start = self._weights[:, None] * self._seen_with_start(q) + drive
         covariance, step = np.clip(start, -q, q), np.inf
         scale = max(float(q.max()), 1e-300)
         ratio, status = 0.0, Status.MAX_STEPS
@@ -150,7 +161,7 @@ class TwoTimeKernel:
             ratio = moved / step if 0 < step < np.inf else 0.0
             covariance, step = new, moved
             if moved <= _SETTLED:
-                status = Status.OK
+                status = at.status
                 break
         left = step * scale / max(1.0 - ratio, 1e-6)
         return self._autocorrelation(lags, q, covariance, left, at.error, status)
@@ -197,18 +208,20 @@ class TwoTimeKernel:
         kappa = np.array([self.inputs.kappa(int(lag)) for lag in lags])
         return self.inputs.R * kappa * (1.0 if same else self.inputs.correlation)
 
-    def _start(self, q: Array) -> Array:
-        """E[y^t y^0], t = 0, 1, .., where y^0 is what the weights see of the zero state.
+    def _seen_with_start(self, q: Array) -> Array:
+        """E[y^t y^0] = E[y^t] E[y^0], t = 1, 2, ..: no preactivation knows the unit's own start.
 
         Args:
             q: variances of the preactivations of the updates before t = 1, 2, .., (K, B).
         """
-        at_zero = np.array([[float(y)] for y in memoryless_theory(self.cell).at_zero.values()])
-        if not at_zero.any():
-            return np.zeros((len(q), q.shape[1] + 1))
+        theory = memoryless_theory(self.cell)
+        variances = {v: sp.Float(self.start.get(s.name, 0.0) ** 2) for s, v in theory.start.items()}
+        at_start = [[float(y.xreplace(variances))] for y in theory.mean_at_start.values()]
+        if not np.any(at_start) or not q.size:
+            return np.zeros_like(q)
         lags = np.zeros(q.shape[1], dtype=np.int64)
         means = self._averages(q, q, q, lags, True)[0][len(q) : 2 * len(q)]
-        return at_zero * np.concatenate([at_zero, means], 1)
+        return np.array(at_start) * means
 
     def _overlap(
         self, q_t: Array, covariance: Array, q_s: Array, lags: NDArray[np.int64], same: bool

@@ -1,4 +1,4 @@
-"""Columns of standard normal numbers, one number a unit, drawn in blocks and kept.
+"""Standard normal and uniform numbers of units, one number a unit, drawn in blocks.
 
 Every repetition has generators of its own, seeded by its number: repetitions do not depend on how
 many there are or which are run together, and more of them extend the sample.
@@ -11,14 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from rnnmft.analysis.units.columns import Columns
 from rnnmft.analysis.units.sobol import DIMENSIONS, sobol_points
-from rnnmft.errors import ParameterError
 from rnnmft.sampling import Sampling
 
-__all__ = ["Draws", "StandardNormals"]
+__all__ = ["Draws"]
 
 Tensor = torch.Tensor
+
+# Sobol dimensions (and calls of a generator) are taken so many at a time.
+_BLOCK = 16
 
 
 class Draws:
@@ -38,13 +39,20 @@ class Draws:
         self._scramble = [torch.Generator().manual_seed(a) for a, _ in seeds]
         self._random = [torch.Generator(device=self.device).manual_seed(b) for _, b in seeds]
         self._dimension = 0
+        self._ready = like.new_empty((self.shape[0], 0, self.shape[1]))
 
     def normal(self, count: int) -> Tensor:
-        """Independent standard normal numbers, (R, count, M).
+        """Independent standard normal numbers, (R, count, M), in the order in which they are used.
 
         Sobol points through the inverse distribution function take one dimension a column of
         units; when the dimensions of the sequence are used up, pseudo-random numbers take over.
         """
+        while self._ready.shape[1] < count:
+            self._ready = torch.cat([self._ready, self._normal(_BLOCK)], 1)
+        taken, self._ready = self._ready[:, :count], self._ready[:, count:]
+        return taken
+
+    def _normal(self, count: int) -> Tensor:
         if self._quasi(count):
             return torch.special.ndtri(self._sobol(count)).to(self.dtype)
         options = {"dtype": self.dtype, "device": self.device}
@@ -80,48 +88,3 @@ def _seeds(seed: int, repetition: int) -> tuple[int, int]:
     words = np.random.SeedSequence((seed, repetition)).generate_state(2, np.uint64)
     # torch takes signed seeds: one bit less.
     return int(words[0] >> np.uint64(1)), int(words[1] >> np.uint64(1))
-
-
-class StandardNormals(Columns):
-    """Independent standard normal columns for R repetitions of M units.
-
-    Args:
-        draws: where the numbers come from.
-        matched: make the columns of a repetition exactly standard and exactly uncorrelated over
-            its units (Gram-Schmidt): what is drawn with them then has exactly the wanted
-            covariance. It changes averages by O(1/M).
-        block: how many columns are drawn at once.
-    """
-
-    def __init__(self, draws: Draws, matched: bool = False, block: int = 16) -> None:
-        repetitions, units = draws.shape
-        like = torch.empty((), dtype=draws.dtype, device=draws.device)
-        super().__init__(like.expand(repetitions, units), block)
-        self.draws, self.matched = draws, matched
-
-    def reserve(self, count: int) -> None:
-        """Draw until there are at least `count` columns.
-
-        Raises:
-            ParameterError: so many columns cannot be matched with so few units.
-        """
-        while self.count < count:
-            fresh = self.draws.normal(self.block)
-            self.append_block(self._match(fresh) if self.matched else fresh)
-
-    def _match(self, fresh: Tensor) -> Tensor:
-        """Centred, orthogonal to the columns before and to each other, of mean square 1."""
-        if self.units < 4 * (self.count + self.block):
-            raise ParameterError(
-                f"units: {self.units} in a repetition are too few for {self.count + self.block} "
-                "matched directions; take more units, fewer repetitions, or other normals"
-            )
-        fresh = fresh - fresh.mean(2, keepdim=True)
-        for before in self.blocks:
-            shared = torch.bmm(fresh, before.transpose(1, 2)) / self.units
-            fresh = torch.baddbmm(fresh, shared, before, alpha=-1)
-        if self.block == 1:
-            return fresh / fresh.square().mean(2, keepdim=True).sqrt()
-        # The Gram matrix is near the identity: its Cholesky factor is well conditioned.
-        gram = torch.bmm(fresh, fresh.transpose(1, 2)) / self.units
-        return torch.linalg.solve_triangular(torch.linalg.cholesky(gram), fresh, upper=False)

@@ -1,4 +1,4 @@
-"""What sampled series say of time: have they settled, how fast do they decay or grow.
+"""What sampled series say of time: have they settled, how fast do they decay.
 
 A series has shape (repetitions, steps). Nothing here knows what it is of.
 """
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.units.repetitions import jackknife, mean_and_error
+from rnnmft.analysis.units.repetitions import calibrated_error, jackknife, mean_and_error
 
-__all__ = ["Rate", "Settling", "decay_rate", "growth_rate", "settling"]
+__all__ = ["Rate", "Settling", "decay_rate", "settling"]
 
 Array = NDArray[np.float64]
 # A change of less than this many standard errors counts as none.
@@ -46,7 +46,7 @@ def settling(samples: Array) -> Settling:
     ]
     first, first_error = (float(v) for v in mean_and_error(parts[1] - parts[0]))
     last, last_error = (float(v) for v in mean_and_error(parts[2] - parts[1]))
-    floor = _ROUNDING * float(np.abs(parts[2]).max())
+    floor = _ROUNDING * float(np.abs(samples).max())
     moved_before = abs(first) > _SIGNIFICANT * first_error + floor
     settled = abs(last) <= _SIGNIFICANT * last_error + floor
     if not moved_before:
@@ -69,11 +69,13 @@ class Rate:
 
 
 def decay_rate(samples: Array, late: int) -> Rate:
-    """The rate r of |s(t) - s*| ~ exp(-r t), s* being the mean of the last `late` steps.
+    """The rate r of |s(t) - s*| ~ t^-a exp(-r t), s* being the mean of the last `late` steps.
 
     A straight line through log |s(t) - s*| over the later two thirds of the steps at which the
-    mean stands 4 standard errors out of the noise. The error is the jackknife's, plus how much the
-    rate differs between the halves of that range (other modes, other than exponential decay).
+    mean stands 4 standard errors out of the noise. Where a continuous spectrum decides a = 1/2,
+    where one mode does a = 0, and few steps cannot tell: the value lies between, and the error
+    holds half of the difference, besides the jackknife's and how much the rate differs between the
+    halves of the range (other modes).
 
     Returns:
         `resolved` is False where fewer than four steps stand out: the decay is faster than the
@@ -89,41 +91,14 @@ def decay_rate(samples: Array, late: int) -> Rate:
         return Rate(1.0 / max(end, 1), math.inf, False)
     middle = (start + end) // 2
 
-    def rate(rows: Array, low: int = start, high: int = end) -> float:
+    def rate(rows: Array, low: int = start, high: int = end, power: float = 0.25) -> float:
         series = rows.mean(0)
         distance = np.abs(series - series[-late:].mean())[low:high]
-        return -float(np.polyfit(np.arange(low, high), np.log(np.maximum(distance, 1e-300)), 1)[0])
+        t = np.arange(low, high)
+        logs = np.log(np.maximum(distance, 1e-300)) + power * np.log(t + 1.0)
+        return -float(np.polyfit(t, logs, 1)[0])
 
     curved = abs(rate(samples, middle) - rate(samples, start, middle + 1)) / 2
-    return Rate(rate(samples), math.hypot(jackknife(samples, rate), curved), True)
-
-
-def growth_rate(samples: Array) -> Rate:
-    """The slope of log E[s(t)] against t over the second half of a positive series.
-
-    The error is the jackknife's. Where the slopes of the last two quarters differ by more than 3
-    standard errors the growth is not exponential yet: `resolved` is False, and that difference is
-    in the error. A series that has died out has rate -inf.
-    """
-    steps = samples.shape[1]
-    quarter = max(2, steps // 4)
-    if not np.isfinite(samples).all():
-        return Rate(math.inf, 0.0, True)
-    if samples[:, -1].max() <= 0:
-        return Rate(-math.inf, 0.0, True)
-
-    def slope(rows: Array, low: int, high: int) -> float:
-        series = np.log(np.maximum(rows.mean(0)[low:high], 1e-300))
-        return float(np.polyfit(np.arange(len(series)), series, 1)[0])
-
-    def rate(rows: Array) -> float:
-        return slope(rows, steps - 2 * quarter, steps)
-
-    def bend(rows: Array) -> float:
-        middle = steps - quarter
-        return slope(rows, middle, steps) - slope(rows, middle - quarter, middle)
-
-    change = abs(bend(samples))
-    straight = change <= _SIGNIFICANT * jackknife(samples, bend) + _ROUNDING
-    error = jackknife(samples, rate)
-    return Rate(rate(samples), error if straight else math.hypot(error, change), straight)
+    unknown = abs(rate(samples, power=0.5) - rate(samples, power=0.0)) / 2
+    noise_error = float(calibrated_error(np.asarray(jackknife(samples, rate)), len(samples)))
+    return Rate(rate(samples), math.hypot(noise_error, curved, unknown), True)

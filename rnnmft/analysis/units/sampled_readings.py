@@ -6,13 +6,11 @@ moments' for a cross moment, and their root for a mean.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.units.relaxation import growth_rate
 from rnnmft.analysis.units.repetitions import Reading, mean_and_error
 
 __all__ = [
@@ -21,7 +19,6 @@ __all__ = [
     "correlations",
     "cross_moments",
     "gradient_readings",
-    "growth_readings",
     "lag_readings",
     "late_readings",
     "named",
@@ -121,10 +118,3 @@ def gradient_readings(values: Mapping[str, Array]) -> Readings:
     """m_1(T) at every horizon, each on its own scale."""
     mean, error = mean_and_error(values["m_1"])
     return {"m_1": Reading(mean, error, mean)}
-
-
-def growth_readings(values: Mapping[str, Array]) -> Readings:
-    """The growth rate of m_1 per step, on the scale 1."""
-    rate = growth_rate(values["m_1"])
-    error = rate.error if math.isfinite(rate.value) else 0.0
-    return {"growth": Reading(np.asarray(rate.value), np.asarray(error), np.asarray(1.0))}

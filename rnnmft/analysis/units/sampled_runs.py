@@ -7,14 +7,14 @@ named "kind/name".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rnnmft.analysis.units.particles import UnitProcess, recurrent_groups
-from rnnmft.analysis.units.tangent_process import TangentProcess
+from rnnmft.analysis.units.averaged_tangent import AveragedTangent, numbers_a_unit
+from rnnmft.analysis.units.particles import UnitProcess, recurrent_groups, trajectories_coincide
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
 
@@ -32,11 +32,12 @@ class SampledSetting:
     ensemble: Ensemble
     inputs: Inputs
     tying: str
+    start: Mapping[str, float] = field(default_factory=dict)
 
     def process(
         self, sampling: Sampling, repetitions: Iterable[int], trajectories: int
     ) -> UnitProcess:
-        """Units at the zero state."""
+        """Units at t = 0."""
         return UnitProcess(
             self.cell,
             self.ensemble,
@@ -45,29 +46,57 @@ class SampledSetting:
             sampling,
             trajectories,
             list(repetitions),
+            self.start,
         )
 
+    @property
+    def coincides(self) -> bool:
+        """Whether two trajectories cannot differ."""
+        return trajectories_coincide(self.cell, self.ensemble, self.inputs, self.start or {})
+
+    @property
+    def differs_from_start(self) -> bool:
+        """Whether two trajectories differ by their start alone: nothing drives them apart later."""
+        alike = trajectories_coincide(self.cell, self.ensemble, self.inputs, {})
+        return alike and not self.coincides
+
     def unit_bytes(
-        self, sampling: Sampling, steps: int, trajectories: int, tangent: int = 0
+        self,
+        sampling: Sampling,
+        steps: int,
+        trajectories: int,
+        tangent: int = 0,
+        sides: tuple[int, int] = (0, 0),
     ) -> int:
         """Memory that a unit needs in a run of so many steps, the last `tangent` with tangents."""
         groups = recurrent_groups(self.cell)
         recurrent = [names for y, names in groups.items() if y != 0]
-        columns = len(self.cell.preactivations) + len(recurrent)
-        persistent = self.cell.input is not None and self.inputs.temporal != "white"
-        kept = steps * trajectories * (columns * (self.tying == "tied") + persistent)
-        kept += tangent * (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
+        columns = (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
+        kept = steps * trajectories * columns
+        lags = 1 if isinstance(self.inputs.temporal, str) else len(self.inputs.temporal)
+        kept += lags * trajectories * (len(self.cell.preactivations) + 1)
         size = len(self.cell.states) + len(self.cell.preactivations) + 2
-        working = 6 * size * trajectories + 48 + (tangent > 0) * 2 * size**2
+        working = 6 * size * trajectories + 48
+        if tangent:
+            working += numbers_a_unit(self.cell, tangent, sides, self.tying == "tied")
         return (kept + working) * (8 if sampling.dtype == "float64" else 4)
 
     # --- runs ----------------------------------------------------------------------------------
 
     def moments(
-        self, sampling: Sampling, repetitions: Iterable[int], steps: int, trajectories: int
+        self,
+        sampling: Sampling,
+        repetitions: Iterable[int],
+        steps: int,
+        trajectories: int,
+        burn_in: int = 0,
     ) -> dict[str, Array]:
-        """second/state, pre/name: (R, steps, P, P) and mean/state: (R, steps)."""
-        process = self.process(sampling, repetitions, trajectories)
+        """second/state, pre/name: (R, steps, P, P); mean/state, prescribed/name: (R, steps).
+
+        Two trajectories start as `start` says, or equal, from the state that one reaches in
+        `burn_in` steps. check/directions and check/defect, (R, 1), say what became of the bases.
+        """
+        process = self._begun(sampling, repetitions, trajectories, burn_in)
         found: dict[str, list[Tensor]] = {}
         for _ in range(steps):
             process.step()
@@ -77,22 +106,63 @@ class SampledSetting:
                 found.setdefault(f"mean/{name}", []).append(mean)
             for name, value in process.preactivation_moments().items():
                 found.setdefault(f"pre/{name}", []).append(value)
-        return _stacked(found)
+                found.setdefault(f"prescribed/{name}", []).append(process.prescribed[name][:, 0])
+        return _stacked(found | _checks(process))
 
-    def tangents(
-        self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, horizon: int
-    ) -> dict[str, Array]:
-        """m_1: (R, horizon), the Jacobian starting after burn_in steps."""
-        process = self.process(sampling, repetitions, 1)
+    def _begun(
+        self, sampling: Sampling, repetitions: Iterable[int], trajectories: int, burn_in: int
+    ) -> UnitProcess:
+        """Units after `burn_in` steps of one trajectory, which then becomes two if two are wanted.
+
+        Two trajectories without a burn-in start as `start` says.
+        """
+        process = self.process(sampling, repetitions, 1 if burn_in else trajectories)
         for _ in range(burn_in):
             process.step()
-        tangent = TangentProcess(process)
-        squares = []
+        if burn_in and trajectories == 2:
+            process.split()
+        return process
+
+    def tangents(
+        self,
+        sampling: Sampling,
+        repetitions: Iterable[int],
+        burn_in: int,
+        horizon: int,
+        apart: int | None = None,
+    ) -> dict[str, Array]:
+        """The growth of perturbations that start after burn_in steps.
+
+        Args:
+            sampling: the units.
+            repetitions: which of them.
+            burn_in: steps from the start.
+            horizon: steps of the perturbation.
+            apart: steps of two trajectories after those of one: the perturbation is of their cross
+                moments, and its growth rate log chi(c*) = -1 / xi_c. One trajectory when absent.
+
+        Returns:
+            m_1, log_m_1: (R, horizon), of the T-step Jacobian, T = 1, .., horizon (of two
+            trajectories: E[ds_a ds_b], and the logarithm of its size); log_sums: (R, horizon // 2),
+            the logarithms of the drive's kernel summed over the times of one sum, where the
+            weights are tied and not zero (`AveragedTangent.log_kernel_sums`).
+        """
+        trajectories, sides = (1, (0, 0)) if apart is None else (2, (0, 1))
+        process = self._begun(sampling, repetitions, trajectories, burn_in)
+        for _ in range(apart or 0):
+            process.step()
+        tangent = AveragedTangent(process, sides)
+        found: dict[str, list[Tensor]] = {"m_1": [], "log_m_1": [], "check/effective": []}
         for _ in range(horizon):
             process.step()
             tangent.step()
-            squares.append(tangent.mean_square())
-        return _stacked({"m_1": squares})
+            found["m_1"].append(tangent.mean_square())
+            found["log_m_1"].append(tangent.log_mean_square())
+            found["check/effective"].append(tangent.effective_units())
+        sums = tangent.log_kernel_sums()
+        if sums is not None:
+            found["log_sums"] = list(sums.unbind(1))
+        return _stacked(found | _checks(process))
 
     def autocorrelations(
         self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, lags: int
@@ -108,7 +178,7 @@ class SampledSetting:
         for name, last in history[-1].items():
             products = [(last * past[name]).mean(1) for past in reversed(history)]
             found[f"lag/{name}"] = products
-        return _stacked(found)
+        return _stacked(found | _checks(process))
 
     def _fluctuations(self, process: UnitProcess) -> dict[str, Tensor]:
         """States, and preactivations about mu_b, of the first trajectory."""
@@ -118,6 +188,13 @@ class SampledSetting:
             for p in self.cell.preactivations
         }
         return values
+
+
+def _checks(process: UnitProcess) -> dict[str, list[Tensor]]:
+    """What became of the bases, (R, 1): check/directions and check/defect."""
+    numbers = {"directions": float(process.directions), "defect": process.defect}
+    ones = process.like.new_ones(process.shape[0])
+    return {f"check/{name}": [number * ones] for name, number in numbers.items()}
 
 
 def _stacked(found: Mapping[str, list[Tensor]]) -> dict[str, Array]:
