@@ -31,8 +31,12 @@ from rnnmft.analysis.two_time.kernel import StationaryKernel
 from rnnmft.analysis.two_time.linear_states import LinearStates
 from rnnmft.analysis.two_time.pairs import settle_pair
 from rnnmft.analysis.two_time.settling import settle, zero_kernel
-from rnnmft.analysis.two_time.stability import modes_of, perturbation
-from rnnmft.analysis.two_time.trajectories import follow_moments, follow_perturbation
+from rnnmft.analysis.two_time.stability import modes_of, perturbation, slowest_mode
+from rnnmft.analysis.two_time.trajectories import (
+    follow_lags,
+    follow_moments,
+    follow_perturbation,
+)
 from rnnmft.analysis.units.memory_time import integrated_time, time_error
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import DerivationError, Status
@@ -106,7 +110,7 @@ class GaussianStates:
 
     @cached_property
     def _slowest(self) -> tuple[float, bool]:
-        return modes_of(self._kernel).slowest()
+        return slowest_mode(self._kernel)
 
     @cached_property
     def _stable(self) -> bool:
@@ -119,7 +123,7 @@ class GaussianStates:
     def fixed_point(self) -> FixedPoint:
         """The stationary state that the start approaches.
 
-        `slope`: by what the slowest change of the kernel shrinks a step. A network that nothing
+        `slope`: by what the slowest part of the approach shrinks a step. A network that nothing
         drives stays in its zero state: where that is unstable, the record says so.
 
         Raises:
@@ -133,15 +137,15 @@ class GaussianStates:
         if self.system.driven or not self._kernel.looked_at[0].any():
             return [reached]
         zero = zero_kernel(self.system)
-        modes = modes_of(zero)
-        return [self._fixed_point(zero, modes.slowest()[0], modes.stable), reached]
+        slope = slowest_mode(zero)[0]
+        return [self._fixed_point(zero, slope, modes_of(zero).stable), reached]
 
     def _fixed_point(self, kernel: StationaryKernel, slope: float, stable: bool) -> FixedPoint:
         states = [s.name for s in self.cell.states]
         variances = self._covariances(kernel)[:, 0]
         mean = self.system.mean
         q = [float(kernel.covariance(k)[0]) for k in range(len(self.system.rows))]
-        status = kernel.status
+        status, error = kernel.status, self._error(kernel)
         if not stable and status is Status.OK:
             status = Status.UNSTABLE
         return FixedPoint(
@@ -155,9 +159,14 @@ class GaussianStates:
             },
             slope=slope,
             stable=stable,
-            error=self._error(kernel),
+            error=error,
             status=status,
             method=self.method,
+            errors={
+                "second_moment": dict.fromkeys(states, error),
+                "mean": {n: _ROUNDING * abs(float(v)) for n, v in zip(states, mean, strict=True)},
+                "preactivation_variance": dict.fromkeys(self.ensemble, error),
+            },
         )
 
     def _covariances(self, kernel: StationaryKernel) -> Array:
@@ -188,14 +197,20 @@ class GaussianStates:
         slope, error = self._slope(pair)
         alike = self.inputs.correlation == 1.0 or not self.system.fed
         one = (dict.fromkeys(states, 1.0), self._slope(own)[0])
+        bounds = (pair.error + own.error) / second + _ROUNDING
+        errors = {
+            "correlation": {n: float(e) for n, e in zip(states, bounds, strict=True)},
+            "cross_moment": dict.fromkeys(states, self._error(pair)),
+        }
         return CorrelationFixedPoint(
             tying="tied",
             correlation={n: float(v) for n, v in zip(states, cross / second, strict=True)},
             cross_moment={n: float(v) for n, v in zip(states, cross, strict=True)},
             slope=slope,
-            error=float(((pair.error + own.error) / second).max()) + _ROUNDING,
+            error=float(bounds.max()),
             status=own.status if own.status is not Status.OK else pair.status,
             others=(one,) if alike and pair is not own else (),
+            errors=errors,
             slope_error=error,
         )
 
@@ -229,18 +244,16 @@ class GaussianStates:
     def timescales(self) -> Timescales:
         """xi_q, xi_c in steps, and chi_1.
 
-        xi_q = -1 / log(slowest mode of the kernel): how long a change of the states at one time is
-        felt. (What is missing at the start of a bias, or of a constant input, may take longer to
-        come.) Where the edge of a continuous spectrum is slowest, a power of t stands in front. At
-        the zero state, where no correlation is defined, xi_c is that of the cross moment.
+        xi_q is that of the slowest part of the approach from the start, xi_c that of a change of
+        the covariance between two trajectories. Where the edge of a continuous spectrum decides, a
+        power of t stands in front. At the zero state, where no correlation is defined, xi_c is that
+        of the cross moment.
         """
         own = self._kernel
         zero = not own.looked_at[0][:, 0].any()
         slow, resolved = self._slowest
-        moved, _ = modes_of(own, 1.0 + _MOVED).slowest()
+        moved, _ = slowest_mode(own, 1.0 + _MOVED)
         slow_error = self._through(own, moved - slow) + _ROUNDING
-        if self.system.mean.any():
-            slow = max(slow, self.system.memory)
         chi_1, chi_1_error = self._slope(own)
         slope, slope_error = (chi_1, chi_1_error) if zero else self._slope(self._pair)
         xi_q, xi_q_error = _timescale(slow, slow_error)
@@ -256,12 +269,31 @@ class GaussianStates:
     # --- memory --------------------------------------------------------------------------------
 
     def autocorrelation(self, lags: int, burn_in: int | None = None) -> Autocorrelation:
-        """C(tau) of every state and preactivation at stationarity, tau = 0, .., lags.
+        """C(tau) of every state and preactivation, tau = 0, .., lags.
+
+        At stationarity, or with burn_in of update t = burn_in + lags + 1 and the ones before it.
 
         Raises:
             ConvergenceError: there is no stationary state.
         """
-        del burn_in
+        if burn_in is not None:
+            values, bounds, status = follow_lags(self.system, lags, burn_in)
+        else:
+            values = self._stationary_lags(lags)
+            bounds = {n: np.full(lags + 1, self._error(self._kernel)) for n in values}
+            status = self._kernel.status if self._stable else self.fixed_point().status
+        return Autocorrelation(
+            tying="tied",
+            lags=lags,
+            value=values,
+            error=bounds,
+            timescale={n: integrated_time(v) for n, v in values.items()},
+            timescale_error={n: time_error(values[n], bounds[n]) for n in values},
+            status=status,
+            method=self.method,
+        )
+
+    def _stationary_lags(self, lags: int) -> dict[str, Array]:
         kernel, mean = self._kernel, self.system.mean
         covariances, far = kernel.seen_from(np.eye(len(self.system.A)))
         values = {
@@ -270,17 +302,7 @@ class GaussianStates:
         }
         for k, p in enumerate(self.cell.preactivations):
             values[p.name] = _extended(kernel.covariance(k), kernel.plateau[k], lags)
-        bounds = {n: np.full(lags + 1, self._error(kernel)) for n in values}
-        return Autocorrelation(
-            tying="tied",
-            lags=lags,
-            value=values,
-            error=bounds,
-            timescale={n: integrated_time(v) for n, v in values.items()},
-            timescale_error={n: time_error(values[n], bounds[n]) for n in values},
-            status=kernel.status if self._stable else self.fixed_point().status,
-            method=self.method,
-        )
+        return values
 
 
 def _extended(values: Array, far: float, lags: int) -> Array:

@@ -34,7 +34,7 @@ from rnnmft.analysis.two_time.lags import gain
 from rnnmft.analysis.two_time.linear_states import LinearStates
 from rnnmft.analysis.two_time.response import Response
 
-__all__ = ["bound_eigenvalues", "edge", "leading_growth", "resolvent"]
+__all__ = ["bound_eigenvalues", "edge", "leading_growth", "plateau_modes", "resolvent"]
 
 Array = NDArray[Any]
 _GRID = 256
@@ -94,6 +94,22 @@ def edge(system: LinearStates, far: Array) -> float:
     if not (far > 0).any():
         return system.memory
     return _largest(system, far)
+
+
+def plateau_modes(system: LinearStates, far: Array) -> Array:
+    """z by which changes of the plateau shrink: det(1 - S(inf) G) = 0 at e^(i omega) = lambda.
+
+    Where C(t, s) no longer depends on t - s, t alone moves it: the states s' = A s + B e with
+    e_k answering to the other time at rest. One state: z = a + b^2 S(inf) / (1 - a).
+    """
+    size, count = len(system.A), len(far)
+    rest = system.rows @ np.linalg.solve(np.eye(size) - system.A, system.B)
+    found = np.kron(np.eye(count), system.A)
+    for k in range(count):
+        for j in range(count):
+            block = np.outer(system.B[:, j], far[k] * rest[k, j] * system.rows[k])
+            found[j * size : (j + 1) * size, k * size : (k + 1) * size] += block
+    return np.linalg.eigvals(found)
 
 
 def _largest(system: LinearStates, far: Array) -> float:

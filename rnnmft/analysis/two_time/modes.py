@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from rnnmft.analysis.two_time.growth import bound_eigenvalues, edge, resolvent
+from rnnmft.analysis.two_time.growth import bound_eigenvalues, edge, plateau_modes, resolvent
 from rnnmft.analysis.two_time.lags import gain
 from rnnmft.analysis.two_time.response import KernelResponse
 
@@ -135,22 +135,11 @@ class KernelModes:
 
     def _poles(self, radius: float) -> int:
         bound = bound_eigenvalues(self.kernel, math.sqrt(radius), _BOUND)
-        plateau = np.abs(self._plateau_modes()) > radius
-        return int((bound > 1.0).sum()) + int(plateau.sum())
-
-    def _plateau_modes(self) -> Array:
-        """z with det(1 - S(inf) r (z - A)^-1 b . r (1 - A)^-1 b) = 0: eigenvalues of a matrix."""
-        kernel, system = self.kernel, self.kernel.system
-        if not kernel.bend_far.any():
-            return np.zeros(0)
-        size, count = len(system.A), len(kernel.far)
-        rest = system.rows @ np.linalg.solve(np.eye(size) - system.A, system.B)
-        found = np.kron(np.eye(count), system.A)
-        for k in range(count):
-            for j in range(count):
-                block = np.outer(system.B[:, j], kernel.far[k] * rest[k, j] * system.rows[k])
-                found[j * size : (j + 1) * size, k * size : (k + 1) * size] += block
-        return np.linalg.eigvals(found)
+        found = int((bound > 1.0).sum())
+        if self.kernel.bend_far.any():
+            modes = plateau_modes(self.kernel.system, self.kernel.far)
+            found += int((np.abs(modes) > radius).sum())
+        return found
 
     def _real_zeros(self) -> list[float]:
         """|z| of the zeros on the real axis outside the edge."""

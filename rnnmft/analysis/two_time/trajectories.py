@@ -19,7 +19,7 @@ from rnnmft.analysis.two_time.linear_states import LinearStates
 from rnnmft.errors import Status
 from rnnmft.records import Quantity
 
-__all__ = ["follow_moments", "follow_perturbation"]
+__all__ = ["follow_lags", "follow_moments", "follow_perturbation"]
 
 Array = NDArray[np.float64]
 _MOVED = 1e-7
@@ -88,6 +88,48 @@ def _moments(system: LinearStates, steps: int, scale: float) -> tuple[dict[str, 
         "preactivation_variance": table(variance, names),
         "preactivation_covariance": table(covariance, names),
     }, evolution.error
+
+
+def follow_lags(
+    system: LinearStates, lags: int, burn_in: int
+) -> tuple[dict[str, Array], dict[str, Array], Status]:
+    """C(tau), tau = 0, .., lags, of update burn_in + lags + 1, by name, and the errors."""
+    value, error = _lags(system, lags, burn_in, 1.0)
+    moved, _ = _lags(system, lags, burn_in, 1.0 + _MOVED)
+    steps, share = burn_in + lags + 1, (error + _ROUNDING) / _MOVED
+    with np.errstate(invalid="ignore"):
+        bounds = {
+            n: share * np.abs(moved[n] - v) + _ROUNDING * steps * np.abs(v)
+            for n, v in value.items()
+        }
+    finite = all(np.isfinite(v).all() for v in value.values())
+    return value, bounds, Status.OK if finite else Status.DIVERGES
+
+
+def _lags(
+    system: LinearStates, lags: int, burn_in: int, scale: float
+) -> tuple[dict[str, Array], float]:
+    evolution, means = Evolution(system, scale=scale), [np.zeros(len(system.A))]
+    for _ in range(burn_in + lags + 1):
+        if not evolution.advance().size < _HUGE:
+            break
+        means.append(evolution.mean)
+    row, drives = evolution.row.values[0, ::-1], evolution.drives[:, 0, ::-1]
+    back = np.stack(means[::-1])[: lags + 1]
+    values = {
+        s.name: _first(row[:, i, i], lags) + back[0, i] * _first(back[:, i], lags)
+        for i, s in enumerate(system.cell.states)
+    }
+    for k, p in enumerate(system.cell.preactivations):
+        values[p.name] = _first(drives[k], lags)
+    return values, evolution.error
+
+
+def _first(values: Array, lags: int) -> Array:
+    """At lags 0, .., `lags`; nan where a run that diverged has ended before."""
+    found = np.full(lags + 1, np.nan)
+    found[: len(values)] = values[: lags + 1]
+    return found
 
 
 def follow_perturbation(system: LinearStates, horizon: int, burn_in: int) -> Quantity:

@@ -62,16 +62,34 @@ def test_the_stationary_covariance_is_that_of_the_spectrum(setting):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_growth_and_timescales(setting):
-    """Growth 2 log(a + b sigma_w), which is the edge of a continuous spectrum."""
-    d, sigma_w, _, _ = setting
+    """Growth 2 log(a + b sigma_w), which is the edge of a continuous spectrum.
+
+    What a start lacks of a bias comes at a + b^2 sigma_w^2 / (1 - a) a step, which is slower.
+    """
+    d, sigma_w, _, sigma_b = setting
     theory = linear(*setting, Inputs(R=0.8))
     growth = 2 * math.log(1 - d + d * sigma_w)
     assert float(theory.gradient_growth()) == pytest.approx(growth, abs=EXACT)
     scales = theory.timescales()
-    assert scales.xi_q == pytest.approx(-1 / growth, rel=1e-8)
+    slow = math.log(1 - d + d * sigma_w**2) if sigma_b else growth
+    assert scales.xi_q == pytest.approx(-1 / slow, rel=1e-8)
     assert scales.xi_c == pytest.approx(-1 / growth, rel=1e-8)
     assert scales.chi_1 == pytest.approx(math.exp(growth), rel=1e-9)
     assert theory.correlation_fixed_point().slope == pytest.approx(math.exp(growth), rel=1e-9)
+
+
+@pytest.mark.parametrize("what", ["bias", "constant input"])
+def test_what_never_changes_is_approached_without_a_power(what):
+    """Ratios of successive changes of E[h^2] become that of xi_q, from what decays faster."""
+    inputs = Inputs(R=0.0 if what == "bias" else 1.0, temporal="constant")
+    theory = linear(0.2, 0.8, 1.0, 0.5 if what == "bias" else 0.0, inputs)
+    slow = math.exp(-1 / theory.timescales().xi_q)
+    assert slow == pytest.approx(1 - 0.2 + 0.2 * 0.64, rel=1e-9)
+    moved = np.diff(theory.evolve(250).second_moment["h"])
+    # Beside it (a + b sigma_w)^(2 t) is left, a fifth of it at t = 250.
+    assert moved[-1] / moved[-2] == pytest.approx(slow, abs=5e-4)
+    assert moved[99] / moved[98] > slow + 5e-4
+    assert abs((0.8 + 0.2 * 0.8) ** 2 - slow) > 6e-3
 
 
 @pytest.mark.parametrize("setting", [s for s in SETTINGS if s[0] * (1 - s[1]) < 0.5][:3])

@@ -305,6 +305,20 @@ def test_close_to_the_transition():
     assert 0 < float(theory.gradient_growth()) < 1e-5
 
 
+def test_correlations_in_time_before_stationarity():
+    """After few steps, from the recursion's last row; late, the stationary ones."""
+    theory = rate_theory(tanh, 0.3, GIVEN, sigma_w=1.2, sigma_v=0.8, sigma_b=0.3, mu_b=0.2)
+    early = theory.autocorrelation(3, burn_in=2)
+    moments = theory.evolve(6)
+    assert early.value["h"][0] == pytest.approx(moments.second_moment["h"][-1], abs=1e-13)
+    q = moments.preactivation_variance["e"][-1]
+    assert early.value["e"][0] == pytest.approx(q, abs=1e-13)
+    late, limit = theory.autocorrelation(8, burn_in=400), theory.autocorrelation(8)
+    for name in ("h", "e"):
+        assert np.abs(late.value[name] - limit.value[name]).max() < 1e-10
+        assert np.abs(early.value[name] - limit.value[name][:4]).max() > 1e-2
+
+
 def test_one_step():
     theory = rate_theory(tanh, 0.3, WHITE, sigma_w=1.2, sigma_v=0.8, sigma_b=0.3)
     one = theory.evolve(1)
