@@ -30,6 +30,9 @@ PLANTS = [
     ("gru_torch", 'E_pair("z", 1 - gate, 1 - gate) *', 'E_pair("z", 1 - gate, gate) *'),
     ("lstm", "s_f * Q_c * E(f, slope**2)", "s_f * E(f, slope**2)"),
     ("lstm", "    + s**2\n", "    - s**2\n"),
+    ("rate", "leaking - d**2 * C(t, s)", "leaking - d * C(t, s)"),
+    ("rate", "average(bend, tanh) / 2", "average(bend, tanh)"),
+    ("rate", "b**2 * S_in / (gain - b**2", "b**2 * S_in / (gain + b**2"),
     ("spectra", "half / (y - 1), half, (1 + x) / (x + half)", "half / (y - 1), half, 1 + x"),
     ("spectra", "Delta = (z - a * B**2) * (1 - b)", "Delta = (z - a * B**2) * (1 + b)"),
 ]

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from rnnmft.analysis.closed.closed_moments import ClosedMoments
 from rnnmft.analysis.contract import MemorySolver, Solver
 from rnnmft.analysis.transport.accumulated import TransportedLaw
-from rnnmft.analysis.two_time_kernel import TwoTimeKernel
+from rnnmft.analysis.two_time.gaussian_states import GaussianStates
+from rnnmft.analysis.two_time.memoryless import TwoTimeKernel
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import DerivationError
 from rnnmft.sampling import Sampling
@@ -28,9 +29,10 @@ def choose_solver(
     """The solver for a setting.
 
     Tied weights have no closed recursion for gated cells: units are sampled. A memoryless cell
-    (the vanilla RNN) is solved by its two-time kernel. Untied, a cell affine
-    in its states closes in its moments (quadrature); one with a single accumulated state has its
-    law transported (spectral, deterministic); any other is sampled.
+    (the vanilla RNN) and one with Gaussian states (the rate network) are solved by their two-time
+    kernels. Untied, a cell affine in its states closes in its moments (quadrature); one with a
+    single accumulated state has its law transported (spectral, deterministic); any other is
+    sampled.
     """
     if tying == "untied":
         try:
@@ -44,6 +46,11 @@ def choose_solver(
     if tying == "tied" and is_memoryless(cell):
         try:
             return TwoTimeKernel(cell, ensemble, inputs, backend, start)
+        except DerivationError:
+            pass
+    if tying == "tied":
+        try:
+            return GaussianStates(cell, ensemble, inputs, start)
         except DerivationError:
             pass
     # Sampling needs torch: only settings that are sampled load it.

@@ -40,8 +40,8 @@ class MeanField:
         ensemble: `cell.ensemble(...)`; all parameters at their defaults when absent.
         inputs: the law of the inputs.
         tying: "tied" (one set of weights, as a network has: exact, by sampling units, or by
-            quadrature for the vanilla RNN) or "untied" (fresh weights at every step: the closure
-            of the literature, in milliseconds for most cells).
+            quadrature for the vanilla RNN and rate networks) or "untied" (fresh weights at every
+            step: the closure of the literature, in milliseconds for most cells).
         backend: "numpy" or "torch", for the quadratures of the closed untied theory.
         device, dtype, seed, particles, repetitions: for sampled units: "auto", "cpu" or "cuda";
             "float64" or "float32"; how many units in all and in how many independent parts. When
@@ -165,7 +165,7 @@ class MeanField:
         """C(tau) = E[v^t v^{t - tau}], tau = 0, .., lags, of every state and preactivation.
 
         At stationarity, with the memory in steps that follows from it. By quadrature for tied
-        memoryless cells, from sampled units for all others.
+        cells whose two-time kernel closes, from sampled units for all others.
 
         Args:
             lags: the largest tau.

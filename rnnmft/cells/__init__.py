@@ -18,6 +18,7 @@ from rnnmft.cells.min_gru import min_gru
 from rnnmft.cells.min_lstm import min_lstm
 from rnnmft.cells.minimal import minimal
 from rnnmft.cells.peephole_lstm import diagonal_peephole_lstm, peephole_lstm
+from rnnmft.cells.rate import rate
 from rnnmft.cells.residual_rnn import residual_rnn
 from rnnmft.cells.symbols import Input, Preactivation, RandomParameter, State
 from rnnmft.cells.text import load, loads
@@ -61,6 +62,7 @@ __all__ = [
     "minimal",
     "names",
     "peephole_lstm",
+    "rate",
     "register_weights",
     "residual_rnn",
     "typical_laws",
@@ -84,6 +86,7 @@ ZOO: dict[str, Callable[[], Cell]] = {
     "min_gru": min_gru,
     "min_lstm": min_lstm,
     "leaky_rnn": leaky_rnn,
+    "rate": rate,
     "residual_rnn": residual_rnn,
     "indrnn": indrnn,
 }

@@ -15,10 +15,12 @@ from typing import Any, ClassVar, cast
 import sympy as sp
 
 from rnnmft.cells import Cell, Preactivation, State
+from rnnmft.theory.gaussian_states import has_gaussian_states
 from rnnmft.theory.jacobian import jacobian_theory
 from rnnmft.theory.memoryless import is_memoryless, memoryless_theory
 from rnnmft.theory.notation import Notation
 from rnnmft.theory.steps import Step, StepsRecord
+from rnnmft.theory.two_time_equations import two_time_equations
 
 __all__ = ["TiedDerivation", "UnitExpectation"]
 
@@ -59,7 +61,8 @@ class TiedDerivation(StepsRecord):
     preactivation to its covariance between two times, on one trajectory and between two.
     `tangent` is the process of a small perturbation, `tangent_covariance` its Gaussian drive.
     `dropped` are the covariances that the untied theory sets to zero. `kernel` is the closed
-    two-time recursion where there is one (memoryless cells), and empty elsewhere.
+    two-time recursion where there is one (memoryless cells, and cells with Gaussian states), and
+    empty elsewhere.
     """
 
     cell: Cell
@@ -151,9 +154,16 @@ class TiedDerivation(StepsRecord):
 
     @cached_property
     def kernel(self) -> dict[str, sp.Eq]:
-        """{preactivation: C(t + 1, s + 1) = ...} in Gaussian integrals, where that closes."""
+        """{preactivation: C(t + 1, s + 1) = ...} in Gaussian integrals, where that closes.
+
+        Where the states remember and are Gaussian: C(t, s), and the filter that the states are.
+        """
         if not is_memoryless(self.cell):
-            return {}
+            if not has_gaussian_states(self.cell):
+                return {}
+            return two_time_equations(
+                self.cell, self.notation, self._covariance_of, lambda p: self._drive(p, False)
+            )
         theory, found = memoryless_theory(self.cell), {}
         values: dict[sp.Symbol, sp.Expr] = {}
         for p in self.cell.preactivations:
@@ -301,6 +311,18 @@ def _steps(d: TiedDerivation) -> list[Step]:
 
 def _solution(d: TiedDerivation) -> list[Step]:
     """How the recursion is solved: closed in two times, or by units."""
+    if d.kernel and not is_memoryless(d.cell):
+        return [
+            Step(
+                "The states are Gaussian, and the recursion closes in two times",
+                list(d.covariance.values()),
+                list(d.kernel.values()),
+                "The states are linear in the preactivations, with constant coefficients: Gaussian "
+                "processes, filtered from Gaussian processes. E[y(t) y(s)] is an integral over one "
+                "Gaussian pair, whose covariance is the filtered one.",
+                citation="Sompolinsky, Crisanti & Sommers 1988",
+            )
+        ]
     if d.kernel:
         return [
             Step(

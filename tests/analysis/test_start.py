@@ -27,7 +27,7 @@ from rnnmft import (
     simulate,
     tanh,
 )
-from rnnmft.analysis.two_time_kernel import TwoTimeKernel
+from rnnmft.analysis.two_time.memoryless import TwoTimeKernel
 from tests.analysis.linear_cells import gradient_means, linear_cell
 from tests.analysis.sampled_errors import CONTROL, agree
 from tests.simulation.false_alarms import FALSE_ALARM, p_value

@@ -116,6 +116,8 @@ e = Preactivation("e", h)
 def test_arguments_enter_the_update() -> None:
     assert cells.leaky_rnn(leak=1).update[h] == cells.vanilla().update[h]
     assert cells.leaky_rnn(0.25, relu).update[h] == 0.75 * h + 0.25 * relu(e)
+    seeing = Preactivation("e", relu(h))
+    assert cells.rate(0.25, relu).update[h] == 0.75 * h + 0.25 * seeing
     assert cells.residual_rnn(step=2, shortcut=1, activation=relu).update[h] == h + 2 * relu(e)
     f, c = (Preactivation(name, h) for name in "fc")
     assert cells.janet(beta=0).update[h] == sigmoid(f) * h + (1 - sigmoid(f)) * tanh(c)
@@ -126,12 +128,13 @@ def test_arguments_enter_the_update() -> None:
 
 @pytest.mark.parametrize("leak", [0, -0.1, 1.5, float("nan"), float("inf"), sp.Symbol("a"), 1j])
 def test_a_leak_is_a_fraction(leak: object) -> None:
-    with pytest.raises(ParameterError, match=r"leak must be a (finite real )?number"):
-        cells.leaky_rnn(leak)
+    for make in (cells.leaky_rnn, cells.rate):
+        with pytest.raises(ParameterError, match=r"leak must be a (finite real )?number"):
+            make(leak)
 
 
 def test_arguments_are_numbers() -> None:
-    for make in (cells.janet, cells.residual_rnn, cells.leaky_rnn):
+    for make in (cells.janet, cells.residual_rnn, cells.leaky_rnn, cells.rate):
         for wrong in ("1", sp.Symbol("a", real=True), float("nan"), None):
             with pytest.raises(ParameterError, match="must be a finite real number, got"):
                 make(wrong)

@@ -127,6 +127,11 @@ def leaky_rnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     return ((1 - leak) * h + leak * tanh(p.a("e", h, x)),)
 
 
+def rate(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    leak = 0.2
+    return ((1 - leak) * h + leak * p.a("e", tanh(h), x),)
+
+
 def residual_rnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     step, shortcut = 0.5, 0.9
     return (shortcut * h + step * tanh(p.a("e", h, x)),)
@@ -154,6 +159,7 @@ TWINS: dict[str, Callable[..., Any]] = {
         min_gru,
         min_lstm,
         leaky_rnn,
+        rate,
         residual_rnn,
         indrnn,
     )

@@ -7,7 +7,7 @@ import json
 import pytest
 import sympy as sp
 
-from rnnmft import Cell, Preactivation, State, cells, derive, sigmoid, tanh
+from rnnmft import Cell, Input, Preactivation, State, cells, derive, sigmoid, tanh
 from rnnmft.cells import RandomParameter
 from rnnmft.errors import ParameterError
 from rnnmft.expectation import gaussian_expectation
@@ -106,6 +106,25 @@ def test_the_kernel_of_the_vanilla_rnn_closes():
     assert equation.lhs == C(t + 1, s + 1)
     assert sp.expand(equation.rhs - expected) == 0
     assert derive(cells.lstm(), tying="tied").kernel == {}
+
+
+def test_the_kernel_of_gaussian_states_closes():
+    """One state: the filter that it is; two: each covariance of theirs."""
+    d = derive(cells.rate(leak=sp.Rational(1, 4)), tying="tied")
+    S, C = f("S"), f("C")
+    assert set(d.kernel) == {"e", "S"}
+    a = sp.Rational(3, 4)
+    leaking = a * S(t, s + 1) + a * S(t + 1, s) - a**2 * S(t, s)
+    assert d.kernel["S"].lhs == S(t + 1, s + 1)
+    assert sp.expand(d.kernel["S"].rhs - leaking - C(t, s) / 16) == 0
+    h, g, x = State("h"), State("g"), Input("x")
+    update = {h: h / 2 + Preactivation("e", tanh(h + g)), g: h / 3 + 2 * x}
+    both = derive(Cell("two", update=update), tying="tied").kernel
+    assert set(both) == {"e", "S_hh", "S_hg", "S_gg"}
+    S_hh, S_hg = f("S_hh"), f("S_hg")
+    expected = S_hg(t, s + 1) / 2 + S_hh(t + 1, s) / 3 - S_hh(t, s) / 6
+    assert sp.expand(both["S_hg"].rhs - expected) == 0
+    assert both["S_gg"].rhs.coeff(R) == 4 * KAPPA
 
 
 @pytest.mark.parametrize("name", cells.names())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.units.repetitions import jackknife, mean_and_error
 
-__all__ = ["integrated_time", "memory_time"]
+__all__ = ["integrated_time", "memory_time", "time_error"]
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,13 @@ def integrated_time(series: Array, end: int | None = None) -> float:
         return 0.0
     last = _end(above, 0.0) if end is None else end
     return float(above[:last].sum() / above[0] - 0.5) if last else 0.0
+
+
+def time_error(series: Array, error: Array) -> float:
+    """How much the integrated time can change when every value moves by its error."""
+    if series[0] <= 0 or not np.isfinite(error).all():
+        return 0.0
+    return float(2 * error.sum() / series[0] + 2 * len(series) * error[0] / series[0])
 
 
 def memory_time(samples: Array) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from rnnmft import (
     sigmoid,
     tanh,
 )
-from rnnmft.analysis.two_time_kernel import TwoTimeKernel
+from rnnmft.analysis.two_time.memoryless import TwoTimeKernel
 from rnnmft.analysis.units.sampled import SampledUnits
 from rnnmft.sampling import Sampling
 from rnnmft.theory.memoryless import is_memoryless, memoryless_theory

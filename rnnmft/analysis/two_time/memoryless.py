@@ -30,7 +30,7 @@ from rnnmft.analysis.results import (
     Timescales,
     Trajectory,
 )
-from rnnmft.analysis.units.memory_time import integrated_time
+from rnnmft.analysis.units.memory_time import integrated_time, time_error
 from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, Status
 from rnnmft.numerics.compile import STATUSES, Program, compile_program
@@ -185,7 +185,7 @@ class TwoTimeKernel:
             value=values,
             error=bounds,
             timescale=times,
-            timescale_error={n: _time_error(values[n], bounds[n]) for n in values},
+            timescale_error={n: time_error(values[n], bounds[n]) for n in values},
             status=status,
             method=self.method,
         )
@@ -263,10 +263,3 @@ def _two_time_program(cell: Cell) -> Program:
     arguments = [of[p] for p in cell.preactivations for of in by_preactivation]
     outputs = [*theory.seen.values(), *theory.mean_seen.values(), *theory.states.values()]
     return compile_program([], outputs, [*arguments, theory.R, theory.R_ts])
-
-
-def _time_error(series: Array, error: Array) -> float:
-    """How much the integrated time can change when every value moves by its error."""
-    if series[0] <= 0 or not np.isfinite(error).all():
-        return 0.0
-    return float(2 * error.sum() / series[0] + 2 * len(series) * error[0] / series[0])
