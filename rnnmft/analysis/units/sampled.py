@@ -57,7 +57,7 @@ _MOST_STEPS = 8192
 # Units times steps times directions seen that the longest run may take, with the fewest units.
 _MOST_WORK = 9e9
 # Changes that shrink by less than this from quarter to quarter of a run have no end in sight.
-_ENDLESS = 0.9
+_ENDLESS = 0.75
 # A moment this large is on its way to infinity.
 _HUGE = 1e100
 
