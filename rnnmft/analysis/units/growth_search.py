@@ -113,8 +113,9 @@ def _limit(drawn: Samples, end: int, tied: bool) -> GrowthLimit:
     found = _limit_of(drawn.values, end, tied, rounding)
     if drawn.small is None or not math.isfinite(found.value):
         return found
-    small = _limit_of(drawn.small, end, tied, rounding).value
-    bias = (small - found.value) / (drawn.smaller - 1.0) if math.isfinite(small) else 0.0
+    small = _limit_of(drawn.small, end, tied, rounding)
+    square = (small.value - found.value) ** 2 - small.noise**2 - found.noise**2
+    bias = math.sqrt(max(square, 0.0)) / (drawn.smaller - 1.0) if square < math.inf else 0.0
     error, noise = math.hypot(found.error, bias), math.hypot(found.noise, bias)
     return replace(found, error=error, noise=noise)
 

@@ -123,10 +123,19 @@ def estimate(
         mean, error = mean_and_error(rows)
         error = calibrated_error(error, len(rows))
         if name in small:
-            bias = (small[name].mean(0) - mean) / (samples.smaller - 1.0)
-            error = np.hypot(error, np.where(np.isfinite(bias), bias, 0.0))
+            error = np.hypot(error, _bias(rows, small[name], samples.smaller))
         found[name] = (mean, error)
     return found
+
+
+def _bias(rows: Array, small: Array, smaller: float) -> Array:
+    """The size of the 1/M bias of a mean over `rows`, from repetitions of fewer units.
+
+    Their difference, less what noise alone makes of its square.
+    """
+    (mean, error), (other, noise) = mean_and_error(rows), mean_and_error(small)
+    square = (other - mean) ** 2 - error**2 - noise**2
+    return np.sqrt(np.where(square > 0.0, square, 0.0)) / (smaller - 1.0)
 
 
 def draw_repetitions(
@@ -156,7 +165,9 @@ def draw_repetitions(
     if status is Status.OK and sampling.tolerance is not None:
         small_readings = read(small)
         for name, reading in read(found.values).items():
-            bias = (small_readings[name].value - reading.value) / (smaller - 1.0)
+            other = small_readings[name]
+            square = (other.value - reading.value) ** 2 - other.error**2 - reading.error**2
+            bias = np.sqrt(np.maximum(square, 0.0)) / (smaller - 1.0)
             held = replace(reading, error=np.hypot(reading.error, bias))
             if held.relative > sampling.tolerance:
                 status = Status.NOT_CONVERGED
