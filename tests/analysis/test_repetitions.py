@@ -34,7 +34,7 @@ def read(values):
 def test_without_a_tolerance_the_units_asked_for_are_drawn():
     coin = Coin()
     found = draw_repetitions(coin, Sampling(1 << 14, 16), UNIT_BYTES, read)
-    assert coin.asked == [(1024, 16), (128, 8)]
+    assert coin.asked == [(1024, 16), (64, 16)]
     assert found.values["x"].shape == (16,)
     assert found.status is Status.OK
 
@@ -45,14 +45,14 @@ def test_batches_fit_the_memory_and_change_nothing():
     small = Sampling(1 << 14, 16, memory=1 << 20)
     parts = draw_repetitions(coin, small, UNIT_BYTES, read)
     assert all(units * count * UNIT_BYTES <= 1 << 20 for units, count in coin.asked)
-    assert [count for _, count in coin.asked] == [10, 6, 8]
+    assert [count for _, count in coin.asked] == [10, 6, 16]
     assert np.array_equal(parts.values["x"], whole.values["x"])
 
 
 def test_one_repetition_at_a_time_is_the_least():
     coin = Coin()
     draw_repetitions(coin, Sampling(1 << 18, 2, memory=1 << 20), UNIT_BYTES, read)
-    assert coin.asked == [(1 << 17, 1)] * 2 + [(1 << 14, 1)] * 2
+    assert coin.asked == [(1 << 17, 1)] * 2 + [(1 << 13, 1)] * 2
 
 
 @pytest.mark.parametrize("tolerance", [2e-2, 2e-3, 1e-3])

@@ -5,7 +5,7 @@ estimate, their spread its standard error. Where a tolerance is wanted, a pilot 
 units it takes: the squared error falls as one over the units (or faster, with Sobol numbers).
 
 A repetition of M units has a network's bias of O(1/M), which no number of repetitions shows. A few
-more repetitions, of M / 8 units each, have eight times that bias at a fraction of the cost: what
+more repetitions, of M / 16 units each, have sixteen times that bias at a fraction of the cost: what
 they tell of it is part of every error.
 """
 
@@ -41,8 +41,8 @@ _PILOT_UNITS = 4096
 _PILOT_REPETITIONS = 8
 # Errors are themselves uncertain (25 % with 8 repetitions): aim a little below the tolerance.
 _MARGIN = 1.2
-# Repetitions of fewer units each: their part of the units, and of the repetitions.
-_SMALLER, _FEWER = 8, 2
+# Repetitions of fewer units each: their part of the units.
+_SMALLER = 16
 # Their numbers: no other repetition shares their seeds.
 _FIRST_SMALL = 1 << 20
 # What the bias, or the noise of its estimate, may add to an error.
@@ -158,7 +158,7 @@ def draw_repetitions(
     memory = sampling.batch_memory(free_memory(sampling.device))
     found = _drawn(run, sampling, unit_bytes, memory, read)
     each = found.sampling.per_repetition
-    plan = sampling.of(max(each // _SMALLER, 16), max(found.sampling.repetitions // _FEWER, 2))
+    plan = sampling.of(max(each // _SMALLER, 16), found.sampling.repetitions)
     small = _batches(run, plan, _FIRST_SMALL, unit_bytes, memory)
     smaller = each / plan.per_repetition
     status = found.status
