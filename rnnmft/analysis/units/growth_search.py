@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.units.growth_limit import GrowthLimit, growth_limit
-from rnnmft.analysis.units.repetitions import Samples, calibrated_error, mean_and_error
+from rnnmft.analysis.units.repetitions import Samples, bias_of, calibrated_error, mean_and_error
 from rnnmft.errors import Status
 from rnnmft.sampling import Sampling
 
@@ -114,8 +114,10 @@ def _limit(drawn: Samples, end: int, tied: bool) -> GrowthLimit:
     if drawn.small is None or not math.isfinite(found.value):
         return found
     small = _limit_of(drawn.small, end, tied, rounding)
-    square = (small.value - found.value) ** 2 - small.noise**2 - found.noise**2
-    bias = math.sqrt(max(square, 0.0)) / (drawn.smaller - 1.0) if square < math.inf else 0.0
+    bias = 0.0
+    if math.isfinite(small.value):
+        spread = np.asarray(math.hypot(small.noise, found.noise))
+        bias = float(bias_of(np.asarray(small.value - found.value), spread, drawn.smaller))
     error, noise = math.hypot(found.error, bias), math.hypot(found.noise, bias)
     return replace(found, error=error, noise=noise)
 

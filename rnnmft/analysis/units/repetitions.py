@@ -26,6 +26,7 @@ __all__ = [
     "Reading",
     "Run",
     "Samples",
+    "bias_of",
     "calibrated_error",
     "draw_repetitions",
     "estimate",
@@ -123,19 +124,19 @@ def estimate(
         mean, error = mean_and_error(rows)
         error = calibrated_error(error, len(rows))
         if name in small:
-            error = np.hypot(error, _bias(rows, small[name], samples.smaller))
+            other, noise = mean_and_error(small[name])
+            noise = np.hypot(noise, mean_and_error(rows)[1])
+            error = np.hypot(error, bias_of(other - mean, noise, samples.smaller))
         found[name] = (mean, error)
     return found
 
 
-def _bias(rows: Array, small: Array, smaller: float) -> Array:
-    """The size of the 1/M bias of a mean over `rows`, from repetitions of fewer units.
+def bias_of(difference: Array, noise: Array, smaller: float) -> Array:
+    """The size of the 1/M bias that the difference to a value from fewer units tells, or 0.
 
-    Their difference, less what noise alone makes of its square.
+    Nothing where the difference is two of its standard errors or less.
     """
-    (mean, error), (other, noise) = mean_and_error(rows), mean_and_error(small)
-    square = (other - mean) ** 2 - error**2 - noise**2
-    return np.sqrt(np.where(square > 0.0, square, 0.0)) / (smaller - 1.0)
+    return np.where(np.abs(difference) > 2.0 * noise, np.abs(difference), 0.0) / (smaller - 1.0)
 
 
 def draw_repetitions(
@@ -166,8 +167,8 @@ def draw_repetitions(
         small_readings = read(small)
         for name, reading in read(found.values).items():
             other = small_readings[name]
-            square = (other.value - reading.value) ** 2 - other.error**2 - reading.error**2
-            bias = np.sqrt(np.maximum(square, 0.0)) / (smaller - 1.0)
+            noise = np.hypot(other.error, reading.error)
+            bias = bias_of(other.value - reading.value, noise, smaller)
             held = replace(reading, error=np.hypot(reading.error, bias))
             if held.relative > sampling.tolerance:
                 status = Status.NOT_CONVERGED
