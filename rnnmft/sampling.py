@@ -46,7 +46,7 @@ class Sampling(Record):
         ParameterError: an argument outside its domain.
     """
 
-    units: int = 1 << 17
+    units: int = 1 << 19
     repetitions: int = 16
     seed: int = 0
     device: str = "auto"

@@ -45,7 +45,8 @@ class MeanField:
         backend: "numpy" or "torch", for the quadratures of the closed untied theory.
         device, dtype, seed, particles, repetitions: for sampled units: "auto", "cpu" or "cuda";
             "float64" or "float32"; how many units in all and in how many independent parts. When
-            absent 131,072 units in 16 parts, fewer in runs of more than 95 steps.
+            absent up to 524,288 units in 16 parts, a quarter for what is averaged over time,
+            fewer in longer runs.
         tolerance: for sampled units: the standard error that every number shall have, relative to
             its scale (a second moment to itself, a cross moment to the second moments, a mean to
             their root, a growth rate to 1 per step). Then units are added until it is reached;

@@ -56,6 +56,8 @@ _FIRST_STEPS = 64
 _MOST_STEPS = 8192
 # Units times steps times directions seen that the longest run may take, with the fewest units.
 _MOST_WORK = 9e9
+# Units of runs that are averaged over time, unless a number is asked for.
+_AVERAGED = 1 << 17
 # Changes that shrink by less than this from quarter to quarter of a run have no end in sight.
 _ENDLESS = 0.75
 # A moment this large is on its way to infinity.
@@ -113,8 +115,8 @@ class SampledUnits:
         directions: int | None = None,
     ) -> Samples:
         """A run; `directions`: that the weights are expected to see, where that is known."""
-        whole = burn_in + steps * trajectories
-        sampling = self.sampling.for_steps(whole, directions)
+        sampling = self._stationary_sampling if late else self.sampling
+        sampling = sampling.for_steps(burn_in + steps, directions)
         return draw_repetitions(
             lambda plan, numbers: self.setting.moments(plan, numbers, steps, trajectories, burn_in),
             sampling,
@@ -146,6 +148,14 @@ class SampledUnits:
             method=self.method,
             units=drawn.sampling.total,
         )
+
+    @property
+    def _stationary_sampling(self) -> Sampling:
+        """Fewer units where nothing was asked: what is stationary is averaged over time as well."""
+        sampling = self.sampling
+        if sampling.work is None or sampling.total <= _AVERAGED:
+            return sampling
+        return sampling.of(_AVERAGED // sampling.repetitions, sampling.repetitions)
 
     # --- stationary values ---------------------------------------------------------------------
 
@@ -303,7 +313,7 @@ class SampledUnits:
             burn_in, settled = self._stationary.steps, self._stationary.status
         steps = burn_in + lags + 1
         names = len(self.cell.states) + len(self.cell.preactivations)
-        sampling = self.sampling.for_steps(steps)
+        sampling = self._stationary_sampling.for_steps(steps)
         unit = self.setting.unit_bytes(sampling, steps, 1) + 8 * names * (lags + 1)
         drawn = draw_repetitions(
             lambda plan, numbers: self.setting.autocorrelations(plan, numbers, burn_in, lags),
@@ -379,7 +389,7 @@ class SampledUnits:
         steps = self._stationary.steps
         return search_growth(
             lambda plan, horizon: self._drawn_tangents(plan, horizon, steps),
-            self.sampling,
+            self._stationary_sampling,
             tied=self.tying == "tied",
         )
 
@@ -399,7 +409,7 @@ class SampledUnits:
         burn_in = 0 if self.setting.differs_from_start else self._stationary.steps
         found = search_cross_growth(
             lambda plan, horizon: self._drawn_tangents(plan, horizon, burn_in, at.steps),
-            self.sampling,
+            self._stationary_sampling,
             tied=self.tying == "tied",
         )
         return self._growth_of("growth of cross moments", found, at)
