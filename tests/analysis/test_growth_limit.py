@@ -285,7 +285,7 @@ def test_two_trajectories_go_through_the_same_search():
     plan = Sampling(1 << 12, 8, device="cpu")
 
     def draw(plan, horizon):
-        return Samples(setting.tangents(plan, range(plan.repetitions), 0, horizon, 0), plan)
+        return Samples(setting.tangents(plan, range(plan.repetitions), 0, horizon, 2), plan)
 
     found = search_growth(draw, plan, tied=True)
     assert abs(found.limit.value - slopes.edge) < 4 * found.limit.error < 0.02

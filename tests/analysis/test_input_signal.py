@@ -59,20 +59,6 @@ def test_a_signal_has_its_autocorrelation(temporal, correlation):
     assert covariances(rows, lambda lag: 1.02 * inputs.kappa(lag), correlation) > 1e-2
 
 
-@pytest.mark.parametrize("temporal", LAWS.values(), ids=LAWS)
-def test_two_trajectories_split_from_one(temporal):
-    """The first goes on as if alone; both together are as if they had always been two."""
-    alone, of = signal(temporal, 0.3, 1), signal(temporal, 0.3, 1)
-    first = [of() for _ in range(10)]
-    assert all(torch.equal(a, alone()) for a in first)
-    of.split()
-    rows = [of() for _ in range(50)]
-    assert rows[0].shape[1] == 2
-    assert covariances(rows, of.inputs.kappa, 0.3) < 1e-10
-    together = [*first, *(r[:, :1] for r in rows)]
-    assert covariances(together, of.inputs.kappa, 1.0) < 1e-10
-
-
 def test_a_moving_average_needs_its_last_lags_alone():
     average = MovingAverage(LAWS["short"])
     assert [len(average.row(t)) for t in (0, 1, 2, 3, 50)] == [1, 2, 3, 3, 3]

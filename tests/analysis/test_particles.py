@@ -249,28 +249,6 @@ def test_untied_units_keep_no_history():
     assert all(not w._zeta for w in process._weights.values())
 
 
-def test_a_pair_splits_from_one_trajectory():
-    """Equal until then; the first goes on as if alone; both have the law of a pair in the end."""
-    cell = cells.gru()
-    ensemble, inputs = cell.ensemble(n={"sigma_b": 0.5}), Inputs(correlation=0.3)
-    plan = sampling(1 << 14)
-    one, pair = (UnitProcess(cell, ensemble, inputs, "tied", plan, p) for p in (1, 2))
-    for _ in range(20):
-        one.step()
-        pair.step()
-    one.split()
-    one.step()
-    assert one.states["h"].shape == (16, 2, 1024)
-    assert not torch.equal(one.states["h"][:, 0], one.states["h"][:, 1])
-    for _ in range(30):
-        one.step()
-        pair.step()
-    crosses = [p.second_moments()["h"][:, 0, 1].numpy() for p in (one, pair)]
-    errors = [c.std(ddof=1) / 4 for c in crosses]
-    assert agree(crosses[0].mean(), np.hypot(*errors), crosses[1].mean())
-    assert not agree(crosses[0].mean(), np.hypot(*errors), 1.3 * crosses[1].mean())
-
-
 def test_an_ensemble_of_another_cell_is_refused():
     with pytest.raises(ParameterError, match="made for another cell"):
         SampledUnits(cells.lstm(), cells.minimal().ensemble(), Inputs(), "tied", sampling())

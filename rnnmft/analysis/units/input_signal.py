@@ -100,9 +100,3 @@ class InputSignal:
         c = self.inputs.correlation
         second = c * numbers[:, :1] + math.sqrt(1.0 - c * c) * numbers[:, 1:]
         return torch.cat([numbers[:, :1], second], 1)
-
-    def split(self) -> None:
-        """From one trajectory to two: what comes has correlation c, as if it always had."""
-        self.sides = 2
-        for place, one in enumerate(self._past):
-            self._past[place] = self._correlated(torch.cat([one, self._normals(1)], 1))

@@ -196,17 +196,6 @@ class UnitProcess:
         second = c * numbers[:, 0] + (1.0 - c * c) ** 0.5 * numbers[:, 1]
         return torch.stack([numbers[:, 0], second], 1)
 
-    def split(self) -> None:
-        """From one trajectory to two that are equal so far, and whose inputs differ from now on."""
-        self.trajectories = 2
-        if trajectories_coincide(self.cell, self.ensemble, self.inputs, {}):
-            return
-        self.shape = (self.shape[0], 2, self.shape[2])
-        self.states = {n: s.expand(self.shape) for n, s in self.states.items()}
-        for signal in (self._signal, *self._through_v.values()):
-            if signal is not None:
-                signal.split()
-
     def values(self) -> list[Tensor]:
         """Every argument of the cell's expressions, in order; not yet drawn ones as zeros."""
         zero = self.like.new_zeros(1)

@@ -54,12 +54,6 @@ class SampledSetting:
         """Whether two trajectories cannot differ."""
         return trajectories_coincide(self.cell, self.ensemble, self.inputs, self.start or {})
 
-    @property
-    def differs_from_start(self) -> bool:
-        """Whether two trajectories differ by their start alone: nothing drives them apart later."""
-        alike = trajectories_coincide(self.cell, self.ensemble, self.inputs, {})
-        return alike and not self.coincides
-
     def unit_bytes(
         self,
         sampling: Sampling,
@@ -89,14 +83,12 @@ class SampledSetting:
         repetitions: Iterable[int],
         steps: int,
         trajectories: int,
-        burn_in: int = 0,
     ) -> dict[str, Array]:
         """second/state, pre/name: (R, steps, P, P); mean/state, prescribed/name: (R, steps).
 
-        Two trajectories start as `start` says, or equal, from the state that one reaches in
-        `burn_in` steps. check/directions and check/defect, (R, 1), say what became of the bases.
+        check/directions and check/defect, (R, 1), say what became of the bases.
         """
-        process = self._begun(sampling, repetitions, trajectories, burn_in)
+        process = self.process(sampling, repetitions, trajectories)
         found: dict[str, list[Tensor]] = {}
         for _ in range(steps):
             process.step()
@@ -109,27 +101,13 @@ class SampledSetting:
                 found.setdefault(f"prescribed/{name}", []).append(process.prescribed[name][:, 0])
         return _stacked(found | _checks(process))
 
-    def _begun(
-        self, sampling: Sampling, repetitions: Iterable[int], trajectories: int, burn_in: int
-    ) -> UnitProcess:
-        """Units after `burn_in` steps of one trajectory, which then becomes two if two are wanted.
-
-        Two trajectories without a burn-in start as `start` says.
-        """
-        process = self.process(sampling, repetitions, 1 if burn_in else trajectories)
-        for _ in range(burn_in):
-            process.step()
-        if burn_in and trajectories == 2:
-            process.split()
-        return process
-
     def tangents(
         self,
         sampling: Sampling,
         repetitions: Iterable[int],
         burn_in: int,
         horizon: int,
-        apart: int | None = None,
+        trajectories: int = 1,
     ) -> dict[str, Array]:
         """The growth of perturbations that start after burn_in steps.
 
@@ -138,8 +116,8 @@ class SampledSetting:
             repetitions: which of them.
             burn_in: steps from the start.
             horizon: steps of the perturbation.
-            apart: steps of two trajectories after those of one: the perturbation is of their cross
-                moments, and its growth rate log chi(c*) = -1 / xi_c. One trajectory when absent.
+            trajectories: 2 for a perturbation of the cross moments of two trajectories, whose
+                growth rate is log chi(c*) = -1 / xi_c.
 
         Returns:
             m_1, log_m_1: (R, horizon), of the T-step Jacobian, T = 1, .., horizon (of two
@@ -147,11 +125,10 @@ class SampledSetting:
             the logarithms of the drive's kernel summed over the times of one sum, where the
             weights are tied and not zero (`AveragedTangent.log_kernel_sums`).
         """
-        trajectories, sides = (1, (0, 0)) if apart is None else (2, (0, 1))
-        process = self._begun(sampling, repetitions, trajectories, burn_in)
-        for _ in range(apart or 0):
+        process = self.process(sampling, repetitions, trajectories)
+        for _ in range(burn_in):
             process.step()
-        tangent = AveragedTangent(process, sides)
+        tangent = AveragedTangent(process, (0, trajectories - 1))
         found: dict[str, list[Tensor]] = {"m_1": [], "log_m_1": [], "check/effective": []}
         for _ in range(horizon):
             process.step()
