@@ -26,7 +26,7 @@ _FEWEST_STEPS = 16
 # Where no tolerance is asked: a bracket of half-width .002 a step.
 _WANTED = 0.002 / 3**0.5
 # Of cross moments: a part of the rate, so that xi_c is as good whatever its size.
-_CROSS_WANTED, _LEAST_WANTED = 0.03, 2e-5
+_CROSS_WANTED, _LEAST_WANTED = 0.1, 2e-5
 # Standard errors that a step of theirs must be worth.
 _CLEAR = 10.0
 # An error that is noise for the most part is not made much smaller by more steps: no more of them
@@ -48,7 +48,7 @@ class GrowthFound:
     units: int
 
 
-def search_growth(draw: Draw, sampling: Sampling, *, tied: bool) -> GrowthFound:
+def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 0) -> GrowthFound:
     """Double the steps while the bracket is too wide, multiply the units while it is too noisy.
 
     Args:
@@ -57,6 +57,7 @@ def search_growth(draw: Draw, sampling: Sampling, *, tied: bool) -> GrowthFound:
             Without one `units` is the most that is drawn, the bracket is made narrower than .002
             to either side, and what noise remains is in the error.
         tied: whether weights are.
+        settled: steps that the process took to settle: half of them is where to begin.
 
     Returns:
         The last rate, with MAX_STEPS where the longest run leaves too wide a bracket, and
@@ -68,7 +69,7 @@ def search_growth(draw: Draw, sampling: Sampling, *, tied: bool) -> GrowthFound:
     plan = replace(sampling, tolerance=None)
     if asked is not None and plan.total > _PILOT_UNITS * _PILOT_REPETITIONS:
         plan = plan.of(_PILOT_UNITS, _PILOT_REPETITIONS)
-    horizon = _FIRST_HORIZON
+    horizon = min(max(_FIRST_HORIZON, settled // 2), _LAST_HORIZON // 2)
     while True:
         drawn = draw(plan, horizon)
         limit = _limit(drawn, horizon, tied)
@@ -87,13 +88,15 @@ def search_growth(draw: Draw, sampling: Sampling, *, tied: bool) -> GrowthFound:
             plan = _fewer(plan, limit.noise, wanted)
 
 
-def search_cross_growth(draw: Draw, sampling: Sampling, *, tied: bool) -> GrowthFound:
+def search_cross_growth(
+    draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 0
+) -> GrowthFound:
     """The growth of cross moments: double the steps while that tells more of the rate.
 
     A correlation decays as exp(rate t), and with it what stands out of the noise: only the steps at
     which it does are looked at, and the search ends where they end.
     """
-    horizon = _FIRST_HORIZON
+    horizon = min(max(_FIRST_HORIZON, settled // 2), _LAST_HORIZON // 2)
     while True:
         drawn = draw(sampling, horizon)
         end = _resolved(drawn.values["m_1"])

@@ -189,7 +189,7 @@ class SampledUnits:
                 return _Settled(drawn, steps, check(drawn), remaining)
             # A process that comes to rest shows its weights few directions: it can go on for long.
             directions = 2 * int(drawn.values["check/directions"].max())
-            work = FEWEST * 2.0 * steps * directions / trajectories
+            work = FEWEST * 2.0 * steps * directions
             if steps >= _MOST_STEPS or work > _MOST_WORK:
                 if any(found[n].ratio >= _ENDLESS for n in second):
                     raise ConvergenceError(
@@ -391,6 +391,7 @@ class SampledUnits:
             lambda plan, horizon: self._drawn_tangents(plan, horizon, steps),
             self._stationary_sampling,
             tied=self.tying == "tied",
+            settled=steps,
         )
 
     def gradient_growth(self) -> Quantity:
@@ -410,6 +411,7 @@ class SampledUnits:
             lambda plan, horizon: self._drawn_tangents(plan, horizon, at.steps, 2),
             self._stationary_sampling,
             tied=self.tying == "tied",
+            settled=at.steps,
         )
         return self._growth_of("growth of cross moments", found, at)
 
