@@ -85,7 +85,7 @@ def test_the_untied_theory_is_another_one():
 def test_every_moment_carries_its_error():
     field, _ = solved("minimal-gaussian-tied")
     found = field.evolve(3)
-    assert found.units == 131_072
+    assert found.units == 524_288
     assert found.error_kind == "standard error"
     for kind in (*KINDS, "correlation", "mean", "preactivation_covariance"):
         for name, value in getattr(found, kind).items():

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.analysis.units.checks import decided_by_many
 from rnnmft.analysis.units.growth_limit import GrowthLimit, growth_limit
 from rnnmft.analysis.units.repetitions import Samples, bias_of, calibrated_error, mean_and_error
 from rnnmft.errors import Status
@@ -61,7 +62,8 @@ def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 
 
     Returns:
         The last rate, with MAX_STEPS where the longest run leaves too wide a bracket, and
-        NOT_CONVERGED where `max_units` are too noisy for the tolerance.
+        NOT_CONVERGED where `max_units` are too noisy for the tolerance, or where so few of them
+        decide the average that their spread is no guide to those that were not drawn.
     """
     asked = sampling.tolerance
     wanted = _WANTED if asked is None else asked
@@ -74,6 +76,8 @@ def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 
         drawn = draw(plan, horizon)
         limit = _limit(drawn, horizon, tied)
         found = GrowthFound(limit, Status.OK, horizon, plan.total)
+        if not decided_by_many(drawn.values, horizon):
+            return replace(found, status=Status.NOT_CONVERGED)
         if limit.error <= wanted:
             return found
         noisy = limit.noise > limit.error / 3
