@@ -213,7 +213,7 @@ def test_leaks_that_differ_from_unit_to_unit(sigma_w):
     cell = linear_cell("random")
     laws = {"e": {"sigma_w": sigma_w}, "parameters": {"p": Uniform(0.1, 0.7)}}
     found = growth_of(
-        cell, cell.ensemble(**laws), Inputs(R=0.0), Sampling(1 << 12, 8, device="cpu")
+        cell, cell.ensemble(**laws), Inputs(R=0.0), Sampling(1 << 16, 8, device="cpu")
     )
     truth = 2 * math.log((0.8 + math.sqrt(0.36 + 4 * sigma_w**2)) / 2)
     assert found.status is Status.OK
