@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rnnmft import Inputs, __version__, cells
+from rnnmft import Inputs, __version__, cells, simulate
 from rnnmft.analysis.units.averaged_tangent import AveragedTangent
 from rnnmft.analysis.units.normals import Draws
 from rnnmft.analysis.units.particles import UnitProcess
@@ -195,6 +195,30 @@ def least(*arguments, runs=3, **options):
     return min(found, key=lambda row: row["cpu_seconds"])
 
 
+def rate_network(units=2048, networks=4, steps=600):
+    """A slow rate network by units, and as dense networks of the same width: processor seconds."""
+    cell = cells.get("rate")
+    ensemble = cell.ensemble(e={"sigma_w": 2.0, "sigma_v": 0.0, "sigma_b": 0.1})
+    found = {"units": units, "networks": networks, "steps": steps, "E[h^2]": {}, "cpu_seconds": {}}
+    start = time.process_time()
+    sampling = Sampling(units * networks, networks, 0, "cpu")
+    process = UnitProcess(cell, ensemble, Inputs(R=0.0), "tied", sampling, 1)
+    rows = []
+    for _ in range(steps):
+        process.step()
+        rows.append(float(process.second_moments()["h"][:, 0, 0].mean()))
+    found["cpu_seconds"]["basis"] = time.process_time() - start
+    found["E[h^2]"]["basis"] = float(np.mean(rows[steps // 2 :]))
+    start = time.process_time()
+    network = simulate(
+        cell, ensemble, Inputs(R=0.0), width=units, networks=networks, steps=steps, device="cpu"
+    )
+    found["cpu_seconds"]["dense networks"] = time.process_time() - start
+    late = network.second_moment["h"].mean[steps // 2 :]
+    found["E[h^2]"]["dense networks"] = float(np.mean(late))
+    return found
+
+
 def exponents():
     """Slopes of log(processor seconds): in the steps (large), the units, and the preactivations."""
 
@@ -237,6 +261,7 @@ def main():
             "biases": "(value / truth - 1) times M, fitted at M = 256 and 512.",
         },
         "runs": runs,
+        "rate_network": rate_network(),
         "exponents": exponents(),
         "gains": {name: gains(name) for name in SETTINGS},
         "control_variates": {name: control_variates(name) for name in SETTINGS},
@@ -261,6 +286,7 @@ def main():
             f"{row['trajectories']} trajectories, {row['dtype']}: {row['cpu_seconds']:.2f} s cpu, "
             f"{row['wall_seconds']:.2f} s wall"
         )
+    print("rate network", json.dumps(document["rate_network"]))
     print("peak memory", headline["peak_memory_bytes"] / 2**20, "MiB")
     print(
         "exponents",
