@@ -8,7 +8,7 @@ from typing import Any
 
 from rnnmft.analysis.critical.roles import roles
 from rnnmft.analysis.critical.tied import LAST, TiedGrowth, solve_tied
-from rnnmft.analysis.critical.untied import Request, solve_untied
+from rnnmft.analysis.critical.untied import Request, solve_untied, stationary_after
 from rnnmft.cells import Cell, ChronoBias, Inputs, Normal
 from rnnmft.cells.laws import Law
 from rnnmft.errors import ParameterError
@@ -99,12 +99,14 @@ def critical(
     )
     answer = solve_untied(request)
     solution = answer.solution
-    burn_in = int(min(max(_LEAST_BURN_IN, 3 * request.horizon), _MOST_BURN_IN))
+    burn_in = stationary_after(request.horizon)
     ensemble, growth, reasons = solution.ensemble, {}, list(answer.reasons)
     if tying == "untied" and solution.design.roles.gains:
         reasons.append(_FOR_REAL_NETWORKS)
     if tying == "tied":
         name = solution.design.main
+        # With one set of weights every step of burn-in costs a direction that they have seen.
+        burn_in = int(min(max(_LEAST_BURN_IN, 3 * request.horizon), _MOST_BURN_IN))
         last = int(min(max(LAST, request.horizon), _MOST_BURN_IN))
         measure = TiedGrowth(cell, request.inputs, sampling, burn_in, last)
         tied = solve_tied(measure, ensemble, name, float(tolerance))

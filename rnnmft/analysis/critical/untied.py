@@ -43,9 +43,11 @@ from rnnmft.cells import Cell, Inputs
 from rnnmft.cells.laws import Law
 from rnnmft.errors import DerivationError, InfeasibleError, ParameterError
 
-__all__ = ["OBJECTIVES", "Request", "UntiedAnswer", "solve_untied"]
+__all__ = ["OBJECTIVES", "Request", "UntiedAnswer", "solve_untied", "stationary_after"]
 
 OBJECTIVES = ("isometry", "timescale", "fixed")
+# However short or long the horizon, of units that are sampled.
+_LEAST_BURN_IN, _MOST_BURN_IN = 60, 400
 # A sigma_w beyond this deserves a warning.
 _LARGE = 8.0
 # To begin with, every preactivation varies by one; the state brings a tenth of a gate's variance.
@@ -144,8 +146,13 @@ def _theory(request: Request) -> GivenLaws:
             return way(request.cell, request.inputs)
         except DerivationError:
             pass
-    burn_in = int(min(max(40, 6 * request.horizon), 400))
+    burn_in = stationary_after(request.horizon)
     return SampledLaws(request.cell, request.inputs, request.laws, request.sampling, burn_in)
+
+
+def stationary_after(horizon: float) -> int:
+    """Steps until a cell made to remember `horizon` of them is stationary, to exp(-6)."""
+    return int(min(max(_LEAST_BURN_IN, 6 * horizon), _MOST_BURN_IN))
 
 
 def _chosen(backward: Backward, start: Design, request: Request, reasons: list[str]) -> Solution:

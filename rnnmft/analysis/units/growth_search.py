@@ -28,8 +28,8 @@ _FEWEST_STEPS = 16
 _WANTED = 0.002 / 3**0.5
 # Of cross moments: a part of the rate, so that xi_c is as good whatever its size.
 _CROSS_WANTED, _LEAST_WANTED = 0.1, 2e-5
-# Standard errors that a step of theirs must be worth.
-_CLEAR = 10.0
+# Standard errors that a step of theirs must be worth, and where few of them are worth so many.
+_CLEAR, _JUST_CLEAR = 10.0, 4.0
 # An error that is noise for the most part is not made much smaller by more steps: no more of them
 # than these, where they cost more than units.
 _LONG = 64
@@ -103,9 +103,13 @@ def search_cross_growth(
     horizon = min(max(_FIRST_HORIZON, settled // 2), _LAST_HORIZON // 2)
     while True:
         drawn = draw(sampling, horizon)
-        end = _resolved(drawn.values["m_1"])
+        end = _resolved(drawn.values["m_1"], _CLEAR)
+        if end < _FEWEST_STEPS:
+            end = _resolved(drawn.values["m_1"], _JUST_CLEAR)
         limit = _limit(drawn, end, tied)
         found = GrowthFound(limit, Status.OK, horizon, drawn.sampling.total)
+        if end == 1:
+            return replace(found, status=Status.NOT_CONVERGED)
         wanted = min(max(_CROSS_WANTED * abs(limit.value), _LEAST_WANTED), _WANTED)
         if limit.error <= wanted or end < horizon or limit.noise > limit.error / 2:
             return found
@@ -138,7 +142,10 @@ def _limit_of(values: Mapping[str, Array], end: int, tied: bool, rounding: float
 
 
 def _short(logs: Array) -> GrowthLimit:
-    """From a few steps: the slope over the last half of them, and how much it still changes."""
+    """From a few steps: the slope over the last half of them, and how much it still changes.
+
+    One step alone tells the size of the rate, not its limit: the error is the rate itself.
+    """
     logs = np.concatenate([np.zeros((len(logs), 1)), logs], 1)
     end = logs.shape[1] - 1
     middle = end // 2
@@ -146,15 +153,15 @@ def _short(logs: Array) -> GrowthLimit:
     earlier = (logs[:, middle] - logs[:, 0]) / middle if middle else slopes
     mean, noise = mean_and_error(slopes)
     noise = float(calibrated_error(noise, len(slopes)))
-    change = abs(float(mean - earlier.mean())) / max(end - middle, 1)
+    change = abs(float(mean - earlier.mean())) / (end - middle) if middle else abs(float(mean))
     return GrowthLimit(float(mean), math.hypot(noise, change), noise)
 
 
-def _resolved(samples: Array) -> int:
-    """How many steps a series (R, T) has the same sign everywhere and stands out of its noise."""
+def _resolved(samples: Array, least: float) -> int:
+    """How many steps a series (R, T) has one sign and stands `least` errors out of its noise."""
     mean, error = mean_and_error(samples)
     with np.errstate(invalid="ignore"):
-        clear = (np.abs(mean) > _CLEAR * error) & (np.sign(samples) == np.sign(mean)).all(0)
+        clear = (np.abs(mean) > least * error) & (np.sign(samples) == np.sign(mean)).all(0)
     end = len(mean) if clear.all() else int(np.argmin(clear))
     return max(end, 1)
 

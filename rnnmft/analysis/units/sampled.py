@@ -173,7 +173,8 @@ class SampledUnits:
         """Prolong the run until the moments have settled.
 
         Raises:
-            ConvergenceError: they grow without bound, as far as the longest run can tell.
+            ConvergenceError: they grow without bound (DIVERGES), or so slowly to their limit that
+                the longest run cannot tell (MAX_STEPS).
         """
         directions = None
         while True:
@@ -191,9 +192,11 @@ class SampledUnits:
             directions = 2 * int(drawn.values["check/directions"].max())
             work = FEWEST * 2.0 * steps * directions
             if steps >= _MOST_STEPS or work > _MOST_WORK:
-                if any(found[n].ratio >= _ENDLESS for n in second):
+                ratio = max(found[n].ratio for n in second)
+                if ratio >= _ENDLESS:
+                    status = Status.DIVERGES if ratio >= 1.0 else Status.MAX_STEPS
                     raise ConvergenceError(
-                        Status.DIVERGES, f"Still growing, and hardly slower, after {steps} steps."
+                        status, f"Still growing, and hardly slower, after {steps} steps."
                     )
                 return _Settled(drawn, steps, Status.MAX_STEPS, remaining)
             steps *= 2
