@@ -31,11 +31,13 @@ class Settling:
         ratio: of the last change to the one before (0 where that was noise); 1 or more means
             that no end is in sight.
         remaining: what the series may still move, by continuing at that ratio.
+        slowing: the last change is smaller than the one before by more than 3 standard errors.
     """
 
     settled: bool
     ratio: float
     remaining: float
+    slowing: bool = False
 
 
 def settling(samples: Array) -> Settling:
@@ -56,7 +58,9 @@ def settling(samples: Array) -> Settling:
     if settled:
         return Settling(True, ratio, abs(last))
     remaining = abs(last) * ratio / (1 - ratio) if 0 < ratio < 1 else abs(last)
-    return Settling(False, ratio, remaining)
+    lost, lost_error = mean_and_error(np.sign(first) * (2 * parts[1] - parts[0] - parts[2]))
+    slowing = float(lost) > _SIGNIFICANT * float(lost_error) + floor
+    return Settling(False, ratio, remaining, slowing)
 
 
 @dataclass(frozen=True)

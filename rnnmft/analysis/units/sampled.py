@@ -192,9 +192,10 @@ class SampledUnits:
             directions = 2 * int(drawn.values["check/directions"].max())
             work = FEWEST * 2.0 * steps * directions
             if steps >= _MOST_STEPS or work > _MOST_WORK:
-                ratio = max(found[n].ratio for n in second)
-                if ratio >= _ENDLESS:
-                    status = Status.DIVERGES if ratio >= 1.0 else Status.MAX_STEPS
+                endless = [found[n] for n in second if found[n].ratio >= _ENDLESS]
+                if endless:
+                    slow = all(s.slowing for s in endless)
+                    status = Status.MAX_STEPS if slow else Status.DIVERGES
                     raise ConvergenceError(
                         status, f"Still growing, and hardly slower, after {steps} steps."
                     )
