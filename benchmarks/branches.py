@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from rnnmft import Inputs, MeanField, __version__, cells
-from rnnmft.analysis.spectra.block_equation import BlockEquation
-from rnnmft.analysis.spectra.branch import Branch
-from rnnmft.analysis.spectra.walk import Walk
+from rnnmft.spectra.block_equation import BlockEquation
+from rnnmft.spectra.branch import Branch
+from rnnmft.spectra.walk import Walk
 
 RESULTS = Path(__file__).parent / "results" / "branches.json"
 GRID = (200, 50)

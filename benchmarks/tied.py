@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from rnnmft import Inputs, __version__, cells, simulate
-from rnnmft.analysis.units.averaged_tangent import AveragedTangent
-from rnnmft.analysis.units.normals import Draws
-from rnnmft.analysis.units.particles import UnitProcess
 from rnnmft.sampling import NORMALS, Sampling
+from rnnmft.units.averaged_tangent import AveragedTangent
+from rnnmft.units.normals import Draws
+from rnnmft.units.particles import UnitProcess
 
 RESULTS = Path(__file__).parent / "results" / "tied.json"
 #: The settings of the gains and biases: a cell and its laws.

@@ -29,14 +29,14 @@ import sympy as sp
 
 from rnnmft import cells
 from rnnmft.activations import sigmoid, tanh
-from rnnmft.analysis.critical.backward import Backward
-from rnnmft.analysis.critical.closed import ClosedLaws
-from rnnmft.analysis.critical.design import design
-from rnnmft.analysis.critical.formula import critical_formula
-from rnnmft.analysis.critical.roles import roles
 from rnnmft.cells import Inputs
 from rnnmft.expectation import gaussian_expectation
 from rnnmft.initialization.critical import critical
+from rnnmft.initialization.design.backward import Backward
+from rnnmft.initialization.design.design import design
+from rnnmft.initialization.design.formula import critical_formula
+from rnnmft.initialization.design.roles import roles
+from rnnmft.solvers.closed.given_laws import ClosedLaws
 from rnnmft.theory.equality import equation
 
 q, R, Q = (sp.Symbol(name, real=True, nonnegative=True) for name in ("q", "R", "Q"))

@@ -171,7 +171,7 @@ class GaussianExpectation(sp.Expr):
 
     def doit(self, **hints: Any) -> sp.Expr:
         """Closed form where one is known, otherwise the node (with its insides done)."""
-        from rnnmft.theory.closed_forms import closed_form
+        from rnnmft.closed_forms import closed_form
 
         if hints.get("deep", True):
             integrand = self.integrand.doit(**hints)

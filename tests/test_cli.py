@@ -13,10 +13,10 @@ import pytest
 
 from rnnmft import cells
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.results import Trajectory
 from rnnmft.cli import main
 from rnnmft.cli.output import announced
 from rnnmft.cli.setting import resolve_cell, resolve_setting
+from rnnmft.solvers.results import Trajectory
 
 NETWORKS = ["--widths", "8,16,32", "--networks", "3", "--steps", "3", "--device", "cpu"]
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from rnnmft.activations import identity
-from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import vanilla
 from rnnmft.cli import main
 from rnnmft.cli.setting import resolve_setting
+from rnnmft.solvers.jacobian import JacobianLaw
 
 LINEAR = """
 name = "linear"

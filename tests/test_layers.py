@@ -75,7 +75,7 @@ def package(tmp_path: Path) -> Path:
     files = {
         "__init__.py": "",
         "errors.py": "",
-        "cells/__init__.py": "from rnnmft.cells.cell import Cell",
+        "cells/__init__.py": "from rnnmft.language.cell import Cell",
         "cells/cell.py": "import sympy\nfrom rnnmft import errors\nCell = errors",
         "theory/__init__.py": "",
         "theory/moments.py": "from rnnmft.cells import Cell",

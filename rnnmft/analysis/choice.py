@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rnnmft.analysis.closed.closed_moments import ClosedMoments
-from rnnmft.analysis.contract import MemorySolver, Solver
-from rnnmft.analysis.transport.accumulated import TransportedLaw
-from rnnmft.analysis.two_time.gaussian_states import GaussianStates
-from rnnmft.analysis.two_time.memoryless import TwoTimeKernel
-from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import DerivationError
+from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.closed.closed_moments import ClosedMoments
+from rnnmft.solvers.contract import MemorySolver, Solver
+from rnnmft.solvers.transport.accumulated import TransportedLaw
+from rnnmft.solvers.two_time.gaussian_states import GaussianStates
+from rnnmft.solvers.two_time.memoryless import TwoTimeKernel
 from rnnmft.theory.memoryless import is_memoryless
 
 __all__ = ["choose_memory_solver", "choose_solver"]
@@ -54,7 +54,7 @@ def choose_solver(
         except DerivationError:
             pass
     # Sampling needs torch: only settings that are sampled load it.
-    from rnnmft.analysis.units.sampled import SampledUnits
+    from rnnmft.solvers.sampled.sampled_units import SampledUnits
 
     return SampledUnits(cell, ensemble, inputs, tying, sampling, start)
 
@@ -71,6 +71,6 @@ def choose_memory_solver(
     """The solver itself where it knows correlations in time; sampled units otherwise."""
     if isinstance(solver, MemorySolver):
         return solver
-    from rnnmft.analysis.units.sampled import SampledUnits
+    from rnnmft.solvers.sampled.sampled_units import SampledUnits
 
     return SampledUnits(cell, ensemble, inputs, tying, sampling, start)

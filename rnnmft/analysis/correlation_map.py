@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.closed.recursion import UntiedRecursion, point_of, untied_recursion
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import ConvergenceError, DerivationError, Status
+from rnnmft.solvers.closed.recursion import UntiedRecursion, point_of, untied_recursion
 
 __all__ = ["correlation_map", "equal_time_recursion"]
 

@@ -8,23 +8,23 @@ from functools import cached_property
 from typing import Any
 
 from rnnmft.analysis.choice import choose_memory_solver, choose_solver
-from rnnmft.analysis.closed.homogeneous import scale_free
-from rnnmft.analysis.contract import MemorySolver, Solver
-from rnnmft.analysis.gradient_means import mean_over_horizons
-from rnnmft.analysis.jacobian import JacobianLaw
-from rnnmft.analysis.results import (
+from rnnmft.errors import ParameterError
+from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.parameters import check_count, check_start
+from rnnmft.records import Quantity
+from rnnmft.sampling import Sampling
+from rnnmft.solvers.closed.homogeneous import scale_free
+from rnnmft.solvers.contract import MemorySolver, Solver
+from rnnmft.solvers.gradient_means import mean_over_horizons
+from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.solvers.results import (
     Autocorrelation,
     CorrelationFixedPoint,
     FixedPoint,
     Timescales,
     Trajectory,
 )
-from rnnmft.analysis.spectra.spectrum import Spectrum, power_law
-from rnnmft.cells import Cell, Ensemble, Inputs
-from rnnmft.errors import ParameterError
-from rnnmft.parameters import check_count, check_start
-from rnnmft.records import Quantity
-from rnnmft.sampling import Sampling
+from rnnmft.spectra.spectrum import Spectrum, power_law
 
 __all__ = ["MeanField"]
 

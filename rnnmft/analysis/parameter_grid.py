@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from rnnmft import parameters
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.cells import Ensemble, Inputs
 from rnnmft.errors import ParameterError
+from rnnmft.language import Ensemble, Inputs
 
 __all__ = ["Axis", "ParameterGrid"]
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.closed.closed_grid import ClosedGrid
-from rnnmft.analysis.closed.recursion import point_of
 from rnnmft.analysis.correlation_map import equal_time_recursion
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
-from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status
+from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
+from rnnmft.solvers.closed.closed_grid import ClosedGrid
+from rnnmft.solvers.closed.recursion import point_of
 
 if TYPE_CHECKING:
     import xarray

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 
-from rnnmft.cells.cell import Cell
 from rnnmft.cells.chrono_lstm import chrono_lstm
 from rnnmft.cells.coupled_lstm import coupled_lstm
-from rnnmft.cells.ensemble import Ensemble, Inputs, PreactivationLaw
 from rnnmft.cells.from_torch import from_torch
 from rnnmft.cells.gru import gru, gru_torch
 from rnnmft.cells.indrnn import indrnn
 from rnnmft.cells.janet import janet
-from rnnmft.cells.laws import ChronoBias, Constant, Law, LogUniform, Normal, Uniform
 from rnnmft.cells.leaky_rnn import leaky_rnn
 from rnnmft.cells.lstm import lstm
 from rnnmft.cells.mgu import mgu
@@ -20,12 +17,15 @@ from rnnmft.cells.minimal import minimal
 from rnnmft.cells.peephole_lstm import diagonal_peephole_lstm, peephole_lstm
 from rnnmft.cells.rate import rate
 from rnnmft.cells.residual_rnn import residual_rnn
-from rnnmft.cells.symbols import Input, Preactivation, RandomParameter, State
-from rnnmft.cells.text import load, loads
 from rnnmft.cells.ugrnn import ugrnn
 from rnnmft.cells.vanilla import vanilla
-from rnnmft.cells.weight_ensembles import WeightEnsemble, register_weights
 from rnnmft.errors import CellError
+from rnnmft.language.cell import Cell
+from rnnmft.language.ensemble import Ensemble, Inputs, PreactivationLaw
+from rnnmft.language.laws import ChronoBias, Constant, Law, LogUniform, Normal, Uniform
+from rnnmft.language.symbols import Input, Preactivation, RandomParameter, State
+from rnnmft.language.text import load, loads
+from rnnmft.language.weight_ensembles import WeightEnsemble, register_weights
 
 __all__ = [
     "Cell",

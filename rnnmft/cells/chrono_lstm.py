@@ -1,13 +1,13 @@
 """The LSTM with chrono-initialized gates: Tallec & Ollivier 2018 (arXiv 1804.11188).
 
 The forget gate's bias is b, the input gate's is -b: one number a unit, log-uniform in effect, whose
-law is `rnnmft.cells.laws.ChronoBias(T_max)`. Otherwise `rnnmft.cells.lstm`; f = 1 keeps the old
+law is `rnnmft.language.laws.ChronoBias(T_max)`. Otherwise `rnnmft.cells.lstm`; f = 1 keeps the old
 state. States in the order c, h.
 """
 
 from rnnmft.activations import sigmoid, tanh
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Preactivation, RandomParameter, State
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Preactivation, RandomParameter, State
 
 __all__ = ["chrono_lstm"]
 
@@ -15,7 +15,7 @@ __all__ = ["chrono_lstm"]
 def chrono_lstm() -> Cell:
     """c' = sigmoid(f + b) c + sigmoid(i - b) tanh(g), h' = sigmoid(o) tanh(c').
 
-    >>> from rnnmft.cells.laws import ChronoBias
+    >>> from rnnmft.language.laws import ChronoBias
     >>> chrono_lstm().ensemble(parameters={"b": ChronoBias(784)}).parameters["b"]
     ChronoBias(T_max=784.0)
     """

@@ -5,8 +5,8 @@ States in the order c, h.
 """
 
 from rnnmft.activations import sigmoid, tanh
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Preactivation, State
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Preactivation, State
 
 __all__ = ["coupled_lstm"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnnmft.cells.cell import Cell
+from rnnmft.language.cell import Cell
 
 __all__ = ["from_torch"]
 

@@ -4,7 +4,7 @@ In both the update gate z multiplies the old state: z = 1 keeps it, as in torch.
 """
 
 from rnnmft.activations import sigmoid, tanh
-from rnnmft.cells.cell import Cell, Preactivation, State
+from rnnmft.language.cell import Cell, Preactivation, State
 
 __all__ = ["gru", "gru_torch"]
 

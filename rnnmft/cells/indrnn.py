@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnmft.activations import relu
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Preactivation, RandomParameter, State
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Preactivation, RandomParameter, State
 
 __all__ = ["indrnn"]
 
@@ -17,7 +17,7 @@ __all__ = ["indrnn"]
 def indrnn(activation: Callable[..., Any] = relu) -> Cell:
     """h' = phi(e + u h), e = V x + b.
 
-    >>> from rnnmft.cells.laws import Uniform
+    >>> from rnnmft.language.laws import Uniform
     >>> indrnn().ensemble(parameters={"u": Uniform(0, 1)}).parameters["u"]
     Uniform(low=0.0, high=1.0)
     """

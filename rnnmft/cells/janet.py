@@ -7,8 +7,8 @@ preactivation lowered by beta, so that a little more is let in than is forgotten
 from typing import Any
 
 from rnnmft.activations import sigmoid, tanh
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Preactivation, State, real_number
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Preactivation, State, real_number
 
 __all__ = ["janet"]
 

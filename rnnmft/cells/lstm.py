@@ -5,7 +5,7 @@ the order c, h.
 """
 
 from rnnmft.activations import sigmoid, tanh
-from rnnmft.cells.cell import Cell, Preactivation, State
+from rnnmft.language.cell import Cell, Preactivation, State
 
 __all__ = ["lstm"]
 

@@ -4,8 +4,8 @@ One gate both resets and updates. It multiplies the candidate: f = 1 replaces th
 """
 
 from rnnmft.activations import sigmoid, tanh
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Preactivation, State
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Preactivation, State
 
 __all__ = ["mgu"]
 

@@ -5,8 +5,8 @@ computed in parallel. The gate multiplies the candidate: z = 1 replaces the old 
 """
 
 from rnnmft.activations import sigmoid
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Preactivation, State
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Preactivation, State
 
 __all__ = ["min_gru"]
 

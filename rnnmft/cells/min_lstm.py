@@ -5,8 +5,8 @@ forget gate multiplies the old state.
 """
 
 from rnnmft.activations import sigmoid
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Preactivation, State
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Preactivation, State
 
 __all__ = ["min_lstm"]
 

@@ -4,7 +4,7 @@ The gate multiplies the old state: u = 1 keeps it. The input also enters element
 """
 
 from rnnmft.activations import sigmoid
-from rnnmft.cells.cell import Cell, Input, Preactivation, State
+from rnnmft.language.cell import Cell, Input, Preactivation, State
 
 __all__ = ["minimal"]
 

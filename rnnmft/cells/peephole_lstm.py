@@ -8,8 +8,8 @@ given. States in the order c, h; the forget gate multiplies the old state: f = 1
 """
 
 from rnnmft.activations import sigmoid, tanh
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Preactivation, RandomParameter, State
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Preactivation, RandomParameter, State
 
 __all__ = ["diagonal_peephole_lstm", "peephole_lstm"]
 

@@ -11,9 +11,9 @@ from typing import Any
 import sympy as sp
 
 from rnnmft.activations import tanh
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Preactivation, State, real_number
 from rnnmft.errors import ParameterError
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Preactivation, State, real_number
 
 __all__ = ["rate"]
 

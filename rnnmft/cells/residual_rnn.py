@@ -10,8 +10,8 @@ from typing import Any
 import sympy as sp
 
 from rnnmft.activations import tanh
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Preactivation, State, real_number
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Preactivation, State, real_number
 
 __all__ = ["residual_rnn"]
 

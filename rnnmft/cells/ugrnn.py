@@ -4,8 +4,8 @@ The gate multiplies the old state: g = 1 keeps it.
 """
 
 from rnnmft.activations import sigmoid, tanh
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Preactivation, State
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Preactivation, State
 
 __all__ = ["ugrnn"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnmft.activations import tanh
-from rnnmft.cells.cell import Cell, Preactivation, State
+from rnnmft.language.cell import Cell, Preactivation, State
 
 __all__ = ["vanilla"]
 

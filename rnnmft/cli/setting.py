@@ -13,8 +13,8 @@ from rnnmft.errors import CellError, ParameterError
 from rnnmft.parameters import check_start
 
 if TYPE_CHECKING:
-    from rnnmft.cells import Cell, Ensemble, Inputs
-    from rnnmft.cells.laws import Law
+    from rnnmft.language import Cell, Ensemble, Inputs
+    from rnnmft.language.laws import Law
 
 __all__ = [
     "Setting",
@@ -81,7 +81,8 @@ def imported(text: str) -> Any:
 
 def _imported(text: str) -> Cell:
     found = imported(text)
-    from rnnmft.cells import Cell, from_torch
+    from rnnmft.cells import from_torch
+    from rnnmft.language import Cell
 
     if inspect.isclass(found) and not issubclass(found, Cell):
         found = _small(found, text)
@@ -160,7 +161,7 @@ def assigned(texts: Sequence[str], option: str) -> dict[str, dict[str, float]]:
 
 def resolve_inputs(R: float, correlation: float, temporal: str) -> Inputs:
     """The law of the inputs; temporal is white, constant, or kappa(0), kappa(1), .. by commas."""
-    from rnnmft.cells import Inputs
+    from rnnmft.language import Inputs
 
     kinds = temporal if temporal in ("white", "constant") else numbers(temporal, "--temporal")
     return Inputs(R=R, correlation=correlation, temporal=kinds)
@@ -220,7 +221,7 @@ def start_given(texts: Sequence[str]) -> float | dict[str, float]:
 
 
 def _law(text: str) -> tuple[str, Law]:
-    from rnnmft.cells.laws import LAWS
+    from rnnmft.language.laws import LAWS
 
     name, value = _split(text, "--law", "u=uniform:0,1")
     kind, _, arguments = value.partition(":")

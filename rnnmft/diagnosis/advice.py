@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rnnmft.cells import Inputs
 from rnnmft.errors import RnnmftError
 from rnnmft.initialization.critical import critical
+from rnnmft.language import Inputs
 from rnnmft.records import Record
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from rnnmft.cells import Inputs
 from rnnmft.diagnosis.advice import advise
 from rnnmft.diagnosis.measurement import Run, run_layer
 from rnnmft.diagnosis.prediction import through_own_matrices
@@ -17,6 +16,7 @@ from rnnmft.diagnosis.sequences import estimated_inputs, given_sequences, white_
 from rnnmft.diagnosis.statistics import gate_statistics, measured_ensemble
 from rnnmft.diagnosis.theory import LONGEST, ask_theory
 from rnnmft.errors import ParameterError
+from rnnmft.language import Inputs
 from rnnmft.parameters import check_count
 from rnnmft.tracing import Layer, evaluation, recurrent_layers
 

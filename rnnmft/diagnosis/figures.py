@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.cells import Ensemble
 from rnnmft.errors import RnnmftError
+from rnnmft.language import Ensemble
 from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, RED, Figure, draw_figure
 from rnnmft.page.numbers import significant
 

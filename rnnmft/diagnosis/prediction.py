@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import torch
 
-from rnnmft.analysis.units.local_derivatives import LocalDerivatives, combine
-from rnnmft.analysis.units.particles import UnitProcess
-from rnnmft.cells import Ensemble, Inputs
 from rnnmft.diagnosis.measurement import GradientSeries, gradient_series
+from rnnmft.language import Ensemble, Inputs
 from rnnmft.sampling import Sampling
 from rnnmft.tracing import Layer
+from rnnmft.units.local_derivatives import LocalDerivatives, combine
+from rnnmft.units.particles import UnitProcess
 
 __all__ = ["Prediction", "through_own_matrices"]
 

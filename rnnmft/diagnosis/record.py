@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.diagnosis.advice import Advice
 from rnnmft.diagnosis.html import render_diagnosis
 from rnnmft.diagnosis.measurement import GradientSeries
@@ -18,6 +17,7 @@ from rnnmft.diagnosis.statistics import GateStatistics
 from rnnmft.diagnosis.text import describe
 from rnnmft.diagnosis.theory import TheoryAnswer
 from rnnmft.errors import UnhealthyError
+from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Record
 
 __all__ = ["Diagnosis", "LayerDiagnosis"]

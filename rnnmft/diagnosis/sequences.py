@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from rnnmft.cells import Inputs
 from rnnmft.errors import ParameterError
+from rnnmft.language import Inputs
 
 __all__ = ["estimated_inputs", "given_sequences", "white_sequences"]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from rnnmft.cells import Constant, Ensemble, Law, Normal
 from rnnmft.errors import ParameterError
+from rnnmft.language import Constant, Ensemble, Law, Normal
 from rnnmft.records import Record
 from rnnmft.tracing import Layer
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rnnmft.cells import Inputs
     from rnnmft.diagnosis.record import Diagnosis, LayerDiagnosis
     from rnnmft.diagnosis.statistics import GateStatistics
+    from rnnmft.language import Inputs
 
 __all__ = ["describe", "fate", "memory_sentence", "phase_sentence", "seen"]
 

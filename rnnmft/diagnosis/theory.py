@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.diagnosis.measurement import GradientSeries
 from rnnmft.errors import ConvergenceError, RnnmftError, Status
+from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Record
 
 __all__ = ["LONGEST", "TheoryAnswer", "ask_theory"]

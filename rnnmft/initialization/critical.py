@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from rnnmft.analysis.critical.roles import roles
-from rnnmft.analysis.critical.tied import LAST, TiedGrowth, solve_tied
-from rnnmft.analysis.critical.untied import Request, solve_untied, stationary_after
-from rnnmft.cells import Cell, ChronoBias, Inputs, Normal
-from rnnmft.cells.laws import Law
 from rnnmft.errors import ParameterError
+from rnnmft.initialization.design.roles import roles
+from rnnmft.initialization.design.tied import LAST, TiedGrowth, solve_tied
+from rnnmft.initialization.design.untied import Request, solve_untied, stationary_after
 from rnnmft.initialization.initialization import TYINGS, Initialization
+from rnnmft.language import Cell, ChronoBias, Inputs, Normal
+from rnnmft.language.laws import Law
 from rnnmft.sampling import Sampling
 
 __all__ = ["critical"]

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
-from rnnmft.analysis.closed.homogeneous import homogeneous
-from rnnmft.analysis.critical.design import Choice, Design
-from rnnmft.analysis.critical.formula import critical_formula
-from rnnmft.analysis.critical.roles import roles
-from rnnmft.analysis.critical.tied import TiedGrowth
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.results import FixedPoint, Timescales
-from rnnmft.cells import Cell, Ensemble, Inputs, PreactivationLaw, loads
-from rnnmft.cells.laws import law_from_dict
 from rnnmft.errors import ParameterError, ParseError, RnnmftError, Status
 from rnnmft.initialization import files
+from rnnmft.initialization.design.design import Choice, Design
+from rnnmft.initialization.design.formula import critical_formula
+from rnnmft.initialization.design.roles import roles
+from rnnmft.initialization.design.tied import TiedGrowth
 from rnnmft.initialization.report import markdown
 from rnnmft.initialization.source import source
+from rnnmft.language import Cell, Ensemble, Inputs, PreactivationLaw, loads
+from rnnmft.language.laws import law_from_dict
 from rnnmft.records import Quantity, Record
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.closed.homogeneous import homogeneous
+from rnnmft.solvers.results import FixedPoint, Timescales
 
 if TYPE_CHECKING:
     import torch

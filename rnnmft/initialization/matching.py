@@ -7,8 +7,8 @@ from itertools import permutations, product
 
 import sympy as sp
 
-from rnnmft.cells import Cell, Ensemble
 from rnnmft.errors import ParameterError
+from rnnmft.language import Cell, Ensemble
 from rnnmft.theory.equality import same_expression
 
 __all__ = ["matching_names", "same_cell"]

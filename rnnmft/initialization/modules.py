@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import torch
 
-from rnnmft.cells import Cell, Ensemble, PreactivationLaw
 from rnnmft.errors import ParameterError
 from rnnmft.initialization.matching import matching_names
+from rnnmft.language import Cell, Ensemble, PreactivationLaw
 from rnnmft.simulation.weights import haar_reflectors
 from rnnmft.tracing import Layer, recurrent_layers
 

@@ -11,9 +11,9 @@ import sympy as sp
 from rnnmft.errors import RnnmftError
 
 if TYPE_CHECKING:
-    from rnnmft.analysis.results import Trajectory
     from rnnmft.initialization.initialization import Initialization
     from rnnmft.records import Quantity
+    from rnnmft.solvers.results import Trajectory
 
 __all__ = ["markdown"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from string import Template
 
 from rnnmft import cells
-from rnnmft.cells import Cell, Ensemble, Law
 from rnnmft.errors import ParameterError
 from rnnmft.initialization.matching import same_cell
+from rnnmft.language import Cell, Ensemble, Law
 
 __all__ = ["FRAMEWORKS", "source"]
 

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.results import FixedPoint
-from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import DerivationError, RnnmftError
+from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.page.figure import Figure
 from rnnmft.parameters import check_count
 from rnnmft.report.attempt import attempt
@@ -26,6 +25,7 @@ from rnnmft.report.memory import Memory, memory_lags, solve_memory
 from rnnmft.report.networks import HORIZONS, Networks, run_networks
 from rnnmft.report.phase import neighbourhood
 from rnnmft.report.singular_values import Spectra, solve_spectra
+from rnnmft.solvers.results import FixedPoint
 from rnnmft.theory.derivation import derive
 from rnnmft.theory.steps import StepsRecord
 from rnnmft.validation import ValidationReport, validate

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.report.budget import Budget
+from rnnmft.solvers.jacobian import JacobianLaw
 
 __all__ = ["FEWEST", "Axis", "Density", "TooSlowError", "density_of"]
 

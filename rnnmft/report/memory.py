@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.results import Autocorrelation
 from rnnmft.page.figure import Figure, draw_figure
 from rnnmft.page.numbers import count, plus_minus, significant
 from rnnmft.page.tyings import NETWORKS, THEORY
 from rnnmft.report.networks import WIDTH, Networks
+from rnnmft.solvers.results import Autocorrelation
 
 __all__ = ["Memory", "memory_lags", "solve_memory"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.simulation import Simulation, simulate
 
 __all__ = ["HORIZONS", "WIDTH", "Networks", "run_networks"]

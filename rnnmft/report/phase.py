@@ -12,8 +12,8 @@ import numpy as np
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import Axis
 from rnnmft.analysis.phase_diagram import phase_diagram
-from rnnmft.cells import Cell, Preactivation
 from rnnmft.errors import DerivationError, RnnmftError
+from rnnmft.language import Cell, Preactivation
 from rnnmft.page.figure import Figure
 from rnnmft.report.figures import phase_figure
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.page.figure import BLACK, Figure, draw_figure
 from rnnmft.page.numbers import count, plus_minus, significant
@@ -21,6 +20,7 @@ from rnnmft.report.budget import Budget
 from rnnmft.report.densities import FEWEST, Axis, Density, TooSlowError, density_of
 from rnnmft.report.networks import WIDTH, Networks
 from rnnmft.simulation import Estimate
+from rnnmft.solvers.jacobian import JacobianLaw
 
 __all__ = ["MomentRow", "Spectra", "solve_spectra"]
 

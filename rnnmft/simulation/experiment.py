@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
-from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.simulation.estimates import Simulation
 from rnnmft.simulation.inputs import InputSequence
 from rnnmft.simulation.jacobians import JacobianSample, measure

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnmft.cells import Inputs
 from rnnmft.errors import ParameterError
+from rnnmft.language import Inputs
 from rnnmft.simulation.weights import standard_normals
 
 __all__ = ["InputSequence", "standard_pairs", "temporal_factor"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from rnnmft.cells import Cell
+from rnnmft.language import Cell
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.simulation.inputs import standard_pairs

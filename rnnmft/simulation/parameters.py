@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnmft.cells import Cell, Ensemble, Law, Preactivation
 from rnnmft.errors import ParameterError
+from rnnmft.language import Cell, Ensemble, Law, Preactivation
 from rnnmft.simulation.weights import DenseMatrix, Matrix, haar_reflectors, standard_normals
 
 __all__ = ["FixedParameters", "Generators", "Parameters", "TiedParameters", "UntiedParameters"]

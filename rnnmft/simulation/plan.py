@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError
+from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.numerics.devices import choose_device, free_memory
 from rnnmft.parameters import check_count, check_start
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnmft.cells import Cell, Ensemble
+from rnnmft.language import Cell, Ensemble
 
 __all__ = ["Recorder"]
 

@@ -17,8 +17,8 @@ from functools import lru_cache
 
 import sympy as sp
 
-from rnnmft.cells import Cell, Preactivation, State
 from rnnmft.errors import DerivationError
+from rnnmft.language import Cell, Preactivation, State
 
 __all__ = ["AccumulatorForm", "Readout", "accumulator_form", "single_combination"]
 

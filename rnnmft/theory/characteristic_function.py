@@ -23,7 +23,7 @@ from functools import cached_property
 import sympy as sp
 from sympy.polys.matrices import DomainMatrix
 
-from rnnmft.cells import Preactivation
+from rnnmft.language import Preactivation
 from rnnmft.theory.determining_series import determining_function, kinds_by_name
 from rnnmft.theory.law_expectation import LawExpectation
 from rnnmft.theory.linearised_unit import LinearisedUnit

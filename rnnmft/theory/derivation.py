@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 import sympy as sp
 
-from rnnmft.cells import Cell, State
+from rnnmft.closed_forms import without_deltas
 from rnnmft.errors import DerivationError, ParameterError
-from rnnmft.theory.closed_forms import without_deltas
+from rnnmft.language import Cell, State
 from rnnmft.theory.jacobian import JacobianTheory, jacobian_theory
 from rnnmft.theory.law_recursion import LawDerivation
 from rnnmft.theory.moments import MomentTheory, moment_theory

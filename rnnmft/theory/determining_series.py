@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 
 import sympy as sp
 
-from rnnmft.cells.weight_ensembles import weight_ensemble
 from rnnmft.errors import ParameterError
+from rnnmft.language.weight_ensembles import weight_ensemble
 
 __all__ = [
     "DETERMINING_SERIES",

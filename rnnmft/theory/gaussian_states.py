@@ -20,10 +20,10 @@ from typing import cast
 
 import sympy as sp
 
-from rnnmft.cells import Cell, Preactivation
+from rnnmft.closed_forms import closed_form, without_deltas
 from rnnmft.errors import DerivationError
 from rnnmft.expectation import GaussianExpectation
-from rnnmft.theory.closed_forms import closed_form, without_deltas
+from rnnmft.language import Cell, Preactivation
 from rnnmft.theory.independence import GaussianLaw, expect
 
 __all__ = ["GaussianStatesTheory", "PairAverages", "gaussian_states_theory", "has_gaussian_states"]

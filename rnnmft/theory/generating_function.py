@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import sympy as sp
 
-from rnnmft.cells import Cell
+from rnnmft.language import Cell
 from rnnmft.theory.characteristic_function import CharacteristicFunction
 from rnnmft.theory.determining_series import determining_function
 from rnnmft.theory.linearised_unit import LinearisedUnit

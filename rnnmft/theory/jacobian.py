@@ -23,8 +23,8 @@ from functools import cached_property, lru_cache
 import sympy as sp
 from sympy.polys.rings import PolyElement, ring
 
-from rnnmft.cells import Cell
 from rnnmft.errors import ParameterError
+from rnnmft.language import Cell
 from rnnmft.theory.determining_series import DETERMINING_SERIES, determining_series, kinds_by_name
 from rnnmft.theory.generating_function import GeneratingFunction
 from rnnmft.theory.linearised_unit import LinearisedUnit

@@ -15,8 +15,8 @@ from typing import ClassVar
 
 import sympy as sp
 
-from rnnmft.cells import Cell, Preactivation, State
 from rnnmft.errors import DerivationError
+from rnnmft.language import Cell, Preactivation, State
 from rnnmft.theory.accumulator import AccumulatorForm, accumulator_form
 from rnnmft.theory.independence import expect
 from rnnmft.theory.jacobian import JacobianTheory, jacobian_theory

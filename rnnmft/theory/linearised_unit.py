@@ -13,7 +13,7 @@ from functools import cached_property
 
 import sympy as sp
 
-from rnnmft.cells import Cell, Preactivation
+from rnnmft.language import Cell, Preactivation
 from rnnmft.theory.moments import MomentTheory
 from rnnmft.theory.unit_average import unit_average
 

@@ -15,8 +15,8 @@ from functools import lru_cache
 
 import sympy as sp
 
-from rnnmft.cells import Cell, Preactivation, State
 from rnnmft.errors import DerivationError
+from rnnmft.language import Cell, Preactivation, State
 from rnnmft.theory.independence import GaussianLaw, expect
 
 __all__ = ["MemorylessTheory", "is_memoryless", "memoryless_theory"]

@@ -16,9 +16,9 @@ from functools import lru_cache
 
 import sympy as sp
 
-from rnnmft.cells import Cell, Preactivation
-from rnnmft.cells.symbols import RandomParameter
 from rnnmft.errors import DerivationError
+from rnnmft.language import Cell, Preactivation
+from rnnmft.language.symbols import RandomParameter
 from rnnmft.theory.independence import GaussianLaw, expect
 from rnnmft.theory.notation import MomentKey, Notation
 from rnnmft.theory.powers import collect_powers

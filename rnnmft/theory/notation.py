@@ -10,7 +10,7 @@ from functools import cached_property
 
 import sympy as sp
 
-from rnnmft.cells import Cell, Input, Preactivation, State
+from rnnmft.language import Cell, Input, Preactivation, State
 
 __all__ = ["MomentKey", "Notation"]
 

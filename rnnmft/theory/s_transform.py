@@ -16,7 +16,7 @@ from functools import cached_property
 
 import sympy as sp
 
-from rnnmft.cells import Preactivation
+from rnnmft.language import Preactivation
 from rnnmft.theory.determining_series import kinds_by_name, weight_s_transform
 from rnnmft.theory.linearised_unit import LinearisedUnit
 from rnnmft.theory.squared_factor import SquaredFactor

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import sympy as sp
 
-from rnnmft.cells import Cell
+from rnnmft.language import Cell
 
 __all__ = ["Step", "StepsRecord"]
 

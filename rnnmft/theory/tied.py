@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 
 import sympy as sp
 
-from rnnmft.cells import Cell, Preactivation, State
+from rnnmft.language import Cell, Preactivation, State
 from rnnmft.theory.gaussian_states import has_gaussian_states
 from rnnmft.theory.jacobian import jacobian_theory
 from rnnmft.theory.memoryless import is_memoryless, memoryless_theory

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import sympy as sp
 
-from rnnmft.cells import Cell, Preactivation
+from rnnmft.language import Cell, Preactivation
 from rnnmft.theory.gaussian_states import GaussianStatesTheory, gaussian_states_theory
 from rnnmft.theory.notation import Notation
 

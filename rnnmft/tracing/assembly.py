@@ -15,8 +15,8 @@ from typing import Any
 
 import sympy as sp
 
-from rnnmft.cells.symbols import Preactivation, RandomParameter
 from rnnmft.errors import CellError
+from rnnmft.language.symbols import Preactivation, RandomParameter
 from rnnmft.tracing.bindings import Binding, Slice
 from rnnmft.tracing.naming import Names, gate_name, plain_name
 from rnnmft.tracing.source import Place, file_of

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import sympy as sp
 
-from rnnmft.cells.symbols import Input
+from rnnmft.language.symbols import Input
 from rnnmft.tracing.arrays import Array, Parameter, Value, as_block, blocks
 from rnnmft.tracing.bindings import Slice
 from rnnmft.tracing.refusal import RefusalError

@@ -11,9 +11,9 @@ import sympy as sp
 import torch
 from torch.utils._pytree import tree_leaves
 
-from rnnmft.cells.cell import Cell
-from rnnmft.cells.symbols import Input, State
 from rnnmft.errors import CellError, ParameterError
+from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Input, State
 from rnnmft.tracing.assembly import Assembly
 from rnnmft.tracing.bindings import Binding, Slice, parameter_of, read, write
 from rnnmft.tracing.exporting import Exported, export

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnnmft.cells.symbols import Input, State
 from rnnmft.errors import CellError
+from rnnmft.language.symbols import Input, State
 from rnnmft.tracing.arrays import Array, Parameter
 from rnnmft.tracing.bindings import parameter_of
 from rnnmft.tracing.context import Context, constant, is_number

@@ -23,9 +23,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.records import Quantity
 from rnnmft.simulation import Simulation
+from rnnmft.solvers.jacobian import JacobianLaw
 from rnnmft.validation.setting import POINTS, Setting
 
 __all__ = ["choose_points", "measured_dimension", "predicted_dimension", "sensitive_point"]

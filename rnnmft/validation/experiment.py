@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import Status
+from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.simulation import Simulation
 from rnnmft.validation.extrapolation import Design, Extrapolation, extrapolate, with_level
 from rnnmft.validation.gaps import measured_gaps

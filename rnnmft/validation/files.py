@@ -29,9 +29,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rnnmft.cells import Cell, Ensemble, Inputs
-from rnnmft.cells.laws import law_from_dict
 from rnnmft.errors import ParameterError, ParseError
+from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.language.laws import law_from_dict
 from rnnmft.validation.experiment import Progress, validate
 from rnnmft.validation.record import ValidationReport
 

@@ -20,13 +20,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.results import Trajectory
 from rnnmft.errors import ConvergenceError, DerivationError
 from rnnmft.page.numbers import significant
 from rnnmft.records import Quantity
 from rnnmft.simulation import Simulation
+from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.solvers.results import Trajectory
 from rnnmft.validation.effective_dimension import measured_dimension, predicted_dimension
 from rnnmft.validation.target import Claimed, Target, Untested
 from rnnmft.validation.targets import reached_fixed_point

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rnnmft.analysis.results import Trajectory
 from rnnmft.errors import DerivationError, ParameterError
+from rnnmft.solvers.results import Trajectory
 from rnnmft.validation.effective_dimension import choose_points
 from rnnmft.validation.extrapolation import Design
 from rnnmft.validation.sample_size import (

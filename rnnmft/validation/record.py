@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rnnmft.analysis.results import Trajectory
-from rnnmft.cells import Cell, Ensemble, Inputs
+from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Record, json_safe
+from rnnmft.solvers.results import Trajectory
 from rnnmft.validation.extrapolation import Design, Extrapolation
 from rnnmft.validation.html import render_validation
 from rnnmft.validation.provenance import Provenance

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnmft.cells import Cell, Ensemble, Inputs
 from rnnmft.errors import ParameterError
+from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import check_count, check_start
 from rnnmft.simulation import Simulation, simulate
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.results import FixedPoint, Trajectory
 from rnnmft.errors import ConvergenceError, Status
 from rnnmft.simulation import Simulation
+from rnnmft.solvers.results import FixedPoint, Trajectory
 from rnnmft.validation.target import Claimed, Target, Untested, stationary_window
 from rnnmft.validation.verdicts import Prediction
 

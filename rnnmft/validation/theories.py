@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.results import Trajectory
 from rnnmft.errors import ParameterError, Status
+from rnnmft.solvers.results import Trajectory
 from rnnmft.validation.jacobian_targets import gradient_growth, singular_values
 from rnnmft.validation.setting import Setting
 from rnnmft.validation.target import Claimed, Target, Untested, stationary_window

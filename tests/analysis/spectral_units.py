@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from rnnmft.analysis.spectra.unit_transfer import UnitTransfer
+from rnnmft.spectra.unit_transfer import UnitTransfer
 
 D = np.array([0.2, 0.7, 1.3])
 MASS = np.array([0.3, 0.3, 0.4])

@@ -11,12 +11,12 @@ import torch
 from scipy import stats
 
 from rnnmft import Cell, Inputs, MeanField, Preactivation, State, cells, simulate
-from rnnmft.analysis.units.averaged_tangent import AveragedTangent
-from rnnmft.analysis.units.local_derivatives import LocalDerivatives
-from rnnmft.analysis.units.particles import UnitProcess
-from rnnmft.analysis.units.sampled import SampledUnits
-from rnnmft.analysis.units.sampled_runs import SampledSetting
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.runs import SampledSetting
+from rnnmft.solvers.sampled.sampled_units import SampledUnits
+from rnnmft.units.averaged_tangent import AveragedTangent
+from rnnmft.units.local_derivatives import LocalDerivatives
+from rnnmft.units.particles import UnitProcess
 from tests.analysis.fluctuating_slopes import WHITE, Slopes
 from tests.analysis.sampled_errors import CONTROL, agree
 from tests.stand_in_device import GPU
@@ -344,7 +344,7 @@ def tensors(value, seen=None):
     elif isinstance(value, (list, tuple)):
         for v in value:
             yield from tensors(v, seen)
-    elif hasattr(value, "__dict__") and type(value).__module__.startswith("rnnmft.analysis.units"):
+    elif hasattr(value, "__dict__") and type(value).__module__.startswith("rnnmft.units"):
         yield from tensors(vars(value), seen)
 
 

@@ -10,9 +10,9 @@ import sympy as sp
 
 from rnnmft import Cell, Inputs, MeanField, Preactivation, State, cells, relu, sigmoid, tanh
 from rnnmft.activations import hard_tanh, identity
-from rnnmft.analysis.closed.closed_moments import ClosedMoments, timescale
-from rnnmft.analysis.closed.recursion import UntiedRecursion
 from rnnmft.errors import ConvergenceError, ParameterError, Status
+from rnnmft.solvers.closed.closed_moments import ClosedMoments, timescale
+from rnnmft.solvers.closed.recursion import UntiedRecursion
 
 h = State("h")
 GATED = Preactivation("e", h)

@@ -7,11 +7,11 @@ import sympy as sp
 
 from rnnmft.activations import sigmoid, tanh
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.transport.accumulated import TransportedLaw
-from rnnmft.analysis.units.sampled import SampledUnits
 from rnnmft.cells import Cell, Inputs, Preactivation, State, get
 from rnnmft.errors import DerivationError
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.sampled_units import SampledUnits
+from rnnmft.solvers.transport.accumulated import TransportedLaw
 from rnnmft.theory.accumulator import single_combination
 
 #: |z| below 5 for 14 compared numbers: a false-alarm rate of 8e-6.

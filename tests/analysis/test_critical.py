@@ -11,18 +11,18 @@ import sympy as sp
 
 from rnnmft import cells
 from rnnmft.activations import erf, gaussian_cdf, sigmoid, tanh
-from rnnmft.analysis.critical.averages import GivenLaws
-from rnnmft.analysis.critical.law import TransportedLaws
-from rnnmft.analysis.critical.roles import roles
-from rnnmft.analysis.critical.units import SampledLaws
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.units.sampled_runs import SampledSetting
 from rnnmft.cells import Cell, Input, Inputs, Preactivation, State
 from rnnmft.errors import InfeasibleError, ParameterError
 from rnnmft.expectation import GaussianExpectation
 from rnnmft.initialization.critical import critical
+from rnnmft.initialization.design.roles import roles
 from rnnmft.numerics.compile import compile_program
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.given_laws import GivenLaws
+from rnnmft.solvers.sampled.given_laws import SampledLaws
+from rnnmft.solvers.sampled.runs import SampledSetting
+from rnnmft.solvers.transport.given_laws import TransportedLaws
 
 PUBLISHED = {"e": {"mu_b": 0, "q": 16}}
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from rnnmft import Inputs, Status, cells
-from rnnmft.analysis.units.growth_limit import growth_limit
-from rnnmft.analysis.units.growth_search import search_growth
-from rnnmft.analysis.units.pooled_logarithm import pooled_logarithm
-from rnnmft.analysis.units.repetitions import Samples
-from rnnmft.analysis.units.sampled import SampledUnits
-from rnnmft.analysis.units.sampled_runs import SampledSetting
-from rnnmft.cells.laws import Uniform
+from rnnmft.language.laws import Uniform
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.growth_search import search_growth
+from rnnmft.solvers.sampled.runs import SampledSetting
+from rnnmft.solvers.sampled.sampled_units import SampledUnits
+from rnnmft.units.growth_limit import growth_limit
+from rnnmft.units.pooled_logarithm import pooled_logarithm
+from rnnmft.units.repetitions import Samples
 from tests.analysis.fluctuating_slopes import WHITE, Slopes
 from tests.analysis.linear_cells import linear_cell
 

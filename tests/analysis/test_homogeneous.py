@@ -23,9 +23,9 @@ from rnnmft import (
     sin,
     tanh,
 )
-from rnnmft.analysis.closed.bounds import largest_square
-from rnnmft.analysis.closed.homogeneous import Homogeneous, homogeneous
 from rnnmft.errors import ConvergenceError, Status
+from rnnmft.solvers.closed.bounds import largest_square
+from rnnmft.solvers.closed.homogeneous import Homogeneous, homogeneous
 
 # phi and E[phi^2] / q.
 LINEAR = [(relu, 0.5), (leaky_relu, 0.50005), (identity, 1.0)]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from rnnmft import Inputs
-from rnnmft.analysis.units.input_signal import InputSignal, MovingAverage
+from rnnmft.units.input_signal import InputSignal, MovingAverage
 
 LAWS = {
     "white": "white",

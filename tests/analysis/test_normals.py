@@ -6,10 +6,10 @@ import pytest
 import torch
 from scipy import stats
 
-from rnnmft.analysis.units.normals import Draws
-from rnnmft.analysis.units.sobol import DIMENSIONS, sobol_points
 from rnnmft.errors import ParameterError
 from rnnmft.sampling import NORMALS, Sampling
+from rnnmft.units.normals import Draws
+from rnnmft.units.sobol import DIMENSIONS, sobol_points
 
 CPU = torch.device("cpu")
 LIKE = torch.zeros((), dtype=torch.float64)

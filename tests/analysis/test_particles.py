@@ -8,13 +8,13 @@ import torch
 from scipy import integrate, stats
 
 from rnnmft import Cell, Inputs, Preactivation, State, cells, sigmoid, tanh
-from rnnmft.analysis.closed.closed_moments import ClosedMoments
-from rnnmft.analysis.units.particles import UnitProcess
-from rnnmft.analysis.units.sampled import SampledUnits
-from rnnmft.analysis.units.sampled_runs import SampledSetting
-from rnnmft.cells.laws import Uniform
 from rnnmft.errors import ParameterError
+from rnnmft.language.laws import Uniform
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.closed.closed_moments import ClosedMoments
+from rnnmft.solvers.sampled.runs import SampledSetting
+from rnnmft.solvers.sampled.sampled_units import SampledUnits
+from rnnmft.units.particles import UnitProcess
 from tests.analysis.linear_cells import gradient_means, linear_cell, second_moments
 from tests.analysis.sampled_errors import CONTROL, agree
 from tests.stand_in_device import GPU

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from rnnmft.analysis.units.memory_time import integrated_time, memory_time
-from rnnmft.analysis.units.relaxation import decay_rate, settling
+from rnnmft.solvers.memory_time import integrated_time, memory_time
+from rnnmft.solvers.sampled.relaxation import decay_rate, settling
 
 REPETITIONS = 16
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from rnnmft.analysis.units.repetitions import Reading, draw_repetitions, jackknife, mean_and_error
 from rnnmft.errors import Status
 from rnnmft.sampling import Sampling
+from rnnmft.units.repetitions import Reading, draw_repetitions, jackknife, mean_and_error
 
 UNIT_BYTES = 100
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnmft.analysis.closed.scalar_roots import scalar_roots
+from rnnmft.solvers.closed.scalar_roots import scalar_roots
 
 GRID = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, 241)])
 

@@ -10,7 +10,7 @@ import pytest
 
 from rnnmft import Cell, Inputs, Preactivation, State, cells, sigmoid, tanh
 from rnnmft.activations import hard_sigmoid, hard_tanh, leaky_relu, relu
-from rnnmft.analysis.closed.closed_moments import ClosedMoments
+from rnnmft.solvers.closed.closed_moments import ClosedMoments
 
 
 def two_states():

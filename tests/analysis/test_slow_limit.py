@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from rnnmft import cells
-from rnnmft.analysis.transport import stationary_pair as pairs
-from rnnmft.analysis.transport.slow_limit import slow_limit
-from rnnmft.analysis.transport.stationary_laws import StationaryLaws
-from rnnmft.analysis.transport.stationary_pair import stationary_pair
 from rnnmft.cells import Inputs
 from rnnmft.errors import ConvergenceError
+from rnnmft.solvers.transport import stationary_pair as pairs
+from rnnmft.solvers.transport.slow_limit import slow_limit
+from rnnmft.solvers.transport.stationary_laws import StationaryLaws
+from rnnmft.solvers.transport.stationary_pair import stationary_pair
 
 RATES = 0.995 * np.linspace(0.0, 1.0, 60)
 

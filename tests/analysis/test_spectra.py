@@ -10,9 +10,6 @@ import pytest
 
 from rnnmft.activations import hard_tanh, identity, relu
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.spectra.branch import Branch
-from rnnmft.analysis.spectra.free_power import FreePower, free_power_moments
-from rnnmft.analysis.spectra.moment_expansion import expanded_moments
 from rnnmft.cells import (
     Inputs,
     WeightEnsemble,
@@ -22,6 +19,9 @@ from rnnmft.cells import (
     weight_ensembles,
 )
 from rnnmft.errors import DerivationError, ParameterError
+from rnnmft.spectra.branch import Branch
+from rnnmft.spectra.free_power import FreePower, free_power_moments
+from rnnmft.spectra.moment_expansion import expanded_moments
 from tests.analysis.spectral_units import (
     MASS,
     D,

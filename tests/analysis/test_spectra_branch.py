@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.spectra.block_equation import BlockEquation
-from rnnmft.analysis.spectra.block_solutions import Solutions
-from rnnmft.analysis.spectra.branch import Branch
-from rnnmft.analysis.spectra.unit_transfer import UnitTransfer
-from rnnmft.analysis.spectra.walk import Walk
 from rnnmft.cells import Inputs, get
+from rnnmft.spectra.block_equation import BlockEquation
+from rnnmft.spectra.block_solutions import Solutions
+from rnnmft.spectra.branch import Branch
+from rnnmft.spectra.unit_transfer import UnitTransfer
+from rnnmft.spectra.walk import Walk
 from tests.analysis.spectral_units import linear_units, product_units
 
 

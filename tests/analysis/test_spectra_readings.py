@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from rnnmft.activations import hard_tanh, identity, relu, tanh
-from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.spectra.contour import mass_below
-from rnnmft.analysis.spectra.distribution import Distribution
 from rnnmft.cells import Inputs, get, vanilla
+from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.spectra.contour import mass_below
+from rnnmft.spectra.distribution import Distribution
 
 
 def _law(activation: Any, weights: str, horizon: int, sigma_w: float = 0.9) -> JacobianLaw:

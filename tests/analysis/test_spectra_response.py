@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.spectra.branch import Branch
-from rnnmft.analysis.spectra.moment_expansion import expanded_moments
-from rnnmft.analysis.spectra.unit_response import UnitResponse
-from rnnmft.analysis.spectra.unit_transfer import Sections, UnitTransfer
 from rnnmft.cells import Inputs, get
 from rnnmft.numerics.backends import torch_backend
+from rnnmft.spectra.branch import Branch
+from rnnmft.spectra.moment_expansion import expanded_moments
+from rnnmft.spectra.unit_response import UnitResponse
+from rnnmft.spectra.unit_transfer import Sections, UnitTransfer
 from tests.stand_in_device import GPU
 
 Z = np.array([0.05 + 0.02j, 0.4 + 0.1j, 1.5 + 1e-3j, -1.0])

@@ -27,7 +27,7 @@ from rnnmft import (
     simulate,
     tanh,
 )
-from rnnmft.analysis.two_time.memoryless import TwoTimeKernel
+from rnnmft.solvers.two_time.memoryless import TwoTimeKernel
 from tests.analysis.linear_cells import gradient_means, linear_cell
 from tests.analysis.sampled_errors import CONTROL, agree
 from tests.simulation.false_alarms import FALSE_ALARM, p_value
@@ -174,8 +174,8 @@ def test_networks_agree(name, tying):
 
 def test_sampled_units_agree_with_the_transport():
     """An untied LSTM from a wide c, four steps: moments of one and of two trajectories."""
-    from rnnmft.analysis.units.sampled import SampledUnits
     from rnnmft.sampling import Sampling
+    from rnnmft.solvers.sampled.sampled_units import SampledUnits
 
     cell, ensemble, inputs, start = setting_and_start("lstm")
     exact = MeanField(cell, ensemble, inputs, "untied", start=start).evolve(4)

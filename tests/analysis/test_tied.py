@@ -22,9 +22,9 @@ from rnnmft import (
     cells,
     derive,
 )
-from rnnmft.analysis.units.repetitions import calibrated_error
-from rnnmft.analysis.units.sampled import SampledUnits
 from rnnmft.sampling import NORMALS, Sampling
+from rnnmft.solvers.sampled.sampled_units import SampledUnits
+from rnnmft.units.repetitions import calibrated_error
 from tests.analysis.sampled_errors import CONTROL, agree
 from tests.analysis.tied_references import NAMES, reference
 

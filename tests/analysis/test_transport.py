@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.transport.accumulated import TransportedLaw
-from rnnmft.analysis.transport.accumulated_model import AccumulatedModel
-from rnnmft.analysis.transport.accumulator_step import AccumulatorStep
-from rnnmft.analysis.transport.gauss_rules import (
+from rnnmft.cells import Inputs, get
+from rnnmft.errors import ConvergenceError, DerivationError
+from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.sampled_units import SampledUnits
+from rnnmft.solvers.transport.accumulated import TransportedLaw
+from rnnmft.solvers.transport.accumulated_model import AccumulatedModel
+from rnnmft.solvers.transport.accumulator_step import AccumulatorStep
+from rnnmft.solvers.transport.gauss_rules import (
     CoefficientRule,
     coefficient_rule,
     gaussian_pair_mean,
     joint_weights,
     product_rule,
 )
-from rnnmft.analysis.transport.law_grid import LawGrid
-from rnnmft.analysis.units.sampled import SampledUnits
-from rnnmft.cells import Inputs, get
-from rnnmft.errors import ConvergenceError, DerivationError
-from rnnmft.sampling import Sampling
+from rnnmft.solvers.transport.law_grid import LawGrid
 
 DATA = Path(__file__).parents[1] / "data" / "reference" / "lstm-gaussian-untied.json"
 LAWS = {"f": (2.0, 1.9), "i": (0.0, 1.0), "g": (0.0, 1.3), "o": (0.0, 1.2)}

@@ -10,8 +10,8 @@ import sympy as sp
 
 from rnnmft import cells
 from rnnmft.activations import define_activation, identity, relu, sigmoid, tanh
-from rnnmft.cells.cell import Cell, Input, Preactivation, RandomParameter, State
 from rnnmft.errors import CellError
+from rnnmft.language.cell import Cell, Input, Preactivation, RandomParameter, State
 
 h, c, x, p = State("h"), State("c"), Input("x"), RandomParameter("p")
 e = Preactivation("e", h)

@@ -13,8 +13,8 @@ import pytest
 from rnnmft import cells
 from rnnmft.activations import relu, tanh
 from rnnmft.cells import Cell, Inputs, Normal, Preactivation, RandomParameter, State, Uniform
-from rnnmft.cells.ensemble import Ensemble, PreactivationLaw
 from rnnmft.errors import ParameterError
+from rnnmft.language.ensemble import Ensemble, PreactivationLaw
 
 h = State("h")
 u, v = RandomParameter("u"), RandomParameter("v")

@@ -10,9 +10,9 @@ import sympy as sp
 
 from rnnmft import activations
 from rnnmft.activations import define_activation, relu, sigmoid, tanh
-from rnnmft.cells.grammar import FUNCTIONS, MAX_DEPTH, MAX_TOKENS, parse_expression
-from rnnmft.cells.printer import expression_text
 from rnnmft.errors import CellError, ParseError
+from rnnmft.language.grammar import FUNCTIONS, MAX_DEPTH, MAX_TOKENS, parse_expression
+from rnnmft.language.printer import expression_text
 
 h, x, e = sp.symbols("h x e", real=True)
 NAMES = {"h": h, "x": x, "e": e}

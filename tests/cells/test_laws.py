@@ -18,7 +18,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnmft.cells.laws import (
+from rnnmft.errors import ParameterError
+from rnnmft.language.laws import (
     LAWS,
     ChronoBias,
     Constant,
@@ -28,8 +29,7 @@ from rnnmft.cells.laws import (
     Uniform,
     law_from_dict,
 )
-from rnnmft.cells.normal_quantile import normal_quantile
-from rnnmft.errors import ParameterError
+from rnnmft.language.normal_quantile import normal_quantile
 
 EXAMPLES = [
     Normal(),

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from rnnmft import cells
 from rnnmft.cells import Cell, Input, Preactivation, State
-from rnnmft.cells.grammar import FUNCTIONS
 from rnnmft.errors import CellError, ParseError
+from rnnmft.language.grammar import FUNCTIONS
 
 FAST, SLOW = 60, 20_000
 LIMIT = 1.0  # seconds of this process, so that a busy machine does not fail the test

@@ -20,8 +20,8 @@ from rnnmft.activations import (
     step,
     tanh,
 )
+from rnnmft.closed_forms import closed_form, without_deltas
 from rnnmft.expectation import GaussianExpectation, gaussian_expectation
-from rnnmft.theory.closed_forms import closed_form, without_deltas
 
 DIGITS = 30
 z, y = sp.symbols("z y", real=True)

@@ -17,11 +17,11 @@ from scipy.optimize import brentq
 
 from rnnmft import cells
 from rnnmft.activations import identity
-from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import Inputs
 from rnnmft.records import Quantity
 from rnnmft.simulation import simulate
+from rnnmft.solvers.jacobian import JacobianLaw
 from rnnmft.validation import ValidationReport, validate
 from rnnmft.validation.effective_dimension import (
     measured_dimension,

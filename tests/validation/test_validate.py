@@ -18,12 +18,12 @@ import pytest
 
 from rnnmft import cells
 from rnnmft.activations import relu
-from rnnmft.analysis.jacobian import JacobianLaw
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.analysis.results import Trajectory
 from rnnmft.cells import Inputs
 from rnnmft.errors import ParameterError
 from rnnmft.records import Quantity
+from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.solvers.results import Trajectory
 from rnnmft.validation import ValidationReport, validate
 from rnnmft.validation.extrapolation import Design, extrapolate
 from rnnmft.validation.setting import make_setting

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnmft import Cell, Ensemble, Inputs, MeanField
-from rnnmft.analysis.units.sampled import SampledUnits
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.sampled_units import SampledUnits
 from validation.calibration.asked import NO_ERROR, Answers, Question
 from validation.calibration.comparison import Comparison
 

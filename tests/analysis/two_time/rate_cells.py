@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnnmft import Cell, Inputs, Preactivation, State, tanh
-from rnnmft.analysis.two_time.gaussian_states import GaussianStates
+from rnnmft.solvers.two_time.gaussian_states import GaussianStates
 
 SILENT = Inputs(R=0.0)
 H = State("h")

@@ -9,8 +9,8 @@ import pytest
 from scipy import integrate
 
 from rnnmft import Cell, Input, Inputs, Preactivation, State, identity
-from rnnmft.analysis.two_time.gaussian_states import GaussianStates
 from rnnmft.errors import ConvergenceError, Status
+from rnnmft.solvers.two_time.gaussian_states import GaussianStates
 from tests.analysis.linear_cells import gradient_means, linear_cell, second_moments
 from tests.analysis.two_time.rate_cells import SILENT, rate_theory
 

@@ -23,9 +23,9 @@ from rnnmft import (
     sigmoid,
     tanh,
 )
-from rnnmft.analysis.two_time.memoryless import TwoTimeKernel
-from rnnmft.analysis.units.sampled import SampledUnits
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.sampled_units import SampledUnits
+from rnnmft.solvers.two_time.memoryless import TwoTimeKernel
 from rnnmft.theory.memoryless import is_memoryless, memoryless_theory
 from tests.analysis.linear_cells import second_moments
 from tests.analysis.sampled_errors import CONTROL, agree

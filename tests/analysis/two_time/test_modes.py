@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from rnnmft import Cell, Input, Inputs, Preactivation, State, relu, tanh
-from rnnmft.analysis.two_time.gaussian_states import GaussianStates
-from rnnmft.analysis.two_time.growth import edge, leading_growth
-from rnnmft.analysis.two_time.jost import JostModes
-from rnnmft.analysis.two_time.modes import KernelModes
-from rnnmft.analysis.two_time.response import KernelResponse, Response
 from rnnmft.errors import Status
+from rnnmft.solvers.two_time.gaussian_states import GaussianStates
+from rnnmft.solvers.two_time.growth import edge, leading_growth
+from rnnmft.solvers.two_time.jost import JostModes
+from rnnmft.solvers.two_time.modes import KernelModes
+from rnnmft.solvers.two_time.response import KernelResponse, Response
 from tests.analysis.sampled_errors import CONTROL
 from tests.analysis.two_time.rate_cells import SILENT, rate_theory
 
@@ -92,9 +92,9 @@ def test_the_kernel_of_a_chaotic_network_is_stable_and_its_trajectories_are_not(
 @pytest.mark.parametrize("leak", [0.5, 0.05])
 def test_a_static_state_past_its_threshold_is_unstable(leak):
     """C(tau) = q for ever solves the equation of a silent network; it is not stable."""
-    from rnnmft.analysis.two_time.kernel import StationaryKernel
-    from rnnmft.analysis.two_time.lags import Lags
-    from rnnmft.analysis.two_time.pair_curve import PairCurve
+    from rnnmft.solvers.two_time.kernel import StationaryKernel
+    from rnnmft.solvers.two_time.lags import Lags
+    from rnnmft.solvers.two_time.pair_curve import PairCurve
 
     theory = rate_theory(leak=leak, start=0.5, sigma_w=2.0)
     system = theory.system

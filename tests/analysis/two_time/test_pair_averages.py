@@ -7,9 +7,9 @@ import pytest
 
 from rnnmft import identity, relu, tanh
 from rnnmft.activations import erf, hard_tanh, silu, softsign
-from rnnmft.analysis.two_time.hermite import HermiteOverlaps
-from rnnmft.analysis.two_time.pair_curve import PairCurve
-from rnnmft.analysis.two_time.seen import KINDS, seen_by
+from rnnmft.solvers.two_time.hermite import HermiteOverlaps
+from rnnmft.solvers.two_time.pair_curve import PairCurve
+from rnnmft.solvers.two_time.seen import KINDS, seen_by
 from rnnmft.theory.gaussian_states import gaussian_states_theory
 from tests.analysis.two_time.rate_cells import rate_cell
 

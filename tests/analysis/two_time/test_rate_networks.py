@@ -10,8 +10,8 @@ from scipy import integrate
 
 from rnnmft import Inputs, MeanField, cells, identity, relu, tanh
 from rnnmft.activations import erf, hard_tanh, sin, softsign
-from rnnmft.analysis.two_time.memoryless import TwoTimeKernel
 from rnnmft.errors import ConvergenceError, DerivationError, Status
+from rnnmft.solvers.two_time.memoryless import TwoTimeKernel
 from tests.analysis.sampled_errors import CONTROL, agree
 from tests.analysis.two_time.rate_cells import (
     SILENT,
@@ -345,7 +345,7 @@ def test_it_is_chosen_for_tied_weights():
 
 def test_errors_are_bounds():
     """A rougher run is off by no more than the errors it would state; the truth is an exact run."""
-    from rnnmft.analysis.two_time import trajectories
+    from rnnmft.solvers.two_time import trajectories
 
     theory = rate_theory(tanh, 0.3, WHITE, sigma_w=1.8, sigma_v=0.8, sigma_b=0.4)
     exact = theory.evolve(60)

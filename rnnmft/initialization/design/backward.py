@@ -1,0 +1,281 @@
+"""The backward solution: from variances and means of the preactivations to a critical ensemble.
+
+    stationarity       Q* from the given laws
+    criticality        m_1 = 1, linear in one sigma_w^2 when the others are known
+    definition of q    sigma_v^2 = (q - sigma_w^2 E[y^2] - sigma_b^2) / R
+
+(Chen, Pennington & Schoenholz 2018 for the minimalRNN; here for any cell.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq, root
+
+from rnnmft.errors import ConvergenceError, InfeasibleError
+from rnnmft.initialization.design.design import Choice, Design
+from rnnmft.language import Ensemble
+from rnnmft.language.laws import Law
+from rnnmft.solvers.given_laws import Averages, GivenLaws, Tangent
+
+__all__ = ["Backward", "Solution"]
+
+# Rounding may leave a balance this far below zero, relative to q.
+_ROUNDING = 1e-12
+# A search for log q by secants: how many, and how far.
+_MOST_SECANTS, _FARTHEST = 50, 20.0
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A critical ensemble and what it was found from.
+
+    Attributes:
+        squares: {preactivation: sigma_w^2}.
+        averages: at the preactivations' laws.
+        tangent: m_1 and growth there.
+    """
+
+    design: Design
+    ensemble: Ensemble
+    q: Mapping[str, float]
+    squares: Mapping[str, float]
+    averages: Averages
+    tangent: Tangent
+
+    def input_share(self, name: str) -> float:
+        """The part of q_k that the input brings."""
+        law = self.ensemble[name]
+        return law.sigma_v**2 * self.design.inputs.R / self.q[name]
+
+
+@dataclass(frozen=True)
+class Backward:
+    """The equations of one cell's critical ensembles.
+
+    Attributes:
+        theory: the averages at given laws.
+        weights: "gaussian" or "orthogonal", or by preactivation.
+        laws: of elementwise random parameters.
+    """
+
+    theory: GivenLaws
+    weights: str | Mapping[str, str]
+    laws: Mapping[str, Law]
+    #: log q of the last design by preactivation: a search asks for neighbours.
+    found: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
+    #: Averages by (q, mu): a root is asked for again once it is found.
+    known: dict[Any, Averages] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def coarse(self) -> Backward:
+        """The same equations with averages to search with."""
+        theory = self.theory.coarse
+        return self if theory is self.theory else Backward(theory, self.weights, self.laws)
+
+    def solve(self, design: Design) -> Solution:
+        """The critical ensemble of a design.
+
+        Raises:
+            InfeasibleError: no ensemble is; the message says which inequality fails.
+        """
+        unknown = [n for n, c in design.choices.items() if c.q is None]
+        known = {n: c.q for n, c in design.choices.items() if c.q is not None}
+        if not unknown:
+            return self._at(design, known)[0]
+
+        def gap(logs: list[float]) -> list[float]:
+            q = {**known, **{n: math.exp(v) for n, v in zip(unknown, logs, strict=True)}}
+            rests = self._at(design, q, check=False)[1]
+            return [rests[n] / q[n] for n in unknown]
+
+        if len(unknown) == 1:
+            (name,) = unknown
+            near = self.found.get(name)
+            self.found[name] = _first_root(lambda v: gap([v])[0], name, near)
+            logs = [self.found[name]]
+        else:
+            found = root(gap, np.zeros(len(unknown)), tol=1e-12)
+            logs = list(found.x)
+            if not (found.success and all(abs(v) <= 1e-8 for v in gap(logs))):
+                raise InfeasibleError(
+                    f"no variances q of {', '.join(unknown)} agree with the fixed numbers",
+                    "q = sigma_w^2 E[y^2] + sigma_v^2 R + sigma_b^2",
+                )
+        q = {**known, **{n: math.exp(v) for n, v in zip(unknown, logs, strict=True)}}
+        return self._at(design, q)[0]
+
+    def balance(self, design: Design, name: str, q: float) -> float:
+        """What its equation leaves for the balance of one preactivation at variance q, over q."""
+        known = {n: c.q for n, c in design.choices.items() if c.q is not None}
+        return self._at(design, {**known, name: q}, check=False)[1][name] / q
+
+    def _at(
+        self, design: Design, q: Mapping[str, float], check: bool = True
+    ) -> tuple[Solution, dict[str, float]]:
+        """The solution at variances q, and what each balance by q is off by."""
+        mu = {n: c.mu_b for n, c in design.choices.items()}
+        averages = self._averages(q, mu)
+        squares = self._squares(design, q, averages)
+        rows, rests = {}, {}
+        for name, choice in design.choices.items():
+            rest = _rest(design, name, choice, q[name], squares.get(name, 0.0), averages)
+            rows[name], rests[name] = self._row(design, name, choice, q, squares, rest, check)
+        ensemble = design.cell.ensemble(self.weights, self.laws, **rows)
+        usable = {n: min(w, q[n] / averages.seen[n]) for n, w in squares.items() if w > 0}
+        tangent = averages.tangent(usable) if check else Tangent(math.nan)
+        return Solution(design, ensemble, dict(q), squares, averages, tangent), rests
+
+    def _averages(self, q: Mapping[str, float], mu: Mapping[str, float]) -> Averages:
+        laws = tuple((name, q[name], mu[name]) for name in mu)
+        if laws not in self.known:
+            try:
+                self.known[laws] = self.theory.at(q, mu)
+            except ConvergenceError as error:
+                raise InfeasibleError(str(error), "E[gain^2] < 1") from None
+        return self.known[laws]
+
+    def _squares(
+        self, design: Design, q: Mapping[str, float], averages: Averages
+    ) -> dict[str, float]:
+        """Every sigma_w^2: chosen, by its share of q, by its balance, or by criticality."""
+        squares: dict[str, float] = {}
+        for name in design.roles.recurrent:
+            choice, seen = design.choices[name], averages.seen[name]
+            if choice.sigma_w is not None:
+                squares[name] = choice.sigma_w**2
+            elif name != design.main:
+                left = q[name] - (choice.sigma_b or 0.0) ** 2
+                if choice.balance == "sigma_w":
+                    drive = (choice.sigma_v or 0.0) ** 2 * design.inputs.R
+                    squares[name] = _nonnegative(
+                        left - drive, q[name], f"sigma_w^2 >= 0 of {name!r}", "its q is too small"
+                    ) / max(seen, 1e-300)
+                else:
+                    squares[name] = choice.share * left / max(seen, 1e-300)
+        if design.main is not None:
+            squares[design.main] = self._critical(design.main, q, squares, averages)
+        return squares
+
+    def _critical(
+        self, main: str, q: Mapping[str, float], squares: Mapping[str, float], averages: Averages
+    ) -> float:
+        """The sigma_w^2 at which m_1 = 1."""
+        if averages.seen[main] <= 0:
+            raise InfeasibleError(
+                f"what {main!r} sees vanishes: without input and bias the state is zero", "Q* > 0"
+            )
+        # Any trial value does, m_1 being linear; half leaves room for what sampled units need to
+        # leave the zero state.
+        trial = 0.5 * q[main] / averages.seen[main]
+        usable = {n: min(w, q[n] / averages.seen[n]) for n, w in squares.items()}
+        low, high = (averages.tangent({**usable, main: w}).mean_square for w in (0.0, trial))
+        if low > 1.0:
+            raise InfeasibleError(
+                f"sigma_w^2 >= 0 fails for {main!r}: without its recurrent weights m_1 is already "
+                f"{low:.4g} > 1",
+                f"sigma_w^2 >= 0 of {main!r}",
+            )
+        if high <= low:
+            raise InfeasibleError(
+                f"m_1 = 1 cannot be reached: it is {low:.4g} whatever sigma_w of {main!r} is",
+                "m_1 = 1",
+            )
+        return (1.0 - low) / (high - low) * trial
+
+    def _row(
+        self,
+        design: Design,
+        name: str,
+        choice: Choice,
+        q: Mapping[str, float],
+        squares: Mapping[str, float],
+        rest: float,
+        check: bool,
+    ) -> tuple[dict[str, float], float]:
+        row = {
+            "sigma_w": math.sqrt(squares.get(name, 0.0)),
+            "sigma_v": choice.sigma_v or 0.0,
+            "mu_b": choice.mu_b,
+            "sigma_b": choice.sigma_b or 0.0,
+        }
+        if choice.balance in ("sigma_v", "sigma_b"):
+            left = rest
+            if check:
+                recurrent = q[name] - rest - (choice.sigma_b or 0.0) ** 2
+                left = _nonnegative(
+                    rest,
+                    q[name],
+                    f"{choice.balance}^2 >= 0 of {name!r}",
+                    f"q = {q[name]:.4g} is less than sigma_w^2 E[y^2] = {recurrent:.4g}, which its "
+                    "recurrent weights bring alone",
+                )
+            scale = design.inputs.R if choice.balance == "sigma_v" else 1.0
+            row[choice.balance] = math.sqrt(max(left, 0.0) / scale)
+        return row, rest
+
+
+def _rest(
+    design: Design, name: str, choice: Choice, q: float, square: float, averages: Averages
+) -> float:
+    """q less all of its terms that are known."""
+    drive = (choice.sigma_v or 0.0) ** 2 * design.inputs.R
+    recurrent = square * averages.seen.get(name, 0.0)
+    return q - recurrent - drive - (choice.sigma_b or 0.0) ** 2
+
+
+def _nonnegative(value: float, scale: float, inequality: str, reason: str) -> float:
+    if value < -_ROUNDING * scale:
+        raise InfeasibleError(f"{inequality} fails ({value:.4g}): {reason}", inequality)
+    return max(value, 0.0)
+
+
+def _first_root(gap: Callable[[float], float], name: str, near: float | None) -> float:
+    """The log q at which a preactivation's q agrees with what it is made of, near q = 1.
+
+    Looked for near a neighbour's where there is one.
+    """
+
+    def safe(log_q: float) -> float:
+        try:
+            return gap(log_q)
+        except InfeasibleError:
+            return math.nan
+
+    at = _secant(safe, *((0.0, 0.5) if near is None else (near, near + 0.01)))
+    if math.isfinite(at) and abs(safe(at)) < 1e-9:
+        return at
+    grid = np.linspace(math.log(1e-4), math.log(1e4), 47)
+    values = np.array([safe(v) for v in grid])
+    change = np.flatnonzero(values[:-1] * values[1:] <= 0)
+    if not len(change):
+        raise InfeasibleError(
+            f"no variance q of {name!r} agrees with the fixed numbers at m_1 = 1",
+            "q = sigma_w^2 E[y^2] + sigma_v^2 R + sigma_b^2",
+        )
+    i = min(change, key=lambda j: abs(grid[j] + grid[j + 1]))
+    return float(brentq(safe, grid[i], grid[i + 1], xtol=1e-13, rtol=1e-13))
+
+
+def _secant(gap: Callable[[float], float], before: float, at: float) -> float:
+    """Where secants of a function lead; nan where they lead nowhere."""
+    f_before = gap(before)
+    for _ in range(_MOST_SECANTS):
+        f_at = gap(at)
+        if f_at == 0.0 or not math.isfinite(f_at):
+            return at
+        if f_at == f_before:
+            return math.nan
+        last, step = at - before, f_at * (at - before) / (f_at - f_before)
+        before, f_before, at = at, f_at, at - step
+        # What is left after a step is about its product with the step before it.
+        if abs(step) < 1e-12 or (abs(step) < 1e-4 and abs(step * last) < 1e-13):
+            return at
+        if not abs(at) < _FARTHEST:
+            return math.nan
+    return math.nan

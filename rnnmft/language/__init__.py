@@ -1,0 +1,29 @@
+"""The language of cells: states, preactivations, laws and ensembles, written in Python or text."""
+
+from rnnmft.language.cell import Cell
+from rnnmft.language.ensemble import Ensemble, Inputs, PreactivationLaw
+from rnnmft.language.laws import ChronoBias, Constant, Law, LogUniform, Normal, Uniform
+from rnnmft.language.symbols import Input, Preactivation, RandomParameter, State
+from rnnmft.language.text import load, loads
+from rnnmft.language.weight_ensembles import WeightEnsemble, register_weights
+
+__all__ = [
+    "Cell",
+    "ChronoBias",
+    "Constant",
+    "Ensemble",
+    "Input",
+    "Inputs",
+    "Law",
+    "LogUniform",
+    "Normal",
+    "Preactivation",
+    "PreactivationLaw",
+    "RandomParameter",
+    "State",
+    "Uniform",
+    "WeightEnsemble",
+    "load",
+    "loads",
+    "register_weights",
+]

@@ -1,0 +1,138 @@
+"""The four kinds of symbols of a cell: states, the input, preactivations, random parameters.
+
+They are SymPy symbols, so a cell is written as one writes it on paper. A name is an identifier, and
+within one cell it means one thing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from weakref import WeakValueDictionary
+
+import sympy as sp
+
+from rnnmft.activations import canonical_functions
+from rnnmft.errors import CellError, ParameterError
+
+__all__ = ["Input", "Preactivation", "RandomParameter", "State", "evaluated", "real_number"]
+
+
+class _Named(sp.Symbol):
+    """A real symbol of a cell. Never cached: two cells may use one name for different things."""
+
+    def __new__(cls, name: str) -> _Named:
+        """Check the name and make a symbol that SymPy takes for real."""
+        if not isinstance(name, str) or not name.isidentifier():
+            raise CellError(f"{cls.__name__} needs a name that is an identifier, got {name!r}")
+        return cast("_Named", sp.Symbol.__xnew__(cls, name, real=True))
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.name,)
+
+
+class State(_Named):
+    """A state vector of the cell, one number a unit: `h = State("h")`."""
+
+
+class Input(_Named):
+    """The input as it enters elementwise (as in the minimalRNN): `x = Input("x")`."""
+
+
+class RandomParameter(_Named):
+    """An elementwise random parameter: one number a unit, drawn once and fixed in time.
+
+    Diagonal recurrent weights, diagonal peepholes and biases whose law is not Gaussian are such
+    parameters. Its law is given with the ensemble: `cell.ensemble(parameters={"p": Normal(0, 1)})`
+    with a law of `rnnmft.language.laws`. The numbers of different parameters and units
+    are independent.
+
+    >>> from rnnmft.activations import relu
+    >>> h, u, e = State("h"), RandomParameter("u"), Preactivation("e", 0)
+    >>> relu(e + u * h)
+    relu(e + u*h)
+    """
+
+
+class Preactivation(_Named):
+    """e = W y + V x + b, where `sees` is y: an elementwise expression, usually a state.
+
+    Args:
+        name: the name of the preactivation; the key of its parameters in an ensemble.
+        sees: what W multiplies; 0 for a preactivation of the input alone.
+        input: whether there is a term V x; `None` or `False` for none.
+
+    >>> h = State("h")
+    >>> r = Preactivation("r", h)
+    >>> from rnnmft.activations import sigmoid
+    >>> n = Preactivation("n", sigmoid(r) * h)
+    >>> n.sees
+    h*sigmoid(r)
+    """
+
+    __slots__ = ("has_input", "sees")
+    sees: sp.Expr
+    has_input: bool
+
+    def __new__(cls, name: str, sees: Any = 0, input: Any = True) -> Preactivation:
+        """Check and canonicalise what the weights see."""
+        self = cast("Preactivation", super().__new__(cls, name))
+        try:
+            expression = sp.sympify(sees, strict=True)
+        except sp.SympifyError:
+            expression = None
+        if not isinstance(expression, sp.Expr):
+            raise CellError(f"Preactivation {name!r}: sees must be an expression, got {sees!r}")
+        self.sees = evaluated(canonical_functions(expression))
+        self.has_input = bool(input) or isinstance(input, Input)
+        if self.sees == 0 and not self.has_input:
+            raise CellError(f"Preactivation {name!r} sees nothing: neither a state nor the input")
+        return _PREACTIVATIONS.setdefault((name, self.sees, self.has_input), self)
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.sees, self.has_input)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.name, self.sees, self.has_input)
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether there is a recurrent matrix W."""
+        return self.sees != 0
+
+
+# Equal preactivations are one object. They nest, so that comparing two copies of a chain in which
+# each sees its predecessor twice would take a time exponential in its length.
+_PREACTIVATIONS: WeakValueDictionary[tuple[str, sp.Expr, bool], Preactivation] = (
+    WeakValueDictionary()
+)
+
+
+def evaluated(expression: sp.Expr) -> sp.Expr:
+    """The expression rebuilt from its leaves: equal expressions get one form, as text needs it.
+
+    >>> h = State("h")
+    >>> import sympy as sp
+    >>> evaluated(sp.Mul(2, h + 1, evaluate=False))
+    2*h + 2
+    """
+    if not expression.args:
+        return expression
+    return cast("sp.Expr", expression.func(*(evaluated(part) for part in expression.args)))
+
+
+def real_number(name: str, value: Any) -> sp.Expr:
+    """A finite real number as SymPy has it, exact where it was given exactly.
+
+    Raises:
+        ParameterError: naming the argument.
+
+    >>> real_number("leak", 0.5)
+    0.500000000000000
+    """
+    try:
+        number = sp.sympify(value, strict=True)
+    except sp.SympifyError:
+        number = sp.nan
+    if not (isinstance(number, sp.Expr) and number.is_number and number.is_real):
+        raise ParameterError(f"{name} must be a finite real number, got {value!r}")
+    return number

@@ -1,0 +1,1 @@
+"""Solvers of the mean-field theory: what each must answer, and one method a room."""

@@ -1,0 +1,76 @@
+"""What an error of the moments does to what is computed from them, to first order.
+
+An error of 1e-14 is too small to difference, and one as large as the moments themselves leads out
+of what moments can be: they are displaced along it by 1e-6 to 0.1 of their size, and the change is
+scaled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from rnnmft.solvers.closed.recursion import Array, Codes, Point, UntiedRecursion
+
+__all__ = ["cross_step_with_error", "displaced", "moved", "radius", "step_with_error"]
+
+_LEAST, _MOST = 1e-6, 0.1
+
+
+def displaced(values: Array, error: Array) -> tuple[Array, float]:
+    """A displacement along the error and the factor that scales it back to the error, both >= 0."""
+    size, top = np.abs(values).max(initial=0.0), error.max(initial=0.0)
+    if not (np.isfinite(size) and np.isfinite(top)) or top == 0.0:
+        return np.zeros_like(error), 0.0
+    scale = max(_LEAST * size / top, min(_MOST * size / top, 1.0))
+    return error * scale, 1.0 / scale
+
+
+def moved(function: Callable[[Array], Array], values: Array, error: Array) -> tuple[Array, Array]:
+    """function(values) and how far an error of the values may move it.
+
+    Args:
+        function: of values (n, B), giving an array whose last axis is B.
+        values: (n,).
+        error: (n,), not negative.
+    """
+    by, factor = displaced(values, error)
+    found = function(np.stack([values, values + by], axis=1))
+    with np.errstate(invalid="ignore"):  # inf - inf, where what is asked does not exist
+        return found[..., 0], factor * np.abs(found[..., 1] - found[..., 0])
+
+
+def step_with_error(
+    of: UntiedRecursion, moments: Array, error: Array, point: Point
+) -> tuple[Array, Array, Array, Codes]:
+    """One update of moments (n,): new moments, their errors, q of the step, status codes."""
+    by, factor = displaced(moments, error)
+    new, added, q, status = of.step(np.stack([moments, moments + by], axis=1), point)
+    return new[:, 0], added[:, 0] + factor * np.abs(new[:, 1] - new[:, 0]), q[:, 0], status[:1]
+
+
+def cross_step_with_error(
+    of: UntiedRecursion,
+    cross: Array,
+    cross_error: Array,
+    moments: Array,
+    error: Array,
+    point: Point,
+) -> tuple[Array, Array, Array, Codes]:
+    """One update of cross moments (n,), displaced towards zero: no correlation may exceed 1."""
+    by, factor = displaced(moments, error)
+    cross_by, cross_factor = displaced(cross, cross_error)
+    towards = cross - np.where(cross < 0, -cross_by, cross_by)
+    new, added, q, status = of.cross_step(
+        np.stack([cross, cross, towards], axis=1),
+        np.stack([moments, moments + by, moments], axis=1),
+        point,
+    )
+    own = factor * np.abs(new[:, 1] - new[:, 0]) + cross_factor * np.abs(new[:, 2] - new[:, 0])
+    return new[:, 0], added[:, 0] + own, q[:, 0], status[:1]
+
+
+def radius(matrices: Array) -> Array:
+    """The spectral radius of each matrix, shape (B, n, n) to (B,)."""
+    return np.abs(np.linalg.eigvals(matrices)).max(axis=-1)

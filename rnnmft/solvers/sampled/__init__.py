@@ -1,0 +1,1 @@
+"""The solver by sampled units: any cell, any tying, with standard errors."""

@@ -1,0 +1,181 @@
+"""How long, and with how many units, until a growth rate is as good as asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.errors import Status
+from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.checks import decided_by_many
+from rnnmft.units.growth_limit import GrowthLimit, growth_limit
+from rnnmft.units.repetitions import Samples, bias_of, calibrated_error, mean_and_error
+
+__all__ = ["GrowthFound", "search_cross_growth", "search_growth"]
+
+Array = NDArray[np.float64]
+#: Runs of given units over given steps: m_1, log_m_1 (R, T), and log_sums where there are any.
+Draw = Callable[[Sampling, int], Samples]
+
+_FIRST_HORIZON, _LAST_HORIZON = 32, 512
+# Fewer steps than this have no limit: the last slope is what there is.
+_FEWEST_STEPS = 16
+# Where no tolerance is asked: a bracket of half-width .002 a step.
+_WANTED = 0.002 / 3**0.5
+# Of cross moments: a part of the rate, so that xi_c is as good whatever its size.
+_CROSS_WANTED, _LEAST_WANTED = 0.1, 2e-5
+# Standard errors that a step of theirs must be worth, and where few of them are worth so many.
+_CLEAR, _JUST_CLEAR = 10.0, 4.0
+# An error that is noise for the most part is not made much smaller by more steps: no more of them
+# than these, where they cost more than units.
+_LONG = 64
+_PILOT_UNITS, _PILOT_REPETITIONS = 4096, 8
+# Of a repetition. Averages over fewer are biased; more of them are better spent on repetitions.
+_FEWEST_UNITS, _MOST_UNITS = 1 << 10, 1 << 14
+_ROUNDING = {"float64": 1e-9, "float32": 1e-6}
+
+
+@dataclass(frozen=True)
+class GrowthFound:
+    """A growth rate, whether it is as good as asked, and from how many steps and units."""
+
+    limit: GrowthLimit
+    status: Status
+    horizon: int
+    units: int
+
+
+def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 0) -> GrowthFound:
+    """Double the steps while the bracket is too wide, multiply the units while it is too noisy.
+
+    Args:
+        draw: makes the runs.
+        sampling: with a tolerance: wanted error per step; units are added up to `max_units`.
+            Without one `units` is the most that is drawn, the bracket is made narrower than .002
+            to either side, and what noise remains is in the error.
+        tied: whether weights are.
+        settled: steps that the process took to settle: half of them is where to begin.
+
+    Returns:
+        The last rate, with MAX_STEPS where the longest run leaves too wide a bracket, and
+        NOT_CONVERGED where `max_units` are too noisy for the tolerance, or where so few of them
+        decide the average that their spread is no guide to those that were not drawn.
+    """
+    asked = sampling.tolerance
+    wanted = _WANTED if asked is None else asked
+    most = sampling.total if asked is None else sampling.max_units
+    plan = replace(sampling, tolerance=None)
+    if asked is not None and plan.total > _PILOT_UNITS * _PILOT_REPETITIONS:
+        plan = plan.of(_PILOT_UNITS, _PILOT_REPETITIONS)
+    horizon = min(max(_FIRST_HORIZON, settled // 2), _LAST_HORIZON // 2)
+    while True:
+        drawn = draw(plan, horizon)
+        limit = _limit(drawn, horizon, tied)
+        found = GrowthFound(limit, Status.OK, horizon, plan.total)
+        if not decided_by_many(drawn.values, horizon):
+            return replace(found, status=Status.NOT_CONVERGED)
+        if limit.error <= wanted:
+            return found
+        noisy = limit.noise > limit.error / 3
+        if noisy and 2 * plan.total <= most:
+            plan = _more(plan, min(4, most // plan.total))
+        elif horizon == _LAST_HORIZON or (noisy and horizon >= _LONG):
+            if not noisy:
+                return replace(found, status=Status.MAX_STEPS)
+            return found if asked is None else replace(found, status=Status.NOT_CONVERGED)
+        else:
+            horizon *= 2
+            plan = _fewer(plan, limit.noise, wanted)
+
+
+def search_cross_growth(
+    draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 0
+) -> GrowthFound:
+    """The growth of cross moments: double the steps while that tells more of the rate.
+
+    A correlation decays as exp(rate t), and with it what stands out of the noise: only the steps at
+    which it does are looked at, and the search ends where they end.
+    """
+    horizon = min(max(_FIRST_HORIZON, settled // 2), _LAST_HORIZON // 2)
+    while True:
+        drawn = draw(sampling, horizon)
+        end = _resolved(drawn.values["m_1"], _CLEAR)
+        if end < _FEWEST_STEPS:
+            end = _resolved(drawn.values["m_1"], _JUST_CLEAR)
+        limit = _limit(drawn, end, tied)
+        found = GrowthFound(limit, Status.OK, horizon, drawn.sampling.total)
+        if end == 1:
+            return replace(found, status=Status.NOT_CONVERGED)
+        wanted = min(max(_CROSS_WANTED * abs(limit.value), _LEAST_WANTED), _WANTED)
+        if limit.error <= wanted or end < horizon or limit.noise > limit.error / 2:
+            return found
+        if horizon == _LAST_HORIZON:
+            return replace(found, status=Status.MAX_STEPS)
+        horizon *= 2
+
+
+def _limit(drawn: Samples, end: int, tied: bool) -> GrowthLimit:
+    """The growth rate from the first `end` steps, with what fewer units tell of the 1/M bias."""
+    rounding = _ROUNDING[drawn.sampling.dtype]
+    found = _limit_of(drawn.values, end, tied, rounding)
+    if drawn.small is None or not math.isfinite(found.value):
+        return found
+    small = _limit_of(drawn.small, end, tied, rounding)
+    bias = 0.0
+    if math.isfinite(small.value):
+        spread = np.asarray(math.hypot(small.noise, found.noise))
+        bias = float(bias_of(np.asarray(small.value - found.value), spread, drawn.smaller))
+    error, noise = math.hypot(found.error, bias), math.hypot(found.noise, bias)
+    return replace(found, error=error, noise=noise)
+
+
+def _limit_of(values: Mapping[str, Array], end: int, tied: bool, rounding: float) -> GrowthLimit:
+    logs, sums = values["log_m_1"][:, :end], values.get("log_sums")
+    if end < _FEWEST_STEPS:
+        return _short(logs)
+    sums = None if sums is None else sums[:, : end // 2]
+    return growth_limit(logs, sums, exponential=not tied, rounding=rounding)
+
+
+def _short(logs: Array) -> GrowthLimit:
+    """From a few steps: the slope over the last half of them, and how much it still changes.
+
+    One step alone tells the size of the rate, not its limit: the error is the rate itself.
+    """
+    logs = np.concatenate([np.zeros((len(logs), 1)), logs], 1)
+    end = logs.shape[1] - 1
+    middle = end // 2
+    slopes = (logs[:, end] - logs[:, middle]) / (end - middle)
+    earlier = (logs[:, middle] - logs[:, 0]) / middle if middle else slopes
+    mean, noise = mean_and_error(slopes)
+    noise = float(calibrated_error(noise, len(slopes)))
+    change = abs(float(mean - earlier.mean())) / (end - middle) if middle else abs(float(mean))
+    return GrowthLimit(float(mean), math.hypot(noise, change), noise)
+
+
+def _resolved(samples: Array, least: float) -> int:
+    """How many steps a series (R, T) has one sign and stands `least` errors out of its noise."""
+    mean, error = mean_and_error(samples)
+    with np.errstate(invalid="ignore"):
+        clear = (np.abs(mean) > least * error) & (np.sign(samples) == np.sign(mean)).all(0)
+    end = len(mean) if clear.all() else int(np.argmin(clear))
+    return max(end, 1)
+
+
+def _more(plan: Sampling, factor: int) -> Sampling:
+    """So many times the units."""
+    each = plan.per_repetition
+    if factor * each <= _MOST_UNITS:
+        return plan.of(factor * each, plan.repetitions)
+    return plan.of(each, factor * plan.repetitions)
+
+
+def _fewer(plan: Sampling, noise: float, wanted: float) -> Sampling:
+    """As many units as make the noise half of what is wanted, if those are fewer."""
+    each = plan.per_repetition
+    needed = max(math.ceil(each * (2.0 * noise / wanted) ** 2), _FEWEST_UNITS)
+    return plan.of(min(each, needed), plan.repetitions)

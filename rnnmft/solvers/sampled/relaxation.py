@@ -1,0 +1,108 @@
+"""What sampled series say of time: have they settled, how fast do they decay.
+
+A series has shape (repetitions, steps). Nothing here knows what it is of.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.units.repetitions import calibrated_error, jackknife, mean_and_error
+
+__all__ = ["Rate", "Settling", "decay_rate", "settling"]
+
+Array = NDArray[np.float64]
+# A change of less than this many standard errors counts as none.
+_SIGNIFICANT = 3.0
+# Relative changes below this are rounding.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Settling:
+    """Whether a series has become stationary, judged by the means of its last three quarters.
+
+    Attributes:
+        settled: the last quarter differs from the one before by no more than 3 standard errors.
+        ratio: of the last change to the one before (0 where that was noise); 1 or more means
+            that no end is in sight.
+        remaining: what the series may still move, by continuing at that ratio.
+        slowing: the last change is smaller than the one before by more than 3 standard errors.
+    """
+
+    settled: bool
+    ratio: float
+    remaining: float
+    slowing: bool = False
+
+
+def settling(samples: Array) -> Settling:
+    """Compare the second, third and last quarter of a series (repetitions, steps)."""
+    quarter = samples.shape[1] // 4
+    parts = [
+        samples[:, -(i + 1) * quarter : samples.shape[1] - i * quarter].mean(1) for i in (2, 1, 0)
+    ]
+    first, first_error = (float(v) for v in mean_and_error(parts[1] - parts[0]))
+    last, last_error = (float(v) for v in mean_and_error(parts[2] - parts[1]))
+    floor = _ROUNDING * float(np.abs(samples).max())
+    moved_before = abs(first) > _SIGNIFICANT * first_error + floor
+    settled = abs(last) <= _SIGNIFICANT * last_error + floor
+    if not moved_before:
+        # Flat from the start: what the noise may hide is in the standard error already.
+        return Settling(settled, 0.0 if settled else 1.0, 0.0 if settled else abs(last))
+    ratio = last / first
+    if settled:
+        return Settling(True, ratio, abs(last))
+    remaining = abs(last) * ratio / (1 - ratio) if 0 < ratio < 1 else abs(last)
+    lost, lost_error = mean_and_error(np.sign(first) * (2 * parts[1] - parts[0] - parts[2]))
+    slowing = float(lost) > _SIGNIFICANT * float(lost_error) + floor
+    return Settling(False, ratio, remaining, slowing)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate per step, its standard error, and whether the series let it be measured."""
+
+    value: float
+    error: float
+    resolved: bool
+
+
+def decay_rate(samples: Array, late: int) -> Rate:
+    """The rate r of |s(t) - s*| ~ t^-a exp(-r t), s* being the mean of the last `late` steps.
+
+    A straight line through log |s(t) - s*| over the later two thirds of the steps at which the
+    mean stands 4 standard errors out of the noise. Where a continuous spectrum decides a = 1/2,
+    where one mode does a = 0, and few steps cannot tell: the value lies between, and the error
+    holds half of the difference, besides the jackknife's and how much the rate differs between the
+    halves of the range (other modes).
+
+    Returns:
+        `resolved` is False where fewer than four steps stand out: the decay is faster than the
+        series can show, and the value is a lower bound.
+    """
+    mean, error = mean_and_error(samples)
+    gap = np.abs(mean - mean[-late:].mean())
+    noise = 4.0 * np.hypot(error, float(error[-late:].mean())) + 1e-12 * np.abs(mean).max()
+    below = np.flatnonzero(gap <= noise)
+    end = int(below[0]) if len(below) else samples.shape[1] - late
+    start = end // 3
+    if end - start < 4:
+        return Rate(1.0 / max(end, 1), math.inf, False)
+    middle = (start + end) // 2
+
+    def rate(rows: Array, low: int = start, high: int = end, power: float = 0.25) -> float:
+        series = rows.mean(0)
+        distance = np.abs(series - series[-late:].mean())[low:high]
+        t = np.arange(low, high)
+        logs = np.log(np.maximum(distance, 1e-300)) + power * np.log(t + 1.0)
+        return -float(np.polyfit(t, logs, 1)[0])
+
+    curved = abs(rate(samples, middle) - rate(samples, start, middle + 1)) / 2
+    unknown = abs(rate(samples, power=0.5) - rate(samples, power=0.0)) / 2
+    noise_error = float(calibrated_error(np.asarray(jackknife(samples, rate)), len(samples)))
+    return Rate(rate(samples), math.hypot(noise_error, curved, unknown), True)

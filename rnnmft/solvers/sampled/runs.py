@@ -1,0 +1,178 @@
+"""Runs of sampled units: which averages are recorded along the way, per repetition.
+
+Each run draws the repetitions that it is asked for and returns arrays whose first axis counts them,
+named "kind/name".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.sampling import Sampling
+from rnnmft.units.averaged_tangent import AveragedTangent, numbers_a_unit
+from rnnmft.units.particles import UnitProcess, recurrent_groups, trajectories_coincide
+
+__all__ = ["SampledSetting"]
+
+Array = NDArray[np.float64]
+Tensor = torch.Tensor
+
+
+@dataclass(frozen=True)
+class SampledSetting:
+    """A cell at an ensemble, tied or untied, and the runs that measure it."""
+
+    cell: Cell
+    ensemble: Ensemble
+    inputs: Inputs
+    tying: str
+    start: Mapping[str, float] = field(default_factory=dict)
+
+    def process(
+        self, sampling: Sampling, repetitions: Iterable[int], trajectories: int
+    ) -> UnitProcess:
+        """Units at t = 0."""
+        return UnitProcess(
+            self.cell,
+            self.ensemble,
+            self.inputs,
+            self.tying,
+            sampling,
+            trajectories,
+            list(repetitions),
+            self.start,
+        )
+
+    @property
+    def coincides(self) -> bool:
+        """Whether two trajectories cannot differ."""
+        return trajectories_coincide(self.cell, self.ensemble, self.inputs, self.start or {})
+
+    def unit_bytes(
+        self,
+        sampling: Sampling,
+        steps: int,
+        trajectories: int,
+        tangent: int = 0,
+        sides: tuple[int, int] = (0, 0),
+    ) -> int:
+        """Memory that a unit needs in a run of so many steps, the last `tangent` with tangents."""
+        groups = recurrent_groups(self.cell)
+        recurrent = [names for y, names in groups.items() if y != 0]
+        columns = (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
+        kept = steps * trajectories * columns
+        lags = 1 if isinstance(self.inputs.temporal, str) else len(self.inputs.temporal)
+        kept += lags * trajectories * (len(self.cell.preactivations) + 1)
+        size = len(self.cell.states) + len(self.cell.preactivations) + 2
+        working = 6 * size * trajectories + 48
+        if tangent:
+            working += numbers_a_unit(self.cell, tangent, sides, self.tying == "tied")
+        return (kept + working) * (8 if sampling.dtype == "float64" else 4)
+
+    # --- runs ----------------------------------------------------------------------------------
+
+    def moments(
+        self,
+        sampling: Sampling,
+        repetitions: Iterable[int],
+        steps: int,
+        trajectories: int,
+    ) -> dict[str, Array]:
+        """second/state, pre/name: (R, steps, P, P); mean/state, prescribed/name: (R, steps).
+
+        check/directions and check/defect, (R, 1), say what became of the bases.
+        """
+        process = self.process(sampling, repetitions, trajectories)
+        found: dict[str, list[Tensor]] = {}
+        for _ in range(steps):
+            process.step()
+            for name, value in process.second_moments().items():
+                found.setdefault(f"second/{name}", []).append(value)
+                mean = process.states[name][:, 0].mean(1)
+                found.setdefault(f"mean/{name}", []).append(mean)
+            for name, value in process.preactivation_moments().items():
+                found.setdefault(f"pre/{name}", []).append(value)
+                found.setdefault(f"prescribed/{name}", []).append(process.prescribed[name][:, 0])
+        return _stacked(found | _checks(process))
+
+    def tangents(
+        self,
+        sampling: Sampling,
+        repetitions: Iterable[int],
+        burn_in: int,
+        horizon: int,
+        trajectories: int = 1,
+    ) -> dict[str, Array]:
+        """The growth of perturbations that start after burn_in steps.
+
+        Args:
+            sampling: the units.
+            repetitions: which of them.
+            burn_in: steps from the start.
+            horizon: steps of the perturbation.
+            trajectories: 2 for a perturbation of the cross moments of two trajectories, whose
+                growth rate is log chi(c*) = -1 / xi_c.
+
+        Returns:
+            m_1, log_m_1: (R, horizon), of the T-step Jacobian, T = 1, .., horizon (of two
+            trajectories: E[ds_a ds_b], and the logarithm of its size); log_sums: (R, horizon // 2),
+            the logarithms of the drive's kernel summed over the times of one sum, where the
+            weights are tied and not zero (`AveragedTangent.log_kernel_sums`).
+        """
+        process = self.process(sampling, repetitions, trajectories)
+        for _ in range(burn_in):
+            process.step()
+        tangent = AveragedTangent(process, (0, trajectories - 1))
+        found: dict[str, list[Tensor]] = {"m_1": [], "log_m_1": [], "check/effective": []}
+        for _ in range(horizon):
+            process.step()
+            tangent.step()
+            found["m_1"].append(tangent.mean_square())
+            found["log_m_1"].append(tangent.log_mean_square())
+            found["check/effective"].append(tangent.effective_units())
+        sums = tangent.log_kernel_sums()
+        if sums is not None:
+            found["log_sums"] = list(sums.unbind(1))
+        return _stacked(found | _checks(process))
+
+    def autocorrelations(
+        self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, lags: int
+    ) -> dict[str, Array]:
+        """lag/name: (R, lags + 1), E[v^t v^{t - tau}] at t = burn_in + lags + 1."""
+        process = self.process(sampling, repetitions, 1)
+        history: list[dict[str, Tensor]] = []
+        for _ in range(burn_in + lags + 1):
+            process.step()
+            if process.time > burn_in:
+                history.append(self._fluctuations(process))
+        found: dict[str, list[Tensor]] = {}
+        for name, last in history[-1].items():
+            products = [(last * past[name]).mean(1) for past in reversed(history)]
+            found[f"lag/{name}"] = products
+        return _stacked(found | _checks(process))
+
+    def _fluctuations(self, process: UnitProcess) -> dict[str, Tensor]:
+        """States, and preactivations about mu_b, of the first trajectory."""
+        values = {name: value[:, 0] for name, value in process.states.items()}
+        values |= {
+            p.name: process.e[p.name][:, 0] - self.ensemble[p.name].mu_b
+            for p in self.cell.preactivations
+        }
+        return values
+
+
+def _checks(process: UnitProcess) -> dict[str, list[Tensor]]:
+    """What became of the bases, (R, 1): check/directions and check/defect."""
+    numbers = {"directions": float(process.directions), "defect": process.defect}
+    ones = process.like.new_ones(process.shape[0])
+    return {f"check/{name}": [number * ones] for name, number in numbers.items()}
+
+
+def _stacked(found: Mapping[str, list[Tensor]]) -> dict[str, Array]:
+    return {n: torch.stack(rows, 1).double().cpu().numpy() for n, rows in found.items()}

@@ -1,0 +1,265 @@
+"""Stationary laws of a cell with an accumulated state: every fixed point, its slope, the attractor.
+
+The variances that feed back (those of the drivers) determine the stationary law; their fixed points
+are roots in as few numbers, found at low resolution and polished at higher ones until doubling
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq, newton, root
+
+from rnnmft.errors import ConvergenceError, Status
+from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.solvers.transport.accumulated_model import AccumulatedModel, OneLaw
+from rnnmft.solvers.transport.accumulated_tangent import one_law_slope
+from rnnmft.solvers.transport.law_grid import LawGrid
+from rnnmft.solvers.transport.start import start_law
+
+__all__ = ["COARSE", "LEVELS", "Level", "StationaryLaws"]
+
+Array = NDArray[np.float64]
+#: Points of the grid of c, and Gauss nodes a coefficient.
+Level = tuple[int, int]
+COARSE: Level = (48, 14)
+LEVELS: tuple[Level, ...] = ((96, 16), (144, 20), (216, 26))
+_TOLERANCE = 1e-9
+# A law that is wider than this counts as none.
+_WIDEST = 1e8
+
+
+class StationaryLaws:
+    """The stationary laws of one cell at one ensemble, and the one that a start approaches.
+
+    Args:
+        cell, ensemble, inputs: the setting.
+        start: {state: its standard deviation at t = 0}; zero states when absent.
+
+    Raises:
+        DerivationError: the cell is not of this kind.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        ensemble: Ensemble,
+        inputs: Inputs,
+        start: Mapping[str, float] | None = None,
+    ) -> None:
+        self.cell, self.ensemble, self.inputs = cell, ensemble, inputs
+        self.start = {s.name: (start or {}).get(s.name, 0.0) for s in cell.states}
+        self._model(1.0, COARSE).check()
+
+    def _model(self, reach: float, level: Level) -> AccumulatedModel:
+        size, nodes = level
+        return AccumulatedModel(self.cell, self.ensemble, self.inputs, LawGrid(size, reach), nodes)
+
+    def model(self, level: Level) -> AccumulatedModel:
+        """The model at one resolution."""
+        return self._model(self._reach, level)
+
+    def model_of(self, law: OneLaw, level: Level) -> AccumulatedModel:
+        """The model of one stationary law: that of a cell at rest needs no room."""
+        return self.model(level) if any(law.second.values()) else self._model(1.0, level)
+
+    @cached_property
+    def _reach(self) -> float:
+        """Beyond this |c| the law has no mass, on the way from the start to stationarity."""
+        zero = dict.fromkeys(self.start, 0.0)
+        ways = [self._widest(zero), self._widest({s: v**2 for s, v in self.start.items()})]
+        if not all(map(math.isfinite, ways)):
+            raise ConvergenceError(Status.DIVERGES, "The accumulated state has no stationary law.")
+        if not self._driven:
+            # Beside a zero state at rest there may be others, reached from elsewhere.
+            elsewhere = self._widest(dict.fromkeys(self.start, 1.0))
+            ways += [elsewhere] if math.isfinite(elsewhere) else []
+        return max(1.1 * max(ways), 1.0)
+
+    def _widest(self, second: Mapping[str, float]) -> float:
+        """The largest reach on the way from given second moments; inf where there is none."""
+        model, widest = self._model(1.0, COARSE), 0.0
+        for _ in range(12):
+            reach = model.step(second).reach(self.start[model.form.state.name])
+            if not reach <= _WIDEST:
+                return math.inf
+            widest = max(widest, reach)
+            before = second
+            second = self._model(max(reach, 1.0), COARSE).stationary(second).second
+            if second == before:
+                break
+        return widest
+
+    @cached_property
+    def _driven(self) -> bool:
+        """Whether the zero state moves."""
+        model = self._model(1.0, COARSE)
+        zero = start_law(model, dict.fromkeys(self.start, 0.0))
+        return any(v > 0.0 for v in model.advance(zero).second.values())
+
+    @cached_property
+    def _drivers(self) -> list[str]:
+        """The states whose second moments feed a preactivation through non-zero weights."""
+        model = self._model(1.0, COARSE)
+        seen = {
+            model.sees(p.name)
+            for p in self.cell.preactivations
+            if self.ensemble[p.name].sigma_w > 0
+        }
+        named = {model.form.state.name if s == "new" else s for s in seen if s is not None}
+        return [s.name for s in self.cell.states if s.name in named]
+
+    def _reduced(self, level: Level) -> Callable[[Array], OneLaw]:
+        """Second moments of the drivers -> the law that is stationary at their variances."""
+        model = self.model(level)
+
+        def stationary(values: Array) -> OneLaw:
+            second = dict.fromkeys((s.name for s in self.cell.states), 0.0)
+            second |= dict(zip(self._drivers, np.maximum(values, 0.0), strict=True))
+            return model.stationary(second)
+
+        return stationary
+
+    def _gap(self, level: Level) -> Callable[[Array], Array]:
+        stationary = self._reduced(level)
+        return lambda v: np.array([stationary(v).second[d] for d in self._drivers]) - v
+
+    @cached_property
+    def _starts(self) -> list[Array]:
+        """Approximate fixed points of the reduced map, at low resolution."""
+        gap = self._gap(COARSE)
+        if len(self._drivers) == 1:
+            grid = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 22)])
+            values = np.array([gap(np.array([g]))[0] for g in grid])
+            brackets = np.flatnonzero(values[:-1] * values[1:] < 0)
+            found = [
+                np.array([brentq(lambda v: gap(np.array([v]))[0], grid[i], grid[i + 1], xtol=1e-9)])
+                for i in brackets
+            ]
+            return found + [np.array([g]) for g, v in zip(grid, values, strict=True) if v == 0.0]
+        if not self._drivers:
+            return [np.zeros(0)]
+        ends = [self._end(gap, np.zeros(len(self._drivers)))]
+        if any(self.start.values()):
+            last = self._end(gap, np.array([self.start[d] ** 2 for d in self._drivers]))
+            if np.abs(last - ends[0]).max() > 1e-3 * np.abs(last).max():
+                ends.append(last)
+        return ends
+
+    @staticmethod
+    def _end(gap: Callable[[Array], Array], at: Array) -> Array:
+        """Near a fixed point of the reduced map, from given second moments of the drivers."""
+        for _ in range(60):
+            step = gap(at)
+            at = at + step
+            if np.abs(step).max() <= 1e-6 * np.abs(at).max():
+                break
+        return at
+
+    def _polished(self, start: Array, level: Level) -> Array:
+        if not self._drivers:
+            return start
+        gap = self._gap(level)
+        if len(self._drivers) == 1:
+            first = gap(start)[0]
+            if first == 0.0:
+                return start
+            value = newton(
+                lambda v: gap(np.array([v]))[0], start[0], x1=start[0] + first, tol=1e-14
+            )
+            return np.array([value])
+        return np.asarray(root(gap, start, tol=1e-13).x)
+
+    @cached_property
+    def points(self) -> list[tuple[OneLaw, float, Level]]:
+        """Every fixed point, its error by doubling the resolution, and the level that met it."""
+        found = []
+        if not self._driven:
+            zero = dict.fromkeys(self.start, 0.0)
+            found.append((self._model(1.0, LEVELS[0]).stationary(zero), 0.0, LEVELS[0]))
+        for start in self._starts:
+            law = self._reduced(COARSE)(start)
+            at, before, error, level = start, None, math.inf, LEVELS[0]
+            for level in LEVELS:
+                at = self._polished(at, level)
+                law = self._reduced(level)(at)
+                values = np.array([law.second[s.name] for s in self.cell.states])
+                if before is not None:
+                    error = float(np.abs(values - before).max())
+                    if error <= _TOLERANCE * max(1e-12, float(values.max())):
+                        break
+                before = values
+            if self._driven or max(law.second.values()) > _TOLERANCE:
+                found.append((law, error, level))
+        return sorted(found, key=lambda f: tuple(f[0].second.values()))
+
+    @cached_property
+    def slopes(self) -> list[float]:
+        """The rate of the slowest perturbation of each."""
+        return [self._slope(law, level) for law, _, level in self.points]
+
+    def _slope(self, at: OneLaw, level: Level) -> float:
+        """The rate of the slowest perturbation of the second moments: power iteration.
+
+        The perturbation starts from a change of the drivers. Where the law is symmetric it is kept
+        so: the odd modes (a mean of c) are not reached from zero and do not count.
+        """
+        model = self.model_of(at, level)
+        matrix, start = one_law_slope(model, at, self._drivers)
+        vector, rates = start / max(float(np.abs(start).max()), 1e-300), [0.0]
+        # Stop as soon as the rate has settled: rounding would feed the modes that do not count.
+        size_of_law, symmetric = model.grid.size, abs(at.mean[model.form.state.name]) < 1e-12
+        for _ in range(2000):
+            vector = matrix @ vector
+            if symmetric:
+                weights = vector[:size_of_law]
+                vector[:size_of_law] = 0.5 * (weights + weights[::-1])
+                vector[size_of_law] = 0.0
+            size = float(np.abs(vector).max())
+            if size == 0.0:
+                return 0.0
+            rates.append(size)
+            vector = vector / size
+            if len(rates) > 4 and max(abs(size - r) for r in rates[-4:-1]) < 1e-9 * size:
+                return size
+        return float(np.exp(np.mean(np.log(rates[-400:]))))
+
+    @cached_property
+    def attractor(self) -> int:
+        """The index of the fixed point that the start approaches, or where it stays.
+
+        Raises:
+            ConvergenceError: none is approached.
+        """
+        if not any(self.start.values()) and not self._driven:
+            sizes = [max(law.second.values()) for law, _, _ in self.points]
+            return int(np.argmin(sizes))
+        stable = [i for i, slope in enumerate(self.slopes) if slope < 1.0]
+        if not stable:
+            raise ConvergenceError(Status.NO_FIXED_POINT)
+        if len(self.points) == 1:
+            return 0
+        model = self.model(COARSE)
+        at = start_law(model, self.start)
+        for _ in range(300):
+            at = model.advance(at)
+        distance = {
+            i: max(abs(at.second[d] - self.points[i][0].second[d]) for d in self._drivers)
+            for i in stable
+        }
+        return min(stable, key=distance.__getitem__)
+
+    def met(self, index: int) -> bool:
+        """Whether a fixed point is as exact as is asked for."""
+        law, error, _ = self.points[index]
+        return error <= 10 * _TOLERANCE * max(1e-12, max(law.second.values()))
+
+    @property
+    def reached(self) -> tuple[OneLaw, float, Level]:
+        """The fixed point that the start approaches, its error and level."""
+        return self.points[self.attractor]

@@ -1,0 +1,57 @@
+"""The stationary law of two trajectories of a cell with an accumulated state."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.errors import ConvergenceError, Status
+from rnnmft.solvers.transport.accumulated_model import Joint, OneLaw
+from rnnmft.solvers.transport.slow_limit import slow_limit
+from rnnmft.solvers.transport.stationary_laws import Level, StationaryLaws
+
+__all__ = ["stationary_pair"]
+
+Array = NDArray[np.float64]
+
+
+def stationary_pair(of: StationaryLaws, level: Level) -> tuple[Joint, OneLaw, float]:
+    """The pair that two runs approach, each one's law, and the rate of the approach.
+
+    Raises:
+        ConvergenceError: there is none, or the stationary state is zero.
+    """
+    drivers = of.reached[0].second
+    if min(drivers.values()) <= 0.0:
+        raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
+    model = of.model(level)
+    at = model.stationary(drivers)
+    # Independent trajectories, or equal ones, may be a pair at rest that shows no rate.
+    share = min(max(of.inputs.correlation, 0.1), 0.9)
+    step, start, names = model.step(drivers), model.alike(at, share), list(at.second)
+    scale = np.array([max(at.second[s], 1e-300) for s in names])
+
+    def packed(joint: Joint) -> Array:
+        return np.r_[joint.omega.ravel(), [joint.cross[s] for s in names]]
+
+    def unpacked(values: Array) -> Joint:
+        omega, cross = values[: -len(names)], values[-len(names) :]
+        named = {s: float(v) for s, v in zip(names, cross, strict=True)}
+        return Joint(omega.reshape(start.omega.shape), named)
+
+    def without_marginals(values: Array) -> Array:
+        # Each trajectory's own law is stationary: only what they share may move.
+        omega = unpacked(values).omega
+        omega = omega - np.outer(at.law[0], omega.sum(0))
+        omega = omega - np.outer(omega.sum(1), at.law[0])
+        return np.r_[omega.ravel(), values[-len(names) :]]
+
+    found = slow_limit(
+        lambda values: packed(model.advance_joint(unpacked(values), at, at, step)),
+        packed(start),
+        lambda values: float((np.abs(values[-len(names) :]) / scale).max()),
+        without_marginals,
+        # Equal inputs lead to equal states, where covariances cannot grow any further.
+        smooth=of.inputs.correlation < 1.0,
+    )
+    return unpacked(found.at), at, found.rate

@@ -1,0 +1,186 @@
+"""Support of a spectrum: the intervals where the density is positive, edge by edge.
+
+On the real axis G is complex inside of an interval and real outside. Edges are bracketed on a grid
+in log x and then found from inside, where the squared density vanishes linearly at a usual edge,
+or by bisection elsewhere. What a few sampled units do by themselves is not looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.errors import Status
+from rnnmft.records import Record
+from rnnmft.spectra.contour import mass_below
+from rnnmft.spectra.resolved import Resolver, SpectralLaw
+
+__all__ = ["Support", "find_support"]
+
+#: The grid in log x: its step (for sampled units, whose narrow gaps are their own, the second), and
+#: how far it goes from m_1 down and beyond the last interval up.
+_STEP, _SAMPLED_STEP, _DOWN, _BEYOND = 0.1, 0.2, math.log(1e10), math.log(4.0)
+_HIGHEST = math.log(1e12)
+_ROUNDS = 40
+#: Of an edge, exact or that of sampled units; a thousand times as much is a failure.
+_TOLERANCE, _SAMPLED_TOLERANCE, _FAILED = 1e-9, 1e-5, 1e3
+#: |Im G| above this share of |G| counts as inside, and above this share of 1 / x, which bounds what
+#: rounding leaves of it near 0.
+_INSIDE, _ROUNDING = 1e-7, 1e-12
+
+
+@dataclass(frozen=True)
+class Support(Record):
+    """Intervals [low, high] of positive density of the squared singular values; atoms apart.
+
+    A lowest edge within 1e-10 of m_1 from 0 is given as 0. For sampled units these are the edges
+    of the law of those units: where local factors have unbounded laws (a state that is multiplied
+    by a Gaussian input, say) the limiting law has no upper edge, and more units move this one out.
+    What fewer than ten units do is an accident: such a part beyond a gap is left out, and where so
+    few reach on towards 0 the lowest edge is given as 0, its error being where they begin.
+
+    Attributes:
+        intervals: (n, 2), by increasing place. Gaps of less than 10 % of their place (20 % where
+            units are sampled) are not seen.
+        error: of the edges, (n, 2); of their search, not of the sampling.
+        sampled: whether units were sampled.
+        status: NOT_CONVERGED where an edge could not be closed in.
+    """
+
+    intervals: NDArray[np.float64]
+    error: NDArray[np.float64]
+    sampled: bool
+    status: Status = Status.OK
+
+    def __len__(self) -> int:
+        return len(self.intervals)
+
+    @property
+    def lowest(self) -> float:
+        """The lower end of all."""
+        return float(self.intervals[0, 0]) if len(self.intervals) else math.nan
+
+    @property
+    def highest(self) -> float:
+        """The upper end of all."""
+        return float(self.intervals[-1, 1]) if len(self.intervals) else math.nan
+
+    def __repr__(self) -> str:
+        rows = [f"[{a:.10g}, {b:.10g}]" for a, b in self.intervals]
+        kind = "of the sampled units, " if self.sampled else ""
+        return f"Support({kind}{' and '.join(rows) or 'no density'})"
+
+
+def find_support(of: SpectralLaw) -> Support:
+    """The support of a law."""
+    if of.is_sampled:
+        x, inside = _scanned(of.resolver, of.scale, _resolved_down(of), _SAMPLED_STEP)
+        inside, tolerance = _without_islands(of, x, inside), _SAMPLED_TOLERANCE
+    else:
+        x, inside = _scanned(of.resolver, of.scale, _DOWN, _STEP)
+        tolerance = _TOLERANCE
+    change = np.flatnonzero(inside[1:] != inside[:-1])
+    edges: list[tuple[float, float]] = []
+    if inside[0]:
+        edges.append((0.0, float(x[0])))
+    for i in change:
+        hit, miss = (x[i], x[i + 1]) if inside[i] else (x[i + 1], x[i])
+        edges.append(_edge(of.resolver, float(hit), float(miss), tolerance))
+    if inside[-1]:
+        edges.append((float(x[-1]), math.inf))
+    values = np.array(edges, dtype=float).reshape(-1, 2, 2)
+    intervals, error = values[..., 0], values[..., 1]
+    allowed = _FAILED * tolerance * np.maximum(intervals, 1e-3 * of.scale)
+    good = bool(((error <= allowed) | (intervals == 0.0)).all())
+    status = Status.OK if good else Status.NOT_CONVERGED
+    return Support(intervals, error, of.is_sampled, status)
+
+
+def _inside(of: Resolver, x: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether points of the real axis lie inside, and the density there.
+
+    What Newton's method does not reach stands at an edge or an atom: outside.
+    """
+    found = of.resolve(x.astype(np.complex128))
+    imaginary = -np.imag(found.value)
+    least = np.maximum(_INSIDE * np.abs(found.value), _ROUNDING / x)
+    inside = found.reached & (imaginary > least)
+    return inside, np.where(inside, imaginary / math.pi, 0.0)
+
+
+def _resolved_down(of: SpectralLaw) -> float:
+    """How far below m_1, in log x, there is more mass than is resolved, by what few units say."""
+    few, down = getattr(of.resolver, "scout", None) or of.resolver, math.log(4.0)
+    while down < _DOWN:
+        if mass_below(few, np.array([of.scale * math.exp(-down)]))[0][0] < of.resolution:
+            break
+        down += math.log(4.0)
+    return down
+
+
+def _scanned(
+    of: Resolver, scale: float, down: float, step: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The grid and which of its points are inside, up to where nothing follows."""
+    steps = np.arange(-down, math.log(10.0), step)
+    x = scale * np.exp(steps)
+    inside = _inside(of, x)[0]
+    beyond = np.arange(step, _BEYOND, step)
+    while inside[-len(beyond) :].any() and math.log(x[-1] / scale) < _HIGHEST:
+        more = x[-1] * np.exp(beyond)
+        x, inside = np.concatenate([x, more]), np.concatenate([inside, _inside(of, more)[0]])
+    return x, inside
+
+
+def _without_islands(
+    of: SpectralLaw, x: NDArray[np.float64], inside: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """The same without what lies beyond gaps and has less mass than is resolved."""
+    ends = np.flatnonzero(inside[1:] != inside[:-1])
+    # A gap lies between an end of inside and the next begin.
+    gaps = [(a, b) for a, b in itertools.pairwise(ends) if inside[a]]
+    found = inside.copy()
+    if gaps:
+        middle = np.sqrt([x[a + 1] * x[b] for a, b in gaps])
+        for (a, b), mass in zip(gaps, mass_below(of.resolver, middle)[0], strict=True):
+            if mass < of.resolution:
+                found[: b + 1] = False
+            elif mass > 1.0 - of.resolution:
+                found[a + 1 :] = False
+    return found
+
+
+def _edge(of: Resolver, hit: float, miss: float, tolerance: float) -> tuple[float, float]:
+    """The edge between a point inside and one outside, and its error.
+
+    The line through the last two squared densities proposes; a proposal outside of the bracket, or
+    one that does not shrink it, is replaced by the middle.
+    """
+    known: list[tuple[float, float]] = []
+    density = float(_inside(of, np.array([hit]))[1][0])
+    known.append((hit, density**2))
+    for _ in range(_ROUNDS):
+        if abs(hit - miss) <= tolerance * abs(miss):
+            break
+        trial, guess = 0.5 * (hit + miss), math.nan
+        if len(known) > 1:
+            (x0, y0), (x1, y1) = known[-2:]
+            guess = x1 - y1 * (x1 - x0) / (y1 - y0) if y1 != y0 else math.nan
+        if math.isfinite(guess) and min(hit, miss) < guess < max(hit, miss):
+            # From inside: the edge itself has no density to learn from.
+            trial = guess + 1e-3 * (hit - guess)
+            width = abs(trial - guess)
+            if width <= tolerance * abs(guess):
+                return guess, width
+        flag, value = _inside(of, np.array([trial]))
+        if flag[0]:
+            hit = trial
+            known.append((trial, float(value[0]) ** 2))
+        else:
+            miss = trial
+            known = known[-1:]
+    return 0.5 * (hit + miss), 0.5 * abs(hit - miss)

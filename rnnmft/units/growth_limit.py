@@ -1,0 +1,206 @@
+"""The growth rate g = lim (1/T) log m_1(T), bracketed from finite T.
+
+A slope at finite T is off by more than its noise. With tied weights a perturbation's two-time
+kernel C(t, s) grows and spreads in t - s, and m_1 sees what is at t = s. The local slope
+d(T) = d log m_1 / dT rises to g, in one of three ways:
+
+* nothing holds the kernel near t = s (linear cells, a zero state): it spreads for ever,
+  m_1 ~ T^(-1/2) exp(g T), and d(T) = g - 1 / (2 T);
+* fluctuating slopes hold it: d(T) approaches g exponentially, late if they are weak;
+* little returns through W in a step (a leak a, p = b sigma_w / (a + b sigma_w) << 1): spreading
+  begins at T ~ 1/p, and before that d(T) = g - 2 p (1 - p T + ..) looks as if it had arrived.
+
+The sum of the kernel over t - s does not ask where it is. Its slope s(T) is g at once in the first
+way, and comes down to it in the others. Both ends of
+
+    g in [d, d + rise],      g in [s - fall, s]
+
+follow from the slopes' change since half the time. Slopes are those of straight lines over the
+later half of the times, through logarithms pooled over the repetitions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from rnnmft.units.pooled_logarithm import pooled_logarithm
+
+__all__ = ["GrowthLimit", "growth_limit"]
+
+Array = NDArray[np.float64]
+
+# d(T) = g - a / T: the change since T / 2 is what is left, for every a. And a margin.
+_RISE = 1.3
+# d(T) = g - 2 p (1 - p T), read over (H / 2, H): 2 p = 2.36 sqrt(change / H). The kernel returns at
+# most .86 / H below g, where p H = 1.1 (modified Bessel functions: m_1 = e^(-2 p T) I_0(2 p T)).
+_UNSPREAD, _MOST_UNSPREAD = 2.36, 0.9
+# H (s - d) is .7 or less for a kernel that has spread, 2.8 for one that has not begun to.
+_SPREAD = 1.2
+# s(T) - g ~ T^(-1/2) while a weakly held kernel still spreads: 2.4 times the change is left.
+_FALL = 3.0
+# Where two such changes cancel: up to 6 % of the change before is left.
+_CANCELLED = 0.1
+# Of the narrower bracket: what the other may be wrong by.
+_OVERLAP = 0.1
+_SIGNIFICANT = 2.0
+_FALLING = 0.9
+
+
+@dataclass(frozen=True)
+class GrowthLimit:
+    """A growth rate per step.
+
+    Attributes:
+        value: the middle of the bracket; -inf where everything has died out.
+        error: standard deviation of a number anywhere in the bracket, together with the noise.
+        noise: the part of it that more units would make smaller.
+    """
+
+    value: float
+    error: float
+    noise: float
+
+
+def growth_limit(
+    log_means: Array,
+    log_sums: Array | None = None,
+    *,
+    exponential: bool = False,
+    rounding: float = 1e-9,
+) -> GrowthLimit:
+    """The limit of the slope of log m_1(T).
+
+    Args:
+        log_means: log m_1(T), T = 1, .., H, of each repetition, (R, H); H >= 16.
+        log_sums: log |sum_{t + s = 2 n + 1} C(t, s)|, n = 0, .., H // 2 - 1, (R, n), where known.
+        exponential: the approach is known to be exponential (untied weights: one time, no kernel).
+        rounding: of the slopes; a floor for the error.
+
+    Raises:
+        ValueError: fewer than 16 steps.
+    """
+    if log_means.shape[1] < 16:
+        raise ValueError(f"a growth rate needs 16 steps, got {log_means.shape[1]}")
+    if not np.isfinite(log_means).all():
+        dead = not np.isnan(log_means).any() and log_means[:, -1].max() == -math.inf
+        return GrowthLimit(-math.inf if dead else math.inf, 0.0, 0.0)
+    means, sums = _Slopes.of(log_means, 1), None
+    if log_sums is not None and (log_sums == -math.inf).all():
+        # A state that forgets at once (a vanilla RNN's): the kernel never leaves t = s.
+        exponential = True
+    elif log_sums is not None and np.isfinite(log_sums[:, (log_sums.shape[1] - 1) // 8 :]).all():
+        sums = _Slopes.of(log_sums, 0)
+    if sums is not None and not _above(sums, means):
+        sums = None
+    steps = log_means.shape[1]
+    spread = exponential or (sums is not None and sums.last - means.last < _SPREAD / steps)
+    low, high = _bracket_of_means(means, steps, spread, exponential)
+    noise, blur = means.noise, 0.0
+    if sums is not None:
+        lower, upper = _bracket_of_sums(sums)
+        blur = _OVERLAP * min(high - low, upper - lower)
+        if lower > low or upper < high:
+            noise = max(noise if lower <= low or upper >= high else 0.0, sums.noise)
+        low, high = max(low, lower), min(high, upper)
+    error = math.hypot(noise, (abs(high - low) / 2 + blur) / math.sqrt(3.0)) + rounding
+    return GrowthLimit((low + high) / 2, error, noise)
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """Slopes over the last half of the times, and how they changed, with their noise.
+
+    `change` is since half the time, `before` the change in the same ratio of times before it.
+    """
+
+    last: float
+    noise: float
+    change: float
+    change_noise: float
+    before: float
+    rows: Array
+
+    @classmethod
+    def of(cls, logarithms: Array, first: int) -> _Slopes:
+        """Of a series (R, n) at the times first, first + 1, ..; its first eighth is not read."""
+        end = first + logarithms.shape[1] - 1
+        series, first = pooled_logarithm(logarithms[:, end // 8 - first :]), end // 8
+        late, middle, early = (
+            _slope(series, end // (2 * part), end // part, first) for part in (1, 2, 4)
+        )
+        value, noise = _mean(late)
+        change, change_noise = _mean(late - middle)
+        before, _ = _mean(middle - early)
+        # Where rare units decide, a spread without such an event is too small. Over shorter times
+        # it is larger by the root of the ratio, if not by less: the largest is believed.
+        noise = max(noise, _mean(middle)[1] / math.sqrt(2), _mean(early)[1] / 2)
+        return cls(value, noise, change, max(change_noise, noise), before, late)
+
+
+def _slope(series: Array, low: int, high: int, first: int) -> Array:
+    """The slope of a straight line through the times low, .., high, for each repetition."""
+    times = np.arange(low, high + 1) - (low + high) / 2
+    return series[:, low - first : high - first + 1] @ times / (times @ times)
+
+
+def _mean(rows: Array) -> tuple[float, float]:
+    """The mean over repetitions and its standard error, widened so that 3 of it hold 99.7 %.
+
+    Student's t: few repetitions do not know their own spread.
+    """
+    count = len(rows)
+    widening = stats.t.isf(stats.norm.sf(3.0), count - 1) / 3.0
+    return float(rows.mean()), float(rows.std(ddof=1) / math.sqrt(count) * widening)
+
+
+def _above(sums: _Slopes, means: _Slopes) -> bool:
+    """Whether the sum grows no slower than m_1, as it must if it sees what m_1 sees.
+
+    It may not: waves of other than zero frequency, a state that no weight sees.
+    """
+    gap, noise = _mean(sums.rows - means.rows)
+    return gap > -_SIGNIFICANT * noise - abs(means.change) - 1e-12
+
+
+def _bracket_of_means(
+    slopes: _Slopes, steps: int, spread: bool, exponential: bool
+) -> tuple[float, float]:
+    """Between the slope of log m_1 and where it may still rise (or, if it falls, fall) to."""
+    # Noise may hide a power; a change that dies exponentially has nothing behind the noise.
+    most = slopes.change + (0.0 if exponential else slopes.change_noise)
+    rise = _RISE * max(most, 0.0) * _left(slopes)
+    if not spread:
+        hidden = _UNSPREAD * math.sqrt(max(most, 0.0) / steps)
+        rise = max(rise, min(hidden, _MOST_UNSPREAD / steps))
+    return slopes.last + _RISE * min(most, 0.0), slopes.last + rise
+
+
+def _left(slopes: _Slopes) -> float:
+    """What is left of the approach over the last change, where that falls slower than 1 / T.
+
+    Leaks that differ from unit to unit without a bound make it so: ever fewer units decide. Changes
+    of a ratio r for each doubling leave r / (1 - r); one that does not fall (r > .9) tells nothing.
+    """
+    if slopes.change <= _SIGNIFICANT * slopes.change_noise or slopes.before <= 0:
+        return 1.0
+    ratio = slopes.change / slopes.before
+    return max(1.0, ratio / (1.0 - ratio)) if ratio < _FALLING else 1.0
+
+
+def _bracket_of_sums(slopes: _Slopes) -> tuple[float, float]:
+    """Between the slope of the sums and where it may still go."""
+    change, before = slopes.change, slopes.before
+    if change * before > 0 and abs(change) < abs(before):
+        least = _CANCELLED * abs(before)
+        return (
+            slopes.last - max(-_FALL * change, least),
+            slopes.last + max(_FALL * change, least),
+        )
+    # It has not begun to converge, or turns round.
+    unknown = _FALL * max(abs(change), abs(before))
+    return slopes.last - unknown, slopes.last + unknown

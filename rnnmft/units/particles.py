@@ -1,0 +1,278 @@
+"""The infinite-width limit of any cell, sampled by units: every unit is a copy of one process.
+
+As N -> infinity the units of a network become independent copies of one process driven by Gaussian
+processes
+
+    e_k = W_k y_k + V_k x + b_k,    Cov(W_k y^{t,a}, W_k y^{s,b}) = sigma_w,k^2 E[y^{t,a} y^{s,b}]
+
+(tied weights; untied: fresh W, V, b at every step). M units are moved together: W acts through an
+orthonormal basis of what it has seen (`weight_action`), input and bias are independent Gaussian
+parts beside it (`input_signal`). Only inner products of what W sees enter, so gaussian and
+orthogonal W share this limit (Yang 2019).
+
+Independent repetitions, each with a basis of its own, give the standard errors. A repetition of M
+units is a gaussian network of width M in law, applied lazily, and has a network's bias of O(1/M).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+import torch
+
+from rnnmft.errors import ParameterError
+from rnnmft.language import Cell, Ensemble, Inputs, Preactivation
+from rnnmft.numerics.backends import torch_backend
+from rnnmft.numerics.compile import compile_elementwise
+from rnnmft.sampling import Sampling
+from rnnmft.units.input_signal import InputSignal, MovingAverage
+from rnnmft.units.normals import Draws
+from rnnmft.units.weight_action import WeightAction
+
+__all__ = ["UnitProcess", "gram", "recurrent_groups", "trajectories_coincide"]
+
+Tensor = torch.Tensor
+
+
+class UnitProcess:
+    """M units of one cell on one or two trajectories, stepped together from t = 0.
+
+    State arrays have shape (R, P, M): repetitions, trajectories, units. Two trajectories that
+    cannot differ (equal inputs from the same start) are one: P = 1, and their moments are equal.
+
+    Args:
+        cell, ensemble, inputs: the setting.
+        tying: "tied" or "untied".
+        sampling: how many units, and how.
+        trajectories: 1 or 2.
+        repetitions: the numbers of the repetitions to run together; all when absent.
+        start: {state: standard deviation} at t = 0, 0 where absent; two trajectories start with the
+            correlation of their inputs.
+
+    Attributes:
+        states, e, x: the current values; `x` is None where the input does not enter elementwise.
+        prescribed: {preactivation: variance on each trajectory that this step's draw stands for},
+            (R, P).
+        now: the arguments of this step's update (old states; this step's e, parameters and x).
+        time: how many steps were taken.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        ensemble: Ensemble,
+        inputs: Inputs,
+        tying: str,
+        sampling: Sampling,
+        trajectories: int = 2,
+        repetitions: Sequence[int] | None = None,
+        start: Mapping[str, float] | None = None,
+    ) -> None:
+        self.cell, self.ensemble, self.inputs, self.tied = cell, ensemble, inputs, tying == "tied"
+        _check_ensemble(cell, ensemble)
+        self.sampling, self.trajectories = sampling, trajectories
+        backend = torch_backend(sampling.device, sampling.dtype)
+        chosen = range(sampling.repetitions) if repetitions is None else repetitions
+        start = {name: size for name, size in (start or {}).items() if size > 0.0}
+        sides = 1 if trajectories_coincide(cell, ensemble, inputs, start) else trajectories
+        self.shape = (len(chosen), sides, sampling.per_repetition)
+        self.like = torch.zeros((), dtype=backend.dtype, device=backend.device)
+        self.draws = Draws(sampling, chosen, self.like)
+        self.time = 0
+        self.parameters = self._draw_parameters()
+        self.states = self._draw_states(start)
+        self.x: Tensor | None = None
+        self.e: dict[str, Tensor] = {}
+        self.prescribed: dict[str, Tensor] = {}
+        self.now: list[Tensor] = []
+        self.arguments = [*cell.states, *cell.preactivations, *cell.parameters]
+        self.arguments += [cell.input] if cell.input is not None else []
+        self._update = compile_elementwise(tuple(cell.update.values()), self.arguments, backend)
+        self._groups = recurrent_groups(cell)
+        self._sees = {
+            y: compile_elementwise((y,), self.arguments, backend) for y in self._groups if y != 0
+        }
+        self._weights = {y: self._action() for y in self._sees if self._is_seen(y)}
+        self._average = None
+        if not isinstance(inputs.temporal, str):
+            self._average = MovingAverage(inputs.temporal)
+        self._signal = self._input_signal() if cell.input is not None else None
+        driven = [p for p in cell.preactivations if self._drive(p) > 0.0]
+        self._through_v = {p.name: self._input_signal() for p in driven} if self.tied else {}
+        self._bias: dict[str, Tensor] = {}
+
+    # --- set-up --------------------------------------------------------------------------------
+
+    def _draw_parameters(self) -> dict[str, Tensor]:
+        """The elementwise random parameters, (R, 1, M): shared by the trajectories of a unit."""
+        if not self.cell.parameters:
+            return {}
+        uniform = self.draws.uniform(len(self.cell.parameters))
+        laws = self.ensemble.parameters
+        return {
+            p.name: laws[p.name].quantile(uniform[:, i, None])
+            for i, p in enumerate(self.cell.parameters)
+        }
+
+    def _draw_states(self, start: Mapping[str, float]) -> dict[str, Tensor]:
+        """The states at t = 0, (R, P, M)."""
+        found = {s.name: self.like.new_zeros(self.shape) for s in self.cell.states}
+        for name, size in start.items():
+            found[name] = size * self._correlated(self.draws.normal(self.shape[1]))
+        return found
+
+    def _action(self) -> WeightAction:
+        repetitions, _, units = self.shape
+        return WeightAction(self.like, repetitions, units, self.draws.normal)
+
+    def _input_signal(self) -> InputSignal:
+        return InputSignal(self.inputs, self.draws.normal, self.shape[1], self._average)
+
+    def _is_seen(self, y: sp.Expr) -> bool:
+        """Whether any weights look at y."""
+        return any(self.ensemble[name].sigma_w > 0.0 for name in self._groups[y])
+
+    def _drive(self, p: Preactivation) -> float:
+        """The variance that the input adds to a preactivation."""
+        return self.ensemble[p.name].sigma_v ** 2 * self.inputs.R if p.has_input else 0.0
+
+    # --- one step ------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Draw the input and every preactivation given the past, then update the states."""
+        if self._signal is not None:
+            self.x = self.inputs.R**0.5 * self._signal()
+        seen: dict[sp.Expr, Tensor] = {}
+        for p in self.cell.preactivations:
+            y = p.sees
+            if y in self._weights and y not in seen:
+                seen[y] = self._sees[y](*self.values())[0].expand(self.shape)
+                if self.tied:
+                    self._weights[y].see(seen[y])
+            value = self._tied(p) if self.tied else self._untied(p, seen.get(y))
+            self.e[p.name] = self.ensemble[p.name].mu_b + value
+        self.now = self.values()
+        new = [value.expand(self.shape) for value in self._update(*self.now)]
+        self.states = dict(zip((s.name for s in self.cell.states), new, strict=True))
+        self.time += 1
+
+    def _tied(self, p: Preactivation) -> Tensor:
+        """W y + V x + b about mu_b, with the W, V and b of all steps: (R, P, M)."""
+        law, drive = self.ensemble[p.name], self._drive(p)
+        variance = self.like.new_full(self.shape[:2], drive + law.sigma_b**2)
+        value = self.like.new_zeros(1).expand(self.shape)
+        if drive > 0.0:
+            value = drive**0.5 * self._through_v[p.name]()
+        if law.sigma_b > 0.0:
+            if p.name not in self._bias:
+                self._bias[p.name] = law.sigma_b * self.draws.normal(1)
+            value = value + self._bias[p.name]
+        if p.sees in self._weights and law.sigma_w > 0.0:
+            weights = self._weights[p.sees]
+            value = weights.product(p.name, law.sigma_w, value)
+            variance = variance + weights.variance(law.sigma_w)
+        self.prescribed[p.name] = variance
+        return value
+
+    def _untied(self, p: Preactivation, y: Tensor | None) -> Tensor:
+        """The same with fresh W, V and b: Gaussian, of covariance sigma_w^2 E[y y] + .. ."""
+        law = self.ensemble[p.name]
+        c, sides = self.inputs.correlation, self.shape[1]
+        mix = c + (1.0 - c) * torch.eye(sides, dtype=self.like.dtype, device=self.like.device)
+        covariance = self._drive(p) * mix + law.sigma_b**2
+        if y is not None:
+            covariance = covariance + law.sigma_w**2 * gram(y)
+        covariance = covariance.expand(self.shape[0], sides, sides)
+        self.prescribed[p.name] = torch.diagonal(covariance, dim1=1, dim2=2)
+        return _gaussian(covariance, self.draws.normal(sides))
+
+    def _correlated(self, numbers: Tensor) -> Tensor:
+        """Independent rows (R, P, M) given the correlation of the inputs."""
+        if numbers.shape[1] == 1:
+            return numbers
+        c = self.inputs.correlation
+        second = c * numbers[:, 0] + (1.0 - c * c) ** 0.5 * numbers[:, 1]
+        return torch.stack([numbers[:, 0], second], 1)
+
+    def values(self) -> list[Tensor]:
+        """Every argument of the cell's expressions, in order; not yet drawn ones as zeros."""
+        zero = self.like.new_zeros(1)
+        found = [self.states[s.name] for s in self.cell.states]
+        found += [self.e.get(p.name, zero) for p in self.cell.preactivations]
+        found += [self.parameters[p.name] for p in self.cell.parameters]
+        if self.cell.input is not None:
+            found.append(zero if self.x is None else self.x)
+        return found
+
+    # --- averages ------------------------------------------------------------------------------
+
+    def second_moments(self) -> dict[str, Tensor]:
+        """E[s_a s_b] of every state, per repetition: (R, trajectories, trajectories)."""
+        return {name: self._gram(s) for name, s in self.states.items()}
+
+    def preactivation_moments(self) -> dict[str, Tensor]:
+        """Covariance of every preactivation about mu_b, per repetition, of the same shape."""
+        return {
+            p.name: self._gram(self.e[p.name] - self.ensemble[p.name].mu_b)
+            for p in self.cell.preactivations
+        }
+
+    def _gram(self, values: Tensor) -> Tensor:
+        return gram(values).expand(-1, self.trajectories, self.trajectories)
+
+    @property
+    def directions(self) -> int:
+        """How many directions the weights have seen, of those that saw most."""
+        return max((w.basis.count for w in self._weights.values()), default=0)
+
+    @property
+    def defect(self) -> float:
+        """How far the bases are from orthonormal: rounding, or something is wrong."""
+        return max((w.basis.defect() for w in self._weights.values()), default=0.0)
+
+    def setting(self) -> Mapping[str, Any]:
+        """What was sampled, JSON-safe."""
+        return {**self.sampling.to_dict(), "trajectories": self.trajectories}
+
+
+def recurrent_groups(cell: Cell) -> dict[sp.Expr, list[str]]:
+    """The preactivations by what their weights see: {y: names}; y = 0 for the input alone."""
+    groups: dict[sp.Expr, list[str]] = {}
+    for p in cell.preactivations:
+        groups.setdefault(p.sees, []).append(p.name)
+    return groups
+
+
+def gram(values: Tensor) -> Tensor:
+    """Averages of products over units: (R, P, M) -> (R, P, P)."""
+    return torch.bmm(values, values.transpose(1, 2)) / values.shape[2]
+
+
+def _gaussian(covariance: Tensor, numbers: Tensor) -> Tensor:
+    """Gaussian rows of a covariance (R, P, P), P <= 2, from independent standard normal ones."""
+    first = covariance[:, 0, 0, None].clamp_min(0).sqrt()
+    rows = [first * numbers[:, 0]]
+    if numbers.shape[1] == 2:
+        shared = torch.where(first > 0, covariance[:, 0, 1, None] / first, 0.0)
+        rest = (covariance[:, 1, 1, None] - shared.square()).clamp_min(0).sqrt()
+        rows.append(shared * numbers[:, 0] + rest * numbers[:, 1])
+    return torch.stack(rows, 1)
+
+
+def _check_ensemble(cell: Cell, ensemble: Ensemble) -> None:
+    for p in cell.preactivations:
+        if p.name not in ensemble:
+            raise ParameterError(
+                f"the ensemble has no preactivation {p.name!r}: it was made for another cell"
+            )
+
+
+def trajectories_coincide(
+    cell: Cell, ensemble: Ensemble, inputs: Inputs, start: Mapping[str, float]
+) -> bool:
+    """Whether two trajectories cannot differ: the same inputs, from the same start."""
+    driven = [p for p in cell.preactivations if p.has_input and ensemble[p.name].sigma_v > 0]
+    is_driven = inputs.R > 0.0 and bool(driven or cell.input is not None)
+    return inputs.correlation == 1.0 or not (is_driven or any(start.values()))

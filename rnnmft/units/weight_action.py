@@ -1,0 +1,69 @@
+"""The matrices W_k that see one thing y, applied through a basis of what they have seen.
+
+W enters a unit through W y alone. On a basis u_1, .., u_n of all that was seen, orthonormal over
+the M units, a gaussian W of width M acts by one vector zeta_j of independent standard normal
+numbers a direction, and shows a new one only where y leaves the basis:
+
+    W y = sigma_w (sum_j <y, u_j> zeta_j + |r| zeta_new),    r = y - sum_j <y, u_j> u_j
+
+This is a network of M units, in law, at O(M n) a step. Several W_k that see the same y share the
+basis; each has its own zeta. Rounding cannot make W y longer than sigma_w |y| (Bessel), as it does
+where W y is drawn from its conditional law given the past: there the covariance of a slow y with
+its own past is inverted, whose condition number is squared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from rnnmft.units.columns import Columns
+from rnnmft.units.orthonormal_basis import OrthonormalBasis
+
+__all__ = ["WeightAction"]
+
+Tensor = torch.Tensor
+
+
+class WeightAction:
+    """Gaussian matrices that see the same y on P trajectories; one set of weights for all steps.
+
+    Args:
+        like: a tensor of the wanted dtype and device.
+        repetitions, units: R and M.
+        normals: (count) -> independent standard normal numbers, (R, count, M).
+    """
+
+    def __init__(
+        self, like: Tensor, repetitions: int, units: int, normals: Callable[[int], Tensor]
+    ) -> None:
+        self.basis = OrthonormalBasis(like, repetitions, units)
+        self._normals = normals
+        self._zeta: dict[str, Columns] = {}
+        self._coordinates: Tensor | None = None
+
+    def see(self, y: Tensor) -> None:
+        """What the matrices act on from now, (R, P, M)."""
+        self._coordinates = self.basis.coordinates(y)
+
+    def product(self, name: str, sigma_w: float, start: Tensor) -> Tensor:
+        """`start` + W y, (R, P, M), for the matrix of that name."""
+        assert self._coordinates is not None  # `see` comes first
+        zeta = self._zeta_of(name)
+        return zeta.add(start, sigma_w * self._coordinates)
+
+    def variance(self, sigma_w: float) -> Tensor:
+        """sigma_w^2 sum_j <y, u_j>^2: what the variance of W y stands for, (R, P)."""
+        assert self._coordinates is not None
+        return sigma_w**2 * self._coordinates.square().sum(2)
+
+    def _zeta_of(self, name: str) -> Columns:
+        """The numbers of one matrix, as many as there are directions."""
+        basis = self.basis.columns
+        if name not in self._zeta:
+            self._zeta[name] = Columns(self.basis.columns.like, basis.repetitions, basis.units)
+        zeta = self._zeta[name]
+        while zeta.count < self.basis.count:
+            zeta.append(self._normals(1)[:, 0])
+        return zeta
