@@ -69,8 +69,8 @@ def choose_memory_solver(
     start: Mapping[str, float],
 ) -> MemorySolver:
     """The solver itself where it knows correlations in time; sampled units otherwise."""
-    if isinstance(solver, MemorySolver):
-        return solver
+    if solver.memory is not None:
+        return solver.memory
     from rnnmft.solvers.sampled.sampled_units import SampledUnits
 
     return SampledUnits(cell, ensemble, inputs, tying, sampling, start)

@@ -10,20 +10,11 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import ConvergenceError, DerivationError, Status
-from rnnmft.solvers.closed.recursion import UntiedRecursion, point_of, untied_recursion
+from rnnmft.solvers.closed.recursion import point_of
 
-__all__ = ["correlation_map", "equal_time_recursion"]
+__all__ = ["correlation_map"]
 
 Array = NDArray[np.float64]
-
-
-def equal_time_recursion(field: MeanField) -> UntiedRecursion:
-    """The recursion of moments at one time, where they close.
-
-    With tied weights that is the untied one, whatever the input does in time (`TwoTimeKernel`).
-    """
-    constant = field.inputs.temporal == "constant" and field.method == "closed moments"
-    return untied_recursion(field.cell, constant)
 
 
 def correlation_map(field: MeanField, c: Sequence[float] | Array) -> dict[str, Array]:
@@ -46,12 +37,12 @@ def correlation_map(field: MeanField, c: Sequence[float] | Array) -> dict[str, A
     >>> [round(float(v), 6) for v in correlation_map(MeanField(cells.vanilla()), [0.0, 1.0])["h"]]
     [0.31271, 0.619413]
     """
-    if field.method not in ("closed moments", "two-time kernel"):
+    recursion = field.recursion
+    if recursion is None:
         raise DerivationError(
             f"the correlation of cell {field.cell.name!r} has no map of its own: it depends on the "
             "law of the state"
         )
-    recursion = equal_time_recursion(field)
     n = recursion.derivation.notation
     before = np.asarray(c, dtype=float)
     count = before.size

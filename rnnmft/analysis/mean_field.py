@@ -14,9 +14,9 @@ from rnnmft.parameters import check_count, check_start
 from rnnmft.records import Quantity
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.closed.homogeneous import scale_free
+from rnnmft.solvers.closed.recursion import UntiedRecursion
 from rnnmft.solvers.contract import MemorySolver, Solver
-from rnnmft.solvers.gradient_means import mean_over_horizons
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.solvers.jacobian import JacobianMoments
 from rnnmft.solvers.results import (
     Autocorrelation,
     CorrelationFixedPoint,
@@ -24,7 +24,8 @@ from rnnmft.solvers.results import (
     Timescales,
     Trajectory,
 )
-from rnnmft.spectra.spectrum import Spectrum, power_law
+from rnnmft.spectra.law import JacobianLaw
+from rnnmft.spectra.spectrum import Spectrum, powered_moments
 
 __all__ = ["MeanField"]
 
@@ -122,6 +123,16 @@ class MeanField:
         """Which solver answers: "closed moments", "two-time kernel", "sampled units", ..."""
         return self._solver.method
 
+    @property
+    def is_sampled(self) -> bool:
+        """Whether numbers are means of samples, with standard errors."""
+        return self._solver.is_sampled
+
+    @property
+    def recursion(self) -> UntiedRecursion | None:
+        """The recursion of moments at one time, where they close; a whole grid follows from it."""
+        return self._solver.recursion
+
     def evolve(self, steps: int) -> Trajectory:
         """Moments over time from the start; element t is after t + 1 updates.
 
@@ -193,7 +204,7 @@ class MeanField:
             ParameterError: horizon is not a whole number >= 1.
         """
         check_count("burn_in", burn_in, 0)
-        return mean_over_horizons(self._solver, check_count("horizon", horizon), burn_in)
+        return self._solver.jacobian_means(check_count("horizon", horizon), burn_in)
 
     def jacobian(
         self,
@@ -233,10 +244,12 @@ class MeanField:
             self.start,
         )
         if horizon == 0:
-            return JacobianLaw(self.tying, 0, "identity", spectrum.known_moments, "bound", spectrum)
-        if method == "free" and horizon > 1:
-            return power_law(self._solver.jacobian(1, burn_in), spectrum)
-        return replace(self._solver.jacobian(horizon, burn_in), spectrum=spectrum)
+            known = JacobianMoments(self.tying, 0, "identity", spectrum.known_moments)
+        elif method == "free" and horizon > 1:
+            known = powered_moments(self._solver.jacobian_moments(1, burn_in), horizon)
+        else:
+            known = self._solver.jacobian_moments(horizon, burn_in)
+        return JacobianLaw(known, spectrum)
 
     def _variance_of_slopes(self, name: str) -> float:
         """q* of a preactivation; where slopes have one law at every variance, any number."""

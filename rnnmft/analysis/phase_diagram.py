@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.analysis.correlation_map import equal_time_recursion
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
 from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
-from rnnmft.solvers.closed.recursion import point_of
+from rnnmft.solvers.closed.recursion import UntiedRecursion, point_of
 
 if TYPE_CHECKING:
     import xarray
@@ -88,8 +87,8 @@ def phase_diagram(
     wanted = _checked_quantities(quantities)
     table = _Table.empty(wanted, field, grid.size)
     table.refuse(~grid.valid)
-    if field.method in ("closed moments", "two-time kernel"):
-        table.fill_closed(_closed(field, grid), grid.valid)
+    if field.recursion is not None:
+        table.fill_closed(_closed(field, field.recursion, grid), grid.valid)
     table.fill_points(grid, progress)
     return table.dataset(field, grid)
 
@@ -104,9 +103,8 @@ def _checked_quantities(quantities: Iterable[str]) -> tuple[str, ...]:
     return wanted
 
 
-def _closed(field: MeanField, grid: ParameterGrid) -> ClosedGrid:
+def _closed(field: MeanField, recursion: UntiedRecursion, grid: ParameterGrid) -> ClosedGrid:
     """The batched solution; elements outside their domain stand at the field's own values."""
-    recursion = equal_time_recursion(field)
     n = recursion.derivation.notation
     point = {
         symbol: np.full(grid.size, value[0])

@@ -91,7 +91,7 @@ def ask_theory(
     field = attempt(lambda: MeanField(cell, ensemble, inputs, tying, **options))  # type: ignore[arg-type]
     if field is None:
         return TheoryAnswer(tying, missing=tuple(missing))
-    sampled = field.method == "sampled units"
+    sampled = field.is_sampled
     at = attempt(lambda: _reached(field, burn_in) if sampled else field.fixed_point())
     if at is None:
         return TheoryAnswer(tying, missing=tuple(missing))

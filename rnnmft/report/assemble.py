@@ -190,7 +190,7 @@ def _fields(
 
 def _affordable(few: MeanField) -> int:
     """How many units a theory may sample: fewer where it takes long to become stationary."""
-    if few.method != "sampled units":
+    if not few.is_sampled:
         return _PARTICLES
     start = time.thread_time()
     with contextlib.suppress(RnnmftError):

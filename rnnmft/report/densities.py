@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.report.budget import Budget
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.spectra.law import JacobianLaw
 
 __all__ = ["FEWEST", "Axis", "Density", "TooSlowError", "density_of"]
 

@@ -117,7 +117,7 @@ def _correlation(mean_field: MeanField) -> Iterator[_Reading]:
 
 def _timescales(mean_field: MeanField) -> Iterator[_Reading]:
     times = mean_field.timescales()
-    sampled = mean_field.method == "sampled units"
+    sampled = mean_field.is_sampled
     for name, says in (("xi_q", "memory of the variance"), ("xi_c", "memory of the input")):
         value, error = getattr(times, name), times.error[name]
         latex = rf"\xi_{name[-1]}"

@@ -81,7 +81,7 @@ def neighbourhood(
 
 def _shape(field: MeanField, seconds: float) -> tuple[int, int]:
     """The full grid where it is solved at once; else what the time allows."""
-    if field.method == "closed moments":
+    if field.recursion is not None:
         return _POINTS
     start = time.thread_time()
     fresh = MeanField(field.cell, field.ensemble, field.inputs, field.tying, start=field.start)

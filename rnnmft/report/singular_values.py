@@ -20,7 +20,7 @@ from rnnmft.report.budget import Budget
 from rnnmft.report.densities import FEWEST, Axis, Density, TooSlowError, density_of
 from rnnmft.report.networks import WIDTH, Networks
 from rnnmft.simulation import Estimate
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.spectra.law import JacobianLaw
 
 __all__ = ["MomentRow", "Spectra", "solve_spectra"]
 

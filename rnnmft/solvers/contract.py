@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from rnnmft.records import Quantity
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.solvers.closed.recursion import UntiedRecursion
+from rnnmft.solvers.jacobian import JacobianMoments
 from rnnmft.solvers.results import (
     Autocorrelation,
     CorrelationFixedPoint,
@@ -18,9 +19,25 @@ __all__ = ["MemorySolver", "Solver"]
 
 
 class Solver(Protocol):
-    """One method of solving the mean-field theory of one cell at one ensemble."""
+    """One method of solving the mean-field theory of one cell at one ensemble.
+
+    Attributes:
+        method: its name in results.
+        is_sampled: whether its numbers are means of samples, with standard errors.
+    """
 
     method: str
+    is_sampled: bool
+
+    @property
+    def recursion(self) -> UntiedRecursion | None:
+        """The recursion of moments at one time, where they close: whole grids follow from it."""
+        ...
+
+    @property
+    def memory(self) -> MemorySolver | None:
+        """What knows the correlations of a unit with its own past: itself, or None."""
+        ...
 
     def evolve(self, steps: int) -> Trajectory:
         """Moments over time from the start."""
@@ -46,12 +63,15 @@ class Solver(Protocol):
         """lim (1/T) log m_1(T), per step."""
         ...
 
-    def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
-        """The law of the T-step Jacobian's singular values."""
+    def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
+        """m_1(T), T = 1, .., horizon, of the Jacobians that start after burn_in steps."""
+        ...
+
+    def jacobian_moments(self, horizon: int, burn_in: int) -> JacobianMoments:
+        """What is known of the moments of the T-step Jacobian's squared singular values."""
         ...
 
 
-@runtime_checkable
 class MemorySolver(Protocol):
     """A method that also knows the correlations of a unit with its own past."""
 

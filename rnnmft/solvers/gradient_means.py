@@ -1,38 +1,21 @@
-"""m_1(T) for all horizons T at once: how the mean squared gradient grows or decays."""
+"""m_1(T) for all horizons T: how the mean squared gradient grows or decays."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
 
 import numpy as np
 
 from rnnmft.errors import Status
 from rnnmft.records import Quantity
-from rnnmft.solvers.contract import Solver
 
-__all__ = ["GradientSolver", "mean_over_horizons"]
-
-
-@runtime_checkable
-class GradientSolver(Protocol):
-    """A method that finds m_1 at every horizon in one run."""
-
-    def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
-        """m_1(T), T = 1, .., horizon."""
-        ...
+__all__ = ["means_one_by_one"]
 
 
-def mean_over_horizons(solver: Solver, horizon: int, burn_in: int) -> Quantity:
-    """m_1(T), T = 1, .., horizon, in one run where the solver can, else one by one."""
-    if isinstance(solver, GradientSolver):
-        return solver.jacobian_means(horizon, burn_in)
-    found = [solver.jacobian(T, burn_in).mean for T in range(1, horizon + 1)]
+def means_one_by_one(mean: Callable[[int], Quantity], horizon: int) -> Quantity:
+    """m_1(T), T = 1, .., horizon, shape (horizon,), from m_1 at each horizon."""
+    found = [mean(T) for T in range(1, horizon + 1)]
     status = next((q.status for q in found if q.status is not Status.OK), Status.OK)
     name = f"mean of J J^T, horizons 1 to {horizon}"
-    return Quantity(
-        name,
-        np.array([q.value for q in found]),
-        np.array([q.error for q in found]),
-        status,
-        error_kind=found[0].error_kind,
-    )
+    value, error = np.array([q.value for q in found]), np.array([q.error for q in found])
+    return Quantity(name, value, error, status, error_kind=found[0].error_kind)

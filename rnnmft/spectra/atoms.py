@@ -9,16 +9,14 @@ sampled).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnnmft.errors import Status
-from rnnmft.records import Record
+from rnnmft.spectra.records import Atoms
 from rnnmft.spectra.resolved import Resolver, SpectralLaw
 
-__all__ = ["Atoms", "find_atoms"]
+__all__ = ["find_atoms"]
 
 #: Smaller masses are not told from a steep density.
 _LEAST = 1e-3
@@ -27,38 +25,9 @@ _ANGLE = 0.05
 _DESCENTS = 4
 
 
-@dataclass(frozen=True)
-class Atoms(Record):
-    """Places and masses of the atoms of the squared singular values, by increasing place.
-
-    Attributes:
-        place: lambda_0, (n,); 0 where J is singular.
-        mass: fractions of all m N singular values, (n,); those of 1e-3 and more are found.
-        error: of the masses, (n,).
-        status: OK, or NOT_CONVERGED where a mass was still changing.
-    """
-
-    place: NDArray[np.float64]
-    mass: NDArray[np.float64]
-    error: NDArray[np.float64]
-    status: Status = Status.OK
-
-    @classmethod
-    def none(cls) -> Atoms:
-        """No atoms."""
-        return cls(np.zeros(0), np.zeros(0), np.zeros(0))
-
-    def __len__(self) -> int:
-        return len(self.place)
-
-    def __repr__(self) -> str:
-        rows = [f"{m:.8g} at {x:.8g}" for x, m in zip(self.place, self.mass, strict=True)]
-        return f"Atoms({'; '.join(rows) or 'none'})"
-
-
 def find_atoms(of: SpectralLaw) -> Atoms:
     """The atoms of a law."""
-    few = getattr(of.resolver, "scout", None) if of.is_sampled else None
+    few = of.resolver.scout if of.is_sampled else None
     found = [_at_zero(of.resolver, of.scale), *_elsewhere(of.resolver, few, of.scale)]
     rows = sorted(row for row in found if row[1] >= _LEAST)
     status = Status.OK if all(e <= 0.1 * m for _, m, e in rows) else Status.NOT_CONVERGED

@@ -49,7 +49,7 @@ class Branch:
         self.walk = Walk(self.equation)
         few = units.thinned(scouts) if scouts else units
         fewer = scouts // _FEWER if scouts >= _FEWEST else 0
-        self.scout = None if few is units else Branch(few, fewer)
+        self.scout: Branch | None = None if few is units else Branch(few, fewer)
         self._known: Solutions | None = None
 
     def at(self, z: Complex, errors: bool = False) -> tuple[Solutions, Flags]:

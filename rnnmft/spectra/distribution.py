@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.errors import ParameterError, Status
-from rnnmft.records import Quantity, Record
-from rnnmft.spectra.atoms import Atoms
+from rnnmft.records import Quantity
 from rnnmft.spectra.contour import mass_below
 from rnnmft.spectra.density import find_density
+from rnnmft.spectra.records import Atoms, Condition
 from rnnmft.spectra.resolved import Resolver, SpectralLaw
 
-__all__ = ["Condition", "Distribution", "find_distribution"]
+__all__ = ["Distribution", "find_distribution"]
 
 Real = NDArray[np.float64]
 #: Of the grid in log x.
@@ -28,28 +28,6 @@ _POINTS = 120
 #: Mass left out at either end of the grid.
 _TAIL = 1e-3
 _FINEST, _WIDEST = 1e-14, 1e8
-
-
-@dataclass(frozen=True)
-class Condition(Record):
-    """How far J is from an isometry, by its singular values s.
-
-    Attributes:
-        smallest, largest: the 1 % and 99 % quantiles of s (the extreme ones are `support`'s).
-        ratio: largest / smallest; inf where more than 1 % of s are 0.
-        median: of s.
-        near_one: the fraction of singular values with 1/2 <= s <= 2.
-        error: of each, by the name of the field.
-        status: OK, or the reason why not.
-    """
-
-    smallest: float
-    largest: float
-    ratio: float
-    median: float
-    near_one: float
-    error: dict[str, float]
-    status: Status = Status.OK
 
 
 @dataclass(frozen=True)
@@ -236,7 +214,7 @@ def _end(of: SpectralLaw, lower: bool) -> tuple[float, float, float]:
     The place is looked for with the units that walk the branch, the mass taken with all.
     """
     resolver, factor = of.resolver, 0.25 if lower else 2.0
-    scout = getattr(resolver, "scout", None) or resolver
+    scout = resolver.scout or resolver
     atom = _mass_at_zero(scout, of.scale) if lower else 0.0
     x = of.scale
     while of.scale * _FINEST < x < of.scale * _WIDEST:

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.errors import Status
-from rnnmft.records import Record
 from rnnmft.spectra.contour import mass_below
+from rnnmft.spectra.records import Support
 from rnnmft.spectra.resolved import Resolver, SpectralLaw
 
-__all__ = ["Support", "find_support"]
+__all__ = ["find_support"]
 
 #: The grid in log x: its step (for sampled units, whose narrow gaps are their own, the second), and
 #: how far it goes from m_1 down and beyond the last interval up.
@@ -31,48 +30,6 @@ _TOLERANCE, _SAMPLED_TOLERANCE, _FAILED = 1e-9, 1e-5, 1e3
 #: |Im G| above this share of |G| counts as inside, and above this share of 1 / x, which bounds what
 #: rounding leaves of it near 0.
 _INSIDE, _ROUNDING = 1e-7, 1e-12
-
-
-@dataclass(frozen=True)
-class Support(Record):
-    """Intervals [low, high] of positive density of the squared singular values; atoms apart.
-
-    A lowest edge within 1e-10 of m_1 from 0 is given as 0. For sampled units these are the edges
-    of the law of those units: where local factors have unbounded laws (a state that is multiplied
-    by a Gaussian input, say) the limiting law has no upper edge, and more units move this one out.
-    What fewer than ten units do is an accident: such a part beyond a gap is left out, and where so
-    few reach on towards 0 the lowest edge is given as 0, its error being where they begin.
-
-    Attributes:
-        intervals: (n, 2), by increasing place. Gaps of less than 10 % of their place (20 % where
-            units are sampled) are not seen.
-        error: of the edges, (n, 2); of their search, not of the sampling.
-        sampled: whether units were sampled.
-        status: NOT_CONVERGED where an edge could not be closed in.
-    """
-
-    intervals: NDArray[np.float64]
-    error: NDArray[np.float64]
-    sampled: bool
-    status: Status = Status.OK
-
-    def __len__(self) -> int:
-        return len(self.intervals)
-
-    @property
-    def lowest(self) -> float:
-        """The lower end of all."""
-        return float(self.intervals[0, 0]) if len(self.intervals) else math.nan
-
-    @property
-    def highest(self) -> float:
-        """The upper end of all."""
-        return float(self.intervals[-1, 1]) if len(self.intervals) else math.nan
-
-    def __repr__(self) -> str:
-        rows = [f"[{a:.10g}, {b:.10g}]" for a, b in self.intervals]
-        kind = "of the sampled units, " if self.sampled else ""
-        return f"Support({kind}{' and '.join(rows) or 'no density'})"
 
 
 def find_support(of: SpectralLaw) -> Support:
@@ -114,7 +71,7 @@ def _inside(of: Resolver, x: NDArray[np.float64]) -> tuple[NDArray[np.bool_], ND
 
 def _resolved_down(of: SpectralLaw) -> float:
     """How far below m_1, in log x, there is more mass than is resolved, by what few units say."""
-    few, down = getattr(of.resolver, "scout", None) or of.resolver, math.log(4.0)
+    few, down = of.resolver.scout or of.resolver, math.log(4.0)
     while down < _DOWN:
         if mass_below(few, np.array([of.scale * math.exp(-down)]))[0][0] < of.resolution:
             break

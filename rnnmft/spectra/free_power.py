@@ -43,6 +43,10 @@ class FreePower:
     def __init__(self, one_step: Branch, horizon: int, mean: float) -> None:
         self.one_step, self.horizon, self.mean = one_step, horizon, mean
 
+    @property
+    def scout(self) -> None:
+        """None: a power is looked at as a whole."""
+
     def resolve(self, z: Complex, errors: bool = False) -> Resolved:
         """G_T at points z: see `resolved.Resolver`."""
         with np.errstate(all="ignore"):  # what is lost is not a number, and said to be

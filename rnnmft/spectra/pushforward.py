@@ -80,6 +80,10 @@ class Pushforward:
     std: float
     kinks: tuple[float, ...]
 
+    @property
+    def scout(self) -> None:
+        """None: nothing is sampled."""
+
     @cached_property
     def _ends(self) -> Real:
         """The ends of the range and the kinks inside of it."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from rnnmft.spectra.atoms import Atoms
-    from rnnmft.spectra.edges import Support
+from rnnmft.spectra.records import Atoms, Support
 
 __all__ = ["Resolved", "Resolver", "SpectralLaw"]
 
@@ -37,6 +35,11 @@ class Resolved:
 
 class Resolver(Protocol):
     """A law of squared singular values, known by its resolvent."""
+
+    @property
+    def scout(self) -> Resolver | None:
+        """The same law from few units, to look around with; None where nothing is sampled."""
+        ...
 
     def resolve(self, z: Complex, errors: bool = False) -> Resolved:
         """G at points z of shape (Z,), Im z >= 0, z != 0; on the real axis from above."""

@@ -22,20 +22,21 @@ from rnnmft.errors import ParameterError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
 from rnnmft.sampling import Sampling
-from rnnmft.solvers.jacobian import JacobianLaw
-from rnnmft.spectra.atoms import Atoms, find_atoms
+from rnnmft.solvers.jacobian import JacobianMoments
+from rnnmft.spectra.atoms import find_atoms
 from rnnmft.spectra.branch import Branch
 from rnnmft.spectra.density import SAMPLED_SMOOTHING, find_density
 from rnnmft.spectra.distribution import Distribution, find_distribution
-from rnnmft.spectra.edges import Support, find_support
+from rnnmft.spectra.edges import find_support
 from rnnmft.spectra.free_power import FreePower, free_power_moments
 from rnnmft.spectra.memoryless_transfer import is_product, memoryless_transfer
 from rnnmft.spectra.moment_expansion import expanded_moments
 from rnnmft.spectra.pushforward import Pushforward, orthogonal_step
+from rnnmft.spectra.records import Atoms, Support
 from rnnmft.spectra.resolved import Resolved, Resolver
 from rnnmft.spectra.unit_transfer import UnitTransfer
 
-__all__ = ["Spectrum", "power_law"]
+__all__ = ["Spectrum", "powered_moments"]
 
 Complex = NDArray[Any]  # complex128
 #: Bytes of transfer matrices; the expansion of moments needs a dozen times as much.
@@ -188,7 +189,7 @@ class Spectrum:
         return Quantity(self.name("moments"), value, error, error_kind=kind)
 
     def known_moments(self, highest: int) -> tuple[Any, Any, Status]:
-        """Moments, errors and status, as `JacobianLaw.compute` gives them."""
+        """Moments, errors and status, as `JacobianMoments.compute` gives them."""
         found = self.moments(highest)
         return found.value, found.error, found.status
 
@@ -278,21 +279,14 @@ class Spectrum:
         )
 
 
-def power_law(one_step: JacobianLaw, spectrum: Spectrum) -> JacobianLaw:
-    """The free power of a solver's one-step law, its moments from those of one step."""
+def powered_moments(one_step: JacobianMoments, horizon: int) -> JacobianMoments:
+    """Moments of the free power of a solver's one-step law, from those of one step."""
 
     def compute(highest: int) -> tuple[Any, Any, Status]:
         value, error, status = one_step.compute(highest)
-        return (*_powered(np.asarray(value), np.asarray(error), spectrum.horizon), status)
+        return (*_powered(np.asarray(value), np.asarray(error), horizon), status)
 
-    return replace(
-        one_step,
-        horizon=spectrum.horizon,
-        method="free power of one step",
-        compute=compute,
-        spectrum=spectrum,
-        approximation=not spectrum.is_exact,
-    )
+    return replace(one_step, horizon=horizon, method="free power of one step", compute=compute)
 
 
 def _answers(z: Complex, found: Resolved) -> tuple[Complex, NDArray[np.float64], NDArray[Any]]:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from rnnmft.records import Quantity
 from rnnmft.simulation import Simulation
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.spectra.law import JacobianLaw
 from rnnmft.validation.setting import POINTS, Setting
 
 __all__ = ["choose_points", "measured_dimension", "predicted_dimension", "sensitive_point"]

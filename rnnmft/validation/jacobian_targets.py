@@ -25,8 +25,8 @@ from rnnmft.errors import ConvergenceError, DerivationError
 from rnnmft.page.numbers import significant
 from rnnmft.records import Quantity
 from rnnmft.simulation import Simulation
-from rnnmft.solvers.jacobian import JacobianLaw
 from rnnmft.solvers.results import Trajectory
+from rnnmft.spectra.law import JacobianLaw
 from rnnmft.validation.effective_dimension import measured_dimension, predicted_dimension
 from rnnmft.validation.target import Claimed, Target, Untested
 from rnnmft.validation.targets import reached_fixed_point
@@ -106,7 +106,7 @@ def _moments(law: JacobianLaw, horizon: int, tying: str) -> list[Target | Untest
     """m_1 and m_2; m_1 without sampling where there is a way."""
     known = {k: _attempt(lambda k=k: law.moments(k)) for k in _ORDERS}
     first, second = known.values()
-    if isinstance(second, Quantity) and getattr(first, "error_kind", "bound") != "bound":
+    if isinstance(second, Quantity) and isinstance(first, Quantity) and first.error_kind != "bound":
         known[1] = second
     found: list[Target | Untested] = []
     for k, moments in known.items():

@@ -19,7 +19,8 @@ from rnnmft.solvers.closed.homogeneous import scale_free
 from rnnmft.solvers.closed.recursion import Array, Point, point_of, untied_recursion
 from rnnmft.solvers.closed.sensitivity import cross_step_with_error, moved, radius, step_with_error
 from rnnmft.solvers.closed.start import start_moments
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.solvers.gradient_means import means_one_by_one
+from rnnmft.solvers.jacobian import JacobianMoments
 from rnnmft.solvers.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
 
 __all__ = ["ClosedMoments", "timescale"]
@@ -57,6 +58,7 @@ class ClosedMoments:
     """
 
     method = "closed moments"
+    is_sampled = False
 
     def __init__(
         self,
@@ -77,6 +79,10 @@ class ClosedMoments:
         self.point: Point = point_of(self.recursion.derivation, ensemble, inputs)
         moments, cross = start_moments(self.recursion, start or {}, self.point)
         self._start = moments[:, 0], cross[:, 0]
+
+    @property
+    def memory(self) -> None:
+        """None: moments at one time do not say how a unit remembers."""
 
     # --- trajectories --------------------------------------------------------------------------
 
@@ -302,7 +308,11 @@ class ClosedMoments:
         status = self._linearised[1]
         return Quantity("gradient growth (untied)", value, relative, status, "per step")
 
-    def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
+    def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
+        """m_1(T), T = 1, .., horizon, at stationarity."""
+        return means_one_by_one(lambda T: self.jacobian_moments(T, burn_in).mean, horizon)
+
+    def jacobian_moments(self, horizon: int, burn_in: int) -> JacobianMoments:
         """Moments of the T-step J J^T: every m_k for T = 1; m_1 for any T."""
         at, status = self._linearised
 
@@ -316,7 +326,7 @@ class ClosedMoments:
                 )
             return self._one_step(highest, at)
 
-        return JacobianLaw("untied", horizon, "quadrature", compute)
+        return JacobianMoments("untied", horizon, "quadrature", compute)
 
     def _one_step(self, highest: int, at: Root) -> tuple[Array, Array, Status]:
         weights = {p.name: self.ensemble[p.name].weights for p in self.cell.preactivations}

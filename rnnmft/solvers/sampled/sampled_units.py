@@ -22,7 +22,7 @@ from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
 from rnnmft.sampling import FEWEST, Sampling
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.solvers.jacobian import JacobianMoments
 from rnnmft.solvers.memory_time import memory_time
 from rnnmft.solvers.results import (
     Autocorrelation,
@@ -88,6 +88,7 @@ class SampledUnits:
     """One cell at one ensemble, tied or untied, by sampling units of the infinite-width process."""
 
     method = "sampled units"
+    is_sampled = True
 
     def __init__(
         self,
@@ -104,6 +105,15 @@ class SampledUnits:
         # Whatever cannot be sampled is refused now, not at the first number.
         self.setting.process(sampling.of(16, 2), range(1), 1)
         self._gradients: dict[int, Samples] = {}
+
+    @property
+    def recursion(self) -> None:
+        """None: units are followed, not moments."""
+
+    @property
+    def memory(self) -> SampledUnits:
+        """Itself."""
+        return self
 
     # --- trajectories --------------------------------------------------------------------------
 
@@ -374,7 +384,7 @@ class SampledUnits:
             status = Status.NOT_CONVERGED
         return Quantity(name, value, error, status, error_kind="standard error")
 
-    def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
+    def jacobian_moments(self, horizon: int, burn_in: int) -> JacobianMoments:
         """m_1 of the T-step Jacobian that starts after burn_in steps from the zero state."""
 
         def compute(highest: int) -> tuple[Any, Any, Status]:
@@ -385,7 +395,7 @@ class SampledUnits:
             found = self.jacobian_means(horizon, burn_in)
             return found.value[-1:], found.error[-1:], found.status
 
-        return JacobianLaw(self.tying, horizon, self.method, compute, "standard error")
+        return JacobianMoments(self.tying, horizon, self.method, compute, "standard error")
 
     @cached_property
     def _growth(self) -> GrowthFound:

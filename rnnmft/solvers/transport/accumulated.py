@@ -18,7 +18,8 @@ from rnnmft.errors import DerivationError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
 from rnnmft.solvers.closed.closed_moments import timescale
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.solvers.gradient_means import means_one_by_one
+from rnnmft.solvers.jacobian import JacobianMoments
 from rnnmft.solvers.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
 from rnnmft.solvers.transport.accumulated_model import AccumulatedModel, Joint, OneLaw
 from rnnmft.solvers.transport.accumulated_tangent import (
@@ -44,6 +45,7 @@ class TransportedLaw:
     """
 
     method = "transport of the law"
+    is_sampled = False
 
     def __init__(
         self,
@@ -58,6 +60,14 @@ class TransportedLaw:
     def model_at(self, size: int, nodes: int) -> AccumulatedModel:
         """The model on a grid of `size` points with `nodes` Gauss nodes a coefficient."""
         return self.laws.model((size, nodes))
+
+    @property
+    def recursion(self) -> None:
+        """None: moments do not close."""
+
+    @property
+    def memory(self) -> None:
+        """None: a law at one time does not say how a unit remembers."""
 
     # --- trajectories --------------------------------------------------------------------------
 
@@ -207,7 +217,11 @@ class TransportedLaw:
         )
         return Quantity("gradient growth (untied)", fine, abs(fine - coarse), unit="per step")
 
-    def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
+    def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
+        """m_1(T), T = 1, .., horizon, at stationarity."""
+        return means_one_by_one(lambda T: self.jacobian_moments(T, burn_in).mean, horizon)
+
+    def jacobian_moments(self, horizon: int, burn_in: int) -> JacobianMoments:
         """m_1 of the T-step J J^T at stationarity."""
 
         def compute(highest: int) -> tuple[Any, Any, Status]:
@@ -222,4 +236,4 @@ class TransportedLaw:
             coarse, fine = values
             return np.array([fine]), np.array([abs(fine - coarse)]), Status.OK
 
-        return JacobianLaw("untied", horizon, self.method, compute)
+        return JacobianMoments("untied", horizon, self.method, compute)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rnnmft.errors import DerivationError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.solvers.jacobian import JacobianMoments
 from rnnmft.solvers.memory_time import integrated_time, time_error
 from rnnmft.solvers.results import (
     Autocorrelation,
@@ -64,6 +64,7 @@ class GaussianStates:
     """
 
     method = "two-time kernel"
+    is_sampled = False
 
     def __init__(
         self,
@@ -78,6 +79,15 @@ class GaussianStates:
         # Functions without numbers are refused now, not at the first number.
         _ = self.system.seen
 
+    @property
+    def recursion(self) -> None:
+        """None: a step depends on the whole past."""
+
+    @property
+    def memory(self) -> GaussianStates:
+        """Itself."""
+        return self
+
     # --- forward -------------------------------------------------------------------------------
 
     def evolve(self, steps: int) -> Trajectory:
@@ -88,7 +98,7 @@ class GaussianStates:
         """m_1(T), T = 1, .., horizon, of the Jacobians that start after burn_in steps."""
         return follow_perturbation(self.system, horizon, burn_in)
 
-    def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
+    def jacobian_moments(self, horizon: int, burn_in: int) -> JacobianMoments:
         """m_1 of the T-step Jacobian that starts after burn_in steps."""
 
         def compute(highest: int) -> tuple[Any, Any, Status]:
@@ -100,7 +110,7 @@ class GaussianStates:
             found = self.jacobian_means(horizon, burn_in)
             return found.value[-1:], found.error[-1:], found.status
 
-        return JacobianLaw("tied", horizon, self.method, compute)
+        return JacobianMoments("tied", horizon, self.method, compute)
 
     # --- stationary ----------------------------------------------------------------------------
 

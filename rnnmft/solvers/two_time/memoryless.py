@@ -26,7 +26,8 @@ from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.numerics.compile import STATUSES, Program, compile_program
 from rnnmft.records import Quantity
 from rnnmft.solvers.closed.closed_moments import ClosedMoments
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.solvers.closed.recursion import UntiedRecursion
+from rnnmft.solvers.jacobian import JacobianMoments
 from rnnmft.solvers.memory_time import integrated_time, time_error
 from rnnmft.solvers.results import (
     Autocorrelation,
@@ -52,6 +53,7 @@ class TwoTimeKernel:
     """
 
     method = "two-time kernel"
+    is_sampled = False
 
     def __init__(
         self,
@@ -68,6 +70,16 @@ class TwoTimeKernel:
         self._equal_times = ClosedMoments(
             cell, ensemble, replace(inputs, temporal="white"), backend, start
         )
+
+    @property
+    def recursion(self) -> UntiedRecursion:
+        """The untied one: at one time tied weights are as good as fresh ones."""
+        return self._equal_times.recursion
+
+    @property
+    def memory(self) -> TwoTimeKernel:
+        """Itself."""
+        return self
 
     # --- what tied and untied weights have in common -------------------------------------------
 
@@ -96,10 +108,14 @@ class TwoTimeKernel:
         """lim (1/T) log m_1(T), per step: perturbations of different steps are uncorrelated."""
         return replace(self._equal_times.gradient_growth(), name="gradient growth (tied)")
 
-    def jacobian(self, horizon: int, burn_in: int) -> JacobianLaw:
+    def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
+        """m_1(T), T = 1, .., horizon, at stationarity."""
+        return self._equal_times.jacobian_means(horizon, burn_in)
+
+    def jacobian_moments(self, horizon: int, burn_in: int) -> JacobianMoments:
         """Moments of the T-step J J^T: m_1 for any T, every m_k for T = 1."""
         return replace(
-            self._equal_times.jacobian(horizon, burn_in), tying="tied", method=self.method
+            self._equal_times.jacobian_moments(horizon, burn_in), tying="tied", method=self.method
         )
 
     # --- two times -----------------------------------------------------------------------------
