@@ -14,11 +14,16 @@ __all__ = [
     "CORRELATION",
     "PREACTIVATION_PARAMETERS",
     "START",
+    "TYINGS",
     "Parameter",
     "R",
     "check_count",
     "check_start",
+    "check_tying",
 ]
+
+#: Whose theory, or which networks: one set of weights for all steps, or fresh ones at every step.
+TYINGS = ("tied", "untied")
 
 
 @dataclass(frozen=True)
@@ -101,3 +106,10 @@ def check_start(start: Any, states: Sequence[str]) -> dict[str, float]:
             raise ParameterError(f"start names unknown state {name!r}; there are {list(states)}")
     given = {n: replace(START, name=f"start[{n!r}]").validate(v) for n, v in start.items()}
     return dict.fromkeys(states, START.default) | given
+
+
+def check_tying(tying: Any) -> str:
+    """The tying, or a ParameterError that names it and what there is."""
+    if tying not in TYINGS:
+        raise ParameterError(f"tying must be 'tied' or 'untied', got {tying!r}")
+    return tying

@@ -10,7 +10,7 @@ from typing import Any
 from rnnmft.analysis.choice import choose_memory_solver, choose_solver
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
-from rnnmft.parameters import check_count, check_start
+from rnnmft.parameters import check_count, check_start, check_tying
 from rnnmft.records import Quantity
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.closed.homogeneous import scale_free
@@ -98,9 +98,7 @@ class MeanField:
             raise ParameterError(f"ensemble must come from cell.ensemble(...), got {ensemble!r}")
         if inputs is not None and not isinstance(inputs, Inputs):
             raise ParameterError(f"inputs must be an Inputs, got {inputs!r}")
-        if tying not in ("tied", "untied"):
-            raise ParameterError(f"tying must be 'tied' or 'untied', got {tying!r}")
-        self.cell, self.tying = cell, tying
+        self.cell, self.tying = cell, check_tying(tying)
         self.ensemble = cell.ensemble() if ensemble is None else ensemble
         self.inputs = Inputs() if inputs is None else inputs
         self.start = check_start(start, [s.name for s in cell.states])

@@ -4,41 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from rnnmft.diagnosis.record import Advice, LayerDiagnosis
 from rnnmft.errors import RnnmftError
 from rnnmft.initialization.critical import critical
+from rnnmft.initialization.initialization import Initialization
 from rnnmft.language import Inputs
-from rnnmft.records import Record
 
-if TYPE_CHECKING:
-    from rnnmft.diagnosis.record import LayerDiagnosis
-    from rnnmft.initialization.initialization import Initialization
-
-__all__ = ["Advice", "advise"]
+__all__ = ["advise"]
 
 _UNITS = 1 << 14
-
-
-@dataclass(frozen=True, eq=False)
-class Advice(Record):
-    """One piece of advice.
-
-    Attributes:
-        layers: which it is for.
-        sentence: what to do, with its numbers.
-        initialization: what to draw the module from, `initialization.apply_(module)`; None where
-            there is none, and the sentence says why.
-        log10_mean: log10 m_1(T) of a copy that was drawn so, by layer; measured.
-    """
-
-    layers: tuple[str, ...]
-    sentence: str
-    initialization: Initialization | None
-    log10_mean: tuple[float, ...]
 
 
 def advise(

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from rnnmft.diagnosis.advice import advise
+from rnnmft.diagnosis.diagnosis import Diagnosis
 from rnnmft.diagnosis.measurement import Run, run_layer
 from rnnmft.diagnosis.prediction import through_own_matrices
-from rnnmft.diagnosis.record import Diagnosis, LayerDiagnosis
+from rnnmft.diagnosis.record import LayerDiagnosis
 from rnnmft.diagnosis.sequences import estimated_inputs, given_sequences, white_sequences
 from rnnmft.diagnosis.statistics import gate_statistics, measured_ensemble
 from rnnmft.diagnosis.theory import LONGEST, ask_theory

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rnnmft.analysis.mean_field import MeanField
+from rnnmft.diagnosis.record import LayerDiagnosis
 from rnnmft.errors import RnnmftError
 from rnnmft.language import Ensemble
 from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, RED, Figure, draw_figure
 from rnnmft.page.numbers import significant
-
-if TYPE_CHECKING:
-    from rnnmft.diagnosis.record import LayerDiagnosis
 
 __all__ = ["gradient_figure", "scale_figure"]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnmft.diagnosis.figures import gradient_figure, scale_figure
+from rnnmft.diagnosis.record import DiagnosisRecord, LayerDiagnosis
 from rnnmft.diagnosis.text import fate, memory_sentence, phase_sentence, seen
 from rnnmft.errors import RnnmftError
 from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.numbers import count, plus_minus, significant
 
 if TYPE_CHECKING:
-    from rnnmft.diagnosis.record import Diagnosis, LayerDiagnosis
     from rnnmft.page.figure import Figure
 
 __all__ = ["render_diagnosis"]
@@ -21,7 +21,7 @@ __all__ = ["render_diagnosis"]
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render_diagnosis(found: Diagnosis) -> str:
+def render_diagnosis(found: DiagnosisRecord) -> str:
     """The whole page."""
     heading = render(_TEMPLATES, "heading.html", found=found)
     lead = render(
@@ -44,7 +44,7 @@ def render_diagnosis(found: Diagnosis) -> str:
     return render_page(title, heading, lead, sections, "This page loads nothing from anywhere.")
 
 
-def _headline(found: Diagnosis) -> str:
+def _headline(found: DiagnosisRecord) -> str:
     if found.healthy:
         return f"Gradients live through {found.length} steps."
     sick = [layer for layer in found.layers if layer.verdict != "healthy"]
@@ -53,7 +53,7 @@ def _headline(found: Diagnosis) -> str:
     return f"Gradients {' and '.join(words)} over {found.length} steps{where}."
 
 
-def _worst(found: Diagnosis) -> str:
+def _worst(found: DiagnosisRecord) -> str:
     """The layer that is farthest from health, in numbers."""
     layer = max(found.layers, key=lambda each: abs(each.log10_mean))
     measured, error = layer.measured.at(found.length)

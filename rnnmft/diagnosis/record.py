@@ -1,26 +1,23 @@
-"""Diagnosis: what `diagnose` returns; in words, in JSON, on a page, and as a test's verdict."""
+"""What a diagnosis found: layers, their verdicts, and advice; no words and no pages."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rnnmft.diagnosis.advice import Advice
-from rnnmft.diagnosis.html import render_diagnosis
 from rnnmft.diagnosis.measurement import GradientSeries
 from rnnmft.diagnosis.statistics import GateStatistics
-from rnnmft.diagnosis.text import describe
 from rnnmft.diagnosis.theory import TheoryAnswer
 from rnnmft.errors import UnhealthyError
+from rnnmft.initialization.initialization import Initialization
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Record
 
-__all__ = ["Diagnosis", "LayerDiagnosis"]
+__all__ = ["Advice", "DiagnosisRecord", "LayerDiagnosis"]
 
 # Growth per step below which a layer counts as critical: 200 steps for a factor of e.
 _CRITICAL = 0.005
@@ -117,7 +114,25 @@ class LayerDiagnosis(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class Diagnosis(Record):
+class Advice(Record):
+    """One piece of advice.
+
+    Attributes:
+        layers: which it is for.
+        sentence: what to do, with its numbers.
+        initialization: what to draw the module from, `initialization.apply_(module)`; None where
+            there is none, and the sentence says why.
+        log10_mean: log10 m_1(T) of a copy that was drawn so, by layer; measured.
+    """
+
+    layers: tuple[str, ...]
+    sentence: str
+    initialization: Initialization | None
+    log10_mean: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DiagnosisRecord(Record):
     """What `rnnmft.diagnose` found out about a module.
 
     Attributes:
@@ -141,10 +156,6 @@ class Diagnosis(Record):
         """Whether |log10 m_1(T)| is at most the threshold in every layer and direction."""
         return all(layer.verdict == "healthy" for layer in self.layers)
 
-    def report(self) -> str:
-        """The whole diagnosis in words."""
-        return describe(self)
-
     def assert_healthy(self) -> None:
         """Do nothing if gradients live over the length; for test suites.
 
@@ -162,10 +173,6 @@ class Diagnosis(Record):
                     f"{self.threshold:g} in size is healthy.{advice}"
                 )
 
-    def to_html(self, path: str | Path) -> None:
-        """Write one page that holds everything it shows."""
-        Path(path).write_text(render_diagnosis(self), encoding="utf-8")
-
     def to_dict(self) -> dict[str, Any]:
         """Every field and whether it is healthy, JSON-safe."""
         return {**super().to_dict(), "healthy": self.healthy}
@@ -180,7 +187,10 @@ class Diagnosis(Record):
             for a in self.layers
         ]
         state = "healthy" if self.healthy else "not healthy"
-        return "\n".join([f"Diagnosis({self.module}, {self.length} steps: {state}", *rows]) + ")"
+        return (
+            "\n".join([f"{type(self).__name__}({self.module}, {self.length} steps: {state}", *rows])
+            + ")"
+        )
 
 
 def _finite(value: float) -> float | str:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rnnmft.diagnosis.record import Diagnosis, LayerDiagnosis
     from rnnmft.diagnosis.statistics import GateStatistics
     from rnnmft.language import Inputs
+
+from rnnmft.diagnosis.record import DiagnosisRecord, LayerDiagnosis
 
 __all__ = ["describe", "fate", "memory_sentence", "phase_sentence", "seen"]
 
@@ -20,7 +21,7 @@ _FATES = {
 }
 
 
-def describe(found: Diagnosis) -> str:
+def describe(found: DiagnosisRecord) -> str:
     """The whole of it, some 10 lines a layer."""
     state = "healthy" if found.healthy else "not healthy"
     lines = [f"{found.module} over {found.length} steps: {state}", f"Run on {found.source}."]

@@ -10,9 +10,10 @@ from rnnmft.errors import ParameterError
 from rnnmft.initialization.design.roles import roles
 from rnnmft.initialization.design.tied import LAST, TiedGrowth, solve_tied
 from rnnmft.initialization.design.untied import Request, solve_untied, stationary_after
-from rnnmft.initialization.initialization import TYINGS, Initialization
+from rnnmft.initialization.initialization import Initialization
 from rnnmft.language import Cell, ChronoBias, Inputs, Normal
 from rnnmft.language.laws import Law
+from rnnmft.parameters import check_tying
 from rnnmft.sampling import Sampling
 
 __all__ = ["critical"]
@@ -88,8 +89,7 @@ def critical(
         raise ParameterError(f"cell must be a Cell, got {cell!r}")
     if inputs is not None and not isinstance(inputs, Inputs):
         raise ParameterError(f"inputs must be an Inputs, got {inputs!r}")
-    if tying not in TYINGS:
-        raise ParameterError(f"tying must be one of {', '.join(TYINGS)}, got {tying!r}")
+    check_tying(tying)
     if isinstance(tolerance, bool) or not 0 < float(tolerance) < math.inf:
         raise ParameterError(f"tolerance must be a positive number, got {tolerance!r}")
     sampling = Sampling(particles, repetitions, seed, device)

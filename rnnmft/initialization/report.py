@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import sympy as sp
 
 from rnnmft.errors import RnnmftError
+from rnnmft.initialization.critical_ensemble import CriticalEnsemble
 
 if TYPE_CHECKING:
-    from rnnmft.initialization.initialization import Initialization
     from rnnmft.records import Quantity
     from rnnmft.solvers.results import Trajectory
 
 __all__ = ["markdown"]
 
 
-def markdown(init: Initialization) -> str:
+def markdown(init: CriticalEnsemble) -> str:
     """The report as Markdown."""
     parts = [
         f"# {init.cell.name}: critical initialization for {init.tying} weights",
@@ -38,12 +38,12 @@ def markdown(init: Initialization) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _temporal(init: Initialization) -> str:
+def _temporal(init: CriticalEnsemble) -> str:
     temporal = init.inputs.temporal
     return temporal if isinstance(temporal, str) else "correlated"
 
 
-def _ensemble(init: Initialization) -> str:
+def _ensemble(init: CriticalEnsemble) -> str:
     head = "| | sigma_w | sigma_v | mu_b | sigma_b | weights |\n|---|---|---|---|---|---|\n"
     rows = [
         f"| {n} | {p.sigma_w:.6g} | {p.sigma_v:.6g} | {p.mu_b:.6g} | {p.sigma_b:.6g} | "
@@ -54,7 +54,7 @@ def _ensemble(init: Initialization) -> str:
     return head + "\n".join(rows)
 
 
-def _correction(init: Initialization) -> str:
+def _correction(init: CriticalEnsemble) -> str:
     name = init.solved_for or ""
     before, after = init.tied_growth["untied answer"], init.tied_growth["answer"]
     return (
@@ -66,7 +66,7 @@ def _correction(init: Initialization) -> str:
     )
 
 
-def _predictions(init: Initialization) -> str:
+def _predictions(init: CriticalEnsemble) -> str:
     """Both tyings side by side; what has no number says why."""
     rows = ["| | untied | tied |", "|---|---|---|"]
 
@@ -108,12 +108,12 @@ def _number(found: Quantity) -> str:
     return f"{float(found):.5g}" + (f" +- {float(found.error):.1g}" if sampled else "")
 
 
-def _growth(init: Initialization, tying: str) -> str:
+def _growth(init: CriticalEnsemble, tying: str) -> str:
     found = init.growth(tying)
     return f"{float(found):.2g} +- {float(found.error):.1g}"
 
 
-def _row(label: str, init: Initialization, value: Callable[[str], str], tied: bool = True) -> str:
+def _row(label: str, init: CriticalEnsemble, value: Callable[[str], str], tied: bool = True) -> str:
     cells = []
     for tying in ("untied", "tied"):
         if tying == "tied" and not tied:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Protocol
 
 import sympy as sp
 
@@ -11,9 +12,7 @@ from rnnmft.activations import Activation
 from rnnmft.errors import CellError, ParseError
 from rnnmft.language.grammar import parse_expression
 from rnnmft.language.printer import expression_text
-
-if TYPE_CHECKING:
-    from rnnmft.language.cell import Cell
+from rnnmft.language.symbols import Input, Preactivation, RandomParameter, State
 
 __all__ = ["cell_to_toml"]
 
@@ -21,7 +20,19 @@ _WIDTH = 88
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
-def cell_to_toml(cell: Cell) -> str:
+class _Written(Protocol):
+    """What of a `Cell` its text form says; `Cell` itself is above this file."""
+
+    name: str
+    states: tuple[State, ...]
+    preactivations: tuple[Preactivation, ...]
+    parameters: tuple[RandomParameter, ...]
+    input: Input | None
+    sees: Mapping[Preactivation, sp.Expr]
+    update: Mapping[State, sp.Expr]
+
+
+def cell_to_toml(cell: _Written) -> str:
     """The text form of a cell; what would not be read back exactly is refused.
 
     Raises:
@@ -44,7 +55,7 @@ def cell_to_toml(cell: Cell) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _expression(cell: Cell, expression: sp.Expr) -> str:
+def _expression(cell: _Written, expression: sp.Expr) -> str:
     text = expression_text(expression)
     symbols = [*cell.states, *cell.preactivations, *cell.parameters]
     symbols += [cell.input] if cell.input else []

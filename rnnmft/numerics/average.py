@@ -37,7 +37,7 @@ class Average:
     weights: tuple[tuple[tuple[int, int], ...], ...] | None
 
     @property
-    def inputs(self) -> tuple[int, ...]:
+    def reads(self) -> tuple[int, ...]:
         """Every slot that is read."""
         weights = (slot for pairs in self.weights or () for _, slot in pairs)
         law = (self.mean, self.variance)

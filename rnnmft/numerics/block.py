@@ -32,8 +32,8 @@ class Instruction(Protocol):
     """One step of a block."""
 
     @property
-    def inputs(self) -> tuple[int, ...]:
-        """The slots that are read."""
+    def reads(self) -> tuple[int, ...]:
+        """Every slot that is read."""
         ...
 
     def run(self, state: State) -> None:
@@ -57,6 +57,11 @@ class Apply:
     function: Callable[..., Any]
     slopes: tuple[int, ...] = ()
 
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Every slot that is read."""
+        return (*self.inputs, *self.slopes)
+
     def run(self, state: State) -> None:
         """Evaluate, and carry the errors through the derivatives."""
         state.values[self.slot] = self.function(*(state.values[i] for i in self.inputs))
@@ -74,6 +79,11 @@ class Sum:
     inputs: tuple[int, ...]
     slot: int
 
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Every slot that is read."""
+        return self.inputs
+
     def run(self, state: State) -> None:
         """Add values and errors."""
         values, errors = state.values, state.errors
@@ -87,6 +97,11 @@ class Product:
 
     inputs: tuple[int, ...]
     slot: int
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Every slot that is read."""
+        return self.inputs
 
     def run(self, state: State) -> None:
         """Multiply; each error is weighted by the other factors."""
@@ -103,20 +118,25 @@ class Product:
 
 @dataclass(frozen=True)
 class Power:
-    """slot = input ** exponent for a constant exponent; `slope` is the slot of the derivative."""
+    """slot = input ** exponent for a constant exponent; `slopes`: the slot of the derivative."""
 
     inputs: tuple[int, ...]
     slot: int
     exponent: float
     root: Callable[[Any], Any]
-    slope: int | None = None
+    slopes: tuple[int, ...] = ()
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Every slot that is read."""
+        return (*self.inputs, *self.slopes)
 
     def run(self, state: State) -> None:
         """Small integers by multiplication, halves by the square root."""
         (i,) = self.inputs
         state.values[self.slot] = self._power(state.values[i])
-        if state.errors[i] is not None and self.slope is not None:
-            state.errors[self.slot] = abs(state.values[self.slope]) * state.errors[i]
+        if state.errors[i] is not None and self.slopes:
+            state.errors[self.slot] = abs(state.values[self.slopes[0]]) * state.errors[i]
 
     def _power(self, x: Any) -> Any:
         size = abs(self.exponent)
@@ -159,11 +179,8 @@ class Block:
     def __post_init__(self) -> None:
         last: dict[int, int] = {}
         for k, instruction in enumerate(self.instructions):
-            for slot in (*instruction.inputs, *getattr(instruction, "slopes", ())):
+            for slot in instruction.reads:
                 last[slot] = k
-            slope = getattr(instruction, "slope", None)
-            if slope is not None:
-                last[slope] = k
         self.released = [()] * len(self.instructions)
         for slot, k in last.items():
             if slot not in self.outputs and self.template[slot] is None:

@@ -20,7 +20,7 @@ from rnnmft.numerics.landmarks import find_landmarks
 from rnnmft.numerics.mehler import compile_pair
 from rnnmft.numerics.numpy_functions import NUMPY_FUNCTIONS
 from rnnmft.numerics.pair_average import PairAverage
-from rnnmft.numerics.regression import nested_pair
+from rnnmft.regression import nested_pair
 
 __all__ = ["Builder", "build_block"]
 
@@ -265,10 +265,10 @@ class Builder:
         if exponent.free_symbols or exponent.has(GaussianExpectation):
             return self.slot(sp.exp(exponent * sp.log(base)))
         i = self.slot(base)
-        slope = None
+        slopes: tuple[int, ...] = ()
         if self._following and i in self._uncertain:
-            slope = self._derivative(exponent * base ** (exponent - 1))
-        power = Power((i,), self._new(None), _number(exponent), self._backend.xp.sqrt, slope)
+            slopes = (self._derivative(exponent * base ** (exponent - 1)),)
+        power = Power((i,), self._new(None), _number(exponent), self._backend.xp.sqrt, slopes)
         return self._emit(power)
 
     def _function(self, expression: sp.Basic) -> int:

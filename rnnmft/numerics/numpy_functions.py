@@ -14,7 +14,8 @@ import scipy.special as special
 import sympy as sp
 
 from rnnmft import activations as act
-from rnnmft.numerics.regression import ResidualVariance, SafeInverse, residual_variance
+from rnnmft.numerics.residual_variance import residual_variance
+from rnnmft.regression import ResidualVariance, SafeInverse
 
 __all__ = ["NUMPY_FUNCTIONS"]
 

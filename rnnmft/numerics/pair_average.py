@@ -33,7 +33,7 @@ class PairAverage:
     backend: Backend
 
     @property
-    def inputs(self) -> tuple[int, ...]:
+    def reads(self) -> tuple[int, ...]:
         """Every slot that is read."""
         return self.captured
 

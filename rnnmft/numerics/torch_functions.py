@@ -13,7 +13,8 @@ import sympy as sp
 import torch
 
 from rnnmft import activations as act
-from rnnmft.numerics.regression import ResidualVariance, SafeInverse, residual_variance
+from rnnmft.numerics.residual_variance import residual_variance
+from rnnmft.regression import ResidualVariance, SafeInverse
 
 __all__ = ["TORCH_FUNCTIONS"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,20 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import DerivationError, RnnmftError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.page.figure import Figure
-from rnnmft.parameters import check_count
+from rnnmft.parameters import TYINGS, check_count
 from rnnmft.report.attempt import attempt
 from rnnmft.report.figures import map_figure
-from rnnmft.report.glance import Glance, glance
-from rnnmft.report.gradients import Gradients, solve_gradients
+from rnnmft.report.glance import glance
+from rnnmft.report.gradients import solve_gradients
 from rnnmft.report.html import render_report
-from rnnmft.report.memory import Memory, memory_lags, solve_memory
+from rnnmft.report.memory import memory_lags, solve_memory
 from rnnmft.report.networks import HORIZONS, Networks, run_networks
 from rnnmft.report.phase import neighbourhood
+from rnnmft.report.record import ReportRecord
 from rnnmft.report.singular_values import Spectra, solve_spectra
-from rnnmft.solvers.results import FixedPoint
 from rnnmft.theory.derivation import derive
 from rnnmft.theory.steps import StepsRecord
-from rnnmft.validation import ValidationReport, validate
+from rnnmft.validation import validate
 
 __all__ = ["Report", "make_report"]
 
@@ -42,32 +42,8 @@ _FOR_DENSITIES = 0.75
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
-    """The content of a page.
-
-    Attributes:
-        cell, ensemble, inputs: the setting.
-        validation: theory against networks.
-        numbers: of both theories, at a glance.
-        fixed_points: all of the untied theory.
-        gradients, memory, spectra: each against networks, or None.
-        phases: correlation map and phase diagram, where they exist.
-        derivations: the equations by tying.
-        missing: what is not on the page, and why.
-    """
-
-    cell: Cell
-    ensemble: Ensemble
-    inputs: Inputs
-    validation: ValidationReport
-    numbers: list[Glance]
-    fixed_points: list[FixedPoint]
-    gradients: Gradients | None
-    memory: Memory | None
-    spectra: Spectra | None
-    phases: list[Figure]
-    derivations: dict[str, StepsRecord]
-    missing: list[str] = field(default_factory=list)
+class Report(ReportRecord):
+    """The theory of one cell beside simulated networks; its attributes are `ReportRecord`'s."""
 
     def to_html(self, path: str | Path) -> None:
         """Write one page that holds everything it shows."""
@@ -82,7 +58,7 @@ def make_report(
     networks: int | None = None,
     steps: int = 30,
     seed: int = 0,
-    tyings: Iterable[str] = ("tied", "untied"),
+    tyings: Iterable[str] = TYINGS,
     horizons: Iterable[int] = HORIZONS,
     particles: int | None = None,
     seconds: float = 96.0,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import Status
 from rnnmft.page.numbers import percent, plus_minus, significant
+from rnnmft.parameters import TYINGS
 from rnnmft.report.attempt import attempt
 
 __all__ = ["Glance", "glance"]
@@ -46,7 +47,7 @@ class Glance:
         """One theory's value; the first theory says what the number means."""
         self.text[tying], self.note[tying] = reading.text, reading.note
         self.values[tying] = reading
-        pair = [self.values.get(t) for t in ("tied", "untied")]
+        pair = [self.values.get(t) for t in TYINGS]
         if pair[0] is not None and pair[1] is not None:
             self.gap = _gap(pair[0], pair[1])
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.mathml import mathml
 from rnnmft.page.numbers import significant
+from rnnmft.parameters import TYINGS
 from rnnmft.report.networks import WIDTH
+from rnnmft.report.record import ReportRecord
 from rnnmft.report.typeset import equation
 from rnnmft.validation import html as of_validation
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from rnnmft.page.figure import Figure
-    from rnnmft.report.assemble import Report
     from rnnmft.report.singular_values import Spectra
     from rnnmft.theory.steps import StepsRecord
 
@@ -28,7 +29,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _MANY = 6
 
 
-def render_report(report: Report) -> str:
+def render_report(report: ReportRecord) -> str:
     """The whole page."""
     from markupsafe import Markup
 
@@ -38,7 +39,7 @@ def render_report(report: Report) -> str:
         "lead.html",
         verdict=of_validation.verdict_html(validation),
         numbers=report.numbers,
-        tyings=[t for t in ("tied", "untied") if any(t in n.text for n in report.numbers)],
+        tyings=[t for t in TYINGS if any(t in n.text for n in report.numbers)],
         fixed_points=_fixed_points(report),
         missing=report.missing,
     )
@@ -53,7 +54,7 @@ def render_report(report: Report) -> str:
     return render_page(title, heading, lead, list(_sections(report)), foot)
 
 
-def _sections(report: Report) -> Iterator[Section]:
+def _sections(report: ReportRecord) -> Iterator[Section]:
     """What exists, in the order in which a reader asks."""
     validation = report.validation
     compared = of_validation.comparison_figures(validation)
@@ -93,7 +94,7 @@ def _spectra(spectra: Spectra) -> Markup:
     )
 
 
-def _fixed_points(report: Report) -> list[dict[str, Any]]:
+def _fixed_points(report: ReportRecord) -> list[dict[str, Any]]:
     """Shown only where there is a choice."""
     if len(report.fixed_points) < 2:
         return []

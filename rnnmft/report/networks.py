@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.parameters import TYINGS
 from rnnmft.simulation import Simulation, simulate
 
 __all__ = ["HORIZONS", "WIDTH", "Networks", "run_networks"]
@@ -15,7 +16,6 @@ __all__ = ["HORIZONS", "WIDTH", "Networks", "run_networks"]
 HORIZONS = (1, 2, 5, 10, 20)
 WIDTH = 256
 _FEWEST, _MOST = 16, 32
-_TYINGS = ("tied", "untied")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def run_networks(
     def run(i: int, tying: str) -> Simulation:
         def advance(done: float, total: float) -> None:
             if progress is not None:
-                progress(i + done / total, len(_TYINGS))
+                progress(i + done / total, len(TYINGS))
 
         return simulate(
             cell,
@@ -73,4 +73,4 @@ def run_networks(
             start=start,
         )
 
-    return Networks({t: run(i, t) for i, t in enumerate(_TYINGS)}, steps, lags, horizons)
+    return Networks({t: run(i, t) for i, t in enumerate(TYINGS)}, steps, lags, horizons)

@@ -12,11 +12,10 @@ import torch
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.numerics.devices import choose_device, free_memory
-from rnnmft.parameters import check_count, check_start
+from rnnmft.parameters import check_count, check_start, check_tying
 
 __all__ = ["Batch", "Plan"]
 
-TYINGS = ("tied", "untied")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # Bytes that a batch may take on a CPU; on CUDA a quarter of what is free.
 CPU_MEMORY = 2**30
@@ -118,7 +117,7 @@ def checked_plan(
     _check_kind("ensemble", ensemble, Ensemble)
     _check_kind("inputs", inputs, Inputs)
     _check_ensemble(cell, ensemble)
-    _check_choice("tying", tying, TYINGS)
+    check_tying(tying)
     _check_choice("dtype", dtype, tuple(DTYPES))
     networks, steps = check_count("networks", networks), check_count("steps", steps)
     subset = networks if jacobian_networks is None else jacobian_networks

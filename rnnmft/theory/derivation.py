@@ -16,6 +16,7 @@ import sympy as sp
 from rnnmft.closed_forms import without_deltas
 from rnnmft.errors import DerivationError, ParameterError
 from rnnmft.language import Cell, State
+from rnnmft.parameters import check_tying
 from rnnmft.theory.jacobian import JacobianTheory, jacobian_theory
 from rnnmft.theory.law_recursion import LawDerivation
 from rnnmft.theory.moments import MomentTheory, moment_theory
@@ -338,10 +339,8 @@ def derive(
     """
     if not isinstance(cell, Cell):
         raise ParameterError(f"cell must be a Cell, got {cell!r}")
-    if tying == "tied":
+    if check_tying(tying) == "tied":
         return TiedDerivation(cell)
-    if tying != "untied":
-        raise ParameterError(f"tying must be 'tied' or 'untied', got {tying!r}")
     try:
         return closed_derivation(cell, constant_input)
     except DerivationError:

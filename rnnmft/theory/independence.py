@@ -15,7 +15,7 @@ import sympy as sp
 
 from rnnmft.activations import Activation
 from rnnmft.expectation import gaussian_expectation
-from rnnmft.numerics.regression import SafeInverse
+from rnnmft.regression import SafeInverse
 from rnnmft.theory.powers import collect_powers
 
 __all__ = ["GaussianLaw", "expect", "gaussian_moment"]

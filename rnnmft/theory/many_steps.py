@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import sympy as sp
 
-from rnnmft.errors import ParameterError
+from rnnmft.parameters import check_tying
 from rnnmft.theory.determining_series import determining_matrix, kinds_by_name
 from rnnmft.theory.law_expectation import LawExpectation
 from rnnmft.theory.linearised_unit import LinearisedUnit
@@ -65,8 +65,7 @@ def many_step_equations(
     Raises:
         ParameterError: an unknown tying.
     """
-    if tying not in ("tied", "untied"):
-        raise ParameterError(f"tying must be 'tied' or 'untied', got {tying!r}")
+    check_tying(tying)
     kinds = kinds_by_name(weights, [p.name for p in unit.cell.preactivations])
     sigma_w = unit.theory.notation.sigma_w
     m, z = len(unit.cell.states), sp.Symbol("z")

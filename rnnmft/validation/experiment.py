@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from rnnmft.errors import Status
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.parameters import TYINGS
 from rnnmft.simulation import Simulation
 from rnnmft.validation.extrapolation import Design, Extrapolation, extrapolate, with_level
 from rnnmft.validation.gaps import measured_gaps
-from rnnmft.validation.plan import TYINGS, Plan, make_plan
+from rnnmft.validation.plan import Plan, make_plan
 from rnnmft.validation.provenance import provenance
-from rnnmft.validation.record import Claim, Comparison, ValidationReport
+from rnnmft.validation.record import Claim, Comparison
+from rnnmft.validation.report import ValidationReport
 from rnnmft.validation.setting import make_setting
 from rnnmft.validation.target import Target, Untested
 from rnnmft.validation.verdicts import judge

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, PURPLE, Figure, draw_figure
 from rnnmft.page.numbers import significant
 from rnnmft.page.tyings import NETWORKS, THEORY
-
-if TYPE_CHECKING:
-    from rnnmft.validation.record import Claim, ValidationReport
+from rnnmft.validation.record import Claim, ValidationRecord
 
 __all__ = ["comparison_figures"]
 
@@ -24,7 +22,7 @@ _SERIES = {
 }
 
 
-def comparison_figures(report: ValidationReport) -> list[Figure]:
+def comparison_figures(report: ValidationRecord) -> list[Figure]:
     """One figure for each state's second moment and correlation, and one of the extrapolation."""
     figures = [
         _over_time(report, quantity, state)
@@ -35,7 +33,7 @@ def comparison_figures(report: ValidationReport) -> list[Figure]:
     return [*figures, _extrapolation(report)] if report.claims else figures
 
 
-def _over_time(report: ValidationReport, quantity: str, state: str) -> Figure:
+def _over_time(report: ValidationRecord, quantity: str, state: str) -> Figure:
     symbol, words = _SERIES[quantity]
     symbol = symbol.format(s=state)
     reference_tying = report.main if report.main in report.theory else next(iter(report.theory))
@@ -84,7 +82,7 @@ def _over_time(report: ValidationReport, quantity: str, state: str) -> Figure:
     return draw_figure(draw, alt, caption)
 
 
-def _extrapolation(report: ValidationReport) -> Figure:
+def _extrapolation(report: ValidationRecord) -> Figure:
     """Deviations at each width, in percent, over 1/N with the fitted line."""
     tying = report.main
     mine = [c for c in report.claims if c.target.tying == tying]

@@ -33,7 +33,7 @@ from rnnmft.errors import ParameterError, ParseError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.language.laws import law_from_dict
 from rnnmft.validation.experiment import Progress, validate
-from rnnmft.validation.record import ValidationReport
+from rnnmft.validation.report import ValidationReport
 
 __all__ = ["Request", "read_claims"]
 

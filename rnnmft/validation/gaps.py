@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.parameters import TYINGS
 from rnnmft.simulation import Simulation
 from rnnmft.validation.extrapolation import Design, with_level
 from rnnmft.validation.plan import Plan
@@ -27,7 +28,7 @@ def measured_gaps(plan: Plan, runs: Mapping[str, list[Simulation]]) -> list[Gap]
     """One for each number of the untied theory that tied networks can be compared with."""
     if "tied" not in runs:
         return []
-    compared = {t: plan.claims.get(t, []) + plan.shown.get(t, []) for t in ("tied", "untied")}
+    compared = {t: plan.claims.get(t, []) + plan.shown.get(t, []) for t in TYINGS}
     tied = {t.name: t.prediction for t in compared["tied"]}
     return [
         found

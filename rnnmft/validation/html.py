@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.numbers import count, percent_error, plus_minus, significant
 from rnnmft.validation.figures import comparison_figures
+from rnnmft.validation.record import Claim, Comparison, ValidationRecord
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from rnnmft.validation.record import Claim, Comparison, ValidationReport
 
 __all__ = [
     "claims_html",
@@ -34,7 +34,7 @@ _HEADLINES = {
 _WORDS = {"accepted": "✓ holds", "rejected": "✗ rejected", "inconclusive": "? open"}
 
 
-def render_validation(report: ValidationReport) -> str:
+def render_validation(report: ValidationRecord) -> str:
     """A page of its own."""
     sections = [
         Section("Claims", "claims", claims_html(report)),
@@ -50,13 +50,13 @@ def render_validation(report: ValidationReport) -> str:
     )
 
 
-def foot(report: ValidationReport) -> str:
+def foot(report: ValidationRecord) -> str:
     """The page's last line."""
     made = report.provenance
     return f"rnnmft {made.versions['rnnmft']}, {made.date}. This page loads nothing from anywhere."
 
 
-def verdict_html(report: ValidationReport) -> Markup:
+def verdict_html(report: ValidationRecord) -> Markup:
     """The main theory's verdict in a box; beside it the other theory, and the largest gap."""
     main = report.main
     others = [t for t in report.tyings if t != main and report.verdict(t) != "untested"]
@@ -71,7 +71,7 @@ def verdict_html(report: ValidationReport) -> Markup:
     )
 
 
-def _beside(report: ValidationReport, tying: str) -> str:
+def _beside(report: ValidationRecord, tying: str) -> str:
     """What became of a theory whose verdict is not the main one."""
     headline = _HEADLINES[report.verdict(tying)].format(t=tying)
     if tying == "untied":
@@ -79,7 +79,7 @@ def _beside(report: ValidationReport, tying: str) -> str:
     return headline
 
 
-def _detail(report: ValidationReport) -> str:
+def _detail(report: ValidationRecord) -> str:
     if not report.claims:
         return " ".join(f"{u.name}: {u.reason}" for u in report.untested)
     seen = sum(c.verdict.control_rejected for c in report.claims)
@@ -91,7 +91,7 @@ def _detail(report: ValidationReport) -> str:
     )
 
 
-def _largest_gap(report: ValidationReport) -> str:
+def _largest_gap(report: ValidationRecord) -> str:
     """The quantity in which tied networks are surest to differ from the untied theory."""
     if not report.gaps:
         return ""
@@ -109,7 +109,7 @@ def _largest_gap(report: ValidationReport) -> str:
     return f"{text}, where the tied theory differs from it by {between}."
 
 
-def claims_html(report: ValidationReport) -> Markup:
+def claims_html(report: ValidationRecord) -> Markup:
     """Every claim with its numbers and verdict; beside them what is shown and not tested."""
     tyings = dict.fromkeys(c.target.tying for c in report.claims)
     groups = [
@@ -136,7 +136,7 @@ def claims_html(report: ValidationReport) -> Markup:
     )
 
 
-def _networks(report: ValidationReport, tying: str) -> str:
+def _networks(report: ValidationRecord, tying: str) -> str:
     numbers = report.design[tying].networks
     if len(set(numbers)) == 1:
         return f"{count(numbers[0], 'network')} each"
@@ -174,12 +174,12 @@ def _claim_row(claim: Claim) -> dict[str, Any]:
     }
 
 
-def figures_html(report: ValidationReport) -> Markup:
+def figures_html(report: ValidationRecord) -> Markup:
     """Moments over time, theory and networks, and the extrapolation in 1/N."""
     return render(_TEMPLATES, "figures.html", figures=comparison_figures(report))
 
 
-def gaps_html(report: ValidationReport) -> Markup:
+def gaps_html(report: ValidationRecord) -> Markup:
     """Tied theory and tied networks against the untied theory."""
     rows = [
         {
@@ -204,7 +204,7 @@ def gaps_html(report: ValidationReport) -> Markup:
     )
 
 
-def setting_html(report: ValidationReport) -> Markup:
+def setting_html(report: ValidationRecord) -> Markup:
     """Parameters and inputs."""
     names = ("sigma_w", "sigma_v", "mu_b", "sigma_b")
     rows = [
@@ -232,12 +232,12 @@ def setting_html(report: ValidationReport) -> Markup:
     )
 
 
-def _start(report: ValidationReport) -> str:
+def _start(report: ValidationRecord) -> str:
     stds = [f"{std:g} ({s})" for s, std in report.start.items() if std > 0]
     return f"states of standard deviation {', '.join(stds)}" if stds else "the zero state"
 
 
-def provenance_html(report: ValidationReport) -> Markup:
+def provenance_html(report: ValidationRecord) -> Markup:
     """Versions, seed, hardware, and the command."""
     made = report.provenance
     designs = [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rnnmft.errors import DerivationError, ParameterError
+from rnnmft.parameters import TYINGS
 from rnnmft.solvers.results import Trajectory
 from rnnmft.validation.effective_dimension import choose_points
 from rnnmft.validation.extrapolation import Design
@@ -23,10 +24,9 @@ from rnnmft.validation.setting import PILOT, Setting
 from rnnmft.validation.target import Target, Untested
 from rnnmft.validation.theories import Theory, Units, checked_units, solve_theory
 
-__all__ = ["TYINGS", "Plan", "make_plan"]
+__all__ = ["Plan", "make_plan"]
 
 #: The main verdict first.
-TYINGS = ("tied", "untied")
 # A gap that is only estimated takes this fraction of the networks that a claim needs.
 _GAP_SHARE = 2
 # What a theory's own standard error may take of the error that sees the control: units are cheaper

@@ -1,4 +1,4 @@
-"""ValidationReport: every claim and its verdict, what is shown beside, the gap of tied networks."""
+"""What a validation found: claims with their verdicts, what is shown beside, the tied gap."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Record, json_safe
 from rnnmft.solvers.results import Trajectory
 from rnnmft.validation.extrapolation import Design, Extrapolation
-from rnnmft.validation.html import render_validation
 from rnnmft.validation.provenance import Provenance
 from rnnmft.validation.sample_size import Pilot
 from rnnmft.validation.target import Target, Untested
 from rnnmft.validation.verdicts import Verdict
 
-__all__ = ["Claim", "Comparison", "Gap", "ValidationReport"]
+__all__ = ["Claim", "Comparison", "Gap", "ValidationRecord"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +122,7 @@ class Gap(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class ValidationReport(Record):
+class ValidationRecord(Record):
     """Theories against networks of finite width; the first one's verdict is the main one.
 
     Attributes:
@@ -261,12 +260,8 @@ class ValidationReport(Record):
         text = re.sub(r"\[[^][{}\"]*\]", lambda found: " ".join(found[0].split()), text)
         Path(path).write_text(text + "\n", encoding="utf-8")
 
-    def to_html(self, path: str | Path) -> None:
-        """Write one page that holds everything it shows."""
-        Path(path).write_text(render_validation(self), encoding="utf-8")
-
     def __repr__(self) -> str:
-        head = f"ValidationReport({self.cell.name!r}: {self.summary()}"
+        head = f"{type(self).__name__}({self.cell.name!r}: {self.summary()}"
         rows = [repr(c) for c in (*self.claims, *self.shown)]
         rows += [repr(g) for g in self.gaps]
         rows += [f"not tested: {u.name} ({u.tying}): {u.reason}" for u in self.untested]

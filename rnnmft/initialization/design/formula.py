@@ -52,6 +52,8 @@ class _Chain:
             self.zero |= {n.mu_b[p]: sp.S.Zero} if choice.mu_b == 0 else {}
             self.zero |= {n.sigma_b[p]: sp.S.Zero} if choice.sigma_b == 0 else {}
             self.zero |= {n.sigma_v[p]: sp.S.Zero} if choice.sigma_v == 0 else {}
+        #: Moments that stay zero, once they are solved for: the means where nothing has a mean.
+        self.vanishing: dict[sp.Basic, sp.Basic] = {}
         self.squares = {p: n.sigma_w[p] ** 2 for p in design.cell.preactivations}
 
     def read(self, expression: sp.Expr) -> sp.Expr:
@@ -60,11 +62,6 @@ class _Chain:
             lambda part: isinstance(part, GaussianExpectation), _closed
         )
         return sp.factor_terms(reduced.xreplace(self.vanishing))
-
-    @property
-    def vanishing(self) -> dict[sp.Basic, sp.Basic]:
-        """Moments that stay zero: the means where nothing has a mean."""
-        return getattr(self, "_vanishing", {})
 
     def moments(self) -> list[sp.Eq]:
         """Stationarity: linear in the moments, coupled groups solved together."""
@@ -77,9 +74,9 @@ class _Chain:
         rows = [self.read(e) - s for e, s in zip(updates.values(), symbols, strict=True)]
         (solved,) = sp.linsolve(rows, symbols)
         found = {s: sp.factor_terms(v) for s, v in zip(symbols, solved, strict=True)}
-        self._vanishing = {s: sp.S.Zero for s, v in found.items() if v == 0}
-        left = [s for s in symbols if s not in self._vanishing]
-        for s, row in zip(symbols, (r.xreplace(self._vanishing) for r in rows), strict=True):
+        self.vanishing = {s: sp.S.Zero for s, v in found.items() if v == 0}
+        left = [s for s in symbols if s not in self.vanishing]
+        for s, row in zip(symbols, (r.xreplace(self.vanishing) for r in rows), strict=True):
             if s in left and not row.free_symbols & set(left) - {s}:
                 # One moment alone: as the papers write it, not multiplied out.
                 found[s] = row.subs(s, 0) / -sp.diff(row, s)

@@ -1,47 +1,18 @@
-"""A Gaussian pair as a variable and a regression on it: e_b = mu_b + S (e_a - mu_a) + residual.
+"""The residual variance of a Gaussian pair's regression, q_b - q_ab^2 / q_a, without cancellation.
 
-    S = q_ab / q_a,     Var(residual) = q_b - q_ab^2 / q_a,
-
-with S = 0 where q_a = 0. A residual variance that is negative by rounding is 0 (an exactly
-degenerate pair); one that is really negative is nan, which the quadrature reports as
-`Status.INVALID`.
+One that is negative by rounding is 0 (an exactly degenerate pair); one that is really negative is
+nan, which the quadrature reports as `Status.INVALID`.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-import sympy as sp
-
-from rnnmft.expectation import GaussianExpectation
-
-__all__ = ["ResidualVariance", "SafeInverse", "nested_pair", "residual_variance"]
+__all__ = ["residual_variance"]
 
 # A determinant may be this negative, relative to q_a q_b, before the pair counts as invalid: more
 # than rounding, because a covariance is often itself the result of a quadrature.
 _SLACK = 1e-10
-
-
-class SafeInverse(sp.Function):
-    """1/x for x > 0 and 0 otherwise: the regression on a constant is 0."""
-
-    nargs = 1
-
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
-        """-1/x^2, as a function that is 0 where this one is."""
-        return -self * self
-
-
-class ResidualVariance(sp.Function):
-    """q_b - q_ab^2 / q_a as a function of (q_a, q_ab, q_b)."""
-
-    nargs = 3
-
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
-        """(S^2, -2 S, 1) with the slope S = q_ab / q_a."""
-        q_a, q_ab, _ = self.args
-        slope = q_ab * SafeInverse(q_a)
-        return (slope**2, -2 * slope, sp.S.One)[argindex - 1]
 
 
 def residual_variance(xp: Any, q_a: Any, q_ab: Any, q_b: Any) -> Any:
@@ -82,21 +53,3 @@ def _halves(xp: Any, x: Any) -> tuple[Any, Any]:
     scaled = factor * x
     high = scaled - (scaled - x)
     return high, x - high
-
-
-def nested_pair(node: GaussianExpectation) -> GaussianExpectation:
-    """The expectation over a pair as one over d = e_a - mu_a of one over e_b given d.
-
-    The outer variable is centred because S d must not inherit the rounding of mu_a + d: with
-    q_a far below q_b the slope S magnifies it.
-    """
-    a, b = node.variables
-    mu_a, mu_b = node.means
-    q_a, q_ab, q_b = node.covariance
-    inner = GaussianExpectation(
-        cast("sp.Expr", node.integrand.xreplace({a: mu_a + a})),
-        sp.Tuple(b),
-        sp.Tuple(mu_b + q_ab * SafeInverse(q_a) * a),
-        sp.Tuple(ResidualVariance(q_a, q_ab, q_b)),
-    )
-    return GaussianExpectation(inner, sp.Tuple(a), sp.Tuple(sp.S.Zero), sp.Tuple(q_a))

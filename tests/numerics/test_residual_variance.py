@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnnmft.numerics.regression import residual_variance
+from rnnmft.numerics.residual_variance import residual_variance
 
 
 def _arrays(name, *values):
