@@ -238,7 +238,7 @@ class Builder:
 
     def _emit(self, instruction: Any) -> int:
         self._instructions.append(instruction)
-        if self._following and self._uncertain.intersection(instruction.inputs):
+        if self._following and self._uncertain.intersection(instruction.reads):
             self._uncertain.add(instruction.slot)
         return instruction.slot
 

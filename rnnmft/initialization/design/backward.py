@@ -21,7 +21,8 @@ from rnnmft.errors import ConvergenceError, InfeasibleError
 from rnnmft.initialization.design.design import Choice, Design
 from rnnmft.language import Ensemble
 from rnnmft.language.laws import Law
-from rnnmft.solvers.given_laws import Averages, GivenLaws, Tangent
+from rnnmft.solvers.given_laws import Averages, GivenLaws
+from rnnmft.solvers.tangents import Tangent
 
 __all__ = ["Backward", "Solution"]
 

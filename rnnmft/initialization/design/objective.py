@@ -27,7 +27,6 @@ from rnnmft.initialization.design.design import Design
 from rnnmft.initialization.design.sound import feasible, settles, unsettled
 from rnnmft.solvers.closed.closed_moments import timescale as timescale_of
 from rnnmft.solvers.closed.cross_fixed_points import cross_roots
-from rnnmft.solvers.closed.given_laws import ClosedAverages
 from rnnmft.solvers.closed.recursion import point_of
 
 __all__ = [
@@ -127,8 +126,8 @@ def timescale(horizon: float) -> Target:
 
 def correlation_time(solution: Solution) -> float:
     """xi_c at the stationary correlation of the design's inputs."""
-    averages, design = solution.averages, solution.design
-    if not isinstance(averages, ClosedAverages):
+    averages, design = solution.averages.closed, solution.design
+    if averages is None:
         raise InfeasibleError("xi_c is searched where moments close")
     recursion = averages.of.rough_recursion
     moments = np.array([averages.moments[k] for k in recursion.keys])
@@ -145,8 +144,8 @@ def one_step_variance(solution: Solution) -> float:
     Raises:
         InfeasibleError: it is not finite.
     """
-    averages, design = solution.averages, solution.design
-    if not isinstance(averages, ClosedAverages):
+    averages, design = solution.averages.closed, solution.design
+    if averages is None:
         raise InfeasibleError("the variance of J J^T is known where moments close")
     recursion = averages.of.recursion
     moments = np.array([[averages.moments[k]] for k in recursion.keys])

@@ -100,8 +100,8 @@ def stability(solution: Solution) -> float:
 
     1 where the moments do not close: the slope is not known here.
     """
-    averages = solution.averages
-    if not isinstance(averages, ClosedAverages):
+    averages = solution.averages.closed
+    if averages is None:
         return 1.0
     return (1.0 - slope_of(solution, averages)) - 0.5 * averages.forgotten
 
@@ -122,8 +122,8 @@ def settles(solution: Solution, horizon: float) -> bool:
     steps may lose half a decade, m_1(T) >= 10^-0.5. (All this is taken for granted where the
     moments do not close.)
     """
-    averages = solution.averages
-    if not isinstance(averages, ClosedAverages):
+    averages = solution.averages.closed
+    if averages is None:
         return True
     if not slope_of(solution, averages) < 1.0 - _MARGIN:
         return False
@@ -156,7 +156,7 @@ def _from_zero(recursion: UntiedRecursion, point: Point, horizon: float) -> floa
 
 def unsettled(found: list[Solution], where: str) -> Unsettled:
     """The error of critical states, all there are `where`, to which networks do not settle."""
-    slopes = [slope_of(s, s.averages) for s in found if isinstance(s.averages, ClosedAverages)]
+    slopes = [slope_of(s, closed) for s in found if (closed := s.averages.closed) is not None]
     least = min(slopes)
     follows = (
         "what is nearby does not come to it: it stays away, dies out or explodes"

@@ -130,7 +130,7 @@ def solve_untied(request: Request) -> UntiedAnswer:
     try:
         if start.main is None:
             solution = _criticality_by_gates(backward, start, reasons)
-        elif several or not isinstance(theory, ClosedLaws):
+        elif several or not theory.closes:
             solution = _placed(backward, start, request, reasons)
         else:
             solution = _chosen(backward, start, request, reasons)
@@ -236,7 +236,7 @@ def _placed(backward: Backward, start: Design, request: Request, reasons: list[s
     free = {n: 1 for n in placed.roles.readout if placed.is_free(n, "mu_b")}
     if request.objective == "fixed" or not free:
         return feasible(backward, placed)
-    if isinstance(backward.theory, SampledLaws):
+    if backward.theory.is_sampled:
         reasons.append(
             f"mu_b of {', '.join(free)} is left at 0: the growth of m_1(T) is not solved for where "
             "units are sampled."

@@ -15,7 +15,7 @@ from rnnmft.errors import ConvergenceError, Status
 from rnnmft.language import Cell, Inputs
 from rnnmft.numerics.compile import Program, compile_program
 from rnnmft.solvers.closed.recursion import UntiedRecursion, untied_recursion
-from rnnmft.solvers.given_laws import Tangent, tangent_of
+from rnnmft.solvers.tangents import Tangent, tangent_of
 from rnnmft.theory.notation import MomentKey
 
 __all__ = ["ClosedLaws"]
@@ -45,6 +45,11 @@ class ClosedAverages:
         size = round((len(values) / len(terms)) ** 0.5)
         return values.reshape(len(terms), size, size)
 
+    @property
+    def closed(self) -> ClosedAverages:
+        """Itself."""
+        return self
+
     def tangent(self, squares: Mapping[str, float]) -> Tangent:
         """m_1 and growth at the given sigma_w^2."""
         _, terms = self.of.operator
@@ -63,6 +68,8 @@ class ClosedLaws:
     """
 
     method = "closed moments"
+    closes = True
+    is_sampled = False
     precision = 1e-10
 
     def __init__(self, cell: Cell, inputs: Inputs) -> None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from rnnmft.language import Cell, Inputs
 from rnnmft.language.laws import Law
 from rnnmft.numerics.compile import compile_elementwise
-from rnnmft.solvers.given_laws import Tangent
+from rnnmft.solvers.tangents import Tangent
 from rnnmft.theory.jacobian import jacobian_theory
 
 if TYPE_CHECKING:
@@ -94,6 +94,10 @@ class SampledAverages:
         pairs = zip(self.of.cell.preactivations, self._averages[1], strict=True)
         return {p.name: float(v) for p, v in pairs if p.is_recurrent}
 
+    @property
+    def closed(self) -> None:
+        """None: moments do not close."""
+
     def tangent(self, squares: Mapping[str, float]) -> Tangent:
         """m_1 at the given sigma_w^2; growth is not read off one step of sampled units."""
         a, b, c, d = self._averages[2]
@@ -114,6 +118,8 @@ class SampledLaws:
     sampling: Sampling
     burn_in: int
     method: str = "sampled units"
+    closes: bool = False
+    is_sampled: bool = True
     precision: float = 1e-2
 
     @property

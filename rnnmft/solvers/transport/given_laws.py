@@ -14,7 +14,8 @@ import numpy as np
 
 from rnnmft.errors import ConvergenceError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
-from rnnmft.solvers.given_laws import Tangent, given_ensemble, tangent_of
+from rnnmft.solvers.given_ensemble import given_ensemble
+from rnnmft.solvers.tangents import Tangent, tangent_of
 from rnnmft.solvers.transport.accumulated import TransportedLaw
 from rnnmft.solvers.transport.accumulated_model import AccumulatedModel, OneLaw
 from rnnmft.solvers.transport.accumulated_tangent import tangent_operator, tangent_start
@@ -67,6 +68,10 @@ class TransportedAverages:
         second = {**self.law.second, "new": self.law.second[state]}
         return {name: float(second[y]) for name, y in sees.items() if y is not None}
 
+    @property
+    def closed(self) -> None:
+        """None: moments do not close."""
+
     def tangent(self, squares: Mapping[str, float]) -> Tangent:
         """m_1 and growth at the given sigma_w^2."""
         of = self.model
@@ -92,6 +97,8 @@ class TransportedLaws:
     """
 
     method = "transport of the law"
+    closes = False
+    is_sampled = False
     precision = 1e-6
 
     def __init__(self, cell: Cell, inputs: Inputs) -> None:
