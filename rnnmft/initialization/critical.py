@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rnnmft.errors import ParameterError
+from rnnmft.initialization.design.request import Request
 from rnnmft.initialization.design.roles import roles
 from rnnmft.initialization.design.tied import LAST, TiedGrowth, solve_tied
-from rnnmft.initialization.design.untied import Request, solve_untied, stationary_after
+from rnnmft.initialization.design.untied import solve_untied, stationary_after
 from rnnmft.initialization.initialization import Initialization
 from rnnmft.language import Cell, ChronoBias, Inputs, Normal
 from rnnmft.language.laws import Law

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
-from rnnmft.errors import DerivationError, InfeasibleError, ParameterError
+from rnnmft.errors import DerivationError, InfeasibleError
 from rnnmft.initialization.design.backward import Backward, Solution
-from rnnmft.initialization.design.design import Design, checked_fix, design
+from rnnmft.initialization.design.design import Design, design
 from rnnmft.initialization.design.gates import retention_means, write_means
 from rnnmft.initialization.design.growing import solve_growing
 from rnnmft.initialization.design.nearest import with_nearest, with_wide
@@ -27,6 +25,7 @@ from rnnmft.initialization.design.objective import (
     timescale,
     widened,
 )
+from rnnmft.initialization.design.request import Request
 from rnnmft.initialization.design.roles import roles
 from rnnmft.initialization.design.sound import (
     LEAST_INPUT,
@@ -35,17 +34,14 @@ from rnnmft.initialization.design.sound import (
     settles,
     unsettled,
 )
-from rnnmft.language import Cell, Inputs
-from rnnmft.language.laws import Law
 from rnnmft.solvers.closed.given_laws import ClosedLaws
 from rnnmft.solvers.closed.homogeneous import homogeneous
 from rnnmft.solvers.given_laws import GivenLaws
 from rnnmft.solvers.sampled.given_laws import SampledLaws
 from rnnmft.solvers.transport.given_laws import TransportedLaws
 
-__all__ = ["OBJECTIVES", "Request", "UntiedAnswer", "solve_untied", "stationary_after"]
+__all__ = ["UntiedAnswer", "solve_untied", "stationary_after"]
 
-OBJECTIVES = ("isometry", "timescale", "fixed")
 # However short or long the horizon, of units that are sampled.
 _LEAST_BURN_IN, _MOST_BURN_IN = 60, 400
 # A sigma_w beyond this deserves a warning.
@@ -54,52 +50,6 @@ _LARGE = 8.0
 _VARIANCE, _SHARE = 1.0, 0.1
 # The readout gate's mean is looked for where it is neither shut nor open for good.
 _READOUT = (-6.0, 4.0)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for, checked.
-
-    Attributes:
-        horizon: T of the objective, in steps.
-        laws: of elementwise random parameters, by name.
-    """
-
-    cell: Cell
-    inputs: Inputs
-    weights: str | Mapping[str, str]
-    fixed: Mapping[str, Mapping[str, float]]
-    objective: str
-    horizon: float
-    laws: Mapping[str, Law]
-    sampling: Any
-
-    @classmethod
-    def checked(
-        cls,
-        cell: Cell,
-        inputs: Inputs,
-        weights: str | Mapping[str, str],
-        fix: Mapping[str, Mapping[str, float]] | None,
-        objective: str,
-        horizon: Any,
-        laws: Mapping[str, Law] | None,
-        sampling: Any,
-    ) -> Request:
-        """The request, or a ParameterError that names what is wrong with it."""
-        if objective not in OBJECTIVES:
-            known = ", ".join(OBJECTIVES)
-            raise ParameterError(f"objective must be one of {known}, got {objective!r}")
-        if isinstance(horizon, bool) or not isinstance(horizon, (int, float)):
-            raise ParameterError(f"horizon must be a number of steps >= 1, got {horizon!r}")
-        if not 1 <= horizon < math.inf:
-            raise ParameterError(f"horizon must be a number of steps >= 1, got {horizon!r}")
-        fixed = checked_fix(cell, fix)
-        # Whatever the cell's own ensemble refuses is refused now.
-        cell.ensemble(weights, laws)
-        return cls(
-            cell, inputs, weights, fixed, objective, float(horizon), dict(laws or {}), sampling
-        )
 
 
 @dataclass(frozen=True)

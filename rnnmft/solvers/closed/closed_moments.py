@@ -11,13 +11,13 @@ import numpy as np
 
 from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
-from rnnmft.numerics.compile import STATUSES
 from rnnmft.records import Quantity
 from rnnmft.solvers.closed.cross_fixed_points import CrossRoot, cross_roots, late_cross
+from rnnmft.solvers.closed.evolution import columns, evolve, worse
 from rnnmft.solvers.closed.fixed_points import Root, reached_from, roots
 from rnnmft.solvers.closed.homogeneous import scale_free
 from rnnmft.solvers.closed.recursion import Array, Point, point_of, untied_recursion
-from rnnmft.solvers.closed.sensitivity import cross_step_with_error, moved, radius, step_with_error
+from rnnmft.solvers.closed.sensitivity import moved, radius
 from rnnmft.solvers.closed.start import start_moments
 from rnnmft.solvers.gradient_means import means_one_by_one
 from rnnmft.solvers.jacobian import JacobianMoments
@@ -26,13 +26,8 @@ from rnnmft.solvers.results import CorrelationFixedPoint, FixedPoint, Timescales
 __all__ = ["ClosedMoments", "timescale"]
 
 
-# Beyond _HUGE a moment counts as divergent: its square would overflow. Where the quadrature fails
-# after a moment has passed _LARGE, that is why.
-_HUGE, _LARGE = 1e100, 1e50
 # A slope this near to 1 cannot be told from it.
 _MARGINAL = 1e-9
-# Steps that change this part of a moment, or of its error, all together, are not taken.
-_STILL, _STILL_ERROR = 1e-14, 1e-2
 _STAYS = "The slope of the moment map is 1: what is there neither decays nor grows."
 _ADDS_UP = (
     "But only linearly in time: the network is critical, its variance map has slope 1 everywhere, "
@@ -88,70 +83,7 @@ class ClosedMoments:
 
     def evolve(self, steps: int) -> Trajectory:
         """Moments after 1, .., steps updates from the start."""
-        of = self.recursion
-        moments, cross = self._start
-        error, cross_error = np.zeros_like(moments), np.zeros_like(cross)
-        history: list[tuple[Array, ...]] = []
-        status, ended = Status.OK, False
-        while len(history) < steps:
-            if ended:
-                # What had not diverged by then is not known from there on.
-                history.append(tuple(np.where(np.isinf(r), np.inf, np.nan) for r in history[-1]))
-                continue
-            cross, cross_error, q_ab, cross_codes = cross_step_with_error(
-                of, cross, cross_error, moments, error, self.point
-            )
-            size = float(np.abs(moments).max(initial=0.0))
-            moments, error, q, codes = step_with_error(of, moments, error, self.point)
-            status = _worse(status, codes, cross_codes)
-            row = (moments, cross, q, q_ab, error, cross_error)
-            if not all((np.abs(r) < _HUGE).all() for r in row[:4]):
-                ended = True
-                if status is Status.OK or size > _LARGE:
-                    status = Status.DIVERGES
-                    row = tuple(np.where(np.abs(r) < _HUGE, r, np.inf) for r in row)
-            history.append(row)
-            left = steps - len(history)
-            if left and not ended and _settled(history, left):
-                history += [row] * left
-        return self._trajectory(
-            steps, [np.stack(part) for part in zip(*history, strict=True)], status
-        )
-
-    def _trajectory(self, steps: int, parts: list[Array], status: Status) -> Trajectory:
-        moments, cross, q, q_ab, error, cross_error = parts
-        names = [p.name for p in self.cell.preactivations]
-        square, pair = self._columns()
-        before = np.concatenate([self._start[0][None], moments[:-1]])
-        means = self.recursion.means(before.T, self.point)
-        second = {s: moments[:, i] for s, i in square.items()}
-        crossed = {s: cross[:, i] for s, i in pair.items()}
-        correlation = {s: _correlation(crossed[s], second[s]) for s in second}
-        if status is Status.OK and any(np.isnan(c).all() for c in correlation.values()):
-            status = Status.UNDEFINED
-        return Trajectory(
-            tying="untied",
-            steps=steps,
-            second_moment=second,
-            cross_moment=crossed,
-            correlation=correlation,
-            mean={s: np.broadcast_to(row, steps) for s, row in zip(square, means, strict=True)},
-            preactivation_variance={n: q[:, i] for i, n in enumerate(names)},
-            preactivation_covariance={n: q_ab[:, i] for i, n in enumerate(names)},
-            error={
-                "second_moment": {s: error[:, i] for s, i in square.items()},
-                "cross_moment": {s: cross_error[:, i] for s, i in pair.items()},
-            },
-            status=status,
-        )
-
-    def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Where each state's square and cross moment stand in the arrays of moments."""
-        n = self.recursion.derivation.notation
-        keys, cross = self.recursion.keys, self.recursion.cross_keys
-        square = {s.name: keys.index(n.state_key(s, s)) for s in self.cell.states}
-        pair = {s.name: cross.index(n.state_key(s, s, trajectories=2)) for s in self.cell.states}
-        return square, pair
+        return evolve(self.recursion, self._start, self.point, steps)
 
     # --- fixed points --------------------------------------------------------------------------
 
@@ -198,7 +130,7 @@ class ClosedMoments:
         return self._attractor(), Status.OK if status is Status.UNSTABLE else status
 
     def _fixed_point(self, at: Root, status: Status) -> FixedPoint:
-        square, _ = self._columns()
+        square, _ = columns(self.recursion)
         means = self.recursion.means(at.moments[:, None], self.point)[:, 0]
         q = self.recursion.step(at.moments[:, None], self.point)[2]
         return FixedPoint(
@@ -233,7 +165,7 @@ class ClosedMoments:
     def _cross(self) -> tuple[CrossRoot, list[CrossRoot]]:
         """The stationary cross moments that two trajectories approach, and all there are."""
         at = self._attractor()
-        square, _ = self._columns()
+        square, _ = columns(self.recursion)
         if any(at.moments[i] <= 0 for i in square.values()):
             raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
         found = cross_roots(self.recursion, self.point, at.moments, at.errors)
@@ -252,7 +184,7 @@ class ClosedMoments:
             ConvergenceError: no fixed point of the moments, or a zero variance.
         """
         chosen, found = self._cross
-        square, pair = self._columns()
+        square, pair = columns(self.recursion)
         moments = self._attractor().moments
 
         def correlations(values: Array) -> dict[str, float]:
@@ -345,7 +277,7 @@ class ClosedMoments:
         if not np.isfinite(values).all():
             values = np.where(np.isfinite(values), values, np.inf)
             return values, np.where(np.isfinite(values), error + own[0], np.inf), Status.DIVERGES
-        return values, error + own[0], _worse(self._linearised[1], codes[0])
+        return values, error + own[0], worse(self._linearised[1], codes[0])
 
     def _mean_over(self, horizon: int, at: Root) -> tuple[Array, Array]:
         """m_1(T): the tangent operator's T-th power on E[ds_a ds_b] = delta_ab."""
@@ -361,25 +293,6 @@ class ClosedMoments:
         return value, error + horizon * self.recursion.rtol * np.abs(value)
 
 
-def _settled(history: list[tuple[Array, ...]], left: int) -> bool:
-    """Whether so many further steps like the last one would change nothing but the rounding."""
-    if len(history) < 2:
-        return False
-
-    def still(old: Array, new: Array, part: float) -> bool:
-        return bool((left * np.abs(new - old) <= part * np.abs(new).max(initial=0.0)).all())
-
-    # Four rows of moments and covariances, two of their errors.
-    parts = (*[_STILL] * 4, *[_STILL_ERROR] * 2)
-    return all(map(still, history[-2], history[-1], parts))
-
-
-def _correlation(cross: Array, second: Array) -> Array:
-    """cross / second; nan where there is no variance, or none that is finite."""
-    defined = (second > 0) & np.isfinite(second)
-    return np.divide(cross, second, out=np.full_like(cross, np.nan), where=defined)
-
-
 def _timescale_error(slope: float, error: float) -> float:
     """d xi / d slope = xi^2 / slope; the bound is infinite where slope + error reaches 1."""
     xi = timescale(slope)
@@ -388,14 +301,3 @@ def _timescale_error(slope: float, error: float) -> float:
     if slope + error >= 1.0:
         return math.inf
     return timescale(slope + error) - xi
-
-
-def _worse(status: Status, *found: Any) -> Status:
-    """The first status that is not OK; arrays hold the codes of `numerics.compile.STATUSES`."""
-    if status is not Status.OK:
-        return status
-    for codes in found:
-        bad = np.asarray(codes)[np.asarray(codes) != 0]
-        if len(bad):
-            return STATUSES[int(bad.flat[0])]
-    return Status.OK
