@@ -62,6 +62,8 @@ ALLOWED = {
 # A file that is longer than this holds two ideas, a function that is longer does two things; lines
 # of a function's body, without its docstring.
 FILE_LINES, FUNCTION_LINES = 350, 50
+# A room that is larger than this part of the package is two.
+LARGEST_ROOM = 1 / 6
 # Why these may be longer, by how much.
 LONGER = {
     "rnnmft.language.grammar": (370, "one grammar: a reader wants its rules on one page"),
@@ -254,9 +256,7 @@ def _circles(found: dict[str, Module]) -> list[str]:
             {
                 one.target
                 for one in module.imports
-                if one.target in found
-                and one.target != name
-                and (name, one.target) not in ALLOWED
+                if one.target in found and one.target != name and (name, one.target) not in ALLOWED
             }
         )
         for name, module in found.items()
@@ -275,3 +275,45 @@ def _circles(found: dict[str, Module]) -> list[str]:
     for name in edges:
         walk(name, [])
     return said
+
+
+def rooms(found: dict[str, Module]) -> dict[str, set[str]]:
+    """What each room imports from: {unit: units}, from its files' imports, for types too."""
+    imported: dict[str, set[str]] = {}
+    for module in found.values():
+        others = imported.setdefault(module.unit, set())
+        for one in module.imports:
+            if one.target in found and found[one.target].unit != module.unit:
+                others.add(found[one.target].unit)
+    return imported
+
+
+def sizes(package: Path) -> dict[str, float]:
+    """The share of all lines that each folder's own files have, by its path; files at the top too.
+
+    A solver is a folder of its own: one method a room.
+    """
+    lines: dict[str, int] = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        room = "/".join(parts[:-1]) or parts[0]
+        lines[room] = lines.get(room, 0) + path.read_text(encoding="utf-8").count("\n")
+    total = sum(lines.values())
+    return {room: n / total for room, n in lines.items()}
+
+
+def main() -> None:
+    """Print the rooms floor by floor, what each imports from, and every breach of the law."""
+    package = Path(__file__).parents[1] / "rnnmft"
+    found = modules(package)
+    for unit, others in sorted(rooms(found).items(), key=lambda item: FLOORS[item[0]]):
+        print(f"{FLOORS[unit]:2}  {unit} <- {', '.join(sorted(others)) or 'nothing'}")
+    shares = sorted(sizes(package).items(), key=lambda item: -item[1])
+    print("Largest rooms:", ", ".join(f"{room} {share:.1%}" for room, share in shares[:8]))
+    breaches = violations(package)
+    print("\n".join(breaches) or "No breach of the law: no circle, no arrow upwards.")
+    sys.exit(bool(breaches))
+
+
+if __name__ == "__main__":
+    main()
