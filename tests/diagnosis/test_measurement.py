@@ -10,7 +10,7 @@ import torch
 
 from rnnmft.diagnosis.measurement import GradientSeries, run_layer
 from rnnmft.tracing import evaluation, recurrent_layers
-from tests.cells import modules as users
+from tests.tracing import modules as users
 
 UNITS, INPUTS, BURN_IN, HORIZON, PROBES = 10, 4, 3, 5, 4000
 

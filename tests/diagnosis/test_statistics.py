@@ -14,7 +14,7 @@ from rnnmft.diagnosis.statistics import gate_statistics, measured_ensemble
 from rnnmft.errors import ParameterError
 from rnnmft.initialization.modules import apply_
 from rnnmft.tracing import recurrent_layers
-from tests.cells import modules as users
+from tests.tracing import modules as users
 
 
 def seeded(seed=0):

@@ -14,9 +14,9 @@ from rnnmft.errors import CellError, ParameterError
 from rnnmft.initialization.matching import same_cell
 from rnnmft.initialization.modules import apply_
 from rnnmft.tracing import recurrent_layers
-from tests.cells import modules as users
 from tests.initialization.deviations import deviations
 from tests.stand_in_device import GPU
+from tests.tracing import modules as users
 
 LSTM = cells.lstm().ensemble(
     weights={"i": "orthogonal", "g": "orthogonal"},

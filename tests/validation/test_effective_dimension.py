@@ -21,7 +21,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import Inputs
 from rnnmft.records import Quantity
 from rnnmft.simulation import simulate
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.spectra.law import JacobianLaw
 from rnnmft.validation import ValidationReport, validate
 from rnnmft.validation.effective_dimension import (
     measured_dimension,

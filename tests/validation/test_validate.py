@@ -22,8 +22,8 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import Inputs
 from rnnmft.errors import ParameterError
 from rnnmft.records import Quantity
-from rnnmft.solvers.jacobian import JacobianLaw
 from rnnmft.solvers.results import Trajectory
+from rnnmft.spectra.law import JacobianLaw
 from rnnmft.validation import ValidationReport, validate
 from rnnmft.validation.extrapolation import Design, extrapolate
 from rnnmft.validation.setting import make_setting
@@ -291,10 +291,10 @@ def test_broken_gradients_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
             law = super().jacobian(horizon, **rest)
 
             def compute(highest: int) -> Any:
-                values, errors, status = law.compute(highest)
+                values, errors, status = law.known.compute(highest)
                 return np.asarray(values) * 1.02, errors, status
 
-            return dataclasses.replace(law, compute=compute)
+            return dataclasses.replace(law, known=dataclasses.replace(law.known, compute=compute))
 
     monkeypatch.setattr("rnnmft.validation.theories.MeanField", Broken)
     found = run(gap=False, networks=1500, horizons=(1, 2, 3))

@@ -18,9 +18,7 @@ from scipy import stats
 from rnnmft import Inputs, MeanField, cells
 
 DATA = json.loads(
-    (Path(__file__).parent.parent / "data" / "reference" / "untied.json").read_text(
-        encoding="utf-8"
-    )
+    (Path(__file__).parents[2] / "data" / "reference" / "untied.json").read_text(encoding="utf-8")
 )
 FALSE_ALARM = 1e-3
 REPETITIONS = 16

@@ -14,8 +14,8 @@ from rnnmft.solvers.two_time.growth import edge, leading_growth
 from rnnmft.solvers.two_time.jost import JostModes
 from rnnmft.solvers.two_time.modes import KernelModes
 from rnnmft.solvers.two_time.response import KernelResponse, Response
-from tests.analysis.sampled_errors import CONTROL
-from tests.analysis.two_time.rate_cells import SILENT, rate_theory
+from tests.solvers.sampled_errors import CONTROL
+from tests.solvers.two_time.rate_cells import SILENT, rate_theory
 
 WHITE = Inputs(R=1.0)
 SETTINGS = {
@@ -155,7 +155,7 @@ def two_state_networks(steps, width, networks, seed):
 @pytest.mark.slow
 def test_networks_of_two_states_agree():
     """64 networks of width 400 over 40 steps, and the stationary state that they come to."""
-    from tests.analysis.sampled_errors import agree
+    from tests.solvers.sampled_errors import agree
 
     theory = two_states()
     drawn = two_state_networks(40, 400, 64, seed=5)

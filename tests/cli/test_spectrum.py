@@ -14,7 +14,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import vanilla
 from rnnmft.cli import main
 from rnnmft.cli.setting import resolve_setting
-from rnnmft.solvers.jacobian import JacobianLaw
+from rnnmft.spectra.law import JacobianLaw
 
 LINEAR = """
 name = "linear"

@@ -28,7 +28,7 @@ from rnnmft.solvers.transport.gauss_rules import (
 )
 from rnnmft.solvers.transport.law_grid import LawGrid
 
-DATA = Path(__file__).parents[1] / "data" / "reference" / "lstm-gaussian-untied.json"
+DATA = Path(__file__).parents[2] / "data" / "reference" / "lstm-gaussian-untied.json"
 LAWS = {"f": (2.0, 1.9), "i": (0.0, 1.0), "g": (0.0, 1.3), "o": (0.0, 1.2)}
 #: |z| below 5 for about 120 compared numbers: a false-alarm rate of 7e-5.
 Z = 5.0

@@ -16,13 +16,13 @@ from rnnmft.cells import (
     get,
     register_weights,
     vanilla,
-    weight_ensembles,
 )
 from rnnmft.errors import DerivationError, ParameterError
+from rnnmft.language import weight_ensembles
 from rnnmft.spectra.branch import Branch
 from rnnmft.spectra.free_power import FreePower, free_power_moments
 from rnnmft.spectra.moment_expansion import expanded_moments
-from tests.analysis.spectral_units import (
+from tests.spectra.spectral_units import (
     MASS,
     D,
     fuss_catalan,

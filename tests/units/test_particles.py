@@ -15,8 +15,8 @@ from rnnmft.solvers.closed.closed_moments import ClosedMoments
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.solvers.sampled.sampled_units import SampledUnits
 from rnnmft.units.particles import UnitProcess
-from tests.analysis.linear_cells import gradient_means, linear_cell, second_moments
-from tests.analysis.sampled_errors import CONTROL, agree
+from tests.solvers.linear_cells import gradient_means, linear_cell, second_moments
+from tests.solvers.sampled_errors import CONTROL, agree
 from tests.stand_in_device import GPU
 
 INPUTS = {

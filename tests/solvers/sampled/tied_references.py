@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rnnmft import Cell, Inputs, Preactivation, State, cells, sigmoid, tanh
 
-FOLDER = Path(__file__).parents[1] / "data" / "reference"
+FOLDER = Path(__file__).parents[2] / "data" / "reference"
 NAMES = sorted(p.stem for p in FOLDER.glob("*-tied.json"))
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from rnnmft import Cell, Inputs, MeanField, Preactivation, State, cells, sigmoid, tanh
-from tests.analysis.untied_units import sampled_moments
+from tests.solvers.sampled.untied_units import sampled_moments
 
 REPETITIONS, UNITS, STEPS = 24, 15000, 4
 FALSE_ALARM = 1e-3

@@ -25,8 +25,8 @@ from rnnmft import (
 from rnnmft.sampling import NORMALS, Sampling
 from rnnmft.solvers.sampled.sampled_units import SampledUnits
 from rnnmft.units.repetitions import calibrated_error
-from tests.analysis.sampled_errors import CONTROL, agree
-from tests.analysis.tied_references import NAMES, reference
+from tests.solvers.sampled.tied_references import NAMES, reference
+from tests.solvers.sampled_errors import CONTROL, agree
 
 KINDS = ("second_moment", "cross_moment", "preactivation_variance")
 

@@ -12,8 +12,8 @@ from rnnmft import Inputs, MeanField, cells, identity, relu, tanh
 from rnnmft.activations import erf, hard_tanh, sin, softsign
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.solvers.two_time.memoryless import TwoTimeKernel
-from tests.analysis.sampled_errors import CONTROL, agree
-from tests.analysis.two_time.rate_cells import (
+from tests.solvers.sampled_errors import CONTROL, agree
+from tests.solvers.two_time.rate_cells import (
     SILENT,
     rate_cell,
     rate_networks,

@@ -17,9 +17,9 @@ from rnnmft.solvers.sampled.sampled_units import SampledUnits
 from rnnmft.units.averaged_tangent import AveragedTangent
 from rnnmft.units.local_derivatives import LocalDerivatives
 from rnnmft.units.particles import UnitProcess
-from tests.analysis.fluctuating_slopes import WHITE, Slopes
-from tests.analysis.sampled_errors import CONTROL, agree
+from tests.solvers.sampled_errors import CONTROL, agree
 from tests.stand_in_device import GPU
+from tests.units.fluctuating_slopes import WHITE, Slopes
 
 #: The fewest units that there may be: 16 in each of two repetitions.
 FEWEST = Sampling(32, 2, device="cpu")

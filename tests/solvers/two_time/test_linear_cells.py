@@ -11,8 +11,8 @@ from scipy import integrate
 from rnnmft import Cell, Input, Inputs, Preactivation, State, identity
 from rnnmft.errors import ConvergenceError, Status
 from rnnmft.solvers.two_time.gaussian_states import GaussianStates
-from tests.analysis.linear_cells import gradient_means, linear_cell, second_moments
-from tests.analysis.two_time.rate_cells import SILENT, rate_theory
+from tests.solvers.linear_cells import gradient_means, linear_cell, second_moments
+from tests.solvers.two_time.rate_cells import SILENT, rate_theory
 
 DRAW = np.random.default_rng(20260201)
 #: (leak d, sigma_w, sigma_v, sigma_b): stable, from hardly to strongly coupled.

@@ -27,8 +27,8 @@ from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.sampled_units import SampledUnits
 from rnnmft.solvers.two_time.memoryless import TwoTimeKernel
 from rnnmft.theory.memoryless import is_memoryless, memoryless_theory
-from tests.analysis.linear_cells import second_moments
-from tests.analysis.sampled_errors import CONTROL, agree
+from tests.solvers.linear_cells import second_moments
+from tests.solvers.sampled_errors import CONTROL, agree
 
 #: What the quadrature promises for every kernel value, relative to its scale.
 PROMISED = 1e-9

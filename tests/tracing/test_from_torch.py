@@ -20,7 +20,7 @@ from rnnmft import Cell, CellError, ParameterError, cells
 from rnnmft.cells import from_torch
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.tracing import trace
-from tests.cells import modules
+from tests.tracing import modules
 
 BATCH, STEPS = 5, 4
 N_IN, N = modules.N_IN, modules.N

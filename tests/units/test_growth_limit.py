@@ -16,8 +16,8 @@ from rnnmft.solvers.sampled.sampled_units import SampledUnits
 from rnnmft.units.growth_limit import growth_limit
 from rnnmft.units.pooled_logarithm import pooled_logarithm
 from rnnmft.units.repetitions import Samples
-from tests.analysis.fluctuating_slopes import WHITE, Slopes
-from tests.analysis.linear_cells import linear_cell
+from tests.solvers.linear_cells import linear_cell
+from tests.units.fluctuating_slopes import WHITE, Slopes
 
 HORIZONS = (32, 64, 128, 256, 512)
 WANTED = 0.002 / math.sqrt(3)

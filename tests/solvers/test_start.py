@@ -28,9 +28,9 @@ from rnnmft import (
     tanh,
 )
 from rnnmft.solvers.two_time.memoryless import TwoTimeKernel
-from tests.analysis.linear_cells import gradient_means, linear_cell
-from tests.analysis.sampled_errors import CONTROL, agree
 from tests.simulation.false_alarms import FALSE_ALARM, p_value
+from tests.solvers.linear_cells import gradient_means, linear_cell
+from tests.solvers.sampled_errors import CONTROL, agree
 
 KINDS = ("second_moment", "cross_moment", "preactivation_variance", "preactivation_covariance")
 UNITS: dict[str, Any] = {"particles": 1 << 16, "repetitions": 16, "device": "cpu"}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnmft import Inputs, MeanField, Status, cells
-from tests.analysis.tied_references import reference
+from tests.solvers.sampled.tied_references import reference
 
 #: m_1(T) at T = 1, 5, 10, 20 of 6 networks of width 768, by sigma_w; errors of a few percent.
 MEASURED = {6.88: (0.98, 1.09, 1.21, 1.86), 6.55: (0.95, 0.92, 0.89, 0.96)}

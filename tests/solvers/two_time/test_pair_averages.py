@@ -11,7 +11,7 @@ from rnnmft.solvers.two_time.hermite import HermiteOverlaps
 from rnnmft.solvers.two_time.pair_curve import PairCurve
 from rnnmft.solvers.two_time.seen import KINDS, seen_by
 from rnnmft.theory.gaussian_states import gaussian_states_theory
-from tests.analysis.two_time.rate_cells import rate_cell
+from tests.solvers.two_time.rate_cells import rate_cell
 
 #: What each integral is wanted to, and its error said to be, relative to the largest.
 PROMISED = 5e-11

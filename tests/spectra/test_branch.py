@@ -13,7 +13,7 @@ from rnnmft.spectra.block_solutions import Solutions
 from rnnmft.spectra.branch import Branch
 from rnnmft.spectra.unit_transfer import UnitTransfer
 from rnnmft.spectra.walk import Walk
-from tests.analysis.spectral_units import linear_units, product_units
+from tests.spectra.spectral_units import linear_units, product_units
 
 
 def _sampled(name: str, weights: str, tying: str, horizon: int) -> UnitTransfer:

@@ -1,0 +1,1 @@
+"""The solver by sampled units."""
