@@ -9,10 +9,12 @@ from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_count
 from rnnmft.records import Record
 
-__all__ = ["FEWEST", "NORMALS", "Sampling"]
+__all__ = ["FEWEST", "NORMALS", "Sampling", "check_particles"]
 
 NORMALS = ("sobol", "random")
 _CPU_MEMORY = 1 << 29
+# Of a repetition, whatever is asked: fewer have no averages to speak of.
+_FEWEST_ASKED = 16
 # Long runs: before a repetition has fewer units than this there are fewer repetitions, ..
 _FEWEST_UNITS, _FEWEST_REPETITIONS = 1024, 8
 # .. and it never has fewer than this: its bias falls as one over the units.
@@ -58,10 +60,8 @@ class Sampling(Record):
     work: float | None = None
 
     def __post_init__(self) -> None:
-        check_count("repetitions", self.repetitions, 2)
-        check_count("units", self.units, 16 * self.repetitions)
+        check_particles(self.repetitions, units=self.units, max_units=self.max_units)
         check_count("seed", self.seed, 0)
-        check_count("max_units", self.max_units, 16 * self.repetitions)
         if self.memory is not None:
             check_count("memory", self.memory, 1 << 20)
         if self.work is not None and not 0 < float(self.work) < math.inf:
@@ -97,7 +97,8 @@ class Sampling(Record):
         """
         if self.work is None or self.tolerance is not None:
             return self
-        allowed = self.work / steps / min(steps, directions or steps)
+        seen = steps if directions is None else min(max(directions, 1), steps)
+        allowed = self.work / steps / seen
         if allowed >= self.total:
             return self
         repetitions = self.repetitions
@@ -111,3 +112,13 @@ class Sampling(Record):
         if self.memory is not None:
             return self.memory
         return _CPU_MEMORY if free is None else free // 2
+
+
+def check_particles(repetitions: int, **numbers: int) -> None:
+    """Raise ParameterError where numbers of units, by the name of the argument, are too few.
+
+    Units are `particles` to whoever asks for a theory: messages name the argument that was given.
+    """
+    fewest = _FEWEST_ASKED * check_count("repetitions", repetitions, 2)
+    for name, number in numbers.items():
+        check_count(name, number, fewest)

@@ -12,7 +12,7 @@ from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import check_count, check_start, check_tying
 from rnnmft.records import Quantity
-from rnnmft.sampling import Sampling
+from rnnmft.sampling import Sampling, check_particles
 from rnnmft.solvers.closed.homogeneous import scale_free
 from rnnmft.solvers.closed.recursion import UntiedRecursion
 from rnnmft.solvers.contract import MemorySolver, Solver
@@ -46,8 +46,8 @@ class MeanField:
         backend: "numpy" or "torch", for the quadratures of the closed untied theory.
         device, dtype, seed, particles, repetitions: for sampled units: "auto", "cpu" or "cuda";
             "float64" or "float32"; how many units in all and in how many independent parts. When
-            absent up to 524,288 units in 16 parts, a quarter for what is averaged over time,
-            fewer in longer runs.
+            absent up to 524,288 units in 16 parts, a quarter for what is averaged over time, an
+            eighth for stationary moments, fewer in longer runs.
         tolerance: for sampled units: the standard error that every number shall have, relative to
             its scale (a second moment to itself, a cross moment to the second moments, a mean to
             their root, a growth rate to 1 per step). Then units are added until it is reached;
@@ -102,6 +102,8 @@ class MeanField:
         self.ensemble = cell.ensemble() if ensemble is None else ensemble
         self.inputs = Inputs() if inputs is None else inputs
         self.start = check_start(start, [s.name for s in cell.states])
+        given = {} if particles is None else {"particles": particles}
+        check_particles(repetitions, **given, max_particles=max_particles)
         self.sampling = Sampling(
             units=Sampling.units if particles is None else particles,
             repetitions=repetitions,
@@ -162,9 +164,22 @@ class MeanField:
         """xi_q and xi_c in steps, and chi_1."""
         return self._solver.timescales()
 
-    def gradient_growth(self) -> Quantity:
-        """lim (1/T) log m_1(T), per step: 0 at criticality."""
-        return self._solver.gradient_growth()
+    def gradient_growth(self, *, horizon: int | None = None, burn_in: int = 30) -> Quantity:
+        """lim (1/T) log m_1(T), per step: 0 at criticality.
+
+        Args:
+            horizon: where units are sampled, what one run of so many steps, at least 16, tells of
+                the limit, its error as large as that leaves it; when absent as many steps as make
+                the error small.
+            burn_in: steps before that run.
+
+        Raises:
+            ParameterError: horizon is not a whole number >= 16, or burn_in not one >= 0.
+        """
+        if horizon is None:
+            return self._solver.gradient_growth()
+        check_count("burn_in", burn_in, 0)
+        return self._solver.growth_within(check_count("horizon", horizon, 16), burn_in)
 
     @cached_property
     def _memory(self) -> MemorySolver:

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from rnnmft.errors import ParameterError
+from rnnmft.initialization.design.burn_in import stationary_after
 from rnnmft.initialization.design.request import Request
 from rnnmft.initialization.design.roles import roles
-from rnnmft.initialization.design.tied import LAST, TiedGrowth, solve_tied
-from rnnmft.initialization.design.untied import solve_untied, stationary_after
+from rnnmft.initialization.design.tied import TiedGrowth, solve_tied
+from rnnmft.initialization.design.untied import solve_untied
 from rnnmft.initialization.initialization import Initialization
 from rnnmft.language import Cell, ChronoBias, Inputs, Normal
 from rnnmft.language.laws import Law
 from rnnmft.parameters import check_tying
-from rnnmft.sampling import Sampling
+from rnnmft.sampling import Sampling, check_particles
 
 __all__ = ["critical"]
 
@@ -24,7 +25,6 @@ _FOR_REAL_NETWORKS = (
     "keeps their fluctuations for as long as its state lasts, and is critical elsewhere: "
     'tying="tied" says where.'
 )
-_LEAST_BURN_IN, _MOST_BURN_IN = 30, 100
 
 
 def critical(
@@ -59,8 +59,8 @@ def critical(
         cell: any `Cell`.
         inputs: their law; R = 1 and white if not given.
         weights: "gaussian", "orthogonal", or one of them by preactivation.
-        tying: "tied" (the growth of m_1(T) from T = 10 to 40, or to the horizon up to 100, is 0;
-            seconds of sampled units for a gated cell) or "untied" (m_1(1) = 1).
+        tying: "tied" (lim (1/T) log m_1(T) = 0; where units are sampled, seconds for a gated cell,
+            the growth from T = 10 to 40, or to the horizon up to 100) or "untied" (m_1(1) = 1).
         fix: numbers that shall stay: {preactivation: {sigma_w, sigma_v, mu_b, sigma_b, q}}.
         objective: what chooses the rest: "isometry" (variance of J J^T over `horizon` steps within
             1 of its least), "timescale" (xi_c = `horizon`), or "fixed" (nothing: mu_b = 0, q = 1
@@ -93,6 +93,7 @@ def critical(
     check_tying(tying)
     if isinstance(tolerance, bool) or not 0 < float(tolerance) < math.inf:
         raise ParameterError(f"tolerance must be a positive number, got {tolerance!r}")
+    check_particles(repetitions, particles=particles)
     sampling = Sampling(particles, repetitions, seed, device)
     laws = parameters if parameters is not None else _default_laws(cell, horizon)
     request = Request.checked(
@@ -100,16 +101,12 @@ def critical(
     )
     answer = solve_untied(request)
     solution = answer.solution
-    burn_in = stationary_after(request.horizon)
     ensemble, growth, reasons = solution.ensemble, {}, list(answer.reasons)
     if tying == "untied" and solution.design.roles.gains:
         reasons.append(_FOR_REAL_NETWORKS)
     if tying == "tied":
         name = solution.design.main
-        # With one set of weights every step of burn-in costs a direction that they have seen.
-        burn_in = int(min(max(_LEAST_BURN_IN, 3 * request.horizon), _MOST_BURN_IN))
-        last = int(min(max(LAST, request.horizon), _MOST_BURN_IN))
-        measure = TiedGrowth(cell, request.inputs, sampling, burn_in, last)
+        measure = TiedGrowth(cell, request.inputs, sampling, request.horizon)
         tied = solve_tied(measure, ensemble, name, float(tolerance))
         ensemble, growth = (
             tied.ensemble,
@@ -131,7 +128,7 @@ def critical(
         answer.method,
         tuple(reasons),
         growth,
-        burn_in,
+        stationary_after(request.horizon),
         sampling,
     )
 

@@ -42,7 +42,8 @@ class CriticalEnsemble(Record):
         method: how averages were found: "closed moments", "transport of the law", ...
         reasons: why each number is what it is, one sentence each.
         tied_growth: at the untied answer and at this one, where they were measured.
-        burn_in: steps before a tied Jacobian starts.
+        burn_in: steps from the zero state until the cell counts as stationary, where units are
+            sampled: a Jacobian starts then.
         sampling: the units of everything that is sampled.
     """
 
@@ -155,12 +156,12 @@ class CriticalEnsemble(Record):
         return self.timescales("untied").chi_1
 
     def growth(self, tying: str | None = None) -> Quantity:
-        """The growth of log m_1(T) per step: its limit if untied, from T = 10 on if tied."""
+        """lim (1/T) log m_1(T), per step; tied by units from T = 10, its error holds that."""
         if self._checked(tying) == "untied":
             return self.theory("untied").gradient_growth()
         if "answer" in self.tied_growth:
             return self.tied_growth["answer"]
-        measure = TiedGrowth(self.cell, self.inputs, self.sampling, self.burn_in)
+        measure = TiedGrowth(self.cell, self.inputs, self.sampling, self.horizon)
         return measure(self.ensemble, self.sampling.units)
 
     def mean_square(self, horizon: int = 1, tying: str | None = None) -> Quantity:

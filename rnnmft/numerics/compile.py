@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
 from rnnmft.errors import CompileError, Status
@@ -62,9 +63,9 @@ class Program:
         """Evaluate at arguments that broadcast together to shape (...,)."""
         if len(arrays) != len(self.arguments):
             raise TypeError(f"the program takes {len(self.arguments)} arrays, got {len(arrays)}")
-        backend, xp = self.backend, self.backend.xp
+        backend = self.backend
         given = [backend.asarray(a) for a in arrays]
-        shape = tuple(xp.broadcast_shapes(*(tuple(a.shape) for a in given))) if given else ()
+        shape = np.broadcast_shapes(*(tuple(a.shape) for a in given))
         flat = [backend.broadcast(a, shape).reshape(-1) for a in given]
         size = len(flat[0]) if flat else 1
         if size == 0:
@@ -170,7 +171,8 @@ def compile_elementwise(
 
     def evaluate(*given: Any) -> tuple[Any, ...]:
         arrays = [a if hasattr(a, "shape") else found.asarray(a) for a in given]
-        shape = found.xp.broadcast_shapes(*(tuple(a.shape) for a in arrays))
+        # Shapes are plain tuples: torch's own function loads a quarter of a second's code for them.
+        shape = np.broadcast_shapes(*(tuple(a.shape) for a in arrays))
         with found.quiet():
             state = block.run(arrays)
         return tuple(_expand(found, state.values[i], shape, arrays) for i in block.outputs)

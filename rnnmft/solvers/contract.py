@@ -63,6 +63,10 @@ class Solver(Protocol):
         """lim (1/T) log m_1(T), per step."""
         ...
 
+    def growth_within(self, horizon: int, burn_in: int) -> Quantity:
+        """The same, as well as T <= horizon after burn_in steps tell it, where that saves time."""
+        ...
+
     def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
         """m_1(T), T = 1, .., horizon, of the Jacobians that start after burn_in steps."""
         ...

@@ -6,6 +6,7 @@ many there are or which are run together, and more of them extend the sample.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,7 +55,7 @@ class Draws:
 
     def _normal(self, count: int) -> Tensor:
         if self._quasi(count):
-            return torch.special.ndtri(self._sobol(count)).to(self.dtype)
+            return _normal_quantiles(self._sobol(count)).to(self.dtype)
         options = {"dtype": self.dtype, "device": self.device}
         shape = (count, self.shape[1])
         return torch.stack([torch.randn(shape, generator=g, **options) for g in self._random])
@@ -80,8 +81,17 @@ class Draws:
 
     def _sobol(self, count: int) -> Tensor:
         first, self._dimension = self._dimension, self._dimension + count
-        points = [sobol_points(first, count, self.shape[1], g, self.device) for g in self._scramble]
-        return torch.stack(points)
+        return sobol_points(first, count, self.shape[1], self._scramble, self.device)
+
+
+def _normal_quantiles(points: Tensor) -> Tensor:
+    """sqrt(2) erfinv(2 u - 1), in place of the points u: half the time of ndtri(u).
+
+    2 u - 1 is exact, for u are odd multiples of 2^-31. A repetition stays near the processor.
+    """
+    for row in points:
+        row.mul_(2.0).sub_(1.0).erfinv_().mul_(math.sqrt(2.0))
+    return points
 
 
 def _seeds(seed: int, repetition: int) -> tuple[int, int]:

@@ -16,7 +16,9 @@ from rnnmft.cells import Cell, Input, Inputs, Preactivation, State
 from rnnmft.errors import InfeasibleError, ParameterError
 from rnnmft.expectation import GaussianExpectation
 from rnnmft.initialization.critical import critical
+from rnnmft.initialization.design.burn_in import stationary_after
 from rnnmft.initialization.design.roles import roles
+from rnnmft.initialization.design.tied import TiedGrowth
 from rnnmft.numerics.compile import compile_program
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.given_laws import GivenLaws
@@ -401,6 +403,33 @@ class TestTied:
         assert init.correction == 1.0
         assert float(init.growth()) == pytest.approx(0.0, abs=1e-9)
 
+    @pytest.mark.parametrize("sigma_w", [0.8, 1.0, 1.3])
+    def test_the_error_of_growth_holds_its_limit(self, sigma_w: float) -> None:
+        """A leaky RNN at its zero state is linear: growth is 2 log(.8 + .2 sigma_w).
+
+        The slope of 40 steps is off by some .02, many times its noise.
+        """
+        cell, inputs = cells.leaky_rnn(), Inputs(R=0.0)
+        ensemble = cell.ensemble(e={"sigma_w": sigma_w})
+        measure = TiedGrowth(cell, inputs, Sampling(1 << 14, 16, 0, "cpu"), 10)
+        found, truth = measure(ensemble, 1 << 14), 2 * math.log(0.8 + 0.2 * sigma_w)
+        assert found.status.ok
+        assert 0.005 < abs(float(found) - truth) < 1.5 * found.error < 0.06
+
+    def test_growth_is_the_limit_where_no_units_are_sampled(self) -> None:
+        cell = cells.vanilla()
+        measure = TiedGrowth(cell, Inputs(), Sampling(1 << 10, 16, 0, "cpu"), 10)
+        found = measure(cell.ensemble(), 1 << 10)
+        assert found.value == MeanField(cell, tying="tied").gradient_growth().value
+        assert found.error_kind == "bound"
+
+    def test_burn_in_is_one_number_for_both_tyings(self) -> None:
+        """exp(-6) of an approach as slow as the horizon is left after it, within its limits."""
+        for horizon, steps in ((1, 60), (10, 60), (40, 240), (1000, 400)):
+            assert stationary_after(horizon) == steps
+        both = [critical(cells.vanilla(), horizon=40, tying=t).burn_in for t in ("tied", "untied")]
+        assert both == [240, 240]
+
     @pytest.mark.slow
     def test_the_published_point_is_corrected_by_several_percent(self) -> None:
         init = critical(
@@ -410,5 +439,6 @@ class TestTied:
         assert init.ensemble["e"].sigma_w == pytest.approx(6.55, abs=0.06)
         assert init.untied_ensemble["e"].sigma_w == pytest.approx(6.8797, abs=5e-5)
         assert abs(float(init.growth())) <= 1e-3
+        assert init.growth().error < 0.01
         before = init.tied_growth["untied answer"]
         assert float(before) == pytest.approx(0.035, abs=0.01)

@@ -290,3 +290,21 @@ def test_two_trajectories_go_through_the_same_search():
     found = search_growth(draw, plan, tied=True)
     assert abs(found.limit.value - slopes.edge) < 4 * found.limit.error < 0.02
     assert abs(found.limit.value - slopes.growth) > 4 * found.limit.error
+
+
+@pytest.mark.parametrize("tolerance", [1e-6, None])
+def test_a_tolerance_draws_all_the_units_that_it_plans(tolerance):
+    """The work of a default run cuts a run of 1000 steps only where no tolerance was asked for."""
+    plans, random = [], np.random.default_rng(0)
+
+    def draw(plan, horizon):
+        plans.append(plan)
+        logs = np.cumsum(random.normal(0.01, 0.1, (plan.repetitions, horizon)), 1)
+        return Samples({"m_1": np.exp(logs), "log_m_1": logs}, plan)
+
+    options = {"tolerance": tolerance, "max_units": 1 << 18, "work": 1e9}
+    found = search_growth(draw, Sampling(1 << 17, 16, **options), tied=False)
+    assert all((p.for_steps(1000) == p) == (tolerance is not None) for p in plans)
+    if tolerance is not None:
+        assert found.status is Status.NOT_CONVERGED
+        assert plans[-1].total == found.units == 1 << 18

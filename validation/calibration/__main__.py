@@ -1,7 +1,9 @@
 """Run the calibration and write its results.
 
     python -m validation.calibration [--fast] [--only TEXT] [--output PATH]
+    python -m validation.calibration --judge
 
+The second runs nothing: it judges the committed comparisons again, by rules that have changed.
 Exit code 0 where every kind of quantity passes, 1 where one is rejected.
 """
 
@@ -13,7 +15,7 @@ import sys
 from pathlib import Path
 
 from validation.calibration.suite import fast_settings, run, settings
-from validation.calibration.table import RESULTS, document
+from validation.calibration.table import RESULTS, committed, document
 
 
 def main() -> int:
@@ -22,13 +24,18 @@ def main() -> int:
     parser.add_argument("--fast", action="store_true", help="the part that `make test` runs")
     parser.add_argument("--only", default="", help="settings whose names hold this text")
     parser.add_argument("--output", type=Path, help="where to write; the committed file by default")
+    parser.add_argument("--judge", action="store_true", help="the committed comparisons, again")
     options = parser.parse_args()
-    chosen = fast_settings() if options.fast else settings()
-    tally = run(s for s in chosen if options.only in s.name)
+    if options.judge:
+        known = committed()
+        tally, made = known.tally, known.content["provenance"]
+    else:
+        chosen = fast_settings() if options.fast else settings()
+        tally, made = run(s for s in chosen if options.only in s.name), None
     whole = not options.fast and not options.only
     path = options.output or (RESULTS if whole else None)
     if path is not None:
-        content = json.dumps(document(tally), indent=1, allow_nan=False)
+        content = json.dumps(document(tally, made), indent=1, allow_nan=False)
         path.write_text(content + "\n", encoding="utf-8")
     for verdict in tally.verdicts.values():
         outcome = "accepted" if verdict.passed else "; ".join(verdict.reasons)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 from scipy import special
 
@@ -118,3 +119,10 @@ class Comparison:
         """JSON-safe: what was compared, z and its score."""
         found = {**vars(self), "z": self.z, "score": self.score}
         return {name: json_safe(v) for name, v in found.items()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """What `to_dict` gave; z and its score are found again."""
+        values = {f.name: content[f.name] for f in fields(cls)}
+        numbers = {f.name for f in fields(cls) if f.type == "float"}
+        return cls(**{name: float(v) if name in numbers else v for name, v in values.items()})

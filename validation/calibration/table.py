@@ -10,6 +10,7 @@ from typing import Any
 
 from rnnmft.validation.provenance import provenance
 from validation.calibration.asked import KINDS
+from validation.calibration.comparison import Comparison
 from validation.calibration.tally import ALL, Tally, false_alarm_rate
 
 __all__ = ["RESULTS", "Table", "committed", "document"]
@@ -25,8 +26,13 @@ _SOURCES = {
 }
 
 
-def document(tally: Tally) -> dict[str, Any]:
-    """Every comparison, the verdicts, the rate of false alarms and where it was made; JSON-safe."""
+def document(tally: Tally, made: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Every comparison, the verdicts, the rate of false alarms and where it was made; JSON-safe.
+
+    Args:
+        tally: the comparisons, judged.
+        made: the provenance of comparisons that were made before; None: here and now.
+    """
     return {
         "passed": tally.passed,
         "reasons": tally.reasons,
@@ -36,7 +42,7 @@ def document(tally: Tally) -> dict[str, Any]:
             for name, correlation in _CORRELATIONS.items()
         },
         "comparisons": [c.to_dict() for c in tally.comparisons],
-        "provenance": provenance("cpu", COMMAND).to_dict(),
+        "provenance": made or provenance("cpu", COMMAND).to_dict(),
     }
 
 
@@ -60,6 +66,11 @@ class Table:
         rule = "| --- | --: | --: | --: | --: | --: | --: | --: | --- |"
         kinds = [k for k in (*KINDS, ALL) if k in verdicts]
         return "\n".join([head, rule, *(_row(k, verdicts[k]) for k in kinds)])
+
+    @property
+    def tally(self) -> Tally:
+        """Its comparisons under the present rules."""
+        return Tally(tuple(Comparison.from_dict(c) for c in self.content["comparisons"]))
 
     def sources(self) -> _Sources:
         """The same by the source of the truth."""

@@ -1,8 +1,12 @@
 """The tied answer: growth rate 0 with one set of weights, from the untied answer.
 
-With tied weights nothing is linear: one sigma_w is moved until the gradient's growth, measured on
-sampled units (or by the two-time kernel), is 0. The same random numbers serve every evaluation, so
-that the growth is a smooth function of sigma_w and a secant finds its root.
+With tied weights nothing is linear: one sigma_w is moved until the growth rate of gradients,
+lim (1/T) log m_1(T), is 0. Where no units are sampled it is the limit itself. Where they are, one
+run of some tens of steps leaves the limit a bracket, whose ends change their formulas with what the
+run shows: its middle may jump as sigma_w moves, and lies too high where fluctuating slopes hold the
+kernel and the run cannot tell. What is solved for is the slope of log m_1(T) between two horizons.
+The same random numbers serve every evaluation, so that it is a smooth function of sigma_w and a
+secant finds its root; how far the limit may be from it is in its error.
 """
 
 from __future__ import annotations
@@ -15,14 +19,19 @@ import numpy as np
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import InfeasibleError
+from rnnmft.initialization.design.burn_in import stationary_after
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
 from rnnmft.sampling import Sampling
 
-__all__ = ["FIRST", "LAST", "TiedAnswer", "TiedGrowth", "solve_tied"]
+__all__ = ["TiedAnswer", "TiedGrowth", "solve_tied"]
 
-# Growth is read between these horizons, or up to that of the request.
-FIRST, LAST = 10, 40
+# Growth is read up to 40 steps, or to the horizon of the request, but not beyond 100: with the
+# steps the number of units falls that decide m_1(T). The slope leaves out what m_1 begins with.
+_FIRST, _LAST, _FARTHEST_LAST = 10, 40, 100
+# Units times steps times directions seen of one evaluation, some ten seconds on one core: longer
+# runs have fewer units than were asked for, and the noise of that is in their errors.
+_WORK = 5e9
 
 # A first search with few units; then the wanted number from where it ended.
 _FEW = 1 << 13
@@ -55,43 +64,65 @@ class TiedAnswer:
 
 @dataclass(frozen=True)
 class TiedGrowth:
-    """How tied growth is measured: the slope of log m_1(T) between T = 10 and the last horizon.
+    """How tied growth is measured: the limit, or by units the slope of log m_1(T) from T = 10 on.
 
-    The Jacobian starts after `burn_in` steps, where the forward process has become stationary as
-    far as these go; its first ten steps are left out because m_1 starts with a transient.
+    A run has `burn_in` + `last` steps. The slope of a linear cell is log(4) / 60 = .023 a step
+    below the limit, for m_1 ~ T^(-1/2) exp(g T). The error is the noise, together with the distance
+    to the limit that the same run brackets and the error of that.
+
+    Args:
+        horizon: T of the request: it says how long a run is.
     """
 
     cell: Cell
     inputs: Inputs
     sampling: Sampling
-    burn_in: int
-    last: int = LAST
+    horizon: float
+
+    @property
+    def burn_in(self) -> int:
+        """Steps before the Jacobian starts: the forward process is stationary then."""
+        return stationary_after(self.horizon)
+
+    @property
+    def last(self) -> int:
+        """The last horizon: 40, or that of the request up to 100."""
+        return int(min(max(_LAST, self.horizon), _FARTHEST_LAST))
 
     def __call__(self, ensemble: Ensemble, units: int) -> Quantity:
-        """The growth per step, with an upper bound of its standard error."""
-        sampling = self.sampling
-        field = MeanField(
+        """The growth per step, with an error that holds the limit."""
+        field = self._field(ensemble, units)
+        limit = field.gradient_growth(horizon=self.last, burn_in=self.burn_in)
+        if limit.error_kind == "bound":
+            return limit
+        means = field.jacobian_means(self.last, burn_in=self.burn_in)
+        logs = np.log(np.asarray(means.value)[[_FIRST - 1, self.last - 1]])
+        errors = (np.asarray(means.error) / np.asarray(means.value))[[_FIRST - 1, self.last - 1]]
+        steps = self.last - _FIRST
+        value, noise = float(np.diff(logs)[0]) / steps, float(np.hypot(*errors)) / steps
+        beyond = abs(float(limit) - value) + float(limit.error)
+        return Quantity(
+            f"gradient growth from {_FIRST} to {self.last} steps (tied)",
+            value,
+            math.hypot(noise, beyond),
+            means.status,
+            unit="per step",
+            error_kind="standard error",
+        )
+
+    def _field(self, ensemble: Ensemble, units: int) -> MeanField:
+        """The tied theory with so many units, or what the work of a long run allows of them."""
+        sampling = replace(self.sampling, units=units, work=_WORK)
+        sampling = sampling.for_steps(self.burn_in + self.last)
+        return MeanField(
             self.cell,
             ensemble,
             self.inputs,
             "tied",
-            particles=units,
+            particles=sampling.units,
             repetitions=sampling.repetitions,
             seed=sampling.seed,
             device=sampling.device,
-        )
-        found = field.jacobian_means(self.last, burn_in=self.burn_in)
-        logs = np.log(np.asarray(found.value)[[FIRST - 1, self.last - 1]])
-        errors = (np.asarray(found.error) / np.asarray(found.value))[[FIRST - 1, self.last - 1]]
-        value, error = np.diff(logs)[0], np.hypot(*errors)
-        steps = self.last - FIRST
-        return Quantity(
-            f"gradient growth from {FIRST} to {self.last} steps (tied)",
-            float(value / steps),
-            float(error / steps),
-            found.status,
-            unit="per step",
-            error_kind=found.error_kind,
         )
 
 

@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 
 from rnnmft.errors import DerivationError, InfeasibleError
 from rnnmft.initialization.design.backward import Backward, Solution
+from rnnmft.initialization.design.burn_in import stationary_after
 from rnnmft.initialization.design.design import Design, design
 from rnnmft.initialization.design.gates import retention_means, write_means
 from rnnmft.initialization.design.growing import solve_growing
@@ -40,10 +41,8 @@ from rnnmft.solvers.given_laws import GivenLaws
 from rnnmft.solvers.sampled.given_laws import SampledLaws
 from rnnmft.solvers.transport.given_laws import TransportedLaws
 
-__all__ = ["UntiedAnswer", "solve_untied", "stationary_after"]
+__all__ = ["UntiedAnswer", "solve_untied"]
 
-# However short or long the horizon, of units that are sampled.
-_LEAST_BURN_IN, _MOST_BURN_IN = 60, 400
 # A sigma_w beyond this deserves a warning.
 _LARGE = 8.0
 # To begin with, every preactivation varies by one; the state brings a tenth of a gate's variance.
@@ -98,11 +97,6 @@ def _theory(request: Request) -> GivenLaws:
             pass
     burn_in = stationary_after(request.horizon)
     return SampledLaws(request.cell, request.inputs, request.laws, request.sampling, burn_in)
-
-
-def stationary_after(horizon: float) -> int:
-    """Steps until a cell made to remember `horizon` of them is stationary, to exp(-6)."""
-    return int(min(max(_LEAST_BURN_IN, 6 * horizon), _MOST_BURN_IN))
 
 
 def _chosen(backward: Backward, start: Design, request: Request, reasons: list[str]) -> Solution:

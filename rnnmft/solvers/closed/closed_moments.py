@@ -240,6 +240,10 @@ class ClosedMoments:
         status = self._linearised[1]
         return Quantity("gradient growth (untied)", value, relative, status, "per step")
 
+    def growth_within(self, horizon: int, burn_in: int) -> Quantity:
+        """`gradient_growth`, which needs no run."""
+        return self.gradient_growth()
+
     def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
         """m_1(T), T = 1, .., horizon, at stationarity."""
         return means_one_by_one(lambda T: self.jacobian_moments(T, burn_in).mean, horizon)

@@ -15,7 +15,7 @@ from rnnmft.solvers.sampled.checks import decided_by_many
 from rnnmft.units.growth_limit import GrowthLimit, growth_limit
 from rnnmft.units.repetitions import Samples, bias_of, calibrated_error, mean_and_error
 
-__all__ = ["GrowthFound", "search_cross_growth", "search_growth"]
+__all__ = ["GrowthFound", "limit_of", "search_cross_growth", "search_growth"]
 
 Array = NDArray[np.float64]
 #: Runs of given units over given steps: m_1, log_m_1 (R, T), and log_sums where there are any.
@@ -30,6 +30,8 @@ _WANTED = 0.002 / 3**0.5
 _CROSS_WANTED, _LEAST_WANTED = 0.1, 2e-5
 # Standard errors that a step of theirs must be worth, and where few of them are worth so many.
 _CLEAR, _JUST_CLEAR = 10.0, 4.0
+# Twice the units instead of four times where the error is nearly as small as wanted.
+_NEARLY = 1.4
 # An error that is noise for the most part is not made much smaller by more steps: no more of them
 # than these, where they cost more than units.
 _LONG = 64
@@ -68,13 +70,14 @@ def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 
     asked = sampling.tolerance
     wanted = _WANTED if asked is None else asked
     most = sampling.total if asked is None else sampling.max_units
-    plan = replace(sampling, tolerance=None)
+    # A tolerance asks for as many units as it takes: no run is cut to the work of a default one.
+    plan = sampling if asked is None else replace(sampling, tolerance=None, work=None)
     if asked is not None and plan.total > _PILOT_UNITS * _PILOT_REPETITIONS:
         plan = plan.of(_PILOT_UNITS, _PILOT_REPETITIONS)
     horizon = min(max(_FIRST_HORIZON, settled // 2), _LAST_HORIZON // 2)
     while True:
         drawn = draw(plan, horizon)
-        limit = _limit(drawn, horizon, tied)
+        limit = limit_of(drawn, horizon, tied)
         found = GrowthFound(limit, Status.OK, horizon, plan.total)
         if not decided_by_many(drawn.values, horizon):
             return replace(found, status=Status.NOT_CONVERGED)
@@ -82,7 +85,8 @@ def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 
             return found
         noisy = limit.noise > limit.error / 3
         if noisy and 2 * plan.total <= most:
-            plan = _more(plan, min(4, most // plan.total))
+            factor = 2 if limit.error <= _NEARLY * wanted else 4
+            plan = _more(plan, min(factor, most // plan.total))
         elif horizon == _LAST_HORIZON or (noisy and horizon >= _LONG):
             if not noisy:
                 return replace(found, status=Status.MAX_STEPS)
@@ -106,7 +110,7 @@ def search_cross_growth(
         end = _resolved(drawn.values["m_1"], _CLEAR)
         if end < _FEWEST_STEPS:
             end = _resolved(drawn.values["m_1"], _JUST_CLEAR)
-        limit = _limit(drawn, end, tied)
+        limit = limit_of(drawn, end, tied)
         found = GrowthFound(limit, Status.OK, horizon, drawn.sampling.total)
         if end == 1:
             return replace(found, status=Status.NOT_CONVERGED)
@@ -118,13 +122,13 @@ def search_cross_growth(
         horizon *= 2
 
 
-def _limit(drawn: Samples, end: int, tied: bool) -> GrowthLimit:
+def limit_of(drawn: Samples, end: int, tied: bool) -> GrowthLimit:
     """The growth rate from the first `end` steps, with what fewer units tell of the 1/M bias."""
     rounding = _ROUNDING[drawn.sampling.dtype]
-    found = _limit_of(drawn.values, end, tied, rounding)
+    found = _read(drawn.values, end, tied, rounding)
     if drawn.small is None or not math.isfinite(found.value):
         return found
-    small = _limit_of(drawn.small, end, tied, rounding)
+    small = _read(drawn.small, end, tied, rounding)
     bias = 0.0
     if math.isfinite(small.value):
         spread = np.asarray(math.hypot(small.noise, found.noise))
@@ -133,7 +137,7 @@ def _limit(drawn: Samples, end: int, tied: bool) -> GrowthLimit:
     return replace(found, error=error, noise=noise)
 
 
-def _limit_of(values: Mapping[str, Array], end: int, tied: bool, rounding: float) -> GrowthLimit:
+def _read(values: Mapping[str, Array], end: int, tied: bool, rounding: float) -> GrowthLimit:
     logs, sums = values["log_m_1"][:, :end], values.get("log_sums")
     if end < _FEWEST_STEPS:
         return _short(logs)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +32,12 @@ from rnnmft.solvers.results import (
     Trajectory,
 )
 from rnnmft.solvers.sampled.checks import check, decided_by_many
-from rnnmft.solvers.sampled.growth_search import GrowthFound, search_cross_growth, search_growth
+from rnnmft.solvers.sampled.growth_search import (
+    GrowthFound,
+    limit_of,
+    search_cross_growth,
+    search_growth,
+)
 from rnnmft.solvers.sampled.readings import (
     READ,
     all_readings,
@@ -57,8 +62,10 @@ _FIRST_STEPS = 64
 _MOST_STEPS = 8192
 # Units times steps times directions seen that the longest run may take, with the fewest units.
 _MOST_WORK = 9e9
-# Units of runs that are averaged over time, unless a number is asked for.
-_AVERAGED = 1 << 17
+# Units of runs that are averaged over time, unless a number is asked for; and how many times fewer
+# units and how much less work are enough for moments that settle: a first answer within a second
+# or two on one core, of some 1e-3 of itself.
+_AVERAGED, _SETTLING = 1 << 17, 2
 # Changes that shrink by less than this from quarter to quarter of a run have no end in sight.
 _ENDLESS = 0.75
 # A moment this large is on its way to infinity.
@@ -125,7 +132,7 @@ class SampledUnits:
         directions: int | None = None,
     ) -> Samples:
         """A run; `directions`: that the weights are expected to see, where that is known."""
-        sampling = self._stationary_sampling if late else self.sampling
+        sampling = self._settling_sampling if late else self.sampling
         sampling = sampling.for_steps(steps, directions)
         return draw_repetitions(
             lambda plan, numbers: self.setting.moments(plan, numbers, steps, trajectories),
@@ -166,6 +173,15 @@ class SampledUnits:
         if sampling.work is None or sampling.total <= _AVERAGED:
             return sampling
         return sampling.of(_AVERAGED // sampling.repetitions, sampling.repetitions)
+
+    @property
+    def _settling_sampling(self) -> Sampling:
+        """Fewer still for moments, of which every unit is an average over a quarter of a run."""
+        sampling = self._stationary_sampling
+        if sampling.work is None or sampling.total < _AVERAGED:
+            return sampling
+        fewer = sampling.of(sampling.per_repetition // _SETTLING, sampling.repetitions)
+        return replace(fewer, work=sampling.work / _SETTLING)
 
     # --- stationary values ---------------------------------------------------------------------
 
@@ -414,6 +430,21 @@ class SampledUnits:
         Without a tolerance T is increased until the bracket is narrower than .002 to either side.
         """
         return self._growth_of("gradient growth", self._growth, self._stationary)
+
+    def growth_within(self, horizon: int, burn_in: int) -> Quantity:
+        """The same from one run of T <= horizon that starts after burn_in steps."""
+        drawn = self._tangents(horizon, burn_in)
+        limit, status = limit_of(drawn, horizon, self.tying == "tied"), check(drawn)
+        if status is Status.OK and not decided_by_many(drawn.values, horizon):
+            status = Status.NOT_CONVERGED
+        return Quantity(
+            f"gradient growth within {horizon} steps ({self.tying})",
+            limit.value,
+            limit.error,
+            status,
+            unit="per step",
+            error_kind="standard error",
+        )
 
     @cached_property
     def _cross_growth(self) -> Quantity:

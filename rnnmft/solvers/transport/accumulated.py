@@ -217,6 +217,10 @@ class TransportedLaw:
         )
         return Quantity("gradient growth (untied)", fine, abs(fine - coarse), unit="per step")
 
+    def growth_within(self, horizon: int, burn_in: int) -> Quantity:
+        """`gradient_growth`, which needs no run."""
+        return self.gradient_growth()
+
     def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
         """m_1(T), T = 1, .., horizon, at stationarity."""
         return means_one_by_one(lambda T: self.jacobian_moments(T, burn_in).mean, horizon)

@@ -94,6 +94,10 @@ class GaussianStates:
         """Moments after 1, .., steps updates from the start."""
         return follow_moments(self.system, steps, self.method)
 
+    def growth_within(self, horizon: int, burn_in: int) -> Quantity:
+        """`gradient_growth`, which needs no run."""
+        return self.gradient_growth()
+
     def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
         """m_1(T), T = 1, .., horizon, of the Jacobians that start after burn_in steps."""
         return follow_perturbation(self.system, horizon, burn_in)

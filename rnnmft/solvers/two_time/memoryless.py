@@ -108,6 +108,10 @@ class TwoTimeKernel:
         """lim (1/T) log m_1(T), per step: perturbations of different steps are uncorrelated."""
         return replace(self._equal_times.gradient_growth(), name="gradient growth (tied)")
 
+    def growth_within(self, horizon: int, burn_in: int) -> Quantity:
+        """`gradient_growth`, which needs no run."""
+        return self.gradient_growth()
+
     def jacobian_means(self, horizon: int, burn_in: int) -> Quantity:
         """m_1(T), T = 1, .., horizon, at stationarity."""
         return self._equal_times.jacobian_means(horizon, burn_in)

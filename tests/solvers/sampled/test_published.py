@@ -36,15 +36,15 @@ def test_the_published_point_is_supercritical():
 
 @pytest.mark.slow
 def test_the_published_point_to_a_tolerance():
-    """Q* to 5e-4 of itself, within the measured .292 +- .003; the growth to .003 a step."""
+    """Q* to 5e-4 of itself, within the measured .292 +- .003; the growth to .001 a step."""
     found = field(6.88, tolerance=5e-4).fixed_point()
     assert found.status is Status.OK
     assert abs(found.second_moment["h"] - 0.292) < 0.003
-    growth = field(6.88, tolerance=3e-3).gradient_growth()
+    growth = field(6.88, tolerance=1e-3).gradient_growth()
     assert growth.status is Status.OK
-    assert growth.error <= 3e-3
+    assert growth.error <= 1e-3
     assert abs(float(growth) - 0.035) < 0.005
-    assert abs(float(growth)) > 10 * growth.error
+    assert abs(float(growth)) > 20 * growth.error
 
 
 @pytest.mark.slow

@@ -178,6 +178,14 @@ def test_a_tolerance_must_be_positive(tolerance):
         MeanField(cells.minimal(), tying="tied", tolerance=tolerance)
 
 
+@pytest.mark.parametrize("name", ["particles", "max_particles"])
+def test_a_message_names_the_argument_that_was_given(name):
+    with pytest.raises(ParameterError, match=rf"^{name} must be a whole number >= 256, got -1"):
+        MeanField(cells.minimal(), **{name: -1})
+    with pytest.raises(ParameterError, match=rf"^{name} .* >= 128, got 100"):
+        MeanField(cells.minimal(), repetitions=8, **{name: 100})
+
+
 # --- stationary states ----------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from tests.validation.calibration.synthetic import KINDS, comparisons
 from validation.calibration.comparison import Comparison
-from validation.calibration.tally import ALL, Tally, false_alarm_rate
+from validation.calibration.tally import ALL, Tally, _far_limit, false_alarm_rate
 
 SEEDS = range(40)
 
@@ -73,6 +73,9 @@ def test_a_comparison_goes_into_json():
     found = json.loads(json.dumps(replace(ONE, value=math.nan).to_dict(), allow_nan=False))
     assert found["value"] == "nan"
     assert found["truth"] == 1.0
+    back = Comparison.from_dict(found)
+    assert math.isnan(back.value)
+    assert replace(back, value=1.3) == ONE
 
 
 # --- the rules ------------------------------------------------------------------------------------
@@ -84,6 +87,27 @@ def test_right_errors_pass_as_often_as_is_declared():
     assert declared < 0.05
     rejected = sum(not passed for passed in passes())
     assert stats.binom.sf(rejected - 1, len(SEEDS), 2 * declared) > 1e-4
+
+
+@pytest.mark.parametrize(("count", "kinds"), [(10, 12), (100, 4), (250, 12), (1100, 12)])
+def test_so_many_may_lie_beyond_three_as_chance_or_one_percent_puts_there(count, kinds):
+    """By the binomial sum: one fewer would be exceeded too often, and is fewer than 1 %."""
+    limit, p = _far_limit(count, kinds), math.erfc(3 / math.sqrt(2))
+
+    def exceeded(k):
+        return 1 - sum(math.comb(count, i) * p**i * (1 - p) ** (count - i) for i in range(k + 1))
+
+    level = 0.05 / (kinds + 1)
+    assert exceeded(limit) <= level
+    assert limit == count // 100 or (limit > count // 100 and exceeded(limit - 1) > level)
+
+
+def test_one_more_beyond_three_than_may_be_is_rejected():
+    rows = comparisons(1)
+    assert Tally(tuple(rows)).verdicts["first"].beyond_3 == 0
+    shifted = [replace(c, value=c.truth + 6 * c.error, error=1.5 * c.error) for c in rows[:3]]
+    assert Tally((*shifted[:2], *rows[2:])).passed
+    assert Tally((*shifted, *rows[3:])).reasons == ["first: 3 of 100 beyond 3"]
 
 
 def test_a_bias_of_four_errors_in_one_kind_is_rejected():
