@@ -357,7 +357,7 @@ class TestFormula:
     @pytest.mark.parametrize("name", ["vanilla", "gru", "janet", "leaky_rnn"])
     def test_its_numbers_are_the_answer(self, name: str) -> None:
         init = critical(cells.get(name), Inputs(R=0.7), tying="untied")
-        n = init.theory()._solver.recursion.derivation.notation  # type: ignore[attr-defined]
+        n = init.theory().recursion.derivation.notation
         values: dict[sp.Basic, float] = {n.R: 0.7, sp.Symbol("r", positive=True): 0.1}
         for p in init.cell.preactivations:
             law = init.ensemble[p.name]

@@ -211,7 +211,7 @@ class TestLinear:
         init = critical(vanilla(name), Inputs(R=0.7), tying="tied", fix={"e": fix}, horizon=20)
         law, q = init.ensemble["e"], init.design.choices["e"].q
         assert init.formula is not None
-        n = init.theory("untied")._solver.recursion.derivation.notation
+        n = init.theory("untied").recursion.derivation.notation
         (p,) = vanilla(name).preactivations
         values = {n.R: 0.7, n.q[p]: q, sp.Symbol("T", positive=True): 20}
         values |= {n.mu_b[p]: 0.0, n.sigma_w[p]: law.sigma_w}

@@ -113,7 +113,7 @@ def times(value: float, error: float) -> Any:
     found = SimpleNamespace(
         tying="tied", xi_q=2.0, xi_c=value, error={"xi_q": 0.1, "xi_c": error}, status=Status.OK
     )
-    return SimpleNamespace(timescales=lambda: found, method="sampled units")
+    return SimpleNamespace(timescales=lambda: found, is_sampled=True)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ BAD = {
     "width-half": ({"width": 10.5}, "width must be a whole number"),
     "networks-0": ({"networks": 0}, "networks must be a whole number >= 1, got 0"),
     "steps-0": ({"steps": 0}, "steps must be a whole number >= 1, got 0"),
-    "tying": ({"tying": "loose"}, "tying must be one of tied, untied, got 'loose'"),
+    "tying": ({"tying": "loose"}, "tying must be 'tied' or 'untied', got 'loose'"),
     "dtype": ({"dtype": "float16"}, "dtype must be one of float32, float64, got 'float16'"),
     "horizon-0": ({"jacobian_horizons": (1, 0)}, "each of jacobian_horizons .* >= 1, got 0"),
     "horizon-negative": ({"jacobian_horizons": (-3,)}, "each of jacobian_horizons .* got -3"),

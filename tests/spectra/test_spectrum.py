@@ -17,7 +17,7 @@ from rnnmft.cells import (
     register_weights,
     vanilla,
 )
-from rnnmft.errors import DerivationError, ParameterError
+from rnnmft.errors import ParameterError
 from rnnmft.language import weight_ensembles
 from rnnmft.spectra.branch import Branch
 from rnnmft.spectra.free_power import FreePower, free_power_moments
@@ -290,5 +290,3 @@ def test_bad_input_is_refused_in_a_sentence() -> None:
         theory.jacobian(-1)
     with pytest.raises(ParameterError, match="units must be at most"):
         MeanField(get("lstm"), tying="untied").jacobian(60, units=8_000).resolvent(1j)
-    with pytest.raises(DerivationError, match="made without units"):
-        theory._solver.jacobian(1, 0).density([1.0])

@@ -12,7 +12,7 @@ from rnnmft import Cell, Inputs, MeanField, Preactivation, State, cells, relu, s
 from rnnmft.activations import hard_tanh, identity
 from rnnmft.errors import ConvergenceError, ParameterError, Status
 from rnnmft.solvers.closed.closed_moments import ClosedMoments, timescale
-from rnnmft.solvers.closed.recursion import UntiedRecursion
+from rnnmft.solvers.closed.recursion import UntiedRecursion, point_of
 
 h = State("h")
 GATED = Preactivation("e", h)
@@ -98,7 +98,9 @@ class TestStationarityEnds:
         assert not second.stable
         assert mf.fixed_point().second_moment == first.second_moment
         for fixed in (first, second):
-            new = mf._solver.recursion.step(fixed.moments[:, None], mf._solver.point)[0][:, 0]
+            new = mf.recursion.step(
+                fixed.moments[:, None], point_of(mf.recursion.derivation, mf.ensemble, mf.inputs)
+            )[0][:, 0]
             np.testing.assert_allclose(new, fixed.moments, rtol=1e-8)
 
     def test_none_is_left_at_a_larger_gain(self):
@@ -213,8 +215,8 @@ class TestDrivers:
     def test_a_cell_whose_variances_need_no_state(self):
         cell = cells.min_gru()
         mf = MeanField(cell, cell.ensemble(), Inputs(), tying="untied")
-        assert mf._solver.recursion.drivers == []
-        assert mf._solver.recursion.cross_drivers == []
+        assert mf.recursion.drivers == []
+        assert mf.recursion.cross_drivers == []
         late = mf.evolve(100)
         assert abs(late.second_moment["h"][-1] - mf.fixed_point().second_moment["h"]) < 1e-10
         correlation = mf.correlation_fixed_point().correlation["h"]
@@ -225,7 +227,7 @@ class TestDrivers:
         mf = MeanField(
             cell, cell.ensemble(e={"mu_b": 0.3}, f={"mu_b": -0.2}), Inputs(), tying="untied"
         )
-        assert len(mf._solver.recursion.drivers) == 2
+        assert len(mf.recursion.drivers) == 2
         fixed, late = mf.fixed_point(), mf.evolve(100)
         correlation = mf.correlation_fixed_point()
         left = 10 * max(fixed.slope, correlation.slope) ** 100  # the slowest mode after 100 steps
@@ -288,7 +290,7 @@ class TestErrors:
         s, t = coarse.timescales(), fine.timescales()
         for scale in ("xi_q", "xi_c", "chi_1"):
             assert abs(getattr(s, scale) - getattr(t, scale)) <= s.error[scale] + t.error[scale]
-        m, n = coarse.jacobian(1, 0).moments(2), fine.jacobian(1, 0).moments(2)
+        m, n = coarse.jacobian_moments(1, 0).known(2), fine.jacobian_moments(1, 0).known(2)
         assert (np.abs(m.value - n.value) <= m.error + n.error).all()
 
     def test_bounds_are_not_idle(self):

@@ -150,7 +150,7 @@ def test_mean_squared_gradients(setting):
     ]
     assert np.abs(found.value / truth - 1).max() < 1e-12
     assert (np.abs(found.value - truth) <= found.error + 1e-13 * found.value).all()
-    assert float(theory.jacobian(12, 5).mean) == pytest.approx(truth[-1], rel=1e-12)
+    assert float(theory.jacobian_moments(12, 5).mean) == pytest.approx(truth[-1], rel=1e-12)
 
 
 def test_mean_squared_gradients_by_a_recursion_of_sums():
