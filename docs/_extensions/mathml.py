@@ -38,7 +38,9 @@ def visit_inline(translator: HTML5Translator, node: nodes.math) -> None:
 def visit_display(translator: HTML5Translator, node: nodes.math_block) -> None:
     """A displayed equation, in a box that scrolls where it is too wide."""
     label = node["label"] if node.get("number") else ""
-    anchor = f' id="{node["ids"][0]}"' if node["ids"] else ""
+    # A theme may have wrapped the equation in a box that carries the anchor already.
+    ids = node["ids"] if node["ids"] != node.parent.get("ids") else []
+    anchor = f' id="{ids[0]}"' if ids else ""
     translator.body.append(f'<div class="math"{anchor}>')
     if label:
         translator.body.append(f'<span class="eqno">({get_node_equation_number(translator, node)})')
