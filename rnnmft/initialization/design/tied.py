@@ -3,6 +3,8 @@
 With tied weights nothing is linear: one sigma_w is moved until the gradient's growth, measured on
 sampled units (or by the two-time kernel), is 0. The same random numbers serve every evaluation, so
 that the growth is a smooth function of sigma_w and a secant finds its root.
+
+Eq. (tied-critical).
 """
 
 from __future__ import annotations
@@ -99,6 +101,8 @@ def solve_tied(
     growth: TiedGrowth, ensemble: Ensemble, name: str | None, tolerance: float
 ) -> TiedAnswer:
     """Move sigma_w of one preactivation until tied gradients neither grow nor decay.
+
+    Eq. (tied-critical).
 
     Args:
         growth: measures it.
