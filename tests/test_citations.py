@@ -168,7 +168,7 @@ def wrong_with(labels: list[str], code: str, test: str) -> str:
     citing = CITATIONS.citing_code(DOCUMENTED)
     if not any(related(code, name) for label in labels for name in citing.get(label, [])):
         return f"{code} cites none of {labels}"
-    return "" if test in tests_of(test.partition("::")[0]) else f"no such test: {test}"
+    return "" if test in names_of_tests(test.partition("::")[0]) else f"no such test: {test}"
 
 
 def related(code: str, name: str) -> bool:
@@ -189,7 +189,7 @@ def resolve(code: str) -> object:
 
 
 @functools.cache
-def tests_of(path: str) -> frozenset[str]:
+def names_of_tests(path: str) -> frozenset[str]:
     """The tests of a file, without their parameters."""
     file = ROOT / path
     if not file.is_file():
