@@ -2,7 +2,9 @@
 
 Univariate: polynomials, Dirac deltas, exp of quadratics times polynomials, erf and gaussian_cdf,
 their squares at zero mean, sin, relu and step. Bivariate at zero mean: the arcsine kernels
-(Williams 1998) and the arc-cosine kernels of degree 0 and 1 (Cho & Saul 2009).
+[williams1998] and the arc-cosine kernels of degree 0 and 1 [cho2009].
+
+Eq. (arcsine), Eq. (arc-cosine).
 """
 
 from __future__ import annotations
@@ -229,7 +231,10 @@ def _relu_sum(on: sp.Expr, z: sp.Symbol, above: Callable[[int], sp.Expr]) -> sp.
 def _arcsine(
     function: type[sp.Function], widen: int, q_a: sp.Expr, q_ab: sp.Expr, q_b: sp.Expr
 ) -> sp.Expr:
-    """E[erf erf] = (2/pi) asin(2 q_ab / sqrt((1 + 2 q_a)(1 + 2 q_b))); Phi likewise, q for 2 q."""
+    """E[erf erf] = (2/pi) asin(2 q_ab / sqrt((1 + 2 q_a)(1 + 2 q_b))); Phi likewise, q for 2 q.
+
+    Eq. (arcsine).
+    """
     both = (1 + widen * q_a) * (1 + widen * q_b)
     root = 1 + widen * q_a if q_a == q_b else sp.sqrt(both)
     angle = sp.asin(widen * q_ab / root)
@@ -266,7 +271,10 @@ def _arcsine_kernel(node: GaussianExpectation) -> sp.Expr | None:
 
 
 def _arc_cosine_kernel(node: GaussianExpectation) -> sp.Expr | None:
-    """Degree 0: (pi - theta) / 2 pi; degree 1: sqrt(q_a q_b) (sin + (pi - theta) cos) / 2 pi."""
+    """Degree 0: (pi - theta) / 2 pi; degree 1: sqrt(q_a q_b) (sin + (pi - theta) cos) / 2 pi.
+
+    Eq. (arc-cosine).
+    """
     pair = _pair(node)
     if pair is None or {f.func for f in pair} not in ({relu}, {step}):
         return None

@@ -8,7 +8,7 @@ so that equal integrals compare equal; its derivatives are those of Bonnet and P
 Nodes nest: the mean and the variance of an inner node may depend on an outer node's variable. The
 bound names count the depth of nesting, so an inner name never captures an outer one.
 
-Sources: Bonnet 1964; Price 1958 (IRE Trans. Inf. Theory 4).
+Sources: [bonnet1964], [price1958]. Eq. (gaussian-expectation), Eq. (bonnet-price).
 """
 
 from __future__ import annotations
@@ -232,6 +232,8 @@ def gaussian_expectation(
     covariance: Sequence[Any] | Any,
 ) -> sp.Expr:
     """E[integrand] over a Gaussian variable, or over a Gaussian pair, as a canonical node.
+
+    Eq. (gaussian-expectation).
 
     Args:
         integrand: an expression in the variables.

@@ -1,4 +1,7 @@
-"""The correlation map c -> c' of two trajectories at a stationary state, where moments close."""
+"""The correlation map c -> c' of two trajectories at a stationary state, where moments close.
+
+Eq. (chi).
+"""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ class MeanField:
         return self._solver.fixed_point()
 
     def fixed_points(self) -> list[FixedPoint]:
-        """All fixed points, stable or not, by increasing second moment."""
+        """All fixed points, stable or not, by increasing second moment. Eq. (fixed-point)."""
         return self._solver.fixed_points()
 
     def correlation_fixed_point(self) -> CorrelationFixedPoint:
@@ -161,11 +161,11 @@ class MeanField:
         return self._solver.correlation_fixed_point()
 
     def timescales(self) -> Timescales:
-        """xi_q and xi_c in steps, and chi_1."""
+        """xi_q and xi_c in steps, and chi_1. Eq. (xi)."""
         return self._solver.timescales()
 
     def gradient_growth(self, *, horizon: int | None = None, burn_in: int = 30) -> Quantity:
-        """lim (1/T) log m_1(T), per step: 0 at criticality.
+        """lim (1/T) log m_1(T), per step: 0 at criticality. Eq. (growth).
 
         Args:
             horizon: where units are sampled, what one run of so many steps, at least 16, tells of
@@ -188,6 +188,8 @@ class MeanField:
 
     def autocorrelation(self, lags: int, *, burn_in: int | None = None) -> Autocorrelation:
         """C(tau) = E[v^t v^{t - tau}], tau = 0, .., lags, of every state and preactivation.
+
+        Eq. (memory).
 
         At stationarity, with the memory in steps that follows from it. By quadrature for tied
         cells whose two-time kernel closes, from sampled units for all others.
@@ -231,7 +233,7 @@ class MeanField:
 
         Args:
             horizon: T >= 0; 0 is the identity.
-            method: "exact", or "free" for the S-transform power of one step (Chen 2018): exact
+            method: "exact", or "free" for the S-transform power of one step [chen2018]: exact
                 for the vanilla RNN, an approximation for gated cells.
             burn_in: steps before the Jacobian starts, where units are sampled.
             units: how many units are sampled for what the solver does not know in closed form:

@@ -1,4 +1,4 @@
-"""The LSTM with chrono-initialized gates: Tallec & Ollivier 2018 (arXiv 1804.11188).
+"""The LSTM with chrono-initialized gates: Tallec & Ollivier [tallec2018].
 
 The forget gate's bias is b, the input gate's is -b: one number a unit, log-uniform in effect, whose
 law is `rnnmft.language.laws.ChronoBias(T_max)`. Otherwise `rnnmft.cells.lstm`; f = 1 keeps the old

@@ -1,4 +1,4 @@
-"""The LSTM with coupled input and forget gates (CIFG): Greff et al. 2017 (arXiv 1503.04069).
+"""The LSTM with coupled input and forget gates (CIFG): Greff et al. [greff2017].
 
 What is forgotten is replaced: i = 1 - f. The gate f multiplies the old state: f = 1 keeps it.
 States in the order c, h.

@@ -1,4 +1,4 @@
-"""The GRU in its two conventions: Cho et al. 2014 (reset before the product) and PyTorch's.
+"""The GRU in its two conventions: Cho et al. [cho2014] (reset before the product) and PyTorch's.
 
 In both the update gate z multiplies the old state: z = 1 keeps it, as in torch.nn.GRUCell.
 """

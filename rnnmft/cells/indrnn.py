@@ -1,4 +1,4 @@
-"""The independently recurrent network (IndRNN): Li et al. 2018 (arXiv 1803.04831).
+"""The independently recurrent network (IndRNN): Li et al. [li2018].
 
 Each unit sees itself alone, by the recurrent weight u, one number a unit: an elementwise random
 parameter. The paper draws u uniformly from 0 to 2^(1/T) or less, T the length of the sequences.

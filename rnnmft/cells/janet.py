@@ -1,4 +1,4 @@
-"""JANET, an LSTM with a forget gate alone: van der Westhuizen & Lasenby 2018 (arXiv 1804.04849).
+"""JANET, an LSTM with a forget gate alone: [vanderwesthuizen2018].
 
 The gate multiplies the old state: 1 keeps it. The input's gate is 1 minus the forget gate with its
 preactivation lowered by beta, so that a little more is let in than is forgotten.

@@ -1,4 +1,4 @@
-"""The leaky-integrator RNN: Jaeger, Lukosevicius, Popovici & Siewert 2007 (Neural Networks 20).
+"""The leaky-integrator RNN: Jaeger et al. [jaeger2007].
 
 Also the Euler step of the rate equations of neuroscience, with leak = dt / tau. The leak multiplies
 the new value: leak = 1 is the vanilla RNN.

@@ -1,4 +1,4 @@
-"""The LSTM with forget gates: Hochreiter & Schmidhuber 1997; Gers et al. 2000.
+"""The LSTM with forget gates: [hochreiter1997], [gers2000].
 
 The forget gate multiplies the old state: f = 1 keeps it. Torch twin: `torch.nn.LSTMCell`; states in
 the order c, h.

@@ -1,4 +1,4 @@
-"""The minimal gated unit: Zhou et al. 2016 (arXiv 1603.09420).
+"""The minimal gated unit: Zhou et al. [zhou2016].
 
 One gate both resets and updates. It multiplies the candidate: f = 1 replaces the old state.
 """

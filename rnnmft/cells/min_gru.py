@@ -1,4 +1,4 @@
-"""The minGRU: Feng et al. 2024 (arXiv 2410.01201), in its plain (not log-space) form.
+"""The minGRU: Feng et al. [feng2024], in its plain (not log-space) form.
 
 The gate and the candidate see the input alone, so that there is no recurrent matrix and time can be
 computed in parallel. The gate multiplies the candidate: z = 1 replaces the old state.

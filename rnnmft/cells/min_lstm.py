@@ -1,4 +1,4 @@
-"""The minLSTM: Feng et al. 2024 (arXiv 2410.01201), in its plain (not log-space) form.
+"""The minLSTM: Feng et al. [feng2024], in its plain (not log-space) form.
 
 The gates and the candidate see the input alone, and the gates are normalised to sum to 1. The
 forget gate multiplies the old state.

@@ -1,6 +1,8 @@
-"""The minimalRNN: Chen 2017 (arXiv 1711.06788); mean field in Chen 2018.
+"""The minimalRNN: Chen [chen2017]; mean field in [chen2018].
 
 The gate multiplies the old state: u = 1 keeps it. The input also enters elementwise.
+
+Eq. (minimal-q), Eq. (minimal-chi), Eq. (minimal-critical).
 """
 
 from rnnmft.activations import sigmoid

@@ -1,8 +1,8 @@
-"""The LSTM with peepholes: Gers & Schmidhuber 2000; Gers, Schraudolph & Schmidhuber 2002.
+"""The LSTM with peepholes: [gers2000b], [gers2002].
 
 The gates also see the accumulated state: i and f the old c, o the new one. Diagonal peepholes (one
-weight a unit) are those of Graves 2013 (arXiv 1308.0850); here they are random parameters p_i, p_f,
-p_o. Dense peepholes are the general case of the 2002 paper, where every cell of a memory block
+weight a unit) are those of Graves [graves2013]; here they are random parameters p_i, p_f,
+p_o. Dense peepholes are the general case of [gers2002], where every cell of a memory block
 reaches the gates; here i_c, f_c, o_c are preactivations without input, whose biases are zero unless
 given. States in the order c, h; the forget gate multiplies the old state: f = 1 keeps it.
 """

@@ -1,4 +1,4 @@
-"""The rate network: Sompolinsky, Crisanti & Sommers 1988 (Phys. Rev. Lett. 61, 259).
+"""The rate network: Sompolinsky, Crisanti & Sommers [sompolinsky1988].
 
 The Euler step of dh/dt = -h + J phi(h) + I with leak = dt / tau: W sees the rates phi(h), and the
 preactivation itself leaks in. So h is linear in e, and Gaussian where e is. The leak multiplies the

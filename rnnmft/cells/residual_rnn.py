@@ -1,4 +1,4 @@
-"""The RNN with a weighted residual connection (FastRNN): Kusupati et al. 2018 (arXiv 1901.02358).
+"""The RNN with a weighted residual connection (FastRNN): Kusupati et al. [kusupati2018].
 
 `shortcut` multiplies the old state, `step` what is added. shortcut = 1 is the plain residual update
 h' = h + step tanh(e), whose second moment grows without bound; hence the default below 1.

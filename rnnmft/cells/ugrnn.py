@@ -1,4 +1,4 @@
-"""The update gate RNN: Collins, Sohl-Dickstein & Sussillo 2017 (arXiv 1611.09913).
+"""The update gate RNN: Collins et al. [collins2017].
 
 The gate multiplies the old state: g = 1 keeps it.
 """

@@ -1,4 +1,4 @@
-"""The vanilla RNN, h' = phi(W h + V x + b): Elman 1990; mean field as in Chen 2018.
+"""The vanilla RNN, h' = phi(W h + V x + b): [elman1990]; mean field as in [chen2018].
 
 Torch twin: `torch.nn.RNNCell` (its two bias vectors add up to b).
 """

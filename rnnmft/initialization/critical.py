@@ -43,9 +43,9 @@ def critical(
     seed: int = 0,
     device: str = "auto",
 ) -> Initialization:
-    r"""Solve for the critical ensemble of a cell.
+    r"""Solve for the critical ensemble of a cell. Eq. (critical).
 
-    Untied, the equations are solved backwards (Chen 2018): from variances q_k and means mu_b,k of
+    Untied, the equations are solved backwards [chen2018]: from variances q_k and means mu_b,k of
     the preactivations, stationarity gives Q*, m_1 = 1 gives one sigma_w^2, and
     sigma_v^2 = (q - sigma_w^2 E[y^2] - sigma_b^2) / R. Tied, as a network is, that sigma_w is then
     moved until gradients neither grow nor decay with one set of weights.

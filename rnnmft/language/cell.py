@@ -5,6 +5,8 @@
 
 Y_k and F_a act elementwise. The symbols are SymPy symbols, so a cell is written as one writes it
 on paper; `Cell` checks that what was written is one.
+
+Eq. (cell).
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _ARGUMENTS = ("self", "weights", "parameters")
 
 
 class Cell:
-    """A recurrent cell: a name and one elementwise update for each state.
+    """A recurrent cell: a name and one elementwise update for each state. Eq. (cell).
 
     Args:
         name: for titles and files.

@@ -6,6 +6,8 @@
     E[x_i^t x_i^s] = R kappa(t - s); between two trajectories, times the correlation
 
 sigma_* are always standard deviations.
+
+Eq. (ensemble).
 """
 
 from __future__ import annotations

@@ -266,7 +266,7 @@ class ChronoBias(Law):
     """The chrono initialization of a forget gate's bias: p = log(U), U uniform on [1, T_max - 1].
 
     For dependencies of up to T_max > 2 steps; the input gate's bias is -p, the same number. Source:
-    Tallec & Ollivier 2018 (arXiv 1804.11188), section 2; `rnnmft.cells.chrono_lstm` uses it.
+    [tallec2018], section 2; `rnnmft.cells.chrono_lstm` uses it.
 
     >>> ChronoBias(100).quantile(1.0) == math.log(99)
     True

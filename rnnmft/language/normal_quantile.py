@@ -1,6 +1,6 @@
 """The standard normal quantile function on numbers and on whole arrays of any library.
 
-Algorithm AS 241 (PPND16), relative accuracy about 1e-16: Wichura 1988, Applied Statistics 37, 477.
+Algorithm AS 241 (PPND16), relative accuracy about 1e-16: [wichura1988].
 Python's `statistics.NormalDist.inv_cdf` is the same algorithm for one number.
 """
 

@@ -1,7 +1,7 @@
 """Bi-invariant weight ensembles: the one table of what the spectra need to know of a law of W.
 
 A bi-invariant W (Q W Q' has the law of W for orthogonal Q, Q') enters a spectrum only by its
-determining series f(x) = x Phi(x) (Nica and Speicher 1996). With S the S-transform of W W^T at
+determining series f(x) = x Phi(x) [nica1997]. With S the S-transform of W W^T at
 sigma_w = 1, y = f(x) solves x = y (1 + y) S(y): Phi = psi(x Phi) with
 
     psi(y) = 1 / ((1 + y) S(y)),
@@ -9,6 +9,8 @@ sigma_w = 1, y = f(x) solves x = y (1 + y) S(y): Phi = psi(x Phi) with
 a ratio of polynomials here: psi = 1 for gaussian weights, S = 1/(1 + y); psi = 1/(1 + y) for Haar
 orthogonal ones, S = 1. A product of two independent gaussian matrices, S = (1 + y)^-2, has
 psi = 1 + y.
+
+Eq. (determining).
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ __all__ = ["WeightEnsemble", "register_weights", "weight_ensemble"]
 @dataclass(frozen=True)
 class WeightEnsemble:
     """A bi-invariant law of W / sigma_w with E[W_ij^2] = 1/N, by psi = numerator / denominator.
+
+    Eq. (determining).
 
     Args:
         name: by which `cell.ensemble(weights=...)` knows it.

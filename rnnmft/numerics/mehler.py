@@ -9,7 +9,7 @@ a product costs two sums over one variable and not one over two. The coefficient
 sums of step h. Where f and g are analytic for |Im z| < d these are off by exp(-2 pi d / h), and
 (pi / h)^2 terms leave out as much at rho = 1; less correlated pairs need fewer.
 
-Sources: Mehler 1866 (J. reine angew. Math. 66); Daniely, Frostig, Singer 2016 (arXiv 1602.05897).
+Sources: [mehler1866], [daniely2016]. Eq. (mehler).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ the integrated error of the integrand itself. The range starts at |z| <= 9.5 sta
 doubles while the integrand at its ends is not negligible: with mu = 20, q = 4 all of E[tanh'(e)^2]
 lies at z = -8.
 
-Source: Trefethen and Weideman 2014 (SIAM Review 56, 385), for the convergence of the rule.
+Source: [trefethen2014], for the convergence of the rule. Eq. (gaussian-expectation).
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def residual_variance(xp: Any, q_a: Any, q_ab: Any, q_b: Any) -> Any:
 
 
 def _difference_of_products(xp: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """a b - c d with the rounding of both products put back (Dekker 1971)."""
+    """a b - c d with the rounding of both products put back [dekker1971]."""
     first, lost_first = _exact_product(xp, a, b)
     second, lost_second = _exact_product(xp, c, d)
     return (first - second) + (lost_first - lost_second)

@@ -7,7 +7,7 @@ A level holds only the nodes the levels before it lack, so that
 "plain" is for integrands that vanish at both ends with all their derivatives (the trapezoidal rule
 then converges geometrically); "double_exponential" (tanh-sinh) is for pieces that end at a kink.
 
-Sources: Trefethen and Weideman 2014 (SIAM Review 56, 385); Takahasi and Mori 1974.
+Sources: [trefethen2014], [takahasi1974].
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@
 
 The temporal factor L (kappa(t - s) = sum_j L_tj L_sj) is lower triangular: a longer run begins
 with the same inputs as a shorter one.
+
+Eq. (ensemble).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ The tangent d s^t / d s^0 is pushed through the linearised step
 
 whose elementwise derivatives come from torch.autograd (the gradient of the sum), not from SymPy:
 this floor shares no calculus with the theory it is to test. States are stacked in the cell's order.
+
+Eq. (jacobian-product), Eq. (linearised).
 """
 
 from __future__ import annotations
@@ -132,6 +134,8 @@ class JacobianSample:
 
 def measure(tangent: Tangent, spectrum: bool, resolvent: bool) -> JacobianSample:
     """m_k = tr (J J^T)^k / (mN) for k = 1, 2, 3; the singular values, in float64, if asked.
+
+    Eq. (generating-function).
 
     m_1 = |J|^2 / (mN), m_2 = |J J^T|^2 / (mN), m_3 = |J J^T J|^2 / (mN) (Frobenius norms).
 

@@ -1,6 +1,8 @@
 """Finite networks of one cell, stepped together: e_k = W_k y_k + V_k x + b_k, s_a' = F_a(s, x, e).
 
 All tensors of a step have shape (networks, trajectories, N).
+
+Eq. (cell).
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ where hash is NumPy's `SeedSequence`: all different within a run, and independen
 are chunked, of how many inputs there are, and of whether the states start at zero. Parameters
 are drawn in this order: the elementwise ones, then for each preactivation W, V and b, skipping what
 is absent or has sigma = 0. Numbers on CPU and on CUDA differ.
+
+Eq. (ensemble).
 """
 
 from __future__ import annotations

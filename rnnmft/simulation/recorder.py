@@ -1,4 +1,7 @@
-"""Averages over the units of each network while it runs; sums are taken in float64."""
+"""Averages over the units of each network while it runs; sums are taken in float64.
+
+Eq. (second-moment), Eq. (memory).
+"""
 
 from __future__ import annotations
 

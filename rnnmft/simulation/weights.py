@@ -3,6 +3,8 @@
 A matrix is held unscaled (entries of variance 1, or orthogonal) beside its scale, so that drawing
 one costs a single pass over memory. Numbers are always drawn in float32 and converted, so that
 one seed gives one and the same network in float32 and in float64.
+
+Eq. (ensemble).
 """
 
 from __future__ import annotations
@@ -103,7 +105,7 @@ def haar_reflectors(
     and independent of the earlier reflections; so the reflections can be drawn at once. The signs
     are those that make R's diagonal positive, without which Q is not Haar.
 
-    Source: Stewart 1980 (SIAM J. Numer. Anal. 17); Mezzadri 2007, section 5, for the signs.
+    Sources: [stewart1980]; [mezzadri2007], section 5, for the signs.
     """
     count, device = len(generators), generators[0].device
     if buffer is None:

@@ -3,6 +3,8 @@
 Backwards, one starts from q_k and mu_k, the numbers with a meaning. Then nothing is fed back:
 every Gaussian integral is a number, second moments follow at once, and m_1 is a polynomial in the
 sigma_w,k^2, linear in each of them.
+
+Eq. (given-laws), Eq. (balance).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""m_1(T) for all horizons T: how the mean squared gradient grows or decays."""
+"""m_1(T) for all horizons T: how the mean squared gradient grows or decays.
+
+Eq. (tangent-mean).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""JacobianMoments: what a solver knows of the squared singular values of the T-step Jacobian."""
+"""JacobianMoments: what a solver knows of the squared singular values of the T-step Jacobian.
+
+Eq. (generating-function).
+"""
 
 from __future__ import annotations
 

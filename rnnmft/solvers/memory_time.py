@@ -5,6 +5,8 @@
 The plateau P is the mean of the last quarter of the lags: what a bias, or a mean that is not zero,
 makes the process remember for ever. The sum ends at the first lag that does not stand above the
 noise. It is 0 where nothing fluctuates.
+
+Eq. (memory).
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ Array = NDArray[np.float64]
 
 def integrated_time(series: Array, end: int | None = None) -> float:
     """The integral over the first `end` lags of a series C(0), C(1), .. (by default to its zero).
+
+    Eq. (memory).
 
     >>> integrated_time(np.exp(-np.arange(200) / 5.0)).__round__(3)
     5.017

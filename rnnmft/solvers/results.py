@@ -1,4 +1,7 @@
-"""The records of the analysis: trajectories, fixed points, timescales; keyed by plain names."""
+"""The records of the analysis: trajectories, fixed points, timescales; keyed by plain names.
+
+Eq. (second-moment), Eq. (xi), Eq. (memory).
+"""
 
 from __future__ import annotations
 
@@ -110,6 +113,8 @@ class CorrelationFixedPoint(Record):
 class Timescales(Record):
     """Timescales in steps: xi_q = -1/log(slope of the moment map), xi_c = -1/log chi(c*); chi_1.
 
+    Eq. (xi), Eq. (chi-1).
+
     chi_1 is the slope at c = 1 with identical inputs: above 1 chaos, below 1 order.
     """
 
@@ -131,6 +136,8 @@ class Timescales(Record):
 @dataclass(frozen=True)
 class Autocorrelation(Record):
     """C(tau) = E[v^t v^{t - tau}] at stationarity, tau = 0..lags, of states and preactivations.
+
+    Eq. (memory).
 
     `value[name]`, `error[name]`: (lags + 1,); preactivations are taken about mu_b.
     `timescale[name]`, `timescale_error[name]`: the integrated memory in steps,

@@ -1,4 +1,7 @@
-"""One step of a perturbation at given laws: m_1, and the operator of second moments."""
+"""One step of a perturbation at given laws: m_1, and the operator of second moments.
+
+Eq. (given-laws), Eq. (untied-tangent).
+"""
 
 from __future__ import annotations
 

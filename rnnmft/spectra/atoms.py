@@ -4,6 +4,8 @@ At an atom of mass p at lambda_0, G = p / (z - lambda_0) + (something smaller): 
 lambda_0 and -G^2 / G' to p as z descends to it. Atoms at 0 are looked for along the negative axis,
 where nothing else is near; others at the peaks of the smoothed law (of few units, where those are
 sampled).
+
+Eq. (atom).
 """
 
 from __future__ import annotations

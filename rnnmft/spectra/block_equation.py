@@ -13,8 +13,10 @@ preactivation; their diagonals for untied weights), V = E[G_v]_yy, U = E[G_u]_ee
 
 Of the solutions only one is the resolvent; `Solutions.proper` tells by what the others break: for
 Im z >= 0 the imaginary parts of V, U, a, b are negative semidefinite.
-Source: operator-valued free probability with free W_k (Yang 2020); R-diagonal ensembles: Nica and
-Speicher 1996; uniqueness with definite imaginary part: Helton, Rashidi Far, Speicher 2007.
+Source: operator-valued free probability with free W_k [yang2020b]; R-diagonal ensembles:
+[nica1997]; uniqueness with definite imaginary part: [helton2007].
+
+Eq. (block).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Solutions of the block equation at many z: the unknowns, their tangents, and which are proper."""
+"""Solutions of the block equation at many z: the unknowns, their tangents, and which are proper.
+
+Eq. (block).
+"""
 
 from __future__ import annotations
 

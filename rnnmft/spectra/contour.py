@@ -3,6 +3,8 @@
     F(x) = (1/pi) int_0^pi Re [z G(z)] d theta,   z = x e^(i theta),
 
 counts atoms and whatever lies near 0 without resolving it.
+
+Eq. (mass).
 """
 
 from __future__ import annotations

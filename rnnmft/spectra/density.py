@@ -3,6 +3,8 @@
     rho(x) = -Im [G - i eta G'](x + i eta) / pi,
 
 exact at eta = 0. An atom shows as a peak of width eta.
+
+Eq. (density).
 """
 
 from __future__ import annotations

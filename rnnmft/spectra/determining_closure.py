@@ -10,6 +10,8 @@ at atoms, where V and U do not. With F Y^n = a b Y^(n-1) F's equation is
 
 F = sigma_w^2 - a b for orthogonal weights. Everything acts on B blocks of L x L symmetric matrices
 at Z points; a symmetric matrix is packed as its upper triangle.
+
+Eq. (determining).
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The distribution of singular values from a spectrum: masses, quantiles, how far from isometry.
 
 Between two ends, whose masses are contour integrals, the density is integrated on a grid in log x.
+
+Eq. (mass), Eq. (density).
 """
 
 from __future__ import annotations

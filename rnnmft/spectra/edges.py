@@ -3,6 +3,8 @@
 On the real axis G is complex inside of an interval and real outside. Edges are bracketed on a grid
 in log x and then found from inside, where the squared density vanishes linearly at a usual edge,
 or by bisection elsewhere. What a few sampled units do by themselves is not looked at.
+
+Eq. (density).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The T-step law as a free power: S_T = S^T, as if the steps were free of each other (Chen 2018).
+"""The T-step law as a free power: S_T = S^T, as if the steps were free of each other [chen2018].
 
 With M(z) = z G(z) - 1 of one step and q = M / (1 + M) = 1 - 1/(z G), S_T = S^T reads
 
@@ -7,6 +7,8 @@ With M(z) = z G(z) - 1 of one step and q = M / (1 + M) = 1 - 1/(z G), S_T = S^T 
 zeta(z) is the point of the one-step law that answers for z (a subordination function). It lies in
 the upper half plane with z, where Im q < 0, so both logarithms keep to one sheet.
 Exact for the vanilla RNN; an approximation for gated cells, whose gates of different steps commute.
+
+Eq. (free-power), Eq. (free-power-point).
 """
 
 from __future__ import annotations

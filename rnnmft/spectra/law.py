@@ -1,4 +1,7 @@
-"""JacobianLaw: the law of the squared singular values of the T-step state-to-state Jacobian J."""
+"""JacobianLaw: the law of the squared singular values of the T-step state-to-state Jacobian J.
+
+Eq. (generating-function).
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 D = phi'(e) with a Gaussian e of known law: Gauss-Legendre panels between the kinks of phi, so that
 averages over "units" are integrals, without sampling error. Nodes at which D is the same (ReLU,
 hard tanh) are one.
+
+Eq. (factor), Eq. (transfer).
 """
 
 from __future__ import annotations

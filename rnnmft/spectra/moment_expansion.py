@@ -9,6 +9,8 @@ and G_u, b with tau^T for tau. What W sees at one time answers to earlier e alon
 of one order follow row by row in time, at the cost of one product a unit.
 m_(j+1) = E[tr_s G_v,j] / m. Groups of units, each with moments of its own, are expanded together,
 on whatever backend the units are on.
+
+Eq. (moment-expansion).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 The residuals a - F V, b - U F and that of F's equation (`determining_closure`) depend on a, b and
 F, and through the averages V, U (`unit_response`) on them and on t. One linear system a point gives
 the step, the tangent in t, and how far each part of the units alone would move the solution.
+
+Eq. (block).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 dG_v = G_v dP_v G_v + C dP_u C^T moves a kept pair (i, j) with a kept pair (p, q) of a symmetric dP
 by E[a_ip a_jq] + E[a_iq a_jp] (p != q), a = G_v or C. So the second moments of one block of a's
 rows and columns give that block of derivatives, and for a^T the block across the diagonal.
+
+Eq. (block).
 """
 
 from __future__ import annotations

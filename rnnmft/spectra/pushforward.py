@@ -3,6 +3,8 @@
 G(z) = E[1 / (z - X(e))] is an integral over one Gaussian number. Its integrand has poles where
 X(e) = z, as near to the real line as z: panels shrink geometrically towards each real e with
 X(e) = Re z, down to the distance of the pole. On the axis itself G is continued from just above.
+
+Eq. (pushforward).
 """
 
 from __future__ import annotations

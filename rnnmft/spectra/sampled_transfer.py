@@ -1,6 +1,8 @@
 """Transfer matrices of sampled units: their local factors along their own trajectories.
 
 A unit's factors keep every correlation in time, and between preactivations that see each other.
+
+Eq. (many-steps).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 The same linear system as for any unit (`unit_response`), with the indices written out, so that
 arithmetic runs over whole arrays of shape (Z, M) and entries of tau that vanish cost nothing. Only
 for diagonal P: blocks of length 1.
+
+Eq. (block).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ time, for tied and untied weights and any bi-invariant ensemble. Where every Jac
 vanilla RNN) its T-step law is the free power of the one-step law, tied or not, and D has a known
 law: quadrature nodes take the place of sampled units.
 "free": that free power for any cell, an approximation for gated ones.
+
+Eq. (block), Eq. (free-power).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ With X = tau P_u tau^T, C = (1 - X P_v)^(-1) tau a unit's blocks and their deriv
 
 so one linear system a unit gives everything that Newton's method, the tangent in z and the
 linearised standard error need. Averages go over units in pieces that fit a cache, or a GPU.
+
+Eq. (block).
 """
 
 from __future__ import annotations

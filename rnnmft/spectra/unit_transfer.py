@@ -5,6 +5,8 @@ With the matrices W_k cut out, the linearised unit maps (ds^0; de_k^t) to (ds^T;
     tau = [[ds^T/ds^0, ds^T/de], [dy/ds^0, dy/de]],
 
 of size m + K T, strictly causal in its lower right block.
+
+Eq. (many-steps).
 """
 
 from __future__ import annotations

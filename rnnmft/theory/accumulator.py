@@ -6,7 +6,9 @@ h = G(c', e). Second moments of h need the law of c, which is not Gaussian; the 
 
     law of c' = law of (alpha c + beta),    E[h'^2] = E[G(c', e)^2],
 
-which closes: q_k follows from E[h^2] and E[c^2] (Gilboa 2019).
+which closes: q_k follows from E[h^2] and E[c^2] [gilboa2019].
+
+Eq. (law-recursion).
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class AccumulatorForm:
 
 @lru_cache(maxsize=64)
 def accumulator_form(cell: Cell) -> AccumulatorForm:
-    """Write a cell as one accumulated state and its readouts.
+    """Write a cell as one accumulated state and its readouts. Eq. (law-recursion).
 
     Raises:
         DerivationError: it is not of this form; the message says what stands in the way.

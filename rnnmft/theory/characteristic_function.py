@@ -10,8 +10,10 @@ A unit contributes to the resolvent as a small matrix would, and the self-energi
     u_k = -E[d/da_k log Delta],   v_k = -E[d/db_k log Delta],
     a_k = Phi_k(u_k v_k) v_k,     b_k = Phi_k(u_k v_k) u_k.
 
-This is the block resolvent equation for free W_k (linearisation: Belinschi, Mai & Speicher 2017)
+This is the block resolvent equation for free W_k (linearisation: [belinschi2017])
 with a unit's own variables eliminated: for any number of states and staged preactivations.
+
+Eq. (characteristic), Eq. (self-energies).
 """
 
 from __future__ import annotations
@@ -125,7 +127,7 @@ class CharacteristicFunction:
 
     @property
     def polynomial(self) -> sp.Expr:
-        """Delta."""
+        """Delta. Eq. (characteristic)."""
         return sp.Mul(*self.factors)
 
     def log_slope(self, by: sp.Symbol, sign: int = 1) -> sp.Expr:
@@ -167,6 +169,8 @@ class CharacteristicFunction:
         self, weights: str | Mapping[str, str] = "gaussian", written_out: bool = False
     ) -> tuple[sp.Eq, ...]:
         """The equations of this cell and ensemble: u_k, v_k, a_k, b_k, then the resolvent G(z).
+
+        Eq. (self-energies).
 
         Args:
             weights: "gaussian" or "orthogonal" for every W_k, or {preactivation: ensemble}.

@@ -2,6 +2,8 @@
 
 A derivation is an ordered list of steps, each with what it starts from, what it gives, why it is
 allowed, what it assumes and whom it follows. Reports and documentation print it.
+
+Eq. (q), Eq. (affine), Eq. (affine-pair), Eq. (chi), Eq. (fixed-point).
 """
 
 from __future__ import annotations
@@ -75,12 +77,12 @@ class Derivation(StepsRecord):
 
     @cached_property
     def second_moment(self) -> dict[str, sp.Eq]:
-        """{state: Eq(Q', ...)}: the variance recursion."""
+        """{state: Eq(Q', ...)}: the variance recursion. Eq. (affine)."""
         return self._equations(self.moments, {s.name: self._square(s, 1) for s in self.cell.states})
 
     @cached_property
     def cross_moment(self) -> dict[str, sp.Eq]:
-        """{state: Eq(Q_ab', ...)}: the correlation recursion."""
+        """{state: Eq(Q_ab', ...)}: the correlation recursion. Eq. (affine-pair)."""
         return self._equations(
             self.cross_moments, {s.name: self._square(s, 2) for s in self.cell.states}
         )
@@ -99,7 +101,7 @@ class Derivation(StepsRecord):
 
     @cached_property
     def preactivation_variance(self) -> dict[str, sp.Eq]:
-        """{preactivation: Eq(q, sigma_w^2 E[y^2] + sigma_v^2 R + sigma_b^2)}."""
+        """{preactivation: Eq(q, sigma_w^2 E[y^2] + sigma_v^2 R + sigma_b^2)}. Eq. (q)."""
         return {
             p.name: sp.Eq(self.notation.q[p], self.theory.variance(p), evaluate=False)
             for p in self.cell.preactivations
@@ -141,17 +143,17 @@ class Derivation(StepsRecord):
 
     @cached_property
     def slope(self) -> sp.Matrix:
-        """The Jacobian matrix of the map of the two-trajectory moments, by Price's rule."""
+        """The Jacobian matrix of the map of two-trajectory moments, by Price. Eq. (chi)."""
         return self._map_slope(2)
 
     @cached_property
     def variance_slope(self) -> sp.Matrix:
-        """The Jacobian matrix of the map of the one-trajectory moments, by Bonnet's rule."""
+        """The Jacobian matrix of the map of the moments, by Bonnet. Eq. (fixed-point)."""
         return self._map_slope(1)
 
     @cached_property
     def chi(self) -> sp.Expr:
-        """The slope of the correlation map; several moments: the spectral radius of `slope`."""
+        """The slope of the correlation map; several moments: `slope`'s radius. Eq. (chi)."""
         return SpectralRadius(self.slope) if self.slope.rows > 1 else self.slope[0, 0]
 
     @cached_property

@@ -2,7 +2,9 @@
 
 For W = U diag(s) V with Haar U and V, free of everything else, the self-energies of the block
 equation are Phi(u v) v and Phi(u v) u. Phi is the determining series of the R-diagonal limit of W,
-divided by its argument (Nica & Speicher 1997; Haagerup & Larsen 2000).
+divided by its argument [nica1997], [haagerup2000].
+
+Eq. (determining), Eq. (factor).
 """
 
 from __future__ import annotations
@@ -58,6 +60,8 @@ def determining_series(kind: str) -> Coefficient:
 def determining_function(kind: str, sigma_w: sp.Expr, x: sp.Expr) -> sp.Expr:
     """Phi(x) of an ensemble: closed where it is known so, otherwise its power series.
 
+    Eq. (determining).
+
     >>> s, x = sp.symbols("s x", positive=True)
     >>> determining_function("orthogonal", s, x)
     2*s**2/(sqrt(4*s**2*x + 1) + 1)
@@ -105,6 +109,8 @@ def kinds_by_name(weights: str | Mapping[str, str], names: list[str]) -> dict[st
 
 def weight_s_transform(kind: str, sigma_w: sp.Expr, x: sp.Expr) -> sp.Expr:
     """S of W W^T: f^-1(x) / (x (1 + x)), where f(x) = x Phi(x) is the determining series.
+
+    Eq. (factor).
 
     >>> s, x = sp.symbols("s x", positive=True)
     >>> weight_s_transform("gaussian", s, x), weight_s_transform("orthogonal", s, x)

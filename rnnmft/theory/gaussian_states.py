@@ -8,7 +8,9 @@ combination of the states,
 the preactivations are Gaussian processes, and so are the states, whose two-time covariances are
 linear filters of theirs. E[y_k^t y_k^s] is then an integral over the Gaussian pair (u_k^t, u_k^s),
 and the tied theory closes. The rate network h' = (1 - d) h + d e, e = W phi(h) + b, is the one that
-everybody knows (Sompolinsky, Crisanti & Sommers 1988, Phys. Rev. Lett. 61, 259).
+everybody knows [sompolinsky1988].
+
+Eq. (gaussian-states).
 """
 
 from __future__ import annotations
@@ -122,7 +124,7 @@ def has_gaussian_states(cell: Cell) -> bool:
 
 @lru_cache(maxsize=64)
 def gaussian_states_theory(cell: Cell) -> GaussianStatesTheory:
-    """The linear system of a cell with Gaussian states.
+    """The linear system of a cell with Gaussian states. Eq. (gaussian-states).
 
     Raises:
         DerivationError: an update is not linear with constant coefficients, or a W sees more than

@@ -6,6 +6,8 @@
 Any cell: G from the characteristic function of a unit. One product of matrices (vanilla): a closed
 S-transform besides, and its power for T steps. T steps of any cell: the same with matrices over
 time, for tied weights and for fresh ones.
+
+Eq. (generating-function), Eq. (s-transform), Eq. (free-power), Eq. (many-steps).
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ class GeneratingFunction(StepsRecord):
 
     @cached_property
     def moments(self) -> sp.Eq:
-        """M(z) = z G(z) - 1."""
+        """M(z) = z G(z) - 1. Eq. (generating-function)."""
         z = self.characteristic.z
         return _equation(sp.Function("M")(z), z * sp.Function("G")(z) - 1)
 
@@ -81,7 +83,7 @@ class GeneratingFunction(StepsRecord):
         return self.characteristic.system(weights, written_out)
 
     def s_transform(self, weights: Weights = "gaussian") -> tuple[sp.Eq, ...]:
-        """S(x) in closed form as far as it has one; else its definition by M(z).
+        """S(x) in closed form as far as it has one; else its definition by M(z). Eq. (s-transform).
 
         Args:
             weights: "gaussian" or "orthogonal" for every W_k, or {preactivation: ensemble}.
@@ -99,6 +101,8 @@ class GeneratingFunction(StepsRecord):
     def over_steps(self, weights: Weights = "gaussian") -> tuple[sp.Eq, ...]:
         """T steps as a free product: S_T, mean and variance, and the master equation of a chain.
 
+        Eq. (free-power).
+
         Exact where `powers_are_exact`, an approximation elsewhere.
         """
         x, length = sp.Symbol("x"), sp.Symbol("T", positive=True)
@@ -115,7 +119,10 @@ class GeneratingFunction(StepsRecord):
     def block_equation(
         self, tying: str = "tied", weights: Weights = "gaussian"
     ) -> tuple[sp.Eq, ...]:
-        """The exact equations of T steps, tied or untied: see `many_step_equations`."""
+        """The exact equations of T steps, tied or untied: see `many_step_equations`.
+
+        Eq. (block).
+        """
         return many_step_equations(self.unit, tying, weights)
 
     def _derived(self) -> Iterable[Step]:

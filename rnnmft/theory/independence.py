@@ -3,6 +3,8 @@
 A unit's preactivations are independent across k, so an expectation of a product factorises. What
 does not factorise is reduced: variables that enter only through one linear combination are
 replaced by that combination, which is Gaussian given the rest (PyTorch's GRU: n_x + r n_h).
+
+Eq. (moments), Eq. (bonnet-price).
 """
 
 from __future__ import annotations

@@ -9,9 +9,11 @@ P_u = diag(t 1_m, a), P_v = diag(t 1_m, b),
     a_k = Phi(v_k u_k) v_k,   b_k = Phi(v_k u_k) u_k,   v_k = E[(G_v)_{y_k}], u_k = E[(G_u)_{e_k}],
     (1/mN) tr (z - J J^T)^(-1) = (1 + t E[tr_s G_v] / m) / z,
 
-the block equation for operator-valued free W_k (Yang 2020, free independence) with the local
+the block equation for operator-valued free W_k ([yang2020b], free independence) with the local
 variables eliminated. Expanding in t gives every moment as a polynomial in averages over a unit;
 the unknowns of each order come from lower ones.
+
+Eq. (block), Eq. (moment-expansion), Eq. (jacobian), Eq. (m1), Eq. (m2).
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ class JacobianTheory(LinearisedUnit):
         return GeneratingFunction(self.cell, self)
 
     def moment(self, k: int, weights: str | Mapping[str, str] = "gaussian") -> sp.Expr:
-        """m_k = (1/mN) tr (J J^T)^k in averages over a unit.
+        """m_k = (1/mN) tr (J J^T)^k in averages over a unit. Eq. (moment-expansion).
 
         Gaussian expectations and moments of the states, where these are enough; an average that
         needs the law of a state (LSTM) is a `LawExpectation`.
@@ -75,11 +77,11 @@ class JacobianTheory(LinearisedUnit):
         return self.program(k, weights).moment(k)
 
     def mean(self, weights: str | Mapping[str, str] = "gaussian") -> sp.Expr:
-        """m_1: the mean squared singular value."""
+        """m_1: the mean squared singular value. Eq. (m1)."""
         return self.moment(1, weights)
 
     def variance(self, weights: str | Mapping[str, str] = "gaussian") -> sp.Expr:
-        """sigma^2 = m_2 - m_1^2: 0 (with m_1 = 1) is dynamical isometry."""
+        """sigma^2 = m_2 - m_1^2: 0 (with m_1 = 1) is dynamical isometry. Eq. (m2)."""
         program = self.program(2, weights)
         return program.moment(2) - program.moment(1) ** 2
 

@@ -1,4 +1,7 @@
-"""LawExpectation: an average over the law of a unit that no recursion of moments gives."""
+"""LawExpectation: an average over the law of a unit that no recursion of moments gives.
+
+Eq. (law-recursion).
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ With fresh weights at every step the preactivations are Gaussian with variances 
 moments, as for any cell. But a state that enters nonlinearly needs its law. For one accumulated
 state (the LSTM) the law is one-dimensional, c' = alpha c + beta in law, and can be transported
 without sampling; for any other cell the law of all states is sampled.
+
+Eq. (law-recursion), Eq. (moments).
 """
 
 from __future__ import annotations

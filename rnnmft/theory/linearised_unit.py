@@ -4,6 +4,8 @@
 
 A (m x m), B (m x K), C (K x m), D (K x K, strictly lower triangular); tau keeps the K
 preactivations that have a recurrent matrix: only through these does de answer dy.
+
+Eq. (linearised), Eq. (transfer).
 """
 
 from __future__ import annotations
@@ -50,7 +52,10 @@ class LinearisedUnit:
 
     @cached_property
     def transfer(self) -> sp.Matrix:
-        """tau = [[A, B], [C, D]]: rows (s', y), columns (s, e), recurrent preactivations only."""
+        """tau = [[A, B], [C, D]]: rows (s', y), columns (s, e), recurrent preactivations only.
+
+        Eq. (transfer).
+        """
         a, b, c, d = self.blocks
         kept = [k for k, p in enumerate(self.cell.preactivations) if p.is_recurrent]
         upper = a.row_join(b[:, kept])

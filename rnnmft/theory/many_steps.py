@@ -7,6 +7,8 @@ A unit's changes over T steps are linear in s^0 and in the changes e^1..e^T of i
 rows over (s^0; e^1, .., e^T), E_t picking out e^t. tau_T = (R_T; Y_1, .., Y_T) takes the place of
 tau, and the self-energies a_k, b_k become T x T matrices over time. Tied weights use all of them;
 fresh weights only see equal times, so their diagonals.
+
+Eq. (many-steps), Eq. (block).
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ __all__ = ["many_step_equations", "transfer_over"]
 
 def transfer_over(unit: LinearisedUnit, horizon: int) -> sp.ImmutableMatrix:
     """tau_T of a cell, its entries marked with their step: rows (s^T, y), columns (s^0, e).
+
+    Eq. (many-steps).
 
     The places of a preactivation's T times are consecutive.
 
@@ -55,7 +59,7 @@ def transfer_over(unit: LinearisedUnit, horizon: int) -> sp.ImmutableMatrix:
 def many_step_equations(
     unit: LinearisedUnit, tying: str = "tied", weights: str | Mapping[str, str] = "gaussian"
 ) -> tuple[sp.Eq, ...]:
-    """The equations of the T-step Jacobian's resolvent, for a symbolic T.
+    """The equations of the T-step Jacobian's resolvent, for a symbolic T. Eq. (block).
 
     tau_T by its recursion, its characteristic function Delta_T, the self-energies, and the
     resolvent. The average is over a unit's trajectory: tied, its preactivations are correlated in

@@ -5,7 +5,9 @@ states alone, the average E[y_k^t y_k^s] needs no more than the Gaussian pairs (
 
     C_k(t+1, s+1) = sigma_w,k^2 E[y_k(e^t) y_k(e^s)] + sigma_v,k^2 R kappa(t - s) c + sigma_b,k^2
 
-The vanilla RNN is the one that everybody knows (Sompolinsky, Crisanti & Sommers 1988).
+The vanilla RNN is the one that everybody knows [sompolinsky1988].
+
+Eq. (memoryless-kernel).
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ With fresh weights at every step e_k is Gaussian and independent of the unit's p
     E[prod s_a'] = E[prod F_a(s, x, e)],    q_k = sigma_w^2 E[y_k^2] + sigma_v^2 R + sigma_b^2.
 
 Where every F_a is affine in the states the moments up to any degree close among themselves. An
-input constant in time is a recurrent variable with the update x' = x. (Chen 2018: minimalRNN.)
+input constant in time is a recurrent variable with the update x' = x. ([chen2018]: minimalRNN.)
+
+Eq. (moments), Eq. (q), Eq. (second-moment).
 """
 
 from __future__ import annotations
@@ -107,7 +109,7 @@ class MomentTheory:
         return n.moment(sides)
 
     def update(self, key: MomentKey) -> sp.Expr:
-        """The moment of a key after one step, in the moments before it."""
+        """The moment of a key after one step, in the moments before it. Eq. (moments)."""
         n = self.notation
         factors = []
         for t, side in enumerate(key):
@@ -139,12 +141,12 @@ class MomentTheory:
         return [by_symbol[s] for s in sorted(held, key=str)]
 
     def variance(self, p: Preactivation) -> sp.Expr:
-        """q_k = sigma_w^2 E[y_k^2] + sigma_v^2 R + sigma_b^2."""
+        """q_k = sigma_w^2 E[y_k^2] + sigma_v^2 R + sigma_b^2. Eq. (q)."""
         n = self.notation
         return self._affine(p, self.expect(self.cell.sees[p] ** 2), n.R)
 
     def covariance(self, p: Preactivation) -> sp.Expr:
-        """q_k^ab = sigma_w^2 E[y_k^a y_k^b] + sigma_v^2 c_x R + sigma_b^2."""
+        """q_k^ab = sigma_w^2 E[y_k^a y_k^b] + sigma_v^2 c_x R + sigma_b^2. Eq. (q)."""
         n = self.notation
         both = [self.on(self.cell.sees[p], t, 2) for t in range(2)]
         return self._affine(p, self.expect(both[0] * both[1], 2), n.c_x * n.R)

@@ -1,11 +1,13 @@
 """Cells whose Jacobian is one product of matrices: closed S-transforms, and powers of them.
 
 Where one state goes round one chain, s' = d_K W_K d_{K-1} .. W_1 d_0 s with diagonal d_i, the
-factors of J J^T are free of each other and S-transforms multiply (Voiculescu 1987):
+factors of J J^T are free of each other and S-transforms multiply [voiculescu1987]:
 
     S(x) = prod_i S_{d_i^2}(x) prod_k S_{W_k W_k^T}(x),     S(x) = (1 + x) / (x M^-1(x)).
 
-The vanilla RNN is the chain J = D W (Pennington, Schoenholz & Ganguli 2017).
+The vanilla RNN is the chain J = D W [pennington2017].
+
+Eq. (s-transform), Eq. (factor).
 """
 
 from __future__ import annotations

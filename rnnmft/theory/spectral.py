@@ -1,4 +1,7 @@
-"""SpectralRadius: the largest |eigenvalue| of a matrix of expressions, as an unevaluated node."""
+"""SpectralRadius: the largest |eigenvalue| of a matrix of expressions, as an unevaluated node.
+
+Eq. (chi).
+"""
 
 from __future__ import annotations
 

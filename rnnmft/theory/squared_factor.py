@@ -3,7 +3,9 @@
     M(y) = sum_k mu_k y^-k = E[d^2 / (y - d^2)],   mu_k = E[d^2k],   S(x) = (1 + x) / (x M^-1(x)).
 
 Closed where d takes few values (linear, ReLU, hard tanh) or is the exponential of a quadratic
-(erf): the table of Pennington, Schoenholz & Ganguli 2018, found here from the derivative itself.
+(erf): the table of [pennington2018], found here from the derivative itself.
+
+Eq. (factor).
 """
 
 from __future__ import annotations

@@ -4,7 +4,9 @@
 
 with de independent of everything at that step. For a cell affine in its states this is a linear
 map on T_ab = E[ds_a ds_b]; its leading eigenvalue is the growth factor of m_1(T) a step, and for
-one state it equals chi at c = 1 (Chen 2018; Gilboa 2019).
+one state it equals chi at c = 1 [chen2018], [gilboa2019].
+
+Eq. (untied-tangent), Eq. (chi-1).
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ class TangentTheory:
     @cached_property
     def operator(self) -> sp.Matrix:
         """The matrix of the map T -> T', rows and columns in the order of `pairs`.
+
+        Eq. (untied-tangent).
 
         Raises:
             DerivationError: the cell is not affine in its states, or the weight of a state depends

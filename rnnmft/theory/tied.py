@@ -2,7 +2,7 @@
 
 With one set of weights for all steps each preactivation is a Gaussian process over time. Its
 covariance with its own past is an average over the very process that it drives, one step earlier:
-a causal recursion in two times, of which the untied theory keeps the equal times alone.
+a causal recursion in two times, Eq. (tied-kernel), of which the untied theory keeps t = s alone.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ With S(t, s) the covariance of the states and C_k(t, s) that of the preactivatio
     F(t, s) = B C(t, s) B^T + c c^T R kappa(t - s),
 
 F being the covariance of what an update adds to the leaking states.
+
+Eq. (gaussian-kernel).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Averages over one unit: Gaussian integrals where they are enough, else nodes over its law."""
+"""Averages over one unit: Gaussian integrals where they are enough, else nodes over its law.
+
+Eq. (moments).
+"""
 
 from __future__ import annotations
 

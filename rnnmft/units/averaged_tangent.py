@@ -15,9 +15,11 @@ unit by unit from its own kernel, a perturbation turns round and grows where the
 the kernel's factor loses to rounding is not small beside it.) T steps take O(M T^2).
 
 With slopes of two trajectories, D(t, s) = E[ds_a^t (ds_b^s)^T | slopes of both] is the linear
-response of their cross moments: dE[f_a g_b] / dC_ab(t, s) = E[df_a/de_a^t dg_b/de_b^s] (Price
-1958). On one trajectory m_1(T) = E[|ds^T|^2] / m is the mean squared singular value of the T-step
-Jacobian.
+response of their cross moments: dE[f_a g_b] / dC_ab(t, s) = E[df_a/de_a^t dg_b/de_b^s]
+[price1958]. On one trajectory m_1(T) = E[|ds^T|^2] / m is the mean squared singular value of the
+T-step Jacobian.
+
+Eq. (averaged-tangent), Eq. (tangent-mean).
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """What carries a perturbation from unit to unit: the kernels of de_k, averaged over units.
 
 C_k(t, s) = sigma_w,k^2 E[dy_k^t dy_k^s],       dy_k = sum_a C_ka ds_a + sum_j D_kj de_j
+
+Eq. (averaged-tangent).
 """
 
 from __future__ import annotations

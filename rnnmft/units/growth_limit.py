@@ -17,6 +17,8 @@ way, and comes down to it in the others. Both ends of
 
 follow from the slopes' change since half the time. Slopes are those of straight lines over the
 later half of the times, through logarithms pooled over the repetitions.
+
+Eq. (growth), Eq. (growth-bracket).
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def growth_limit(
     exponential: bool = False,
     rounding: float = 1e-9,
 ) -> GrowthLimit:
-    """The limit of the slope of log m_1(T).
+    """The limit of the slope of log m_1(T). Eq. (growth-bracket).
 
     Args:
         log_means: log m_1(T), T = 1, .., H, of each repetition, (R, H); H >= 16.

@@ -5,6 +5,8 @@
 White: fresh numbers at every step. Constant: one number a unit, for ever. Any other kappa, which
 ends after L lags: a moving average of the last L fresh numbers, whose weights are the rows of the
 Cholesky factor of kappa's banded Toeplitz matrix. Nothing of it is estimated from units.
+
+Eq. (ensemble).
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ C(T, T) ~ T^(-1/2) exp(g T), which hides the rate; the sum over t - s takes it o
 
 Odd sums leave out t = s. For a linear cell, h' = a h + b e and w = b sigma_w, they are those of
 ((a + w)^(2 n + 2) - (a - w)^(2 n + 2)) / 2 w, whose slope comes down to its limit.
+
+Eq. (growth-bracket).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
     ds' = A ds + B de,     dy = C ds + D de
 
 de_k = W_k dy_k is what couples the units; A, B, C, D do not.
+
+Eq. (linearised).
 """
 
 from __future__ import annotations

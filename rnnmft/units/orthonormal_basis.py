@@ -2,9 +2,11 @@
 
     (1/M) sum_i u_j u_l = delta_jl,    y = sum_j <y, u_j> u_j + r,    u_{n+1} = r / |r|
 
-Gram-Schmidt with a second projection wherever the first one cancels ("twice is enough": Parlett
-1998, section 6.9; Giraud, Langou, Rozloznik & van den Eshof 2005): the basis is orthonormal to the
-rounding of the units' precision, single or double, however slowly y moves.
+Gram-Schmidt with a second projection wherever the first one cancels ("twice is enough":
+[parlett1998], section 6.9; [giraud2005]): the basis is orthonormal to the rounding of the units'
+precision, single or double, however slowly y moves.
+
+Eq. (tied-basis).
 """
 
 from __future__ import annotations

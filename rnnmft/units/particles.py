@@ -8,10 +8,12 @@ processes
 (tied weights; untied: fresh W, V, b at every step). M units are moved together: W acts through an
 orthonormal basis of what it has seen (`weight_action`), input and bias are independent Gaussian
 parts beside it (`input_signal`). Only inner products of what W sees enter, so gaussian and
-orthogonal W share this limit (Yang 2019).
+orthogonal W share this limit [yang2019].
 
 Independent repetitions, each with a basis of its own, give the standard errors. A repetition of M
 units is a gaussian network of width M in law, applied lazily, and has a network's bias of O(1/M).
+
+Eq. (tied-kernel).
 """
 
 from __future__ import annotations

@@ -7,9 +7,10 @@ counts by what it has become in the last k steps:
 
     L(t + 1) - L(t) = log( sum_r m_r(t + 1) / m_r(t - k)  /  sum_r m_r(t) / m_r(t - k) )
 
-(the population control of projector Monte Carlo: Umrigar, Nightingale & Runge 1993, J. Chem. Phys.
-99, 2865). k = 0 would take noise that does not last (in m_r(t) alone) for growth; a large k would
-leave the sum to a few repetitions.
+(the population control of projector Monte Carlo [umrigar1993]). k = 0 would take noise that does
+not last (in m_r(t) alone) for growth; a large k would leave the sum to a few repetitions.
+
+Eq. (pooled-logarithm).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _MEMORY = 2
 
 def pooled_logarithm(logarithms: Array) -> Array:
     """Pseudo-values of L(t): their mean is L, their spread its standard error (jackknife).
+
+    Eq. (pooled-logarithm).
 
     Args:
         logarithms: log m_r(t), (R, n); R >= 2.

@@ -7,6 +7,8 @@ units it takes: the squared error falls as one over the units (or faster, with S
 A repetition of M units has a network's bias of O(1/M), which no number of repetitions shows. A few
 more repetitions, of M / 16 units each, have sixteen times that bias at a fraction of the cost: what
 they tell of it is part of every error.
+
+Eq. (unit-bias).
 """
 
 from __future__ import annotations
@@ -133,6 +135,8 @@ def estimate(
 
 def bias_of(difference: Array, noise: Array, smaller: float) -> Array:
     """The size of the 1/M bias that the difference to a value from fewer units tells, or 0.
+
+    Eq. (unit-bias).
 
     Nothing where the difference is two of its standard errors or less.
     """

@@ -2,11 +2,11 @@
 
 The first 2^k points of a Sobol sequence are a digital net: in every dimension one point in each of
 2^k equal intervals, and nearly as even in the first dimensions jointly. A random linear scramble
-and a random digital shift (Matousek 1998) make each point uniform, so that averages are unbiased
+and a random digital shift [matousek1998] make each point uniform, so that averages are unbiased
 and independent scrambles give their standard error.
 
 `torch.quasirandom.SobolEngine` draws all dimensions at once; here the dimensions are drawn as they
-are needed, from the engine's direction numbers (Joe & Kuo 2008).
+are needed, from the engine's direction numbers [joe2008].
 """
 
 from __future__ import annotations

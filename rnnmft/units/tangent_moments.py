@@ -5,6 +5,8 @@ same. Notation of `averaged_tangent`. Where what a weight sees holds another pre
 GRU's reset gate), dy_k has a part along de_j, whose moments are needed as well:
 
     F_j(t + 1, s) = A^t F_j(t, s) + B_j^t C_j(t, s),      F_j(t, s) = E[ds^t de_j^s | slopes], s < t
+
+Eq. (averaged-tangent).
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ This is a network of M units, in law, at O(M n) a step. Several W_k that see the
 basis; each has its own zeta. Rounding cannot make W y longer than sigma_w |y| (Bessel), as it does
 where W y is drawn from its conditional law given the past: there the covariance of a slow y with
 its own past is inverted, whose condition number is squared.
+
+Eq. (tied-basis), Eq. (bessel).
 """
 
 from __future__ import annotations
@@ -48,13 +50,13 @@ class WeightAction:
         self._coordinates = self.basis.coordinates(y)
 
     def product(self, name: str, sigma_w: float, start: Tensor) -> Tensor:
-        """`start` + W y, (R, P, M), for the matrix of that name."""
+        """`start` + W y, (R, P, M), for the matrix of that name. Eq. (tied-basis)."""
         assert self._coordinates is not None  # `see` comes first
         zeta = self._zeta_of(name)
         return zeta.add(start, sigma_w * self._coordinates)
 
     def variance(self, sigma_w: float) -> Tensor:
-        """sigma_w^2 sum_j <y, u_j>^2: what the variance of W y stands for, (R, P)."""
+        """sigma_w^2 sum_j <y, u_j>^2: what the variance of W y stands for, (R, P). Eq. (bessel)."""
         assert self._coordinates is not None
         return sigma_w**2 * self._coordinates.square().sum(2)
 

@@ -12,7 +12,7 @@ z sets the scale. Far below the singular values d_eff is 1 whatever they are, fa
 again. It is put where d log d_eff / d log s = 2 (1 - <w^2> / <w>) = 1, w = s^2 / (s^2 - z): there a
 control that moves d_eff by 2 % does what singular values that are all 2 % longer would do.
 
-Sources: Zhang 2005 (Neural Computation 17, 2077); Tulino and Verdu 2004 (the eta-transform).
+Sources: [zhang2005], [tulino2004] (the eta-transform). Eq. (effective-dimension).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ with the weights that the law Var ~ 1/(n N) gives (n networks of width N). So a 
 whatever the variances really are; they are measured at each width, and the degrees of freedom
 are Welch's and Satterthwaite's.
 
-Sources: Welch 1947 (Biometrika 34, 28); Satterthwaite 1946 (Biometrics Bulletin 2, 110).
+Sources: [welch1947], [satterthwaite1946]. Eq. (extrapolation).
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class Design(Record):
 
     def coefficients(self, power: int, degree: int = 1) -> Array:
         """What the means at each width are multiplied by to give the coefficient of N^-power.
+
+        Eq. (extrapolation).
 
         Args:
             power: 0 for a, 1 for b, 2 for the curvature (with degree 2).

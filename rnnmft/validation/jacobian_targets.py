@@ -9,6 +9,8 @@ networks of
 
 has no heavy tails either; at infinite width it is that of the mean m_1. Where units are sampled,
 the law comes from the block equation and the growth from the tangent process.
+
+Eq. (measured-growth).
 """
 
 from __future__ import annotations

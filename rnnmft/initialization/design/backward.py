@@ -4,7 +4,9 @@
     criticality        m_1 = 1, linear in one sigma_w^2 when the others are known
     definition of q    sigma_v^2 = (q - sigma_w^2 E[y^2] - sigma_b^2) / R
 
-(Chen, Pennington & Schoenholz 2018 for the minimalRNN; here for any cell.)
+([chen2018] for the minimalRNN; here for any cell.)
+
+Eq. (critical), Eq. (given-laws), Eq. (balance).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ Each preactivation has five numbers and one equation between them,
     q = sigma_w^2 E[y^2] + sigma_v^2 R + sigma_b^2.
 
 Four are chosen (by the user, by a rule, or by criticality for one sigma_w); the fifth balances.
+
+Eq. (balance).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 One chain of equations, each in the symbols of those before it. Gaussian integrals are closed
 where the activations allow (erf, ReLU, linear, hard gates), and vanish where an odd function meets
 a mean of zero.
+
+Eq. (critical), Eq. (balance), Eq. (minimal-critical), Eq. (vanilla-critical).
 """
 
 from __future__ import annotations
@@ -105,7 +107,7 @@ class _Chain:
         return found + self._critical()
 
     def _critical(self) -> list[sp.Eq]:
-        """m_1 = 1, linear in the main sigma_w^2."""
+        """m_1 = 1, linear in the main sigma_w^2. Eq. (critical)."""
         main = next((p for p in self.squares if p.name == self.design.main), None)
         if main is None:
             return []
@@ -116,7 +118,7 @@ class _Chain:
         return [sp.Eq(self.squares[main], (1 - rest) / self.read(slope), evaluate=False)]
 
     def balances(self) -> list[sp.Eq]:
-        """What the definition of q leaves for sigma_v^2, sigma_b^2 or q itself."""
+        """What the definition of q leaves for sigma_v^2, sigma_b^2 or q itself. Eq. (balance)."""
         n, found = self.derivation.notation, []
         for p in self.design.cell.preactivations:
             balance = self.design.choices[p.name].balance

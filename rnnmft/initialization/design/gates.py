@@ -5,6 +5,8 @@
 
 The averages here only place the gates; criticality is then solved with the full theory. A tensor
 rule of 24 Gauss-Hermite nodes is enough for that.
+
+Eq. (gates).
 """
 
 from __future__ import annotations

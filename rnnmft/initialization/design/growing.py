@@ -9,6 +9,8 @@ No variance is stationary; what a step adds stays, and every input of a sequence
 Gradients do not know q, so the input's share is free. It is chosen such that q_T is the wanted
 variance at the horizon. (At one time the laws of tied and untied weights are the same, and so are
 these numbers.)
+
+Eq. (growing), Eq. (homogeneous).
 """
 
 from __future__ import annotations

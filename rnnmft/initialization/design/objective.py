@@ -7,8 +7,10 @@ the objective is taken: beyond it signals only become smaller and slower.
     isometry    T (sigma^2 - least sigma^2) <= 1, sigma^2 the one-step variance of J J^T
     timescale   xi_c >= T
 
-T sigma^2 at m_1 = 1 is the variance over T steps of free factors (Chen 2018); for the vanilla RNN
+T sigma^2 at m_1 = 1 is the variance over T steps of free factors [chen2018]; for the vanilla RNN
 it is exact, and T 8 q^2 = sigma_0^2 is its small-q form.
+
+Eq. (objective), Eq. (free-power).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 m_1 = 1 can be met at stationary states that no network stays in: where what second moments feed
 back through the weights (the slope of their map) is 1 or more, or where the zero state settles to
 another one first.
+
+Eq. (sound).
 """
 
 from __future__ import annotations
@@ -97,6 +99,8 @@ def _least_q(room: Callable[[float], float], start: float, main: str, precision:
 
 def stability(solution: Solution) -> float:
     """Half of what a step forgets, less what feedback undoes of it; negative is too near unstable.
+
+    Eq. (sound).
 
     1 where the moments do not close: the slope is not known here.
     """

@@ -7,6 +7,8 @@ run shows: its middle may jump as sigma_w moves, and lies too high where fluctua
 kernel and the run cannot tell. What is solved for is the slope of log m_1(T) between two horizons.
 The same random numbers serve every evaluation, so that it is a smooth function of sigma_w and a
 secant finds its root; how far the limit may be from it is in its error.
+
+Eq. (tied-critical).
 """
 
 from __future__ import annotations
@@ -130,6 +132,8 @@ def solve_tied(
     growth: TiedGrowth, ensemble: Ensemble, name: str | None, tolerance: float
 ) -> TiedAnswer:
     """Move sigma_w of one preactivation until tied gradients neither grow nor decay.
+
+    Eq. (tied-critical).
 
     Args:
         growth: measures it.

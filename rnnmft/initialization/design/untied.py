@@ -1,4 +1,7 @@
-"""The untied answer: a critical ensemble for any cell, and the sentences that explain it."""
+"""The untied answer: a critical ensemble for any cell, and the sentences that explain it.
+
+Eq. (critical), Eq. (gates), Eq. (objective).
+"""
 
 from __future__ import annotations
 

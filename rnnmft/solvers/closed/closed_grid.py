@@ -1,4 +1,7 @@
-"""A cell whose moments close, at a whole batch of parameters: every quantity, vectorised."""
+"""A cell whose moments close, at a whole batch of parameters: every quantity, vectorised.
+
+Eq. (fixed-point), Eq. (xi), Eq. (chi-1), Eq. (m1), Eq. (m2).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The untied solver of cells whose moments close: quadrature, no sampling (Chen 2018)."""
+"""The untied solver of cells whose moments close: quadrature, no sampling [chen2018].
+
+Eq. (affine), Eq. (affine-pair), Eq. (xi), Eq. (growth).
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ _ADDS_UP = (
 
 
 def timescale(slope: float) -> float:
-    """xi = -1/log|slope|, in steps: 0 where the slope is 0, inf where it is 1 or more."""
+    """xi = -1/log|slope|, in steps: 0 where the slope is 0, inf where it is 1 or more. Eq. (xi)."""
     size = abs(slope)
     if size == 0.0:
         return 0.0

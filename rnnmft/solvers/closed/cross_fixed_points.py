@@ -1,4 +1,7 @@
-"""Stationary cross moments of two trajectories, at one fixed point of the moments."""
+"""Stationary cross moments of two trajectories, at one fixed point of the moments.
+
+Eq. (affine-pair), Eq. (chi).
+"""
 
 from __future__ import annotations
 

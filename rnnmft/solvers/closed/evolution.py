@@ -1,4 +1,7 @@
-"""Moments over time where they close: step after step, with errors, until nothing changes."""
+"""Moments over time where they close: step after step, with errors, until nothing changes.
+
+Eq. (affine), Eq. (affine-pair).
+"""
 
 from __future__ import annotations
 

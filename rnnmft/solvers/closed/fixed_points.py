@@ -4,6 +4,8 @@ At given preactivation variances the moments of an affine cell solve a linear sy
 point is a root in the few moments that feed the variances (the drivers; one, for most cells). With
 one driver every root is bracketed on a logarithmic grid, near-tangencies are refined, and brackets
 are closed by Chandrupatla's method; with several, Newton starts from many points.
+
+Eq. (fixed-point).
 """
 
 from __future__ import annotations
@@ -58,7 +60,10 @@ class Root:
 
 
 def roots(recursion: UntiedRecursion, point: Point) -> list[Root]:
-    """All fixed points at one parameter point (batch of 1), by increasing second moment."""
+    """All fixed points at one parameter point (batch of 1), by increasing second moment.
+
+    Eq. (fixed-point).
+    """
     count, drivers = len(recursion.keys), recursion.drivers
 
     def stationary(driver: Array) -> Array:

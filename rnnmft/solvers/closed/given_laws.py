@@ -1,4 +1,7 @@
-"""Averages at given preactivation laws where moments close: compiled Gaussian integrals."""
+"""Averages at given preactivation laws where moments close: compiled Gaussian integrals.
+
+Eq. (given-laws), Eq. (untied-tangent).
+"""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ phi is a line on each side of zero, so that for e ~ N(0, q)
 the variance map q -> sigma_w^2 a q + sigma_v^2 R + sigma_b^2 is linear, and slopes know no scale:
 the law of the Jacobian is the same at every variance, stationary or growing. At criticality,
 sigma_w^2 a = 1, every input adds to the variance and nothing is forgotten: no variance is
-stationary, and gradients neither grow nor decay. (He, Zhang, Ren & Sun 2015; Hayou, Doucet &
-Rousseau 2019.)
+stationary, and gradients neither grow nor decay. [he2015], [hayou2019]
+
+Eq. (homogeneous).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Homogeneous:
 
     @property
     def mean_square(self) -> float:
-        """a = E[phi'^2] = E[phi^2] / q, centred."""
+        """a = E[phi'^2] = E[phi^2] / q, centred. Eq. (homogeneous)."""
         return 0.5 * (self.right**2 + self.left**2)
 
     @property

@@ -3,6 +3,8 @@
 The recursion takes some steps from there, Newton's method finishes, and the result is believed only
 where further steps of the recursion come closer to it at the rate of the map's slope. The rest
 (several fixed points, near criticality) is left to the search one point at a time.
+
+Eq. (fixed-point).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Everything here is vectorised over a batch of parameter points: a `Point` holds one array a symbol,
 all broadcast to one shape (B,).
+
+Eq. (affine), Eq. (affine-pair), Eq. (chi), Eq. (untied-tangent), Eq. (moment-expansion).
 """
 
 from __future__ import annotations
@@ -236,15 +238,15 @@ class UntiedRecursion:
         return self._solve(values, len(self.cross_keys))
 
     def slope(self, moments: Array, point: Point) -> Array:
-        """The Jacobian of the moment map, shape (B, n, n)."""
+        """The Jacobian of the moment map, shape (B, n, n). Eq. (fixed-point)."""
         return _matrix(self._call(self._slope, point, moments)[0])
 
     def cross_slope(self, cross: Array, moments: Array, point: Point) -> Array:
-        """The Jacobian of the cross-moment map, shape (B, n, n)."""
+        """The Jacobian of the cross-moment map, shape (B, n, n). Eq. (chi)."""
         return _matrix(self._call(self._cross_slope, point, cross, moments)[0])
 
     def tangent(self, moments: Array, point: Point) -> Array:
-        """The operator on E[ds_a ds_b], shape (B, pairs, pairs)."""
+        """The operator on E[ds_a ds_b], shape (B, pairs, pairs). Eq. (untied-tangent)."""
         program, keys = self._tangent
         return _matrix(self._call(program, point, self._extend(keys, moments, point))[0])
 

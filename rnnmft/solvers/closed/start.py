@@ -4,6 +4,8 @@
     E[s_i^{0,a} s_i^{0,b}] = c_x start^2, the correlation of their inputs.
 
 Where the recursion follows a constant input, that is one more such variable, of variance R.
+
+Eq. (second-moment).
 """
 
 from __future__ import annotations

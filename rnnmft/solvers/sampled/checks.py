@@ -5,6 +5,8 @@
   a network's 1/M: a mechanism that breaks the law of e (a longer row, a lost part) is seen here.
 * Independent repetitions agree: none of them alone makes the spread.
 * There are more units than directions: otherwise this is a network of that width.
+
+Eq. (tied-basis), Eq. (q), Eq. (unit-bias).
 """
 
 from __future__ import annotations

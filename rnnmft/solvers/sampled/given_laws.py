@@ -8,6 +8,8 @@ averages of a unit's squared derivatives,
     m_1       = (sum_ab E[A_ab^2] + sum_ak E[B_ak^2] sigma_w,k^2 E[dy_k^2]) / states
 
 for ds' = A ds + B de, dy = C ds + D de: de_k = W_k dy_k is independent of everything before it.
+
+Eq. (given-laws).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""How long, and with how many units, until a growth rate is as good as asked."""
+"""How long, and with how many units, until a growth rate is as good as asked.
+
+Eq. (growth-bracket).
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Each run draws the repetitions that it is asked for and returns arrays whose first axis counts them,
 named "kind/name".
+
+Eq. (second-moment), Eq. (memory).
 """
 
 from __future__ import annotations

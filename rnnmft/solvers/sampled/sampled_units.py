@@ -5,6 +5,8 @@ tell of the 1/M bias; with a tolerance, units are added until it is met. Station
 averages over the last quarter of a run that is prolonged until its moments no longer drift by more
 than their error. How fast a correlation is forgotten is the growth rate of a perturbation of cross
 moments, averaged in closed form: a decay that would drown in noise is measured all the same.
+
+Eq. (tied-kernel), Eq. (unit-bias), Eq. (averaged-tangent), Eq. (xi).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 No sampling: the law of c is moved on a spectral grid (`law_grid`), the readouts' second moments
 follow, and every answer is computed at two resolutions whose difference is its error estimate.
+
+Eq. (transport).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Couples the law's transport to the second moments that it feeds: q_k from E[y_k^2], the readouts'
 E[h^2] = sum_jk E[factor_j factor_k] E[f_j f_k(c')].
+
+Eq. (law-recursion), Eq. (q), Eq. (transport).
 """
 
 from __future__ import annotations

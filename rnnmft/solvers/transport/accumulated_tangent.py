@@ -2,6 +2,8 @@
 
 One trajectory's law is displaced (does it come back?), or two trajectories differ infinitesimally
 (do gradients live?).
+
+Eq. (transport-tangent), Eq. (fixed-point).
 """
 
 from __future__ import annotations
@@ -61,7 +63,10 @@ def _central(of: AccumulatedModel, at: OneLaw, name: str, names: list[str]) -> A
 
 
 def tangent_operator(of: AccumulatedModel, at: OneLaw) -> Array:
-    """The matrix on (weights of E[dc^2 g(c)], E[dh^2] of each readout) at a stationary law."""
+    """The matrix on (weights of E[dc^2 g(c)], E[dh^2] of each readout) at a stationary law.
+
+    Eq. (transport-tangent).
+    """
     step, size = of.step(at.second), of.grid.size
     names = list(of.values)
     total = size + len(names)

@@ -2,6 +2,8 @@
 
 Holds the Gauss rules of gain and noise (and of their squared derivatives, for the tangent process)
 at one set of preactivation laws, and applies them to laws, joint laws and tangents.
+
+Eq. (transport), Eq. (transport-tangent).
 """
 
 from __future__ import annotations
@@ -181,7 +183,7 @@ class AccumulatorStep:
 
     @cached_property
     def matrix(self) -> Array:
-        """P: (P g)(c_i) = E[g(alpha c_i + beta)]; weights move by w' = w P."""
+        """P: (P g)(c_i) = E[g(alpha c_i + beta)]; weights move by w' = w P. Eq. (transport)."""
         return self.gains[0] @ self.noises[0]
 
     def move(self, law: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:

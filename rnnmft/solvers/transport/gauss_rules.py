@@ -1,10 +1,12 @@
 """Gauss rules of random coefficients: a function of Gaussian variables as few nodes and weights.
 
 The law of alpha(e), e Gaussian, enters a transport only through E[g(alpha)] for smooth g. The
-m-point Gauss rule of that law (Golub & Welsch 1969; here by Lanczos with full
+m-point Gauss rule of that law ([golub1969]; here by Lanczos with full
 reorthogonalisation on a fine discretisation) gives these to spectral accuracy with few nodes. For
 two trajectories the joint law is kept as the weights W_jk = E[l_j(alpha_a) l_k(alpha_b)] on the
 same nodes, l_j their Lagrange polynomials.
+
+Eq. (gauss-rule).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The stationary law of c depends on the laws in its gain and noise alone: it is found once, by
 transport, and the equations for the weights are as linear as those of a cell whose moments close.
+
+Eq. (given-laws), Eq. (transport).
 """
 
 from __future__ import annotations

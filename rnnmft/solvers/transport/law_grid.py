@@ -7,6 +7,8 @@ weights move by w' = w P. For independent alpha and beta P is a product of two m
 Points near and beyond the ends are brought back by a smooth map that differs from the identity only
 where the law has no mass. A hard clamp would put a kink there, and an interpolant feels a kink
 everywhere (1e-8); on the whole line the mass at infinity is a second invariant law.
+
+Eq. (transport).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Plain iteration takes 1 / (1 - rate) steps a digit: hundreds, where a state lasts for long.
 Anderson's mixing of the last few iterates solves the same equation in about the root of that
-(Walker & Ni 2011, doi 10.1137/10078356X), and the rate is the leading eigenvalue of the linearised
+[walker2011], and the rate is the leading eigenvalue of the linearised
 map, read off an Arnoldi factorisation.
 """
 

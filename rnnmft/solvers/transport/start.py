@@ -1,6 +1,8 @@
 """The law of an accumulated state at t = 0, where a transport begins: a Gaussian of zero mean.
 
 Of two trajectories it is a Gaussian pair. The other states matter by their second moments alone.
+
+Eq. (second-moment).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 The variances that feed back (those of the drivers) determine the stationary law; their fixed points
 are roots in as few numbers, found at low resolution and polished at higher ones until doubling
 changes nothing.
+
+Eq. (law-recursion), Eq. (fixed-point).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The stationary law of two trajectories of a cell with an accumulated state."""
+"""The stationary law of two trajectories of a cell with an accumulated state.
+
+Eq. (law-recursion), Eq. (chi).
+"""
 
 from __future__ import annotations
 

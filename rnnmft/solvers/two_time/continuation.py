@@ -3,6 +3,8 @@
 Close to where a network becomes chaotic everything is slow: the recursion comes near its end after
 10^5 steps, and Newton's method finds no root from farther off. Weights that are larger by a tenth
 settle in hundreds, and from their kernel the root is followed down.
+
+Eq. (stationary-kernel).
 """
 
 from __future__ import annotations

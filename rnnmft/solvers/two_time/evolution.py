@@ -7,6 +7,8 @@ With Y(t, s) = Cov(B e^t + c x^t, s^s), from Y(t, 0) = 0,
 
 where C is the covariance of the states and C_e(t, s), that of the preactivations, needs row t of C
 alone. So one row of T numbers is kept and not T^2, on one trajectory and between two.
+
+Eq. (gaussian-kernel).
 """
 
 from __future__ import annotations

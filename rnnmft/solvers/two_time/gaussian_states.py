@@ -5,8 +5,7 @@ two-time covariance closes (rate networks, linear leaky cells). It is followed f
 (`evolution`) and solved for where it is stationary (`stationary`, `settling`); its perturbations
 are eigenvalue problems over the lags (`growth`, `jost`, `modes`).
 
-Sources: Sompolinsky, Crisanti & Sommers 1988 (Phys. Rev. Lett. 61, 259); Schuecker, Goedeke and
-Helias 2018 (Phys. Rev. X 8, 041029).
+Sources: [sompolinsky1988], [schuecker2018]. Eq. (gaussian-states), Eq. (gaussian-kernel).
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ is well separated even for modes that are hardly bound. For one state this is
 
     (lambda^2 + a^2) psi - a lambda (psi(+1) + psi(-1)) = b^2 S(tau) psi
 
-(Sompolinsky, Crisanti & Sommers 1988 at a -> 1; Eissfeller & Opper 1992).
+([sompolinsky1988] at a -> 1; [eissfeller1992]).
+
+Eq. (growth-modes), Eq. (growth-well).
 """
 
 from __future__ import annotations
@@ -140,6 +142,8 @@ def _largest(system: LinearStates, far: Array) -> float:
 
 def leading_growth(response: Response) -> tuple[float, float]:
     """lambda at which perturbations neither grow nor decay relative to lambda^(t+s), and its error.
+
+    Eq. (growth-modes).
 
     The window grows until that makes no difference.
     """

@@ -9,7 +9,7 @@ Each time costs one transform, each pair a short sum. What the series leaves out
 |rho|^n sqrt(tail_t tail_s), tail = E[f^2] - sum f_n^2; pairs where that is too much (nearly equal
 ones, where f has a kink or is steep) are integrated one by one.
 
-Sources: Mehler 1866 (J. reine angew. Math. 66).
+Source: [mehler1866]. Eq. (mehler).
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ There is no window in it. Times kappa's denominator it is analytic outside the e
 continuous spectrum and grows like z^n, so it has n minus its winding number zeros outside a circle:
 none is missed. The edge itself gives edge^t with a power of t in front. Without B, F is that of a
 perturbation of the states, or of the covariance between two trajectories.
+
+Eq. (kernel-mode).
 """
 
 from __future__ import annotations
@@ -102,7 +104,10 @@ class JostModes:
     # --- F -------------------------------------------------------------------------------------
 
     def function(self, z: Array) -> Array:
-        """F(z), times kappa's denominator where the plateau takes part; z not 0, (n,)."""
+        """F(z), times kappa's denominator where the plateau takes part; z not 0, (n,).
+
+        Eq. (kernel-mode).
+        """
         return np.array([self._at(complex(one)) for one in z])
 
     def _at(self, z: complex) -> complex:

@@ -2,6 +2,8 @@
 
 The covariance of a preactivation is a part that is forgotten and a plateau, C_e = E(tau) + P, and
 that of what its W looks at is filtered from it (`lags`): U(tau) = (G * E)(tau) + G(0) P + input's.
+
+Eq. (stationary-kernel), Eq. (lag-filter).
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ of u_k stands
     G_kl(omega) = [r_k (lambda e^{i omega} - A)^-1 b_l] [r_k (lambda e^{-i omega} - A)^-1 b_l],
 
 |..|^2 at lambda = 1. At another lambda it moves what grows by lambda a step at either time.
+
+Eq. (lag-filter), Eq. (rate-spectrum).
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ class Lags:
 
 
 def gain(rows: Array, A: Array, columns: Array, growth: complex, omega: Array) -> Array:
-    """G(omega), (rows, columns, n), of r (lambda e^{+-i omega} - A)^-1 b.
+    """G(omega), (rows, columns, n), of r (lambda e^{+-i omega} - A)^-1 b. Eq. (lag-filter).
 
     Args:
         rows: r_k, (K, m).

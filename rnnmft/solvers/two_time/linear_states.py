@@ -2,6 +2,8 @@
 
 s' = A s + B e + c x + d,      u_k = r_k s,      Cov(e_k^t, e_k^s) = sigma_w,k^2 E[y_k y_k]
                                                  + sigma_v,k^2 R kappa(t - s) + sigma_b,k^2
+
+Eq. (gaussian-states).
 """
 
 from __future__ import annotations

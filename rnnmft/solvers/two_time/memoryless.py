@@ -8,7 +8,9 @@ two-trajectory covariances then close among themselves:
 
 with one bivariate Gaussian integral for each pair of times. At equal times these are the untied
 equations: one-time laws, correlations and gradients of tied and untied weights agree, and only
-the correlations in time differ. (Poole et al. 2016; Yang 2019.)
+the correlations in time differ. [poole2016], [yang2019]
+
+Eq. (memoryless-kernel).
 """
 
 from __future__ import annotations
@@ -126,6 +128,8 @@ class TwoTimeKernel:
 
     def kernel(self, steps: int) -> tuple[dict[str, Array], dict[str, Array]]:
         """Covariances of each preactivation between updates t and s, from the start.
+
+        Eq. (memoryless-kernel).
 
         Args:
             steps: T.

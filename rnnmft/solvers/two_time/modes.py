@@ -11,6 +11,8 @@ z^t is a zero of f(z) = det(1 - R(z)), or belongs to the edge of the continuous 
 bound modes of S alone, such as the growing one of a chaotic network, are poles of R, and so are the
 modes of the plateau: the kernel does not have them. zeros - poles outside a circle is what f, 1 at
 infinity, turns there clockwise, so that none is missed. (One state: `jost`, without a window.)
+
+Eq. (kernel-modes).
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ class KernelModes:
     # --- f -------------------------------------------------------------------------------------
 
     def determinant(self, z: complex) -> complex:
-        """f(z) = det(1 - R(z))."""
+        """f(z) = det(1 - R(z)). Eq. (kernel-modes)."""
         rows = [self._row(z, j) for j in range(len(self.kernel.far))]
         return complex(np.linalg.det(np.eye(len(rows)) - np.stack(rows)))
 

@@ -4,6 +4,8 @@ At one mean and variance E[y y] depends on the correlation rho = cos(psi) only, 
 angle psi even where it is not in rho: with kinks it has a term |psi|^3 at psi = 0, and psi >= 0.
 So it is a Chebyshev series in psi, from as many values as that takes and not one for each lag. They
 come from Mehler's series where it converges at rho = 1 (see `hermite`), from integrals elsewhere.
+
+Eq. (mehler).
 """
 
 from __future__ import annotations

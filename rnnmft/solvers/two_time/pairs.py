@@ -2,6 +2,8 @@
 
 They start without knowing of each other and are followed like one trajectory (`settling`), each at
 the stationary law of its own.
+
+Eq. (stationary-kernel).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@
 
 with S = sigma_w^2 E[y' y'] (Price) and B = sigma_w^2 E[y'' y] / 2 (Bonnet). A perturbation of the
 states, and the covariance between two trajectories, feel S alone.
+
+Eq. (kernel-response).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What one W sees, as numbers: averages over a Gaussian pair, by quadrature or in closed form."""
+"""What one W sees, as numbers: averages over a Gaussian pair, by quadrature or in closed form.
+
+Eq. (gaussian-states), Eq. (bonnet-price), Eq. (arc-cosine).
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 The stationary equation of a chaotic network has other roots as well: static, periodic, zero. So the
 recursion is followed from the start, roughly, until a root of the equation lies near it, comes
 nearer, and is stable; what is left of the way to it is not walked.
+
+Eq. (stationary-kernel), Eq. (gaussian-kernel).
 """
 
 from __future__ import annotations

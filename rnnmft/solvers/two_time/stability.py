@@ -1,4 +1,7 @@
-"""The modes and perturbations of a stationary kernel, by the method for its number of states."""
+"""The modes and perturbations of a stationary kernel, by the method for its number of states.
+
+Eq. (kernel-mode), Eq. (kernel-modes), Eq. (growth-modes).
+"""
 
 from __future__ import annotations
 

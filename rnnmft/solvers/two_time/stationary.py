@@ -8,6 +8,8 @@ With C_e = E(tau) + P, a part that is forgotten and a plateau, and U as in `kern
 is solved by Newton's method. Its linear equation is solved by GMRES, preconditioned with the slopes
 at the plateau, where it is a filter. Between two trajectories the equation is the same, but that
 the variance U(0) of each is known.
+
+Eq. (stationary-kernel).
 """
 
 from __future__ import annotations
@@ -167,7 +169,7 @@ class KernelEquation:
         return found
 
     def solve(self, forgotten: Array, plateau: Array) -> StationaryKernel:
-        """Newton's method from a guess on this window.
+        """Newton's method from a guess on this window. Eq. (stationary-kernel).
 
         Raises:
             ConvergenceError: it leads nowhere.

@@ -3,6 +3,8 @@
 Every number is computed twice: as it is, and with every pair average larger by a share of 1e-7.
 Their difference, scaled down to the largest error of an average, is what such errors come to,
 whatever the recursion does with them.
+
+Eq. (gaussian-kernel), Eq. (tangent-mean), Eq. (memory).
 """
 
 from __future__ import annotations
