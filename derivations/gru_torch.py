@@ -28,7 +28,7 @@ import sympy as sp
 from rnnmft import cells
 from rnnmft.activations import sigmoid, tanh
 from rnnmft.expectation import gaussian_expectation
-from rnnmft.numerics.regression import SafeInverse
+from rnnmft.regression import SafeInverse
 from rnnmft.theory.derivation import derive
 from rnnmft.theory.equality import equation
 

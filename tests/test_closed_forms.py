@@ -22,6 +22,7 @@ from rnnmft.activations import (
 )
 from rnnmft.closed_forms import closed_form, without_deltas
 from rnnmft.expectation import GaussianExpectation, gaussian_expectation
+from tests.meaning import MEANING
 
 DIGITS = 30
 z, y = sp.symbols("z y", real=True)
@@ -29,25 +30,9 @@ mu, nu = sp.symbols("mu nu", real=True)
 q, q_b = sp.symbols("q q_b", positive=True)
 q_ab = sp.Symbol("q_ab", real=True)
 
-MPMATH = {
-    "gaussian_cdf": mpmath.ncdf,
-    "gaussian_cdf_prime": mpmath.npdf,
-    "relu": lambda x: x if x > 0 else mpmath.mpf(0),
-    "step": lambda x: mpmath.mpf(x > 0),
-    "leaky_relu": lambda x: x if x > 0 else x / 100,
-    "leaky_relu_prime": lambda x: mpmath.mpf(1) if x > 0 else mpmath.mpf(1) / 100,
-    "hard_tanh": lambda x: max(min(x, mpmath.mpf(1)), mpmath.mpf(-1)),
-    "hard_tanh_prime": lambda x: mpmath.mpf(abs(x) < 1),
-    "hard_sigmoid": lambda x: max(min((x + 3) / 6, mpmath.mpf(1)), mpmath.mpf(0)),
-    "hard_sigmoid_prime": lambda x: mpmath.mpf(abs(x) < 3) / 6,
-    "softsign": lambda x: x / (1 + abs(x)),
-    "softsign_prime": lambda x: 1 / (1 + abs(x)) ** 2,
-    "softsign_second": lambda x: -2 * mpmath.sign(x) / (1 + abs(x)) ** 3,
-}
-
 
 def function(expression, *variables):
-    return sp.lambdify(variables, expression, [MPMATH, "mpmath"])
+    return sp.lambdify(variables, expression, [MEANING, "mpmath"])
 
 
 def integral(f, mean, variance, kinks=()):
