@@ -215,6 +215,16 @@ def test_a_users_activation() -> None:
     assert sp.latex(cube(y) ** 2) == r"\operatorname{cube}^{2}\left(y\right)"
 
 
+def test_an_activation_by_its_definition() -> None:
+    ramp = define_activation("ramp", definition=activations.relu(x) ** 2, kinks=(0,))
+    assert ramp(2 * y).diff(y) == 4 * activations.relu(2 * y) * activations.step(2 * y)
+    twice = define_activation("twice", definition=ramp(ramp(x)) + ramp(x))
+    inside = activations.relu(y) ** 2
+    assert Activation.written_out(twice(y)) == activations.relu(inside) ** 2 + inside
+    assert Activation.written_out(twice(y), known={ramp}) == ramp(ramp(y)) + ramp(y)
+    assert Activation.written_out(cube(y)) == cube(y)
+
+
 def test_a_users_activation_pickles_like_a_class_of_its_module() -> None:
     assert pickle.loads(pickle.dumps(cube(y))) == cube(y)
 
