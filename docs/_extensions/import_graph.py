@@ -7,21 +7,28 @@ An arrow goes from a room to a room below that it imports from; those that follo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from itertools import pairwise
+from pathlib import Path as File
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.patches import FancyArrowPatch
+from matplotlib.path import Path
 
 import rnnmft
 from tests.import_law import FLOORS, SYMBOLIC, modules, rooms
 
 __all__ = ["draw", "first_lines", "imports", "reduced"]
 
-PACKAGE = Path(rnnmft.__file__).parent
+PACKAGE = File(rnnmft.__file__).parent
 Graph = dict[str, set[str]]
+# A room, or where an arrow from one room to another passes a floor between them.
+Station = str | tuple[str, int, str]
 
 _WITHOUT = {"__init__", "__main__"}
 _SYMBOLIC, _NUMERIC = "#dbe9f6", "#fdebd0"
+# On a floor: how much a room and how much a passing arrow takes, and half the height of a room.
+_WIDE, _NARROW, _HALF = 2.0, 0.7, 0.24
 _SWEEPS = 24
 
 
@@ -58,53 +65,71 @@ def reduced(graph: Mapping[str, set[str]]) -> Graph:
 def draw() -> Any:
     """The figure: floors from the ground up, symbolic rooms apart from numeric ones by colour."""
     graph = reduced(imports())
-    place = _places(graph)
-    figure, axes = plt.subplots(figsize=(10, 8.5))
-    for room, others in graph.items():
-        for other in others:
-            (x, y), (to_x, to_y) = place[room], place[other]
-            bent = 0.0 if abs(x - to_x) > 0.1 or y - to_y < 1.5 else 0.25
-            axes.annotate(
-                "",
-                (to_x, to_y + 0.24),
-                (x, y - 0.24),
-                arrowprops={
-                    "arrowstyle": "-|>",
-                    "color": "#777777",
-                    "linewidth": 0.9,
-                    "connectionstyle": f"arc3,rad={bent}",
-                },
-            )
-    for room, (x, y) in place.items():
+    lines = [_stations(room, other) for room, others in graph.items() for other in sorted(others)]
+    place = _places(graph, lines)
+    figure, axes = plt.subplots(figsize=(10, 9))
+    for line in lines:
+        points = [place[station] for station in line]
+        axes.add_patch(_arrow(points))
+    for room in graph:
         colour = _SYMBOLIC if room in SYMBOLIC else _NUMERIC
         style = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": "#555555"}
-        text = axes.text(x, y, room, ha="center", va="center", fontsize=10, bbox=style)
-        text.set_zorder(3)
-    floors = sorted({FLOORS[room] for room in graph})
-    for floor in floors:
-        axes.text(-0.75, floor, str(floor), ha="right", va="center", color="#999999")
-    wide = max(x for x, _ in place.values())
-    axes.set(xlim=(-1.0, wide + 0.8), ylim=(floors[0] - 0.6, floors[-1] + 0.6))
+        axes.text(*place[room], room, ha="center", va="center", bbox=style, zorder=3)
+    right, top = (max(values) for values in zip(*place.values(), strict=True))
+    for floor in sorted({FLOORS[room] for room in graph}):
+        axes.text(-right - 0.9, floor, str(floor), ha="right", va="center", color="#888888")
+    axes.set(xlim=(-right - 1.2, right + 0.8), ylim=(0.4, top + 0.5))
     axes.axis("off")
     figure.tight_layout()
     return figure
 
 
-def _places(graph: Graph) -> dict[str, tuple[float, float]]:
-    """A place for each room: its floor, and on it near those that it has to do with."""
-    floors: dict[int, list[str]] = {}
-    for room in sorted(graph):
-        floors.setdefault(FLOORS[room], []).append(room)
-    width = max(map(len, floors.values()))
-    joined = {r: graph[r] | {o for o, seen in graph.items() if r in seen} for r in graph}
-    x = {r: _spread(i, len(f), width) for f in floors.values() for i, r in enumerate(f)}
+def _stations(room: str, other: str) -> list[Station]:
+    """Where an arrow passes: the room, a place of its own on each floor between, the other room."""
+    between = range(FLOORS[room] - 1, FLOORS[other], -1)
+    return [room, *((room, floor, other) for floor in between), other]
+
+
+def _places(graph: Graph, lines: list[list[Station]]) -> dict[Station, tuple[float, float]]:
+    """x and y of each station: its floor, and on it near those that it is joined with."""
+    joined: dict[Station, set[Station]] = {room: set() for room in graph}
+    for line in lines:
+        for one, following in pairwise(line):
+            joined.setdefault(one, set()).add(following)
+            joined.setdefault(following, set()).add(one)
+    floors: dict[int, list[Station]] = {}
+    for station in joined:
+        floors.setdefault(_floor(station), []).append(station)
+    x: dict[Station, float] = {}
+    for row in floors.values():
+        x |= _spread(row)
     for _ in range(_SWEEPS):
-        for row in floors.values():
-            row.sort(key=lambda r: sum(x[o] for o in joined[r]) / max(1, len(joined[r])))
-            x |= {room: _spread(i, len(row), width) for i, room in enumerate(row)}
-    return {room: (x[room], float(FLOORS[room])) for room in graph}
+        for floor in sorted(floors, reverse=True):
+            row = floors[floor]
+            row.sort(key=lambda s: sum(x[o] for o in joined[s]) / max(1, len(joined[s])))
+            x |= _spread(row)
+    return {station: (x[station], float(_floor(station))) for station in joined}
 
 
-def _spread(index: int, count: int, width: int) -> float:
-    """Where the index-th of so many stands on a floor of that width."""
-    return 2.0 * width * (index + 0.5) / count
+def _floor(station: Station) -> int:
+    return FLOORS[station] if isinstance(station, str) else station[1]
+
+
+def _spread(row: list[Station]) -> dict[Station, float]:
+    """The stations of a floor side by side about its middle; an arrow needs less room than a room."""
+    widths = [_WIDE if isinstance(station, str) else _NARROW for station in row]
+    left = [sum(widths[:i]) for i in range(len(row))]
+    return {s: a + w / 2 - sum(widths) / 2 for s, a, w in zip(row, left, widths, strict=True)}
+
+
+def _arrow(points: list[tuple[float, float]]) -> FancyArrowPatch:
+    """A curve from the foot of the first point to the head of the last, upright at each."""
+    (x, y), (end_x, end_y) = points[0], points[-1]
+    points = [(x, y - _HALF), *points[1:-1], (end_x, end_y + _HALF)]
+    vertices, codes = [points[0]], [Path.MOVETO]
+    for (a, high), (b, low) in pairwise(points):
+        middle = (high + low) / 2
+        vertices += [(a, middle), (b, middle), (b, low)]
+        codes += [Path.CURVE4] * 3
+    style = {"arrowstyle": "-|>", "mutation_scale": 9, "color": "#777777", "linewidth": 0.9}
+    return FancyArrowPatch(path=Path(vertices, codes), **style)
