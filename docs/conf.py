@@ -32,6 +32,7 @@ myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints_format = "short"
 default_role = "literal"  # in a docstring `x` is code
+smartquotes_action = "De"  # the prime of h' is no quotation mark
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 python_maximum_signature_line_length = 80

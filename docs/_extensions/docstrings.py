@@ -1,6 +1,7 @@
 r"""Docstrings for autodoc: what they mean plainly, reStructuredText would take for markup.
 
-|x| is an absolute value, no substitution; the s of several `Law`s ends a word. A default that a
+|x| is an absolute value, no substitution; a backslash between backticks is one; the s of several
+`Law`s ends a word. A default that a
 dataclass makes afresh is an ellipsis, since no one can write `<factory>`.
 """
 
@@ -21,6 +22,7 @@ def read_plainly(app: Sphinx, what: str, name: str, obj: Any, options: Any, line
         if not line.lstrip().startswith(">>>"):
             parts = re.split("(`[^`]*`)", _PLURAL.sub(r"\1\\ ", line))
             parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+            parts[1::2] = [part.replace("\\", r"\\") for part in parts[1::2]]
             lines[i] = "".join(parts)
 
 

@@ -116,7 +116,7 @@ def _floor(station: Station) -> int:
 
 
 def _spread(row: list[Station]) -> dict[Station, float]:
-    """The stations of a floor side by side about its middle; an arrow needs less room than a room."""
+    """A floor's stations side by side about its middle; a passing arrow needs less than a room."""
     widths = [_WIDE if isinstance(station, str) else _NARROW for station in row]
     left = [sum(widths[:i]) for i in range(len(row))]
     return {s: a + w / 2 - sum(widths) / 2 for s, a, w in zip(row, left, widths, strict=True)}
