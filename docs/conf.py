@@ -18,15 +18,26 @@ version = release = rnnmft.__version__
 extensions = [
     "code_cell",
     "derivation_pages",
-    "myst_parser",
-    "public_names",
+    "docstrings",
     "mathml",
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
     "sphinxcontrib.bibtex",
 ]
 exclude_patterns = ["_build", "_extensions"]
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_typehints_format = "short"
+default_role = "literal"  # in a docstring `x` is code
+smartquotes_action = "De"  # the prime of h' is no quotation mark
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+python_maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
+
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"

@@ -5,13 +5,15 @@ tanh'), so that an expectation of it reads as in the papers, E[tanh'(z)^2], and 
 backends can evaluate it without the cancellation of 1 - tanh(z)^2. `kinks` lists the arguments
 at which the function is not smooth: the quadrature splits there.
 
-A user adds an activation with `define_activation` and, for numbers, a row in the table of
-`rnnmft.numerics.backends`.
+A user adds an activation with `define_activation`. What is made of functions that are there says so
+by its `definition`, and has numbers, a derivative and closed forms from them; any other needs a
+derivative and, for numbers, a row in the tables of `rnnmft.numerics.backends`.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Container
 from typing import Any, ClassVar
 
 import sympy as sp
@@ -45,14 +47,16 @@ _x = sp.Symbol("x", real=True)
 class Activation(sp.Function):
     """An elementwise real function of one real argument.
 
-    Class attributes: `derivative` (an expression in the placeholder `Activation.x`), `kinks`
-    (arguments where it is not smooth), `symbol` (LaTeX name), `order` (how often it was derived),
-    `at_zero` (its value at 0, where that is exact).
+    Class attributes: `derivative` (an expression in the placeholder `Activation.x`), `definition`
+    (likewise; None where it is made of nothing simpler), `kinks` (arguments where it is not
+    smooth), `symbol` (LaTeX name), `order` (how often it was derived), `at_zero` (its value at 0,
+    where that is exact).
     """
 
     nargs = 1
     x: ClassVar[sp.Symbol] = _x
     derivative: ClassVar[sp.Expr | None] = None
+    definition: ClassVar[sp.Expr | None] = None
     kinks: ClassVar[tuple[sp.Expr, ...]] = ()
     symbol: ClassVar[str] = ""
     order: ClassVar[int] = 0
@@ -77,6 +81,20 @@ class Activation(sp.Function):
             name = type(self).__name__
             raise NotImplementedError(f"{name!r} has no derivative; set {name}.derivative")
         return derivative.xreplace({_x: self.args[0]})
+
+    @staticmethod
+    def written_out(expression: sp.Expr, known: Container[type] = ()) -> sp.Expr:
+        """The expression with the definitions of its activations, but for those of known classes.
+
+        >>> square = define_activation("square", definition=Activation.x**2)
+        >>> Activation.written_out(2 * square(sp.Symbol("y")))
+        2*y**2
+        """
+        made = {type(f) for f in expression.atoms(Activation) if type(f).definition is not None}
+        for one in made.difference(known):
+            expression = expression.replace(one, lambda z, f=one.definition: f.xreplace({_x: z}))
+            expression = Activation.written_out(expression, known)
+        return expression
 
     def _eval_is_extended_real(self) -> bool | None:
         return self.args[0].is_extended_real
@@ -124,6 +142,7 @@ def define_activation(
     name: str,
     derivative: sp.Expr | None = None,
     *,
+    definition: sp.Expr | None = None,
     kinks: tuple[Any, ...] = (),
     symbol: str = "",
     order: int = 0,
@@ -134,8 +153,10 @@ def define_activation(
 
     Args:
         name: the function's name; also its key in the backends' tables.
-        derivative: the derivative as an expression in `Activation.x`. May be set later on the
-            class where it refers to the class itself.
+        derivative: the derivative as an expression in `Activation.x`; that of the definition where
+            absent. May be set later on the class where it refers to the class itself.
+        definition: the function as an expression in `Activation.x`, of functions that are there.
+            Backends and closed forms write it out where they have nothing better.
         kinks: arguments where the function or its derivative jumps.
         symbol: LaTeX name; `\operatorname{name}` when empty.
         order: the number of primes to print.
@@ -150,11 +171,14 @@ def define_activation(
     >>> sp.diff(cube(sp.Symbol("y", real=True)), sp.Symbol("y", real=True))
     3*y**2
     """
+    if derivative is None and definition is not None:
+        derivative = definition.diff(_x)
     return type(
         name,
         (Activation,),
         {
             "derivative": derivative,
+            "definition": definition,
             "kinks": tuple(sp.sympify(k, strict=True) for k in kinks),
             "symbol": symbol,
             "order": order,

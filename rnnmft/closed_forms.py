@@ -15,28 +15,57 @@ from typing import cast
 import sympy as sp
 from sympy.simplify.fu import TR8
 
-from rnnmft.activations import gaussian_cdf, gaussian_cdf_prime, relu, step
+from rnnmft.activations import Activation, gaussian_cdf, gaussian_cdf_prime, relu, step
 from rnnmft.errors import DerivationError
 from rnnmft.expectation import GaussianExpectation, gaussian_expectation
 
-__all__ = ["closed_form", "without_deltas"]
+__all__ = ["closed_form", "rule", "without_deltas"]
 
-_Rule = Callable[[GaussianExpectation], "sp.Expr | None"]
+Rule = Callable[[GaussianExpectation], "sp.Expr | None"]
+# The rules for one variable and for a pair, in the order in which they stand below.
+_RULES: dict[int, list[Rule]] = {1: [], 2: []}
+
+
+def rule(*, variables: int) -> Callable[[Rule], Rule]:
+    """Add a rule: a function of a node of one variable, or of a pair, that gives its value or None.
+
+    >>> @rule(variables=1)
+    ... def nothing(node: GaussianExpectation) -> sp.Expr | None:
+    ...     return sp.S.Zero if node.integrand.is_zero else None
+    """
+
+    def add(found: Rule) -> Rule:
+        _RULES[variables].append(found)
+        return found
+
+    return add
 
 
 def closed_form(node: GaussianExpectation) -> sp.Expr:
     """The value of a node where a rule knows it, otherwise the node itself.
+
+    Rules are tried on the node as it stands, and then with the definitions of its activations.
 
     >>> from rnnmft.activations import erf
     >>> z, q = sp.Symbol("z"), sp.Symbol("q", positive=True)
     >>> closed_form(gaussian_expectation(erf(z) ** 2, z, 0, q))
     2*asin(2*q/(2*q + 1))/pi
     """
-    for rule in _UNIVARIATE if len(node.variables) == 1 else _BIVARIATE:
-        value = rule(node)
+    for known in _RULES[len(node.variables)]:
+        value = known(node)
         if value is not None:
             return value
-    return node
+    plain = Activation.written_out(node.integrand)
+    return node if plain == node.integrand else _of_the_definition(node, plain)
+
+
+def _of_the_definition(node: GaussianExpectation, plain: sp.Expr) -> sp.Expr:
+    """The value with the activations written out; the node itself where a part stays unknown."""
+    again = node.rebuild(plain, node.means, node.covariance).expand(expectation=True)
+    value = again.replace(
+        lambda part: isinstance(part, GaussianExpectation), lambda part: closed_form(part)
+    )
+    return node if value.has(GaussianExpectation) else value
 
 
 def without_deltas(expression: sp.Expr) -> sp.Expr:
@@ -115,6 +144,8 @@ def _given(node: GaussianExpectation, i: int, at: sp.Expr, rest: sp.Expr) -> sp.
     return density(at, node.means[i], q_i) * inner
 
 
+@rule(variables=1)
+@rule(variables=2)
 def _delta(node: GaussianExpectation) -> sp.Expr | None:
     return _integrate_deltas(node) if node.integrand.has(sp.DiracDelta) else None
 
@@ -122,6 +153,7 @@ def _delta(node: GaussianExpectation) -> sp.Expr | None:
 # --- one variable --------------------------------------------------------------------------------
 
 
+@rule(variables=1)
 def _exponential(node: GaussianExpectation) -> sp.Expr | None:
     """E[p(z) exp(a z^2 + b z + c)]: complete the square.
 
@@ -160,6 +192,7 @@ def _exponential(node: GaussianExpectation) -> sp.Expr | None:
     return weight * sp.Add(*moments)
 
 
+@rule(variables=1)
 def _error_functions(node: GaussianExpectation) -> sp.Expr | None:
     """E[erf(a z + b)], E[Phi(a z + b)]; their squares at zero mean by the arcsine law."""
     (z,), (mu,), (q,) = node.variables, node.means, node.covariance
@@ -178,6 +211,7 @@ def _error_functions(node: GaussianExpectation) -> sp.Expr | None:
     return _arcsine(base.func, widen, a**2 * q, a**2 * q, a**2 * q)
 
 
+@rule(variables=1)
 def _sine(node: GaussianExpectation) -> sp.Expr | None:
     """E of products of sin and cos of a z + b: E[sin(a z + b)] = exp(-a^2 q / 2) sin(a mu + b)."""
     (z,), (mu,), (q,) = node.variables, node.means, node.covariance
@@ -196,6 +230,7 @@ def _sine(node: GaussianExpectation) -> sp.Expr | None:
     return total
 
 
+@rule(variables=1)
 def _relu(node: GaussianExpectation) -> sp.Expr | None:
     """E[z^k step(z)], and relu(z) = z step(z), by the truncated Gaussian's moment recursion."""
     (z,), (mu,), (q,) = node.variables, node.means, node.covariance
@@ -257,6 +292,7 @@ def _pair(node: GaussianExpectation) -> tuple[sp.Function, sp.Function] | None:
     return ordered[0], ordered[1]
 
 
+@rule(variables=2)
 def _arcsine_kernel(node: GaussianExpectation) -> sp.Expr | None:
     pair = _pair(node)
     if pair is None or pair[0].func != pair[1].func:
@@ -270,6 +306,7 @@ def _arcsine_kernel(node: GaussianExpectation) -> sp.Expr | None:
     return _arcsine(function, 2 if function is sp.erf else 1, q_a, q_ab, q_b)
 
 
+@rule(variables=2)
 def _arc_cosine_kernel(node: GaussianExpectation) -> sp.Expr | None:
     """Degree 0: (pi - theta) / 2 pi; degree 1: sqrt(q_a q_b) (sin + (pi - theta) cos) / 2 pi.
 
@@ -287,6 +324,7 @@ def _arc_cosine_kernel(node: GaussianExpectation) -> sp.Expr | None:
     return scale / (2 * sp.pi) * (sp.sqrt(1 - c**2) + (sp.pi - theta) * c)
 
 
+@rule(variables=2)
 def _exponential_pair(node: GaussianExpectation) -> sp.Expr | None:
     """E[exp(a z_a + b z_b + c)] = exp of mean plus half the variance."""
     f = node.integrand
@@ -302,7 +340,3 @@ def _exponential_pair(node: GaussianExpectation) -> sp.Expr | None:
     q_a, q_ab, q_b = node.covariance
     variance = lines[0] ** 2 * q_a + 2 * lines[0] * lines[1] * q_ab + lines[1] ** 2 * q_b
     return sp.exp(constant + variance / 2)
-
-
-_UNIVARIATE: tuple[_Rule, ...] = (_delta, _exponential, _error_functions, _relu, _sine)
-_BIVARIATE: tuple[_Rule, ...] = (_delta, _arcsine_kernel, _arc_cosine_kernel, _exponential_pair)

@@ -1,6 +1,6 @@
 """The activations: every derivative against differences, every kink in its place, LaTeX, zeros.
 
-References are mpmath formulas typed here. A derivative is compared with Richardson's central
+References are those of tests/meaning.py. A derivative is compared with Richardson's central
 difference of the function; the tolerance is the difference's own error estimate.
 """
 
@@ -15,37 +15,12 @@ from sympy.core.function import ArgumentIndexError
 
 from rnnmft import activations
 from rnnmft.activations import Activation, canonical_functions, define_activation
+from tests.meaning import MEANING
 
 x = Activation.x
 y = sp.Symbol("y", real=True)
 
-REFERENCES = {
-    "tanh": mp.tanh,
-    "sigmoid": lambda t: 1 / (1 + mp.exp(-t)),
-    "gaussian_cdf": mp.ncdf,
-    "softplus": lambda t: mp.log(1 + mp.exp(t)),
-    "silu": lambda t: t / (1 + mp.exp(-t)),
-    "gelu": lambda t: t * mp.ncdf(t),
-    "erf": mp.erf,
-    "exp": mp.exp,
-    "sin": mp.sin,
-    "identity": lambda t: t,
-    "step": lambda t: mp.mpf(t > 0),
-    "relu": lambda t: max(t, mp.mpf(0)),
-    "leaky_relu": lambda t: max(t, t / 100),
-    "hard_tanh": lambda t: min(1, max(-1, t)),
-    "hard_sigmoid": lambda t: min(mp.mpf(1), max(mp.mpf(0), (t + 3) / 6)),
-    "softsign": lambda t: t / (1 + abs(t)),
-    # derivatives with a name of their own
-    "tanh_prime": lambda t: 1 - mp.tanh(t) ** 2,
-    "sigmoid_prime": lambda t: mp.exp(-t) / (1 + mp.exp(-t)) ** 2,
-    "gaussian_cdf_prime": mp.npdf,
-    "leaky_relu_prime": lambda t: mp.mpf(1) if t > 0 else mp.mpf(1) / 100,
-    "hard_tanh_prime": lambda t: mp.mpf(abs(t) < 1),
-    "hard_sigmoid_prime": lambda t: mp.mpf(abs(t) < 3) / 6,
-    "softsign_prime": lambda t: 1 / (1 + abs(t)) ** 2,
-    "softsign_second": lambda t: -2 * mp.sign(t) / (1 + abs(t)) ** 3,
-}
+REFERENCES = {n: f for n, f in MEANING.items() if hasattr(activations, n)}
 OFFERED = [
     n
     for n in activations.__all__
@@ -238,6 +213,16 @@ def test_a_users_activation() -> None:
     assert cube(2 * y).diff(y) == 24 * y**2
     assert cube(0) == 0
     assert sp.latex(cube(y) ** 2) == r"\operatorname{cube}^{2}\left(y\right)"
+
+
+def test_an_activation_by_its_definition() -> None:
+    ramp = define_activation("ramp", definition=activations.relu(x) ** 2, kinks=(0,))
+    assert ramp(2 * y).diff(y) == 4 * activations.relu(2 * y) * activations.step(2 * y)
+    twice = define_activation("twice", definition=ramp(ramp(x)) + ramp(x))
+    inside = activations.relu(y) ** 2
+    assert Activation.written_out(twice(y)) == activations.relu(inside) ** 2 + inside
+    assert Activation.written_out(twice(y), known={ramp}) == ramp(ramp(y)) + ramp(y)
+    assert Activation.written_out(cube(y)) == cube(y)
 
 
 def test_a_users_activation_pickles_like_a_class_of_its_module() -> None:

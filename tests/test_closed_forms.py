@@ -8,6 +8,8 @@ import pytest
 import sympy as sp
 
 from rnnmft.activations import (
+    Activation,
+    define_activation,
     erf,
     exp,
     gaussian_cdf,
@@ -22,6 +24,7 @@ from rnnmft.activations import (
 )
 from rnnmft.closed_forms import closed_form, without_deltas
 from rnnmft.expectation import GaussianExpectation, gaussian_expectation
+from tests.meaning import MEANING
 
 DIGITS = 30
 z, y = sp.symbols("z y", real=True)
@@ -29,25 +32,9 @@ mu, nu = sp.symbols("mu nu", real=True)
 q, q_b = sp.symbols("q q_b", positive=True)
 q_ab = sp.Symbol("q_ab", real=True)
 
-MPMATH = {
-    "gaussian_cdf": mpmath.ncdf,
-    "gaussian_cdf_prime": mpmath.npdf,
-    "relu": lambda x: x if x > 0 else mpmath.mpf(0),
-    "step": lambda x: mpmath.mpf(x > 0),
-    "leaky_relu": lambda x: x if x > 0 else x / 100,
-    "leaky_relu_prime": lambda x: mpmath.mpf(1) if x > 0 else mpmath.mpf(1) / 100,
-    "hard_tanh": lambda x: max(min(x, mpmath.mpf(1)), mpmath.mpf(-1)),
-    "hard_tanh_prime": lambda x: mpmath.mpf(abs(x) < 1),
-    "hard_sigmoid": lambda x: max(min((x + 3) / 6, mpmath.mpf(1)), mpmath.mpf(0)),
-    "hard_sigmoid_prime": lambda x: mpmath.mpf(abs(x) < 3) / 6,
-    "softsign": lambda x: x / (1 + abs(x)),
-    "softsign_prime": lambda x: 1 / (1 + abs(x)) ** 2,
-    "softsign_second": lambda x: -2 * mpmath.sign(x) / (1 + abs(x)) ** 3,
-}
-
 
 def function(expression, *variables):
-    return sp.lambdify(variables, expression, [MPMATH, "mpmath"])
+    return sp.lambdify(variables, expression, [MEANING, "mpmath"])
 
 
 def integral(f, mean, variance, kinks=()):
@@ -114,21 +101,14 @@ def test_squares_at_zero_mean(f):
             assert abs(function(value.subs(q, at_q))() - expected) <= 1e-25
 
 
-PAIRS = {
-    "erf": (erf, 0),
-    "gaussian_cdf": (gaussian_cdf, 0),
-    "sin": (sin, 0),
-    "relu": (relu, 1),
-    "step": (step, 1),
-    "exp": (exp, 0),
-}
+PAIRS = (erf, gaussian_cdf, sin, relu, step, exp)
 
 
 @pytest.mark.parametrize("correlation", ["-0.9", "0", "0.99"])
-@pytest.mark.parametrize("name", PAIRS)
-def test_a_pair(name, correlation):
+@pytest.mark.parametrize("f", PAIRS, ids=lambda f: f.__name__)
+def test_a_pair(f, correlation):
     """The inner integral over y given z is a univariate closed form, tested above."""
-    f, kinked = PAIRS[name]
+    name = f.__name__
     for (_, at_q), (_, at_q_b) in zip(draws(name, 1), draws(name + "b", 1), strict=True):
         value = closed_form(gaussian_expectation(f(z) * f(y), (z, y), (0, 0), (q, q_ab, q_b)))
         assert not value.has(GaussianExpectation)
@@ -145,10 +125,22 @@ def test_a_pair(name, correlation):
                 ),
                 0,
                 v_a,
-                (0,) if kinked else (),
+                getattr(f, "kinks", ()),
             )
             found = function(value, q, q_ab, q_b)(v_a, c, v_b)
             assert abs(found - expected) <= mpmath.mpf(10) ** (6 - DIGITS) * (1 + abs(expected))
+
+
+def test_an_activation_has_the_closed_forms_of_its_definition():
+    bump = define_activation("bump", definition=exp(-(Activation.x**2) / 2))
+    ramp = define_activation("ramp", definition=relu(Activation.x) ** 2)
+    for made, plain in ((bump(2 * z) ** 2, exp(-4 * z**2)), (z * ramp(z), z * relu(z) ** 2)):
+        found, expected = (gaussian_expectation(f, z, mu, q).doit() for f in (made, plain))
+        assert found == expected
+        assert not found.has(GaussianExpectation)
+    for unknown in (ramp(z) * tanh(z), bump(ramp(z)), ramp(z) + bump(ramp(z))):
+        node = gaussian_expectation(unknown, z, mu, q)
+        assert closed_form(node) == node
 
 
 def test_stays_a_node_where_nothing_is_known():

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import rnnmft
+from rnnmft.records import Record
+from tests.import_law import FLOORS, modules
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -70,9 +76,82 @@ def test_constraints_name_no_place() -> None:
     assert re.search(r"@|/|\+|^-", text, re.MULTILINE) is None
 
 
-def test_the_version_is_one() -> None:
-    import rnnmft
+def test_readme_leads_to_the_pages_that_are_there() -> None:
+    linked = {name for name in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in name}
+    wanted = {"CONTRIBUTING.md", "docs/architecture.md", "docs/api.md", "docs/methods.md"}
+    assert wanted <= linked
+    assert all((ROOT / name).exists() for name in linked)
 
+
+def documented() -> set[str]:
+    """The names that the API reference documents, by their last part."""
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    return {path.rpartition(".")[2] for path in re.findall(r"^\.\. auto\w+:: (\S+)$", page, re.M)}
+
+
+def test_the_reference_has_every_public_name() -> None:
+    from rnnmft import activations, cells
+
+    listed = {*documented(), *activations.__all__, "cells", "__version__"}
+    assert set(rnnmft.__all__) <= listed
+    assert set(cells.__all__) <= listed
+
+
+def test_the_reference_has_every_record_that_a_call_returns() -> None:
+    for name in modules(ROOT / "rnnmft"):
+        importlib.import_module(name)
+    found, records = [Record], set()
+    while found:
+        subclasses = found.pop().__subclasses__()
+        found += subclasses
+        records |= {c.__name__ for c in subclasses if c.__module__.startswith("rnnmft.")}
+    inner = {"Timing"}  # of `rnnmft bench`, which prints it
+    assert "FixedPoint" in records
+    assert records - inner <= documented()
+
+
+def extension(name: str) -> ModuleType:
+    """A module of docs/_extensions."""
+    sys.path.insert(0, str(ROOT / "docs" / "_extensions"))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop(0)
+
+
+def test_the_picture_shows_what_imports_what() -> None:
+    graph = extension("import_graph")
+    whole, shown = graph.imports(), graph.reduced(graph.imports())
+
+    def below(room: str) -> set[str]:
+        return shown[room].union(*(below(other) for other in shown[room]))
+
+    assert all(others <= below(room) for room, others in whole.items())
+    chain = {"c": {"a", "b"}, "b": {"a"}, "a": set()}
+    assert graph.reduced(chain) == {"c": {"b"}, "b": {"a"}, "a": set()}
+    told = [(room, line) for _, room, line in graph.first_lines()]
+    assert {room for room, _ in told} == set(FLOORS) - {"__init__", "__main__"}
+    assert all(line.endswith(".") for _, line in told)
+
+
+def test_a_row_of_the_methods_says_what_answers() -> None:
+    table = extension("method_table")
+    kernel = [*table.entries("vanilla", "tied")]
+    assert kernel[:6] == ["kernel OK"] * 6
+    assert kernel[-2:] == ["kernel OK", "closed, kernel"]
+    assert [*table.entries("vanilla", "untied")][-2:] == ["sampled", "closed"]
+    sampled = [*table.entries("diagonal_peephole_lstm", "tied")]
+    assert {*sampled} == {"sampled", "block, sampled"}
+    assert len(kernel) == len(sampled) == len(table.QUANTITIES)
+
+
+def test_docstrings_are_read_plainly() -> None:
+    lines = ["the largest |x| of `Law`s, `\\sigma|`", ">>> 1 | 2"]
+    extension("docstrings").read_plainly(None, "", "", None, None, lines)
+    assert lines == [r"the largest \|x\| of `Law`\ s, `\\sigma|`", ">>> 1 | 2"]
+
+
+def test_the_version_is_one() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## Unreleased ({rnnmft.__version__})" in changelog or (
         f"## {rnnmft.__version__} " in changelog

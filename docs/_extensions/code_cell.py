@@ -7,6 +7,8 @@ output, and its absence fails the build.
 
 The syntax is MyST-NB's, run in the process of the build instead of in a Jupyter kernel for each
 page: the libraries are imported once, no socket is opened and no notebook stack is installed.
+Measured, that is 70 s of processor time instead of 121 s. MyST-NB's cache would need 7 s, but does
+not see that the package has changed (docs/dependencies.md).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from rnnmft.errors import DerivationError
 from rnnmft.language import Cell, Ensemble, Inputs
@@ -12,9 +13,28 @@ from rnnmft.solvers.contract import MemorySolver, Solver
 from rnnmft.solvers.transport.accumulated import TransportedLaw
 from rnnmft.solvers.two_time.gaussian_states import GaussianStates
 from rnnmft.solvers.two_time.memoryless import TwoTimeKernel
-from rnnmft.theory.memoryless import is_memoryless
 
-__all__ = ["choose_memory_solver", "choose_solver"]
+__all__ = ["METHODS", "choose_memory_solver", "choose_solver"]
+
+Method = Callable[[Cell, Ensemble, Inputs, str, Mapping[str, float]], Solver]
+
+
+def _without_backend(
+    solver: Callable[[Cell, Ensemble, Inputs, Mapping[str, float]], Solver],
+) -> Method:
+    """A method that computes on the CPU whatever the backend is."""
+    return lambda cell, ensemble, inputs, _, start: solver(cell, ensemble, inputs, start)
+
+
+# What is tried before units are sampled, in this order, at the cell, ensemble, inputs, backend and
+# start. Untied, a cell affine in its states closes in its moments (quadrature), and one with a
+# single accumulated state has its law transported (spectral, deterministic). Tied weights have no
+# closed recursion for gated cells; a memoryless cell (the vanilla RNN) and one with Gaussian states
+# (the rate network) are solved by their two-time kernels.
+METHODS: dict[str, tuple[Method, ...]] = {
+    "untied": (ClosedMoments, _without_backend(TransportedLaw)),
+    "tied": (TwoTimeKernel, _without_backend(GaussianStates)),
+}
 
 
 def choose_solver(
@@ -28,31 +48,12 @@ def choose_solver(
 ) -> Solver:
     """The solver for a setting.
 
-    Tied weights have no closed recursion for gated cells: units are sampled. A memoryless cell
-    (the vanilla RNN) and one with Gaussian states (the rate network) are solved by their two-time
-    kernels. Untied, a cell affine in its states closes in its moments (quadrature); one with a
-    single accumulated state has its law transported (spectral, deterministic); any other is
-    sampled.
+    The first of the tying's methods that knows the cell: each says by a DerivationError that it
+    does not. Where none does, units are sampled.
     """
-    if tying == "untied":
-        try:
-            return ClosedMoments(cell, ensemble, inputs, backend, start)
-        except DerivationError:
-            pass
-        try:
-            return TransportedLaw(cell, ensemble, inputs, start)
-        except DerivationError:
-            pass
-    if tying == "tied" and is_memoryless(cell):
-        try:
-            return TwoTimeKernel(cell, ensemble, inputs, backend, start)
-        except DerivationError:
-            pass
-    if tying == "tied":
-        try:
-            return GaussianStates(cell, ensemble, inputs, start)
-        except DerivationError:
-            pass
+    for method in METHODS[tying]:
+        with suppress(DerivationError):
+            return method(cell, ensemble, inputs, backend, start)
     # Sampling needs torch: only settings that are sampled load it.
     from rnnmft.solvers.sampled.sampled_units import SampledUnits
 

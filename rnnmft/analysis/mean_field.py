@@ -124,6 +124,11 @@ class MeanField:
         return self._solver.method
 
     @property
+    def memory_method(self) -> str:
+        """Which solver answers for autocorrelations: that of the rest, or "sampled units"."""
+        return self._memory.method
+
+    @property
     def is_sampled(self) -> bool:
         """Whether numbers are means of samples, with standard errors."""
         return self._solver.is_sampled

@@ -1,6 +1,11 @@
-"""Cells: the definition language, the zoo, and cells from text and from PyTorch modules."""
+"""Cells: the definition language, the zoo, and cells from text and from PyTorch modules.
+
+The zoo's cells are functions, which may have arguments, or text files beside this one.
+"""
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from rnnmft.cells.chrono_lstm import chrono_lstm
 from rnnmft.cells.coupled_lstm import coupled_lstm
@@ -89,6 +94,7 @@ ZOO: dict[str, Callable[[], Cell]] = {
     "rate": rate,
     "residual_rnn": residual_rnn,
     "indrnn": indrnn,
+    **{path.stem: partial(load, path) for path in sorted(Path(__file__).parent.glob("*.toml"))},
 }
 
 # What the papers draw, where the zoo's cells have elementwise random parameters.

@@ -149,7 +149,8 @@ class Backend:
                 "a Dirac delta has no values: integrate it out first (GaussianExpectation.doit)"
                 if function_class is sp.DiracDelta
                 else "add it with rnnmft.numerics.backends.register"
-                f"({name}, numpy=..., torch=...), where each is an elementwise function of arrays"
+                f"({name}, numpy=..., torch=...), where each is an elementwise function of arrays, "
+                "or give it a definition by functions that are there"
             )
             raise CompileError(f"the {self.name} table has no function {name!r}: {hint}")
         return found

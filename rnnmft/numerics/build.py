@@ -52,20 +52,22 @@ def build_block(
     for symbol, expression in assignments:
         if expression.has(GaussianExpectation) or doubtful & expression.free_symbols:
             doubtful.add(symbol)
-        assigned.append((symbol, _prepared(expression, doubtful)))
-    found = [_prepared(e, doubtful) for e in outputs]
+        assigned.append((symbol, _prepared(expression, backend, doubtful)))
+    found = [_prepared(e, backend, doubtful) for e in outputs]
     builder.plan(assigned, found)
     for symbol, expression in assigned:
         builder.assign(symbol, expression)
     return builder.finish([builder.slot(e) for e in found])
 
 
-def _prepared(expression: Any, doubtful: set[sp.Basic]) -> sp.Expr:
+def _prepared(expression: Any, backend: Backend, doubtful: set[sp.Basic]) -> sp.Expr:
     """The expression without cancelling sums, iterated pairs marked, other pairs nested.
 
-    A pair that depends on doubtful symbols is not marked: series do not carry their errors.
+    Activations that the table lacks are written out. A pair that depends on doubtful symbols is not
+    marked: series do not carry their errors.
     """
-    expression = without_cancellation(sp.sympify(expression, strict=True))
+    expression = Activation.written_out(sp.sympify(expression, strict=True), backend.functions)
+    expression = without_cancellation(expression)
     return _nested(mark_iterated_pairs(expression, doubtful))
 
 

@@ -79,6 +79,8 @@ class Solver(Protocol):
 class MemorySolver(Protocol):
     """A method that also knows the correlations of a unit with its own past."""
 
+    method: str
+
     def autocorrelation(self, lags: int, burn_in: int | None = None) -> Autocorrelation:
         """C(tau), tau = 0, .., lags, at stationarity (sampled: after burn_in steps, if given)."""
         ...

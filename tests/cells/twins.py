@@ -7,6 +7,7 @@ old states. It returns the new states. Nothing of rnnmft is used here.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -141,26 +142,9 @@ def indrnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     return (torch.relu(p.a("e", None, x) + p["u"] * h),)
 
 
+# Every function of this file is the twin of the cell whose name it has.
 TWINS: dict[str, Callable[..., Any]] = {
-    twin.__name__: twin
-    for twin in (
-        vanilla,
-        minimal,
-        gru,
-        gru_torch,
-        lstm,
-        peephole_lstm,
-        diagonal_peephole_lstm,
-        coupled_lstm,
-        chrono_lstm,
-        mgu,
-        ugrnn,
-        janet,
-        min_gru,
-        min_lstm,
-        leaky_rnn,
-        rate,
-        residual_rnn,
-        indrnn,
-    )
+    name: twin
+    for name, twin in [*globals().items()]
+    if inspect.isfunction(twin) and twin.__module__ == __name__
 }

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnmft.activations import (
+    Activation,
+    define_activation,
     gaussian_cdf,
     hard_tanh,
     relu,
@@ -72,6 +74,20 @@ def test_results_have_the_broadcast_shape_constants_included() -> None:
     on_torch = compile_elementwise([x + y, x, sp.Integer(2)], [x, y], "torch")
     given = torch.ones(2, 1, dtype=torch.float64), torch.ones(5, dtype=torch.float64)
     assert [tuple(a.shape) for a in on_torch(*given)] == [(2, 5)] * 3
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_an_activation_without_a_row_is_computed_by_its_definition(backend) -> None:
+    x, q = sp.Symbol("x", real=True), sp.Symbol("q", positive=True)
+    ramp = define_activation("ramp", definition=relu(Activation.x) ** 2)
+    points = get_backend(backend).asarray([-2.0, 0.5, 3.0])
+    found = compile_elementwise([ramp(x), ramp(x).diff(x), ramp(sp.Integer(3))], [x], backend)
+    assert [v.tolist() for v in found(points)] == [[0, 0.25, 9], [0, 1, 6], [9, 9, 9]]
+    made, plain = (
+        compile_program([], [gaussian_expectation(f * tanh(x), x, 0, q)], [q], backend=backend)(1.3)
+        for f in (ramp(x), relu(x) ** 2)
+    )
+    assert float(made.values[0]) == float(plain.values[0]) > 0
 
 
 def test_equal_parts_are_computed_once() -> None:
