@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 __all__ = ["Tangent", "tangent_of"]
 
 Array = NDArray[np.float64]
-# A power iteration that takes longer than this is left to all eigenvalues.
-_MOST_POWERS = 2000
 
 
 @dataclass(frozen=True)
@@ -25,38 +23,21 @@ class Tangent:
 
     Attributes:
         mean_square: m_1 of the one-step Jacobian.
-        operator, start: the step of second moments and where they start, where both are known.
+        operator: the step of second moments, where it is known.
     """
 
     mean_square: float
     operator: Array | None = field(default=None, compare=False, repr=False)
-    start: Array | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def growth(self) -> float:
         """The growth of m_1(T) per step, log of the operator's spectral radius; nan if unknown."""
-        if self.operator is None or self.start is None:
+        if self.operator is None:
             return math.nan
-        radius = _radius(self.operator, self.start)
+        radius = float(np.abs(np.linalg.eigvals(self.operator)).max())
         return math.log(radius) if radius > 0 else -math.inf
 
 
 def tangent_of(operator: Array, start: Array, total: Array, states: int) -> Tangent:
     """m_1 = total . operator start / states."""
-    return Tangent(float(total @ operator @ start) / states, operator, start)
-
-
-def _radius(operator: Array, start: Array) -> float:
-    """The leading eigenvalue by power iteration from a positive start; by all of them if slow."""
-    if len(operator) > 3:
-        vector, last = start / start.sum(), 0.0
-        for _ in range(_MOST_POWERS):
-            vector = operator @ vector
-            size = float(vector.sum())
-            if size <= 0 or not math.isfinite(size):
-                break
-            vector /= size
-            if abs(size - last) <= 1e-14 * size:
-                return size
-            last = size
-    return float(np.abs(np.linalg.eigvals(operator)).max())
+    return Tangent(float(total @ operator @ start) / states, operator)

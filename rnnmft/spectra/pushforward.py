@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
+from scipy.optimize.elementwise import find_minimum, find_root
 
 from rnnmft.language import Cell, Ensemble
 from rnnmft.numerics.charts import Kind
@@ -31,7 +32,6 @@ __all__ = ["Pushforward", "orthogonal_step"]
 Real = NDArray[np.float64]
 Complex = NDArray[Any]  # complex128
 _REACH, _SCAN, _NODES = 9.5, 600, 12
-_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 #: Where the range of X is looked for, in standard deviations; what counts as the same number.
 _FAR, _NEAR = 1e3, 1e-12
 #: A lowest edge of less than this part of the highest is 0.
@@ -105,13 +105,12 @@ class Pushforward:
         """Where X turns: beyond its largest value the poles leave the real line from there."""
         at, x = self.scanned
         i = np.flatnonzero(np.diff(np.sign(np.diff(x)))) + 1
-        low, high = at[i - 1], at[i + 1]
-        upwards = np.where(x[i] > x[i - 1], 1.0, -1.0)
-        for _ in range(80):  # golden sections
-            first, second = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-            left = upwards * self.squared(first) > upwards * self.squared(second)
-            low, high = np.where(left, low, first), np.where(left, second, high)
-        return 0.5 * (low + high)
+        downwards = np.where(x[i] > x[i - 1], -1.0, 1.0)
+        found = find_minimum(
+            lambda e, sign: sign * self.squared(e), (at[i - 1], at[i], at[i + 1]), args=(downwards,)
+        )
+        # No bracket: the second half of a level top, or where X is constant but for rounding.
+        return found.x[found.success]
 
     @cached_property
     def image(self) -> Real:
@@ -135,16 +134,11 @@ class Pushforward:
         return np.where(image > _ZERO * image.max(initial=0.0), image, 0.0)
 
     def _crossings(self, x: float) -> Real:
-        """The e with X(e) = x, by bisection between points where X is monotonic."""
+        """The e with X(e) = x, between points where X is monotonic."""
         at = np.sort(np.concatenate([self.scanned[0], self._turns]))
         values = self.squared(at)
         i = np.flatnonzero((values[:-1] - x) * (values[1:] - x) < 0)
-        low, high, rising = at[i], at[i + 1], values[i + 1] > values[i]
-        for _ in range(50):
-            middle = 0.5 * (low + high)
-            above = (self.squared(middle) > x) == rising
-            low, high = np.where(above, low, middle), np.where(above, middle, high)
-        return 0.5 * (low + high)
+        return find_root(lambda e: self.squared(e) - x, (at[i], at[i + 1])).x
 
     def _panels(self, x: float, finest: float) -> Real:
         """Ends of panels: even ones, and ones that shrink towards poles down to `finest`."""

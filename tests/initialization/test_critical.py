@@ -23,7 +23,6 @@ from rnnmft.numerics.compile import compile_program
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.given_laws import GivenLaws
 from rnnmft.solvers.sampled.given_laws import SampledLaws
-from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.solvers.transport.given_laws import TransportedLaws
 
 PUBLISHED = {"e": {"mu_b": 0, "q": 16}}
@@ -248,23 +247,27 @@ class TestSampledLaws:
 
     @pytest.mark.parametrize("temporal", ["white", "constant", (1.0, 0.6, 0.3)])
     def test_inputs_that_enter_elementwise(self, temporal: str | tuple[float, ...]) -> None:
-        """Against the units of the forward theory, whose input comes from its own kernel."""
+        """Against units moved here, whose input has its autocorrelation by Cholesky's factor."""
         h, x, u = State("h"), Input("x"), Preactivation("u", State("h"))
         cell = Cell("own", {h: sigmoid(u) * tanh(h) + x / 2})
         inputs = Inputs(R=1.5, temporal=temporal)
-        ensemble = cell.ensemble(u={"sigma_w": 0, "sigma_v": 0, "sigma_b": 1, "mu_b": 1})
-        setting = SampledSetting(cell, ensemble, inputs, "untied")
-        run = setting.moments(Sampling(1 << 17, 16, 1, "cpu", normals="random"), range(16), 30, 1)
-        forward = run["second/h"][:, -1, 0, 0]
+        steps, units, random = 60, 1 << 17, np.random.default_rng(3)
+        kappa = [[inputs.kappa(s - t) for s in range(steps)] for t in range(steps)]
+        factor = np.linalg.cholesky(np.array(kappa) + 1e-9 * np.eye(steps))
+        state = np.zeros(units)
+        for x_t in math.sqrt(1.5) * factor @ random.standard_normal((steps, units)):
+            gate = 1 / (1 + np.exp(-1 - random.standard_normal(units)))
+            state = gate * np.tanh(state) + x_t / 2
+        squares = (state**2).reshape(16, -1).mean(1)
         laws = [
             SampledLaws(cell, inputs, {}, Sampling(1 << 16, 16, seed, "cpu"), 30)
             for seed in range(8)
         ]
         sampled = np.array([found.at({"u": 1.0}, {"u": 1.0}).second["h"] for found in laws])
-        error = math.hypot(forward.std(ddof=1) / 4.0, sampled.std(ddof=1) / math.sqrt(8))
+        error = math.hypot(squares.std(ddof=1) / 4.0, sampled.std(ddof=1) / math.sqrt(8))
         # Student's t with at least 7 degrees: |t| > 7 by chance at 2e-4.
-        assert abs(sampled.mean() - forward.mean()) < 7.0 * error
-        assert error < 0.005 * forward.mean()
+        assert abs(sampled.mean() - squares.mean()) < 7.0 * error
+        assert error < 0.005 * squares.mean()
 
     def test_the_autocorrelation_counts(self) -> None:
         """The control of the test above: white and constant inputs are told apart."""

@@ -11,13 +11,14 @@ Eq. (critical), Eq. (given-laws), Eq. (balance).
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq, root
+from scipy.optimize import brentq, newton, root
 
 from rnnmft.errors import ConvergenceError, InfeasibleError
 from rnnmft.initialization.design.design import Choice, Design
@@ -30,8 +31,8 @@ __all__ = ["Backward", "Solution"]
 
 # Rounding may leave a balance this far below zero, relative to q.
 _ROUNDING = 1e-12
-# A search for log q by secants: how many, and how far.
-_MOST_SECANTS, _FARTHEST = 50, 20.0
+# A search for log q by secants: how far, and the last step, far above the error that it leaves.
+_FARTHEST, _SECANT_STEP = 20.0, 1e-8
 
 
 @dataclass(frozen=True)
@@ -250,9 +251,16 @@ def _first_root(gap: Callable[[float], float], name: str, near: float | None) ->
         except InfeasibleError:
             return math.nan
 
-    at = _secant(safe, *((0.0, 0.5) if near is None else (near, near + 0.01)))
-    if math.isfinite(at) and abs(safe(at)) < 1e-9:
-        return at
+    def close(log_q: float) -> float:
+        if abs(log_q) > _FARTHEST:
+            raise InfeasibleError("the search for q leads nowhere", "q < inf")
+        return gap(log_q)
+
+    first, second = (0.0, 0.5) if near is None else (near, near + 0.01)
+    with contextlib.suppress(InfeasibleError, RuntimeError):
+        at = float(newton(close, first, x1=second, tol=_SECANT_STEP))
+        if abs(close(at)) < 1e-9:
+            return at
     grid = np.linspace(math.log(1e-4), math.log(1e4), 47)
     values = np.array([safe(v) for v in grid])
     change = np.flatnonzero(values[:-1] * values[1:] <= 0)
@@ -263,22 +271,3 @@ def _first_root(gap: Callable[[float], float], name: str, near: float | None) ->
         )
     i = min(change, key=lambda j: abs(grid[j] + grid[j + 1]))
     return float(brentq(safe, grid[i], grid[i + 1], xtol=1e-13, rtol=1e-13))
-
-
-def _secant(gap: Callable[[float], float], before: float, at: float) -> float:
-    """Where secants of a function lead; nan where they lead nowhere."""
-    f_before = gap(before)
-    for _ in range(_MOST_SECANTS):
-        f_at = gap(at)
-        if f_at == 0.0 or not math.isfinite(f_at):
-            return at
-        if f_at == f_before:
-            return math.nan
-        last, step = at - before, f_at * (at - before) / (f_at - f_before)
-        before, f_before, at = at, f_at, at - step
-        # What is left after a step is about its product with the step before it.
-        if abs(step) < 1e-12 or (abs(step) < 1e-4 and abs(step * last) < 1e-13):
-            return at
-        if not abs(at) < _FARTHEST:
-            return math.nan
-    return math.nan

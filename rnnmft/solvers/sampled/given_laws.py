@@ -1,8 +1,8 @@
 """Averages at given preactivation laws by sampled units: for cells that nothing else solves.
 
-Untied, nothing of a preactivation but its law enters: units are moved with N(mu_k, q_k) drawn
-afresh at each step, and one such run serves every sigma_w. A perturbation's step follows from the
-averages of a unit's squared derivatives,
+Untied, nothing of a preactivation but its law enters: the units of `rnnmft.units` are moved with a
+fresh bias N(mu_k, q_k) and no weights, and one such run serves every sigma_w. A perturbation's step
+follows from the averages of a unit's squared derivatives,
 
     E[dy_k^2] = sum_b E[C_kb^2] + sum_j E[D_kj^2] sigma_w,j^2 E[dy_j^2]
     m_1       = (sum_ab E[A_ab^2] + sum_ak E[B_ak^2] sigma_w,k^2 E[dy_k^2]) / states
@@ -15,31 +15,28 @@ Eq. (given-laws).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
-import sympy as sp
+import torch
 from numpy.typing import NDArray
 
 from rnnmft.language import Cell, Inputs
 from rnnmft.language.laws import Law
+from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
+from rnnmft.sampling import Sampling
 from rnnmft.solvers.tangents import Tangent
 from rnnmft.theory.jacobian import jacobian_theory
-
-if TYPE_CHECKING:
-    from rnnmft.sampling import Sampling
+from rnnmft.units.particles import UnitProcess
 
 __all__ = ["SampledLaws"]
 
 Array = NDArray[np.float64]
 # One unit in so many is moved, but read so often, over twice as many steps as the burn-in takes.
-_FEWER, _READINGS = 4, 24
-# Added to the variance of an input that a singular autocorrelation allows to be foretold.
-_JITTER = 1e-9
+_FEWER, _READINGS = 8, 24
 
 
 @dataclass(frozen=True)
@@ -53,11 +50,7 @@ class SampledAverages:
     @cached_property
     def _averages(self) -> tuple[Array, Array, list[Array]]:
         """E[s^2], E[y^2], and the mean squares of A, B, C, D."""
-        of, found = self.of, None
-        for count, now in enumerate(self._steps(), 1):
-            squares = [float(np.mean(v**2)) for v in of.read(*now)]
-            found = np.array(squares) if found is None else found + (squares - found) / count
-        assert found is not None
+        of, found = self.of, np.array(list(self._squares())).mean(0)
         states, preactivations = len(of.cell.states), len(of.cell.preactivations)
         second, seen, rest = np.split(found, [states, states + preactivations])
         shapes = [b.shape for b in jacobian_theory(of.cell).blocks]
@@ -65,23 +58,21 @@ class SampledAverages:
         blocks = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
         return second, seen, blocks
 
-    def _steps(self) -> Iterator[list[Array]]:
-        """What a step's functions see, `_READINGS` times once the zero state is forgotten."""
-        of, cell = self.of, self.of.cell
-        random = np.random.default_rng(of.sampling.seed)
+    def _squares(self) -> Iterator[list[float]]:
+        """Mean squares of what is read, `_READINGS` times once the zero state is forgotten."""
+        of = self.of
+        absent = {"sigma_w": 0.0, "sigma_v": 0.0}
+        biases = {
+            p.name: {**absent, "mu_b": self.mu[p.name], "sigma_b": math.sqrt(self.q[p.name])}
+            for p in of.cell.preactivations
+        }
+        ensemble = of.cell.ensemble("gaussian", of.laws, **biases)
+        process = UnitProcess(of.cell, ensemble, of.inputs, "untied", of.moved, trajectories=1)
         stride = max(1, 2 * of.burn_in // _READINGS)
-        count = of.burn_in + _READINGS * stride
-        means = np.array([self.mu[p.name] for p in cell.preactivations])[:, None]
-        roots = np.sqrt([self.q[p.name] for p in cell.preactivations])[:, None]
-        fixed = [of.laws[p.name].quantile(_stratified(of.units, random)) for p in cell.parameters]
-        inputs = _inputs(of.inputs, of.units, count, random) if cell.input is not None else None
-        states = [np.zeros(of.units) for _ in cell.states]
-        for step in range(1, count + 1):
-            e = means + roots * _standard((len(means), of.units), random)
-            now = [*states, *e, *fixed, *([] if inputs is None else [next(inputs)])]
+        for step in range(1, of.burn_in + _READINGS * stride + 1):
+            process.step()
             if step > of.burn_in and (step - of.burn_in) % stride == 0:
-                yield now
-            states = list(of.update(*now))
+                yield [float(v.square().mean()) for v in of.read(*process.now)]
 
     @property
     def second(self) -> Mapping[str, float]:
@@ -124,65 +115,34 @@ class SampledLaws:
     is_sampled: bool = True
     precision: float = 1e-2
 
-    @property
-    def units(self) -> int:
-        """How many are moved."""
-        return max(self.sampling.units // _FEWER, 16)
+    @cached_property
+    def moved(self) -> Sampling:
+        """The units that are moved: all together, for nobody asks for a standard error."""
+        return replace(self._with(self.sampling.units // _FEWER), repetitions=2)
 
     @property
     def coarse(self) -> SampledLaws:
         """The averages with fewer units and half the steps."""
-        units = max(self.sampling.units // 8, 16 * self.sampling.repetitions)
-        sampling = replace(self.sampling, units=units)
-        return replace(self, sampling=sampling, burn_in=self.burn_in // 2)
+        return replace(
+            self, sampling=self._with(self.sampling.units // 8), burn_in=self.burn_in // 2
+        )
+
+    def _with(self, units: int) -> Sampling:
+        return replace(self.sampling, units=max(units, 16 * self.sampling.repetitions))
 
     @cached_property
-    def update(self) -> Callable[..., tuple[Array, ...]]:
-        """The new states, of old ones, preactivations, parameters and the input."""
-        return self._compiled(list(self.cell.update.values()))
-
-    @cached_property
-    def read(self) -> Callable[..., tuple[Array, ...]]:
-        """States, what weights see, and the entries of A, B, C, D, of the same arguments."""
-        entries = [e for block in jacobian_theory(self.cell).blocks for e in block]
-        return self._compiled([*self.cell.states, *self.cell.sees.values(), *entries])
-
-    def _compiled(self, expressions: Sequence[sp.Expr]) -> Callable[..., tuple[Array, ...]]:
-        cell = self.cell
+    def read(self) -> Callable[..., tuple[torch.Tensor, ...]]:
+        """States, what weights see, and the entries of A, B, C, D, of a process's arguments."""
+        cell, sampling = self.cell, self.sampling
+        entries = [e for block in jacobian_theory(cell).blocks for e in block]
         arguments = [*cell.states, *cell.preactivations, *cell.parameters]
         arguments += [cell.input] if cell.input is not None else []
-        return compile_elementwise(expressions, arguments)
+        return compile_elementwise(
+            [*cell.states, *cell.sees.values(), *entries],
+            arguments,
+            torch_backend(sampling.device, sampling.dtype),
+        )
 
     def at(self, q: Mapping[str, float], mu: Mapping[str, float]) -> SampledAverages:
         """The averages at variances q and means mu."""
         return SampledAverages(self, dict(q), dict(mu))
-
-
-def _standard(shape: tuple[int, ...], random: np.random.Generator) -> Array:
-    """Normal numbers, each row exactly of mean 0 and mean square 1."""
-    drawn = random.standard_normal(shape)
-    drawn -= drawn.mean(-1, keepdims=True)
-    return drawn / np.sqrt((drawn**2).mean(-1, keepdims=True))
-
-
-def _stratified(units: int, random: np.random.Generator) -> Array:
-    """One uniform number in each of so many equal intervals, in random order."""
-    return (random.permutation(units) + random.uniform(1e-9, 1 - 1e-9, units)) / units
-
-
-def _inputs(inputs: Inputs, units: int, count: int, random: np.random.Generator) -> Iterator[Array]:
-    """x of every unit, step by step: Gaussian, with its autocorrelation."""
-    root = math.sqrt(inputs.R)
-    if inputs.temporal == "constant":
-        drawn = root * _standard((units,), random)
-        yield from (drawn for _ in range(count))
-        return
-    memory = 1 if isinstance(inputs.temporal, str) else len(inputs.temporal)
-    kappa = np.array([inputs.kappa(lag) for lag in range(count)])
-    lags = np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
-    factor = np.linalg.cholesky(kappa[lags] + _JITTER * np.eye(count))
-    past: list[Array] = []
-    for step in range(count):
-        past = [*past, _standard((units,), random)][-memory:]
-        weights = factor[step, step + 1 - len(past) : step + 1]
-        yield root * np.einsum("k,ku->u", weights, np.array(past))

@@ -1,9 +1,8 @@
-"""Where a slow, nearly linear map ends, and at what rate: mixing and a Krylov space.
+"""Where a slow, nearly linear map ends, and at what rate: Anderson's mixing and Arnoldi's method.
 
 Plain iteration takes 1 / (1 - rate) steps a digit: hundreds, where a state lasts for long.
 Anderson's mixing of the last few iterates solves the same equation in about the root of that
-[walker2011], and the rate is the leading eigenvalue of the linearised
-map, read off an Arnoldi factorisation.
+[walker2011], and the rate is the leading eigenvalue of the linearised map. Both are SciPy's.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import NoConvergence, anderson
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from rnnmft.errors import ConvergenceError, Status
 
@@ -23,9 +24,8 @@ Array = NDArray[np.float64]
 _PLAIN, _PATIENCE = 40, 2000
 # Iterates that are mixed, and how often.
 _DEPTH, _MOST = 12, 400
-# Of the Krylov space, and when its leading eigenvalue has settled.
-_KRYLOV, _SETTLED = 60, 1e-9
-_SHIFT = 1e-5
+# Of the rate; and the displacement, of the place, whose step tells the derivative.
+_SETTLED, _SHIFT = 1e-9, 1e-5
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def slow_limit(
         ConvergenceError: no stable fixed point was met.
 
     >>> line = lambda x: 0.999 * x + 0.001
-    >>> found = slow_limit(line, np.zeros(2), lambda d: float(np.abs(d).max()), lambda d: d)
+    >>> found = slow_limit(line, np.zeros(3), lambda d: float(np.abs(d).max()), lambda d: d)
     >>> round(float(found.at[0]), 6), round(found.rate, 6)
     (1.0, 0.999)
     """
@@ -85,39 +85,35 @@ def _stalled() -> ConvergenceError:
 
 
 def _mixed(move: Callable[[Array], Array], at: Array, ended: Callable[[Array], bool]) -> Array:
-    """Anderson mixing: the combination of the last steps' ends whose residual is least."""
-    ends: list[Array] = []
-    residuals: list[Array] = []
-    for _ in range(_MOST):
-        end = move(at)
-        residual = end - at
-        if ended(residual):
-            return end
-        ends, residuals = [*ends, end][-_DEPTH:], [*residuals, residual][-_DEPTH:]
-        at = end
-        if len(ends) > 1:
-            moved, changed = (np.diff(np.stack(rows, 1)) for rows in (ends, residuals))
-            at = end - moved @ np.linalg.lstsq(changed, residual, rcond=1e-12)[0]
-    raise _stalled()
+    """Where mixed steps end; `ended` is asked whether a step is small enough."""
+    try:
+        return anderson(
+            lambda x: move(x) - x,
+            at,
+            alpha=1.0,
+            M=_DEPTH,
+            maxiter=_MOST,
+            line_search=None,
+            f_tol=0.5,
+            tol_norm=lambda step: float(not ended(step)),
+        )
+    except NoConvergence:
+        raise _stalled() from None
 
 
 def _rate(
     move: Callable[[Array], Array], at: Array, along: Array, project: Callable[[Array], Array]
 ) -> float:
-    """The leading eigenvalue of the linearised map in the Krylov space of a displacement."""
-    centre, shift, rate = move(at), _SHIFT * float(np.linalg.norm(at)), 0.0
-    along = project(along)
-    space, matrix = [along / np.linalg.norm(along)], np.zeros((_KRYLOV + 1, _KRYLOV))
-    for k in range(_KRYLOV):
-        moved = project(move(at + shift * space[k]) - centre) / shift
-        for _ in range(2):  # Once leaves what rounding makes of nearly parallel vectors.
-            for i, vector in enumerate(space):
-                overlap = float(vector @ moved)
-                matrix[i, k] += overlap
-                moved = moved - overlap * vector
-        last, rate = rate, float(np.abs(np.linalg.eigvals(matrix[: k + 1, : k + 1])).max())
-        matrix[k + 1, k] = np.linalg.norm(moved)
-        if matrix[k + 1, k] < 1e-12 or (k > 3 and abs(rate - last) < _SETTLED):
-            break
-        space.append(moved / matrix[k + 1, k])
-    return rate
+    """The leading eigenvalue of the linearised map, from a displacement on."""
+    centre, shift = move(at), _SHIFT * float(np.linalg.norm(at))
+
+    def linearised(displacement: Array) -> Array:
+        size = float(np.linalg.norm(displacement))
+        return project(move(at + shift / size * displacement) - centre) * size / shift
+
+    operator = LinearOperator((len(at), len(at)), matvec=linearised, dtype=float)
+    try:
+        found = eigs(operator, 1, v0=project(along), tol=_SETTLED, return_eigenvectors=False)
+    except ArpackNoConvergence:
+        raise _stalled() from None
+    return float(np.abs(found[0]))
