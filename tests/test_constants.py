@@ -1,7 +1,7 @@
 """Every constant that steers the numerics says where it stands what it comes from.
 
-A constant is a module's upper-case name whose value is made of numbers: literals, arithmetic, tuples,
-calls such as `np.geomspace(1e-3, 1e2, 11)`. Its reason is a comment directly above it or beside it.
+A constant is a module's upper-case name whose value is made of numbers: literals, arithmetic,
+tuples, calls such as `np.geomspace(1e-3, 1e2, 11)`. Its reason is a comment above or beside it.
 """
 
 from __future__ import annotations

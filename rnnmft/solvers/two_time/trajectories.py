@@ -22,8 +22,12 @@ from rnnmft.solvers.two_time.linear_states import LinearStates
 __all__ = ["follow_lags", "follow_moments", "follow_perturbation"]
 
 Array = NDArray[np.float64]
+# By which covariances are scaled to see what their errors do: rounding leaves 1e-8 of the
+# difference, its own curvature 1e-7, of an error.
 _MOVED = 1e-7
+# Of an average and of a step: 5 eps.
 _ROUNDING = 1e-15
+# Of averages: what `Evolution` asks for.
 _TOLERANCE = 1e-12
 # Beyond this a moment counts as divergent: its square would overflow.
 _HUGE = 1e100
