@@ -39,7 +39,7 @@ def follow_moments(system: LinearStates, steps: int, method: str) -> Trajectory:
     moved, _ = _moments(system, steps, 1.0 + _MOVED)
     # What rounding of every step adds up to, beside the errors of the integrals.
     share = (error + _ROUNDING) / _MOVED
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # inf - inf: what diverged has no error, and its status
         errors = {
             kind: {
                 n: share * np.abs(moved[kind][n] - v)
@@ -78,7 +78,7 @@ def _moments(system: LinearStates, steps: int, scale: float) -> tuple[dict[str, 
         rows[2, t, : len(names)], rows[3, t, : len(names)] = m.variance, m.covariance
         rows[4, t, : len(states)] = m.mean
     second, cross, variance, covariance, mean = rows
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # inf / inf, where moments diverged: undefined
         correlation = np.where(second > 0, cross / np.where(second > 0, second, 1.0), np.nan)
 
     def table(values: Array, of: list[str]) -> dict[str, Array]:
@@ -101,7 +101,7 @@ def follow_lags(
     value, error = _lags(system, lags, burn_in, 1.0)
     moved, _ = _lags(system, lags, burn_in, 1.0 + _MOVED)
     steps, share = burn_in + lags + 1, (error + _ROUNDING) / _MOVED
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # inf - inf: what diverged has no error, and its status
         bounds = {
             n: share * np.abs(moved[n] - v) + _ROUNDING * steps * np.abs(v)
             for n, v in value.items()
@@ -140,7 +140,7 @@ def follow_perturbation(system: LinearStates, horizon: int, burn_in: int) -> Qua
     """m_1(T), T = 1, .., horizon, of the Jacobians that start after burn_in steps."""
     value, error = _perturbation(system, horizon, burn_in, 1.0)
     moved, _ = _perturbation(system, horizon, burn_in, 1.0 + _MOVED)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # inf - inf: what diverged has no error, and its status
         bound = (error + _ROUNDING) / _MOVED * np.abs(moved - value)
         bound += _ROUNDING * (burn_in + np.arange(1, horizon + 1)) * np.abs(value)
     status = Status.OK if np.isfinite(value).all() else Status.DIVERGES
