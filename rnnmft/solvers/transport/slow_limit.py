@@ -23,9 +23,15 @@ Array = NDArray[np.float64]
 _PLAIN, _PATIENCE = 40, 2000
 # Iterates that are mixed, and how often.
 _DEPTH, _MOST = 12, 400
-# Of the Krylov space, and when its leading eigenvalue has settled.
+# Vectors of the Krylov space, and when its leading eigenvalue has settled: the rate of a difference
+# quotient is no better.
 _KRYLOV, _SETTLED = 60, 1e-9
+# Of the point, for difference quotients: the root of rounding, times what else the map leaves.
 _SHIFT = 1e-5
+# Mixed steps are that much smaller at the end than asked: mixing may overestimate the progress.
+_FURTHER = 0.1
+# Singular values that take no part in the mixing; a Krylov vector that is rounding.
+_RCOND, _ENDS = 1e-12, 1e-12
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def slow_limit(
         before = change
     if not smooth:
         raise _stalled()
-    at = _mixed(move, at, lambda d: size(d) < 0.1 * precision)
+    at = _mixed(move, at, lambda d: size(d) < _FURTHER * precision)
     rate = _rate(move, at, step, project)
     if rate >= 1.0:
         raise _stalled()
@@ -97,7 +103,7 @@ def _mixed(move: Callable[[Array], Array], at: Array, ended: Callable[[Array], b
         at = end
         if len(ends) > 1:
             moved, changed = (np.diff(np.stack(rows, 1)) for rows in (ends, residuals))
-            at = end - moved @ np.linalg.lstsq(changed, residual, rcond=1e-12)[0]
+            at = end - moved @ np.linalg.lstsq(changed, residual, rcond=_RCOND)[0]
     raise _stalled()
 
 
@@ -117,7 +123,7 @@ def _rate(
                 moved = moved - overlap * vector
         last, rate = rate, float(np.abs(np.linalg.eigvals(matrix[: k + 1, : k + 1])).max())
         matrix[k + 1, k] = np.linalg.norm(moved)
-        if matrix[k + 1, k] < 1e-12 or (k > 3 and abs(rate - last) < _SETTLED):
+        if matrix[k + 1, k] < _ENDS or (k > 3 and abs(rate - last) < _SETTLED):
             break
         space.append(moved / matrix[k + 1, k])
     return rate
