@@ -24,7 +24,11 @@ _FOR_REAL_NETWORKS = (
     "keeps their fluctuations for as long as its state lasts, and is critical elsewhere: "
     'tying="tied" says where.'
 )
-_LEAST_BURN_IN, _MOST_BURN_IN = 30, 100
+# Steps before a Jacobian, three horizons: enough for what remembers as long as asked (e^-3 is
+# left), and no more than tied units can follow.
+_LEAST_BURN_IN, _MOST_BURN_IN, _HORIZONS = 30, 100, 3
+# A chrono bias needs times above 2 to have a law; of a gate without one, a plain small bias.
+_LEAST_CHRONO, _SIGMA_B = 3.0, 0.1
 
 
 def critical(
@@ -107,7 +111,7 @@ def critical(
     if tying == "tied":
         name = solution.design.main
         # With one set of weights every step of burn-in costs a direction that they have seen.
-        burn_in = int(min(max(_LEAST_BURN_IN, 3 * request.horizon), _MOST_BURN_IN))
+        burn_in = int(min(max(_LEAST_BURN_IN, _HORIZONS * request.horizon), _MOST_BURN_IN))
         last = int(min(max(LAST, request.horizon), _MOST_BURN_IN))
         measure = TiedGrowth(cell, request.inputs, sampling, burn_in, last)
         tied = solve_tied(measure, ensemble, name, float(tolerance))
@@ -141,5 +145,5 @@ def _default_laws(cell: Cell, horizon: Any) -> dict[str, Law]:
     if not cell.parameters:
         return {}
     held = roles(cell).held_by_law
-    law = ChronoBias(max(float(horizon), 3.0)) if held else Normal(0, 0.1)
+    law = ChronoBias(max(float(horizon), _LEAST_CHRONO)) if held else Normal(0, _SIGMA_B)
     return {p.name: law for p in cell.parameters}

@@ -32,6 +32,7 @@ from rnnmft.validation import validate
 
 __all__ = ["Report", "make_report"]
 
+# Units of the sampled theory where it is fast.
 _PARTICLES = 1 << 16
 # Where sampling is slow: the fewest units, and what one stationary run may take in seconds.
 _FEWEST, _SECONDS = 1 << 12, 6.0

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["gate", "neighbourhood"]
 
+# Of the map, along either axis: a choice; contours are interpolated between.
 _POINTS = (31, 25)
 # Where points are solved one by one: the coarsest grid worth having.
 _COARSEST = (6, 5)

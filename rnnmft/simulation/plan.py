@@ -17,7 +17,7 @@ from rnnmft.parameters import check_count, check_start, check_tying
 __all__ = ["Batch", "Plan"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-# Bytes that a batch may take on a CPU; on CUDA a quarter of what is free.
+# Bytes that a batch may take on a CPU, 1 GiB; on CUDA a quarter of what is free.
 CPU_MEMORY = 2**30
 
 

@@ -38,8 +38,9 @@ _VALUES = 30
 #: Gauss-Legendre nodes of a panel. Next to a pole panels shrink by 3, so that it is a panel's
 #: length away or more: Bernstein's rho = 3 + 8^(1/2) = 5.8 and rho^(-24) = 4e-19.
 _NODES = 12
-#: The golden section, and how many bring 0.06 standard deviations below rounding: 0.618^80 = 2e-17.
+#: The golden section.
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+#: So many bring 0.06 standard deviations to 1e-18: 0.618^80 = 2e-17.
 _SECTIONS = 80
 #: Halvings that bring 0.03 standard deviations to 3e-17.
 _HALVINGS = 50

@@ -41,9 +41,10 @@ __all__ = ["Spectrum", "powered_moments"]
 Complex = NDArray[Any]  # complex128
 #: Bytes of transfer matrices; the expansion of moments needs a dozen times as much.
 _MEMORY = 3.0e8
-#: Radii of circles around 0, in m_1, down to 1e-6, and their points: a mean over 16 of the half
-#: circle is exact to the 32nd power of the radius over the distance of the spectrum.
+#: Radii of circles around 0, in m_1, down to 1e-6.
 _CIRCLES = 0.25 ** np.arange(1, 11)
+#: Points of half a circle: the mean over 32 of the whole is exact to the 32nd power of the radius
+#: over the distance of the spectrum.
 _ON_CIRCLE = 16
 #: Of |G|: what counts as no imaginary part, no mass and no error: Newton's method's own
 #: (`density`).

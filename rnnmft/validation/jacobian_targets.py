@@ -36,8 +36,9 @@ __all__ = ["gradient_growth", "singular_values"]
 
 Array = NDArray[np.float64]
 Found = TypeVar("Found")
-# How many numbers the transfer matrices of sampled units may take.
+# How many numbers the transfer matrices of sampled units may take: 80 MB.
 _NUMBERS = 1e7
+# Moments of J J^T that are claimed: the mean, and the second, which tells the spread.
 _ORDERS = (1, 2)
 _ZERO = "The Jacobian is zero."
 

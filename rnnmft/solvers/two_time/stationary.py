@@ -44,6 +44,7 @@ _HALVINGS = 12
 # GMRES's tolerances, restart and cycles: of a step (inexact ones only cost another), and of an
 # error.
 _STEP = {"rtol": 1e-9, "restart": 60, "maxiter": 5}
+# And of an error, of which three digits are plenty.
 _OF_ERROR = {"rtol": 1e-3, "restart": 60, "maxiter": 2}
 # Steps and tails below this share of the largest covariance are as good as none.
 _SETTLED = 1e-13
