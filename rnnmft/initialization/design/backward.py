@@ -45,11 +45,6 @@ _XTOL, _RTOL = 1e-13, 1e-13
 _NEWTON, _CLOSED = 1e-12, 1e-8
 # Beside nothing that is seen: weights come out as too large, and are refused.
 _TINY = np.finfo(float).tiny
-# Where secants do not end: eight decades of q, a factor of 1.5 apart, and brentq's 500 and 50 eps.
-_GRID = np.linspace(math.log(1e-4), math.log(1e4), 47)
-_XTOL, _RTOL = 1e-13, 1e-13
-# Of several q at once: Newton's tolerance in log q, and what balances may be off by.
-_NEWTON, _CLOSED = 1e-12, 1e-8
 
 
 @dataclass(frozen=True)

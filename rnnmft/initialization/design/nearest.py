@@ -12,9 +12,9 @@ from rnnmft.initialization.design.sound import settles
 
 __all__ = ["with_nearest", "with_wide"]
 
-# Steps away from a value, of its size and at least of 1, a third more each; and halvings of the
-# last towards the value, to 1e-9 of it.
+# Steps away from a value, of its size and at least of 1, a third more each.
 _STEPS = np.geomspace(0.02, 20.0, 24)
+# Halvings of the last towards the value, to 1e-9 of it.
 _HALVINGS = 30
 
 
