@@ -86,6 +86,7 @@ def _shape(field: MeanField, seconds: float) -> tuple[int, int]:
         return _POINTS
     start = time.thread_time()
     fresh = MeanField(field.cell, field.ensemble, field.inputs, field.tying, start=field.start)
+    # Only its time is wanted: the points of the map answer for themselves.
     with contextlib.suppress(RnnmftError):
         fresh.gradient_growth()
     each = max(time.thread_time() - start, 1e-3)

@@ -185,6 +185,7 @@ def gradient_growth(
 
     def measured(simulation: Simulation) -> Array:
         early, late = (simulation.jacobian[T].moments.samples[:, 0] for T in (first, last))
+        # An m_1 of 0 has no logarithm; a claim whose samples are not finite is left untested.
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(late / early) / steps
 
