@@ -13,7 +13,7 @@ derivative and, for numbers, a row in the tables of `rnnmft.numerics.backends`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Container
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import sympy as sp
@@ -83,7 +83,7 @@ class Activation(sp.Function):
         return derivative.xreplace({_x: self.args[0]})
 
     @staticmethod
-    def written_out(expression: sp.Expr, known: Container[type] = ()) -> sp.Expr:
+    def written_out(expression: sp.Expr, known: Iterable[type] = ()) -> sp.Expr:
         """The expression with the definitions of its activations, but for those of known classes.
 
         >>> square = define_activation("square", definition=Activation.x**2)

@@ -37,7 +37,7 @@ NO_FORMULA = {
         "slow_limit",
     },
     "spectra": {"branch", "records", "resolved", "walk"},
-    "initialization/design": {"nearest", "request", "roles"},
+    "initialization/design": {"burn_in", "nearest", "request", "roles"},
 }
 #: "Chen 2018", "Cho & Saul 2009", "Yang (2019)": a paper named without its key.
 NAMED = re.compile(r"\b[A-Z][a-z]+(?: et al\.)?,? \(?(?:1[89]|20)\d\d\b")

@@ -16,6 +16,7 @@ from rnnmft.language import Inputs
 
 __all__ = ["advise"]
 
+# Units behind an advice: as many as `examine` takes by default.
 _UNITS = 1 << 14
 
 

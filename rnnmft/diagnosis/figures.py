@@ -19,6 +19,7 @@ __all__ = ["gradient_figure", "scale_figure"]
 
 # Common factors on every sigma_w, and units for the tied theory at each of its own.
 _FACTORS = np.geomspace(0.5, 8.0, 9)
+# Fewer for the tied theory, each of which is a sampled run of its own.
 _TIED_FACTORS, _UNITS = np.geomspace(0.5, 8.0, 5), 2048
 
 

@@ -99,6 +99,8 @@ def gradient_series(log_squares: Tensor) -> GradientSeries:
     value, count = means.mean(1), means.shape[1]
     spread = means.std(1) / math.sqrt(count) if count > 1 else torch.full_like(value, math.inf)
     log10 = (value.log() + top) / math.log(10)
+    # 0 / 0 where every sample is 0 (set to 0 below) or inf / inf where they overflow: nothing is
+    # known.
     error = (spread / value / math.log(10)).nan_to_num(nan=math.inf)
     return GradientSeries(log10.numpy(), torch.where(log10 == -math.inf, 0.0, error).numpy())
 
@@ -130,7 +132,8 @@ def run_layer(
         if t >= burn_in:
             tangents = step.push(given, states, tangents)
             norm = torch.stack([d.double().square().sum(-1) for d in tangents]).sum(0)
-            norm = norm.nan_to_num(nan=math.inf)  # the states themselves overflow
+            # Inputs and weights are finite: nan is an overflow of the states, and shown as one.
+            norm = norm.nan_to_num(nan=math.inf)
             root = torch.where((norm > 0) & norm.isfinite(), norm.sqrt(), 1.0)
             tangents = tuple((d / root[..., None]).to(d.dtype) for d in tangents)
             log_scale = log_scale + norm.log().T.cpu()

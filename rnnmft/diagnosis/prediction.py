@@ -26,6 +26,7 @@ from rnnmft.units.particles import UnitProcess
 __all__ = ["Prediction", "through_own_matrices"]
 
 Tensor = torch.Tensor
+# Of as many networks of units, whose spread is the error.
 _REPETITIONS = 4
 # Networks in all, and how many units at least in a repetition, whose averages are the kernels.
 _NETWORKS, _UNITS = 32, 1024

@@ -19,6 +19,12 @@ from rnnmft.language import Inputs
 __all__ = ["estimated_inputs", "given_sequences", "white_sequences"]
 
 Tensor = torch.Tensor
+# The longest lag that is looked at: 64 products with the sequences.
+_LAGS = 64
+# Of a correlation that counts: chance does more at 6 lags of 100,000.
+_STANDARD_ERRORS = 4.0
+# A constant part is one that falls to 0 so many sequences later: by at most a quarter within one.
+_CONSTANT = 4
 # A constant part of the input below this fraction of R counts as none, one above as all of it.
 _NONE, _ALL = 0.02, 0.98
 
@@ -79,16 +85,16 @@ def estimated_inputs(x: Tensor) -> Inputs:
     if constant > _ALL:
         return Inputs(R=R, temporal="constant")
     rest = x - x.mean(0)
-    lags = min(steps - 1, 64)
+    lags = min(steps - 1, _LAGS)
     products = [float((rest[lag:] * rest[: steps - lag]).sum()) for lag in range(lags + 1)]
     rho = [p / products[0] for p in products]
     # Removing the average of a sequence leaves -1/T at every lag; numbers below their noise are 0.
-    scatter = 4.0 / math.sqrt(x.numel()) + 2.0 / steps
+    scatter = _STANDARD_ERRORS / math.sqrt(x.numel()) + 2.0 / steps
     last = max((lag for lag in range(1, lags + 1) if abs(rho[lag]) > scatter), default=0)
     if constant < _NONE and last == 0:
         return Inputs(R=R)
     constant = 0.0 if constant < _NONE else constant
-    length = 4 * steps if constant else last + 1
+    length = _CONSTANT * steps if constant else last + 1
     kappa = [
         constant * (1.0 - lag / length)
         + (1.0 - constant) * (rho[lag] * (1.0 - lag / (last + 1)) if lag <= last else 0.0)

@@ -142,6 +142,7 @@ def _reached(field: MeanField, burn_in: int) -> _Reached:
 def _series(field: MeanField, length: int, burn_in: int) -> GradientSeries:
     """log10 m_1 at the horizons up to a length, or up to `LONGEST`."""
     found = field.jacobian_means(min(length, LONGEST), burn_in=burn_in)
+    # m_1 = 0 has the logarithm -inf, and no error.
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = found.error / found.value / math.log(10)
         return GradientSeries(np.log10(found.value), noise)

@@ -25,6 +25,8 @@ _FOR_REAL_NETWORKS = (
     "keeps their fluctuations for as long as its state lasts, and is critical elsewhere: "
     'tying="tied" says where.'
 )
+# A chrono bias needs times above 2 to have a law; of a gate without one, a plain small bias.
+_LEAST_CHRONO, _SIGMA_B = 3.0, 0.1
 
 
 def critical(
@@ -138,5 +140,5 @@ def _default_laws(cell: Cell, horizon: Any) -> dict[str, Law]:
     if not cell.parameters:
         return {}
     held = roles(cell).held_by_law
-    law = ChronoBias(max(float(horizon), 3.0)) if held else Normal(0, 0.1)
+    law = ChronoBias(max(float(horizon), _LEAST_CHRONO)) if held else Normal(0, _SIGMA_B)
     return {p.name: law for p in cell.parameters}

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CriticalEnsemble"]
 
-#: In the matrices of all units behind a variance; sampling may round it up to twice as many.
+#: In the matrices of all units behind a variance: 128 MiB. Sampling may round it up to twice as
+#: many.
 _NUMBERS = 1 << 24
 
 

@@ -132,7 +132,8 @@ def _normal(sigma: float, like: Tensor, generator: torch.Generator) -> Tensor:
 
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
     options: Any = {"generator": generator, "device": generator.device, "dtype": torch.float64}
-    # Never 0 or 1, where a quantile may be infinite.
+    # Never 0 or 1, where a quantile may be infinite: half a step of the generator's 2^-53 off
+    # either end, the upper as near as a double can be.
     return torch.rand(like.shape, **options).clamp_(2.0**-54, 1.0 - 2.0**-53)
 
 

@@ -18,9 +18,10 @@ from rnnmft.numerics.backend import Backend
 __all__ = ["Backend", "get_backend", "numpy_backend", "register", "torch_backend"]
 
 _DTYPES = ("float64", "float32")
-# Points evaluated at once: small enough that NumPy's temporaries stay in cache and are reused
-# instead of mapped afresh.
+# Points evaluated at once: small enough that NumPy's temporaries (64 KiB each) stay in a core's
+# cache and are reused instead of mapped afresh. Twice as many are as fast, half are 10 % slower.
 _CPU_CHUNK = 1 << 13
+# A GPU wants much to do at once: 32 MiB a temporary, of which some dozens fit everywhere.
 _CUDA_CHUNK = 1 << 22
 
 
@@ -45,6 +46,7 @@ def numpy_backend(dtype: str = "float64") -> Backend:
         np.dtype(_check_dtype(dtype)),
         "cpu",
         _CPU_CHUNK,
+        # What is not a number here becomes a status: `Results` and `Program` look at every value.
         lambda: np.errstate(all="ignore"),
     )
 

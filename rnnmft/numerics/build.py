@@ -24,6 +24,9 @@ from rnnmft.regression import nested_pair
 
 __all__ = ["Builder", "build_block"]
 
+# Of a constant, before it becomes a double: where half of them cancel a double's are left.
+_DIGITS = 30
+
 
 def build_block(
     outputs: Sequence[sp.Expr],
@@ -331,7 +334,7 @@ def _number(expression: sp.Basic) -> float:
         lambda part: isinstance(part, Activation) and type(part) in NUMPY_FUNCTIONS,
         lambda part: sp.Float(float(NUMPY_FUNCTIONS[type(part)](np.float64(part.args[0])))),
     )
-    value = sp.N(known, 30)
+    value = sp.N(known, _DIGITS)
     if not value.is_real:
         raise CompileError(f"the constant {expression} is not a finite real number")
     return float(value)

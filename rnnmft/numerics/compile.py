@@ -16,6 +16,7 @@ from rnnmft.numerics.backends import get_backend
 from rnnmft.numerics.block import Block
 from rnnmft.numerics.build import build_block
 from rnnmft.numerics.laws import INVALID, OK, STATUSES, UNDEFINED
+from rnnmft.numerics.quadrature import RTOL
 
 __all__ = ["STATUSES", "Evaluation", "Program", "compile_elementwise", "compile_program"]
 
@@ -106,7 +107,7 @@ def compile_program(
     outputs: Sequence[Any],
     arguments: Sequence[sp.Symbol],
     backend: str | Backend = "numpy",
-    rtol: float = 1e-11,
+    rtol: float = RTOL,
 ) -> Program:
     """Compile expressions with Gaussian expectations, of any nesting, to a function of arrays.
 
@@ -115,7 +116,7 @@ def compile_program(
         outputs: expressions in the arguments and the assigned symbols.
         arguments: the symbols of the arrays.
         backend: "numpy", "torch" or a `Backend`.
-        rtol: wanted relative accuracy of each expectation (floored at a few eps of the dtype).
+        rtol: wanted relative accuracy of each expectation (beside rounding).
 
     Returns:
         A `Program`. Expectations of equal law are evaluated together on the same nodes.

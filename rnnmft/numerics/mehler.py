@@ -23,27 +23,34 @@ from typing import Any
 from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.block import Block
 from rnnmft.numerics.iterated_pair import PairForm
+from rnnmft.numerics.residual_variance import pair_slack
 
 __all__ = ["STEPS", "PairRule", "Series", "compile_pair"]
 
-#: The step of the nodes, in standard deviations, until two of these agree.
+#: The step of the nodes, in standard deviations, until two of these agree: each about 0.7 of the
+#: one before, so that all of them cost twice the last, (12 / h)^2 pairs. The last meets 1e-11 from
+#: d = 1 / 4 on.
 STEPS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.175, 0.125, 0.09, 0.0625)
-# Of both h_k(z) phi(z), which falls like exp(-z^2 / 4), and the pair's density nothing is beyond.
+# Of both h_k(z) phi(z), which falls like exp(-z^2 / 4), 2e-16 here, and the pair's density nothing
+# is beyond.
 _REACH = 12.0
 
 # Mean and standard deviation on each trajectory.
 _Laws = tuple[tuple[Any, Any], tuple[Any, Any]]
 
-# The error, in units of the last change: from d = 1 / 4 on less is left.
+# The error, in units of the last change: with exp(-2 pi d / h) at h = 1 and 0.7, the worst of these
+# steps, 1.04 are left where d = 1 / 4, and 2 where d = 0.15.
 _BEYOND = 2.0
-# From this step on series that will not end are given up; errors may fall this much faster.
+# From this step on series that will not end are given up, where twice the fall that is seen would
+# still not do: a matter of time, since quadrature gives what series do not.
 _SMALL, _OPTIMISM = 0.35, 2.0
 # Rounding of a weighted sum, in units of eps E|f|, as in `doubling`.
 _ROUNDING = 50.0
-# Of the error that the outer level may have, what each value inside it may have.
+# Errors below so many times that rounding are nothing but it: two coefficients' and their sum's.
+_FLOORS = 3.0
+# Of the error that the outer level may have, what each value inside it may have: they are added
+# over the nodes with weights that sum to 1, and leave 90 % to the outer nodes.
 _SHARE = 0.1
-# A correlation may exceed 1 by this much: as in `regression`, more than rounding.
-_SLACK = 1e-10
 
 
 @dataclass(frozen=True)
@@ -114,8 +121,9 @@ class PairRule:
         rho = xp.where(point, 0.0 * size, q_ab / xp.where(point, size + 1.0, size))
         bound = 1.0 + 0.0 * rho
         inside = xp.maximum(xp.minimum(rho, bound), -bound)
-        slack = max(_SLACK, 1e4 * self.backend.eps)
-        return std_a, std_b, xp.where(abs(rho) <= 1.0 + slack, inside, float("nan") * bound)
+        # rho^2 <= 1 + slack; what is farther outside is nan, and that a status.
+        most = math.sqrt(1.0 + pair_slack(self.backend.eps))
+        return std_a, std_b, xp.where(abs(rho) <= most, inside, float("nan") * bound)
 
     def _of_product(
         self, sides: tuple[Block, Block], given: Sequence[Any], laws: _Laws, rho: Any
@@ -151,7 +159,7 @@ class PairRule:
 
     def met(self, found: Series, share: float = 1.0) -> Any:
         """Whether errors are within a share of the tolerance, beside rounding; nan is not."""
-        return found.errors <= (share * self.rtol + 3.0 * self._floor) * found.size
+        return found.errors <= (share * self.rtol + _FLOORS * self._floor) * found.size
 
     def hopeless(self, found: Series, step: float) -> Any:
         """Whether errors that fall like exp(-constant / step) stay above the tolerance."""
@@ -161,7 +169,7 @@ class PairRule:
         before = STEPS[STEPS.index(step) - 1]
         size = self.backend.xp.where(found.size > 0, found.size, found.size + 1.0)
         at_last = (found.errors / size) ** (_OPTIMISM * before / STEPS[-1])
-        return ~(at_last <= self.rtol + 3.0 * self._floor)
+        return ~(at_last <= self.rtol + _FLOORS * self._floor)
 
     def _coefficients(self, side: Block, beside: list[Any], points: Any, transform: Any) -> Any:
         """The Hermite coefficients of one side, along the last axis."""

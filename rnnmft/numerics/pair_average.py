@@ -18,6 +18,10 @@ from rnnmft.numerics.mehler import STEPS, PairRule
 
 __all__ = ["PairAverage"]
 
+# Laws at once are so many that four arrays of all pairs of nodes, (24 / step)^2 over +-12 standard
+# deviations a level inside, make a chunk: the values, and room for what is computed beside them.
+_WIDTH = 48.0
+
 
 @dataclass(frozen=True)
 class PairAverage:
@@ -78,7 +82,7 @@ class PairAverage:
     ) -> tuple[Any, Any]:
         """Put values and errors; return the laws that a smaller step may help, and may not."""
         backend, xp = self.backend, self.backend.xp
-        block = max(1, int(backend.chunk * (step / 48) ** (2 * (self.rule.depth - 1))))
+        block = max(1, int(backend.chunk * (step / _WIDTH) ** (2 * (self.rule.depth - 1))))
         left, given_up = [], []
         for start in range(0, len(rows), block):
             part = rows[start : start + block]

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["residual_variance"]
+__all__ = ["pair_slack", "residual_variance"]
 
-# A determinant may be this negative, relative to q_a q_b, before the pair counts as invalid: more
-# than rounding, because a covariance is often itself the result of a quadrature.
-_SLACK = 1e-10
+# By so much, relative to q_a q_b, q_ab^2 may exceed it before the pair counts as invalid: a
+# covariance is often itself the result of a quadrature, right to 1e-11 (`quadrature.RTOL`), in
+# single precision to some hundreds of eps. Cutting it off moves E[f g] by that part of q sup|f' g'|
+# at most (Price).
+_SLACK, _SLACK_EPS = 1e-10, 1e4
+
+
+def pair_slack(eps: float) -> float:
+    """By how much a squared correlation may exceed 1, at arithmetic of that eps."""
+    return max(_SLACK, _SLACK_EPS * eps)
 
 
 def residual_variance(xp: Any, q_a: Any, q_ab: Any, q_b: Any) -> Any:
@@ -25,7 +32,7 @@ def residual_variance(xp: Any, q_a: Any, q_ab: Any, q_b: Any) -> Any:
     q_a, q_ab, q_b = (xp.broadcast_to(q, shape) for q in (q_a, q_ab, q_b))
     determinant = _difference_of_products(xp, q_a, q_b, q_ab, q_ab)
     size = q_a * q_b
-    slack = max(1e4 * float(xp.finfo(size.dtype).eps), _SLACK)
+    slack = pair_slack(float(xp.finfo(size.dtype).eps))
     zero, point = size * 0, q_a == 0
     residual = xp.where(point, q_b, determinant / xp.where(point, zero + 1, q_a))
     valid = (q_a >= 0) & (q_b >= 0) & (determinant >= -slack * size)
@@ -49,7 +56,8 @@ def _exact_product(xp: Any, a: Any, b: Any) -> tuple[Any, Any]:
 
 def _halves(xp: Any, x: Any) -> tuple[Any, Any]:
     """x as a sum of two numbers of half its digits."""
-    factor = 134217729.0 if float(xp.finfo(x.dtype).eps) < 1e-10 else 4097.0
+    # 2^ceil(p / 2) + 1 for p = 53 digits, or 24.
+    factor = 2.0**27 + 1.0 if xp.finfo(x.dtype).bits == 64 else 2.0**12 + 1.0
     scaled = factor * x
     high = scaled - (scaled - x)
     return high, x - high

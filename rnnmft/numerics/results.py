@@ -13,6 +13,17 @@ from rnnmft.numerics.sums import Sums, sample_at
 
 __all__ = ["Results"]
 
+# The density's share of its peak at the first reach, in eps: an integrand may grow by 10^4 on the
+# way there before a wider range is needed.
+_FIRST_DENSITY = 1e-4
+# What integrals inside missed counts where it is more than this many tolerances here.
+_MATTERS = 10.0
+# Points at which a failed integrand is followed outwards, each twice as far as the one before: from
+# 0.01 standard deviations, where even exp(e^2) of a variance of 10^6 is finite.
+_RUNGS = 12
+# A point this many roundings beside a kink is on its other side, whatever affine map led there.
+_BESIDE_EPS = 8.0
+
 
 @dataclass(frozen=True)
 class Results:
@@ -49,7 +60,7 @@ class Results:
     @property
     def reaches(self) -> list[float]:
         """Half-widths of the range in standard deviations; weights underflow beyond the last."""
-        first = math.sqrt(-2 * math.log(1e-4 * self.backend.eps))
+        first = math.sqrt(-2 * math.log(_FIRST_DENSITY * self.backend.eps))
         last = math.sqrt(-2 * math.log(self.backend.tiny))
         return [r for r in (first, 2 * first) if r < last] + [last]
 
@@ -62,7 +73,7 @@ class Results:
             error = error + sums.carried
         if sums.status is not None:
             # An inner integral that missed its tolerance counts only if its error matters here.
-            small = sums.carried <= 10 * self.rtol * sums.magnitude + floor
+            small = sums.carried <= _MATTERS * self.rtol * sums.magnitude + floor
             forgiven = (sums.status == NOT_CONVERGED) & xp.all(small, 0)
             code = xp.maximum(code, xp.where(forgiven, OK, sums.status))
         self.values[:, rows] = sums.total
@@ -82,8 +93,9 @@ class Results:
         """
         backend = self.backend
         xp = backend.xp
-        z = backend.asarray([0.0] + [self.reaches[-1] * 2.0 ** (k - 12) for k in range(13)])
-        rung = backend.asarray([float(k) for k in range(1, 13)])
+        steps = range(_RUNGS + 1)
+        z = backend.asarray([0.0] + [self.reaches[-1] * 2.0 ** (k - _RUNGS) for k in steps])
+        rung = backend.asarray([float(k) for k in steps[1:]])
         outgrown = laws.mean != laws.mean
         inner = self.backend.codes(tuple(laws.mean.shape), OK)
         for side in (-1.0, 1.0):
@@ -154,7 +166,9 @@ class Results:
         at_kink = xp.any(kinks.places == point, -1)
         if not bool(xp.any(at_kink)):
             return values
-        step = xp.maximum(8 * backend.eps * xp.abs(point), point * 0 + math.sqrt(backend.tiny))
+        step = xp.maximum(
+            _BESIDE_EPS * backend.eps * xp.abs(point), point * 0 + math.sqrt(backend.tiny)
+        )
         up, down = self._at_two(laws, point, step)
         # What is continuous differs by the step, of which the root is far more.
         jumps = at_kink & (xp.abs(up - down) > xp.sqrt(step[:, 0]))

@@ -20,7 +20,8 @@ from rnnmft.numerics.backend import Backend
 
 __all__ = ["Level", "double_exponential", "plain"]
 
-# Where the double-exponential weight has fallen to 1e-15 of its maximum.
+# Where the double-exponential weight has fallen to 1e-15 of its maximum:
+# 4 cosh(tau) exp(-pi sinh(tau)).
 _TAU = 3.2
 
 

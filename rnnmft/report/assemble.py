@@ -32,9 +32,12 @@ from rnnmft.validation import validate
 
 __all__ = ["Report", "make_report"]
 
+# Units of the sampled theory where it is fast.
 _PARTICLES = 1 << 16
 # Where sampling is slow: the fewest units, and what one stationary run may take in seconds.
 _FEWEST, _SECONDS = 1 << 12, 6.0
+# Seconds below which a clock shows nothing.
+_CLOCK = 1e-9
 # Claimed of the autocorrelations; longer Jacobians have a section of their own.
 _LAGS = (1, 5)
 #: The share of the seconds that goes to densities, the rest to a phase diagram.
@@ -169,10 +172,11 @@ def _affordable(few: MeanField) -> int:
     if not few.is_sampled:
         return _PARTICLES
     start = time.thread_time()
+    # What fails has taken its time as well, and is asked again, and reported, by its section.
     with contextlib.suppress(RnnmftError):
         few.fixed_point()
     each = (time.thread_time() - start) / _FEWEST
-    return int(np.clip(_SECONDS / max(each, 1e-9), _FEWEST, _PARTICLES))
+    return int(np.clip(_SECONDS / max(each, _CLOCK), _FEWEST, _PARTICLES))
 
 
 @dataclass(frozen=True)
@@ -261,4 +265,4 @@ class _Stages:
         progress = self._progress
         if progress is None:
             return None
-        return lambda done, total: progress(start + (end - start) * done / max(total, 1e-9), 1.0)
+        return lambda done, total: progress(start + (end - start) * done / max(total, _CLOCK), 1.0)

@@ -16,6 +16,7 @@ from rnnmft.spectra.law import JacobianLaw
 __all__ = ["FEWEST", "Axis", "Density", "TooSlowError", "density_of"]
 
 Array = NDArray[np.float64]
+# Of a curve, at most: the time allowed decides how many are computed (`_ROUNDS`).
 _POINTS = 60
 # A coarse curve first, then what lies between: a curve is there when the time is over.
 _ROUNDS = (slice(4, None, 8), slice(0, None, 8), slice(2, None, 4), slice(1, None, 2))

@@ -17,6 +17,7 @@ from rnnmft.solvers.results import Autocorrelation
 
 __all__ = ["Memory", "memory_lags", "solve_memory"]
 
+# Lags that are shown, and where memory is long.
 _LAGS, _MANY_LAGS = 20, 60
 #: A memory of this many steps asks for more lags.
 _LONG = 6.0

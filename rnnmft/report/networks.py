@@ -13,8 +13,11 @@ from rnnmft.simulation import Simulation, simulate
 
 __all__ = ["HORIZONS", "WIDTH", "Networks", "run_networks"]
 
+#: Horizons of simulated Jacobians: about evenly spaced in the logarithm.
 HORIZONS = (1, 2, 5, 10, 20)
+#: Of simulated networks: singular values of the Jacobians of some dozens take seconds.
 WIDTH = 256
+# How many of them: 16 and more know their scatter to 18 %.
 _FEWEST, _MOST = 16, 32
 
 

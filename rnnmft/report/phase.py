@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["gate", "neighbourhood"]
 
+# Of the map, along either axis: a choice; contours are interpolated between.
 _POINTS = (31, 25)
 # Where points are solved one by one: the coarsest grid worth having.
 _COARSEST = (6, 5)
@@ -85,6 +86,7 @@ def _shape(field: MeanField, seconds: float) -> tuple[int, int]:
         return _POINTS
     start = time.thread_time()
     fresh = MeanField(field.cell, field.ensemble, field.inputs, field.tying, start=field.start)
+    # Only its time is wanted: the points of the map answer for themselves.
     with contextlib.suppress(RnnmftError):
         fresh.gradient_growth()
     each = max(time.thread_time() - start, 1e-3)

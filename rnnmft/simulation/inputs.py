@@ -22,9 +22,11 @@ from rnnmft.simulation.weights import standard_normals
 
 __all__ = ["InputSequence", "standard_pairs", "temporal_factor"]
 
-# A pivot this small is zero up to rounding: kappa is degenerate there (as a cosine is).
+# A pivot this small is zero up to rounding (5000 eps of kappa(0) = 1, for as many subtractions):
+# kappa is degenerate there (as a cosine is).
 _PIVOT = 1e-12
-# What a wrongly dropped or negative pivot may leave in kappa; sqrt(_PIVOT) at worst.
+# What a wrongly dropped or negative pivot may leave in kappa: |rest_ij| <= sqrt(rest_ii rest_jj),
+# which is sqrt(_PIVOT) = 1e-6 at worst, and a factor of 2.
 _RESIDUAL = 2e-6
 
 

@@ -17,8 +17,11 @@ from rnnmft.parameters import check_count, check_start, check_tying
 __all__ = ["Batch", "Plan"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-# Bytes that a batch may take on a CPU; on CUDA a quarter of what is free.
+# Bytes that a batch may take on a CPU, 1 GiB; on CUDA a quarter of what is free.
 CPU_MEMORY = 2**30
+# Vectors of the width for each state and preactivation that a step works with at once, at most: an
+# upper estimate, beside which the matrices are what counts.
+_VECTORS = 64
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,13 @@ class Plan:
         number = self.torch_dtype.itemsize
         square = self.width**2
         matrices = 2 * len(self.cell.preactivations) if self.tying == "tied" else 1
+        # Weights, and of the one that is being drawn: three arrays in single precision, two in its
+        # own.
         held = square * (matrices * number + 3 * 4 + 2 * number)
-        held += 64 * (len(self.cell.states) + len(self.cell.preactivations)) * self.width * number
+        # Vectors: states, preactivations and what a step works with, on two trajectories.
+        held += (
+            _VECTORS * (len(self.cell.states) + len(self.cell.preactivations)) * self.width * number
+        )
         if jacobians:
             states = len(self.cell.states)
             blocks = 3 * states + len(self.cell.preactivations) + 2

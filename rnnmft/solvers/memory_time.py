@@ -19,6 +19,8 @@ from rnnmft.units.repetitions import jackknife, mean_and_error
 __all__ = ["integrated_time", "memory_time", "time_error"]
 
 Array = NDArray[np.float64]
+# A series that falls by less than this part is constant up to rounding: nothing is forgotten of it.
+_CONSTANT = 1e-12
 
 
 def integrated_time(series: Array, end: int | None = None) -> float:
@@ -30,7 +32,7 @@ def integrated_time(series: Array, end: int | None = None) -> float:
     5.017
     """
     above = _above(series)
-    if above[0] <= 1e-12 * abs(series[0]):
+    if above[0] <= _CONSTANT * abs(series[0]):
         return 0.0
     last = _end(above, 0.0) if end is None else end
     return float(above[:last].sum() / above[0] - 0.5) if last else 0.0

@@ -20,11 +20,34 @@ from rnnmft.spectra.resolved import Resolver, SpectralLaw
 
 __all__ = ["find_atoms"]
 
-#: Smaller masses are not told from a steep density.
+#: Smaller masses are not told from a steep density: as much as the grid of a distribution leaves
+#: out at either end (`distribution`).
 _LEAST = 1e-3
-#: A peak is looked at where this angle's Poisson kernel has so much of the mass in it.
+#: The angle of the points that are looked at, and their step in log x: -Im(z G) times it is the
+#: mass of an atom at that place, and four fifths of it half a step beside.
 _ANGLE = 0.05
+#: Where places are looked for, in m_1.
+_PLACES = (1e-6, 1e4)
+#: A peak of less than this part of the least mass is none: below the four fifths.
+_PEAK = 0.5
+#: Heights at which a peak is followed down, each a tenth of the one before, to 5e-6 of its place.
 _DESCENTS = 4
+#: Of two places that differ by less one is the other's: peaks of one atom are followed to it to
+#: 5e-6, and places of two are looked for 5 % apart.
+_SAME = 1e-3
+#: What is left of a peak's mass may not be less than this, nor more than all there is and its
+#: error: that of a density falls like its height, ten times a descent.
+_KEPT, _ALL = 0.1, 1.5
+#: The last descent may change a mass by this part: a density's falls to a tenth, a mass stays.
+_STEADY = 0.05
+#: -z / m_1 of the points from which the mass at zero is extrapolated.
+_TOWARDS_ZERO = 10.0 ** np.arange(-2.0, -13.0, -1.0)
+#: An extrapolation that is this uncertain has not been seen to end in a mass.
+_UNSEEN = 0.2
+#: A law whose masses are less certain than this says so.
+_CERTAIN = 0.1
+#: Below this relative change three points are one limit up to rounding.
+_ROUNDING = 1e-13
 
 
 def find_atoms(of: SpectralLaw) -> Atoms:
@@ -32,24 +55,25 @@ def find_atoms(of: SpectralLaw) -> Atoms:
     few = of.resolver.scout if of.is_sampled else None
     found = [_at_zero(of.resolver, of.scale), *_elsewhere(of.resolver, few, of.scale)]
     rows = sorted(row for row in found if row[1] >= _LEAST)
-    status = Status.OK if all(e <= 0.1 * m for _, m, e in rows) else Status.NOT_CONVERGED
+    status = Status.OK if all(e <= _CERTAIN * m for _, m, e in rows) else Status.NOT_CONVERGED
     place, mass, error = np.array(rows, dtype=float).reshape(-1, 3).T
     return Atoms(place, mass, error, status)
 
 
 def _at_zero(of: Resolver, scale: float) -> tuple[float, float, float]:
     """lim z G(z), z -> 0 from below; zG - p falls like a power of |z|, so it is extrapolated."""
-    sizes = scale * 10.0 ** np.arange(-2.0, -13.0, -1.0)
+    sizes = scale * _TOWARDS_ZERO
     found = of.resolve(-sizes.astype(np.complex128))
     mass = np.real(found.value * found.z)[found.reached]
-    if len(mass) < 4:
+    if len(mass) < 4:  # two extrapolations, whose difference is the error, take four
         return 0.0, 0.0, 0.0
     limits = [_aitken(*mass[i : i + 3]) for i in range(len(mass) - 2)]
     best = int(np.argmin(np.abs(np.diff(limits)))) + 1
     error = abs(limits[best] - limits[best - 1])
+    # Rounding and extrapolation may leave [0, 1] by the error, which the test below bounds.
     value = min(max(limits[best], 0.0), 1.0)
     # A power law that is not yet seen to end in a mass is none.
-    if error > 0.2 * value:
+    if error > _UNSEEN * value:
         return 0.0, 0.0, 0.0
     return 0.0, value, error
 
@@ -57,23 +81,24 @@ def _at_zero(of: Resolver, scale: float) -> tuple[float, float, float]:
 def _aitken(first: float, second: float, third: float) -> float:
     """The limit of a geometric approach."""
     step, change = third - second, (third - second) - (second - first)
-    return third if abs(change) < 1e-13 * abs(third) else third - step * step / change
+    return third if abs(change) < _ROUNDING * abs(third) else third - step * step / change
 
 
 def _elsewhere(
     of: Resolver, few: Resolver | None, scale: float
 ) -> list[tuple[float, float, float]]:
     """Atoms at positive places: peaks that keep their mass as the law is smoothed less."""
-    x = scale * np.exp(np.arange(math.log(1e-6), math.log(1e4), _ANGLE))
+    low, high = _PLACES
+    x = scale * np.exp(np.arange(math.log(low), math.log(high), _ANGLE))
     z = x * np.exp(1j * _ANGLE)
     smooth = (few or of).resolve(z)
     inside = -(smooth.value * z).imag * _ANGLE
     higher = (inside[1:-1] > inside[:-2]) & (inside[1:-1] >= inside[2:])
-    peaks = np.flatnonzero(higher & (inside[1:-1] > 0.5 * _LEAST)) + 1
+    peaks = np.flatnonzero(higher & (inside[1:-1] > _PEAK * _LEAST)) + 1
     found: list[tuple[float, float, float]] = []
     for i in peaks:
         atom = _descended(of, complex(z[i]), complex(smooth.value[i]), complex(smooth.slope[i]))
-        if atom is not None and not any(abs(atom[0] / a[0] - 1) < 1e-3 for a in found):
+        if atom is not None and not any(abs(atom[0] / a[0] - 1) < _SAME for a in found):
             found.append(atom)
     return found
 
@@ -92,10 +117,10 @@ def _descended(
             break
         moved = (found.z + found.value / found.slope)[0]
         masses.append(float((-(found.value**2) / found.slope).real[0]))
-        if abs(moved.imag) > height or not 0.1 * masses[0] <= masses[-1] <= 1.5:
+        if abs(moved.imag) > height or not _KEPT * masses[0] <= masses[-1] <= _ALL:
             return None
         place = float(moved.real)
-    if len(masses) < 3:
+    if len(masses) < 3:  # two changes, of which the first is still the density's around
         return None
     change = abs(masses[-1] - masses[-2])
-    return (place, masses[-1], change) if change <= 0.05 * masses[-1] else None
+    return (place, masses[-1], change) if change <= _STEADY * masses[-1] else None

@@ -15,8 +15,14 @@ __all__ = ["Solutions", "inverse_root", "joined"]
 
 Complex = NDArray[Any]  # complex128
 Flags = NDArray[np.bool_]
-#: The imaginary parts are tested this far (relative to |z|) above z.
+#: The imaginary parts are tested this far (relative to |z|) above z: on the real axis outside of
+#: the spectrum those of resolvent and impostor are both 0, but their slopes have opposite signs.
 _LIFT = 1e-6
+#: An imaginary part may be positive by this part of the matrix: above what rounding leaves, and
+#: below the lift, which an impostor exceeds it by.
+_POSITIVE = 1e-8
+#: Likewise Im G, times |z|: it is an average, without the lift.
+_ABOVE = 1e-9
 
 
 @dataclass
@@ -93,13 +99,14 @@ class Solutions:
     @property
     def proper(self) -> Flags:
         """Whether each is the resolvent and not another solution, (Z,)."""
+        # Solutions that did not converge may hold anything; they are not proper.
         with np.errstate(all="ignore"):
             return self._proper()
 
     def _proper(self) -> Flags:
         lift = (-0.5j * _LIFT * self.t * np.abs(self.z) / self.z)[:, None, None, None]
         good = self.converged & np.isfinite(self.value)
-        good &= np.imag(self.value) <= 1e-9 / np.abs(self.z)
+        good &= np.imag(self.value) <= _ABOVE / np.abs(self.z)
         for matrix, slope in (
             (self.a, self.a_t),
             (self.b, self.b_t),
@@ -109,9 +116,9 @@ class Solutions:
             lifted = matrix + lift * slope
             finite = np.where(np.isfinite(lifted), lifted, 1.0)
             imaginary = np.imag(finite + np.swapaxes(finite, -1, -2)) / 2
-            size = np.abs(finite).max(axis=(-1, -2), initial=1e-300)
+            size = np.abs(finite).max(axis=(-1, -2), initial=np.finfo(float).tiny)
             top = np.linalg.eigvalsh(imaginary).max(axis=-1)
-            good &= (top <= 1e-8 * size).all(axis=-1)
+            good &= (top <= _POSITIVE * size).all(axis=-1)
         return good
 
 

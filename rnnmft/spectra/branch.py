@@ -26,13 +26,16 @@ __all__ = ["Branch"]
 Complex = NDArray[Any]  # complex128
 Flags = NDArray[np.bool_]
 Places = NDArray[np.intp]
-#: Units that walk the path for all the others; they in turn are led by fewer, so many times fewer.
+#: Units that walk the path for all the others: so few that a step is 1 % of the time of one with
+#: all. They in turn are led by fewer, so many times fewer, down to 128 / 4.
 _SCOUTS, _FEWEST, _FEWER = 256, 128, 4
-#: So near in log z a solution is a neighbour.
+#: So near in log z a solution is a neighbour: within a factor of e, where cubics in log z predict
+#: well enough for Newton's method, which tells where they do not.
 _NEAR = 1.0
-#: Of many points so many to one come first: a power of 2.
+#: Of many points so many to one come first: a power of 2, halved twice by `_passes`.
 _EVERY = 8
-#: So many solutions are kept for points that are asked for later, of so many numbers in all.
+#: So many solutions are kept for points that are asked for later (more than a grid has), of so many
+#: numbers in all: 32 MiB.
 _KEPT, _KEPT_NUMBERS = 256, 1 << 21
 
 

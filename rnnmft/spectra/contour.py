@@ -19,7 +19,7 @@ from rnnmft.spectra.resolved import Resolver
 __all__ = ["mass_below"]
 
 Real = NDArray[np.float64]
-#: On the half circle.
+#: On the half circle: Gauss nodes, of which the error is told by half of the coefficients.
 _NODES = 16
 
 

@@ -20,8 +20,12 @@ from rnnmft.spectra.resolved import Resolver
 __all__ = ["SAMPLED_SMOOTHING", "Density", "find_density"]
 
 Real = NDArray[np.float64]
-#: eta / x where units are sampled: a finer law would be that of these units alone.
+#: eta / x where units are sampled: a finer law would be that of these units alone. 1 % of x is
+#: below what a curve over decades shows.
 SAMPLED_SMOOTHING = 0.01
+#: Of |G|: what Newton's method leaves (its last step is below 1e-6, its error that squared times
+#: the equation's bend) and rounding.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,9 @@ def find_density(of: Resolver, x: Real, eta: Real) -> Density:
     found = of.resolve(z, errors=True)
     correction = np.imag(found.z) * np.real(found.slope) / math.pi
     value = -np.imag(found.value) / math.pi + correction
-    missed = np.abs(found.slope) * np.abs(found.z - z) + 1e-9 * np.abs(found.value)
-    # Without smoothing G is the law's own: below 0 there is rounding only.
-    value = np.where(eta > 0, value, np.maximum(value, 0.0))
+    missed = np.abs(found.slope) * np.abs(found.z - z) + _ROUNDING * np.abs(found.value)
     smoothing = np.abs(correction) + missed / math.pi
+    # Without smoothing G is the law's own: below 0 there is an error only, and it is noted as one.
+    below = np.where(eta > 0, 0.0, np.maximum(-value, 0.0))
+    value, smoothing = value + below, smoothing + below
     return Density(value, smoothing, found.error / math.pi, found.reached)

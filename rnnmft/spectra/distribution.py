@@ -25,11 +25,22 @@ from rnnmft.spectra.resolved import Resolver, SpectralLaw
 __all__ = ["Distribution", "find_distribution"]
 
 Real = NDArray[np.float64]
-#: Of the grid in log x.
+#: Of the grid in log x where units are sampled, an interval of the support has three times as many:
+#: the rule on every third node tells the error.
 _POINTS = 120
-#: Mass left out at either end of the grid.
+#: Mass left out at either end of the grid: below the quantiles 0.01 and 0.99 that `condition` asks
+#: for.
 _TAIL = 1e-3
+#: Where the search for an end stops, in m_1: masses below and above are taken there, whatever they
+#: are. At 1e-14 singular values are 1e-7 of the typical one: rounding of a network in single
+#: precision.
 _FINEST, _WIDEST = 1e-14, 1e8
+#: An end moves outwards by these factors: the lower one over decades, the upper one not far.
+_DOWN, _UP = 0.25, 2.0
+#: -z / m_1 for the mass at zero where only the end is looked for.
+_AT_ZERO = 1e-12
+#: Singular values within a factor of 2 of 1, squared.
+_NEAR_ONE = (0.25, 4.0)
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,7 @@ class Distribution:
         """Smallest and largest singular values, their ratio, and how many are near 1."""
         found = self.quantiles([0.01, 0.5, 0.99])
         smallest, median, largest = (float(v) for v in found.value)
-        below, above = np.interp(np.log([0.25, 4.0]), *self._steps)
+        below, above = np.interp(np.log(_NEAR_ONE), *self._steps)
         near = float(above - below)
         ratio = largest / smallest if smallest > 0 else math.inf
         low, middle, high = (float(e) for e in found.error)
@@ -215,7 +226,7 @@ def _end(of: SpectralLaw, lower: bool) -> tuple[float, float, float]:
 
     The place is looked for with the units that walk the branch, the mass taken with all.
     """
-    resolver, factor = of.resolver, 0.25 if lower else 2.0
+    resolver, factor = of.resolver, _DOWN if lower else _UP
     scout = resolver.scout or resolver
     atom = _mass_at_zero(scout, of.scale) if lower else 0.0
     x = of.scale
@@ -229,6 +240,8 @@ def _end(of: SpectralLaw, lower: bool) -> tuple[float, float, float]:
 
 
 def _mass_at_zero(of: Resolver, scale: float) -> float:
-    found = of.resolve(np.array([-1e-12 * scale], dtype=np.complex128))
+    found = of.resolve(np.array([-_AT_ZERO * scale], dtype=np.complex128))
     value = float(np.real(found.value * found.z)[0])
+    # A guess that only decides where the grid begins; what lies below is measured, and has an
+    # error.
     return min(max(value, 0.0), 1.0) if found.reached[0] else 0.0

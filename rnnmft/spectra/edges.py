@@ -23,15 +23,24 @@ from rnnmft.spectra.resolved import Resolver, SpectralLaw
 __all__ = ["find_support"]
 
 #: The grid in log x: its step (for sampled units, whose narrow gaps are their own, the second), and
-#: how far it goes from m_1 down and beyond the last interval up.
+#: how far it goes from m_1 down and beyond the last interval up. Gaps narrower than a step are
+#: missed.
 _STEP, _SAMPLED_STEP, _DOWN, _BEYOND = 0.1, 0.2, math.log(1e10), math.log(4.0)
+#: Where the search upwards ends, in m_1: an edge beyond is answered with infinity.
 _HIGHEST = math.log(1e12)
+#: The first search upwards, from m_1.
+_FIRST_UP = math.log(10.0)
+#: Halvings of a step of 0.1 that reach 1e-13, were there no better proposal.
 _ROUNDS = 40
-#: Of an edge, exact or that of sampled units; a thousand times as much is a failure.
+#: Of an edge, exact or that of sampled units (whose edge scatters by far more); a thousand times as
+#: much is a failure. Below `_LOWEST` of m_1 an edge's error is relative to that.
 _TOLERANCE, _SAMPLED_TOLERANCE, _FAILED = 1e-9, 1e-5, 1e3
+_LOWEST = 1e-3  # singular values of 3 % of the typical one
 #: |Im G| above this share of |G| counts as inside, and above this share of 1 / x, which bounds what
-#: rounding leaves of it near 0.
+#: rounding leaves of it near 0. Outside of the spectrum Newton's method leaves 1e-9 (`density`).
 _INSIDE, _ROUNDING = 1e-7, 1e-12
+#: A proposed edge is moved back inside by this part: three digits a round, and a density to see.
+_INWARDS = 1e-3
 
 
 def find_support(of: SpectralLaw) -> Support:
@@ -53,7 +62,7 @@ def find_support(of: SpectralLaw) -> Support:
         edges.append((float(x[-1]), math.inf))
     values = np.array(edges, dtype=float).reshape(-1, 2, 2)
     intervals, error = values[..., 0], values[..., 1]
-    allowed = _FAILED * tolerance * np.maximum(intervals, 1e-3 * of.scale)
+    allowed = _FAILED * tolerance * np.maximum(intervals, _LOWEST * of.scale)
     good = bool(((error <= allowed) | (intervals == 0.0)).all())
     status = Status.OK if good else Status.NOT_CONVERGED
     return Support(intervals, error, of.is_sampled, status)
@@ -73,11 +82,11 @@ def _inside(of: Resolver, x: NDArray[np.float64]) -> tuple[NDArray[np.bool_], ND
 
 def _resolved_down(of: SpectralLaw) -> float:
     """How far below m_1, in log x, there is more mass than is resolved, by what few units say."""
-    few, down = of.resolver.scout or of.resolver, math.log(4.0)
+    few, down = of.resolver.scout or of.resolver, _BEYOND
     while down < _DOWN:
         if mass_below(few, np.array([of.scale * math.exp(-down)]))[0][0] < of.resolution:
             break
-        down += math.log(4.0)
+        down += _BEYOND
     return down
 
 
@@ -85,7 +94,7 @@ def _scanned(
     of: Resolver, scale: float, down: float, step: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The grid and which of its points are inside, up to where nothing follows."""
-    steps = np.arange(-down, math.log(10.0), step)
+    steps = np.arange(-down, _FIRST_UP, step)
     x = scale * np.exp(steps)
     inside = _inside(of, x)[0]
     beyond = np.arange(step, _BEYOND, step)
@@ -133,7 +142,7 @@ def _edge(of: Resolver, hit: float, miss: float, tolerance: float) -> tuple[floa
             guess = x1 - y1 * (x1 - x0) / (y1 - y0) if y1 != y0 else math.nan
         if math.isfinite(guess) and min(hit, miss) < guess < max(hit, miss):
             # From inside: the edge itself has no density to learn from.
-            trial = guess + 1e-3 * (hit - guess)
+            trial = guess + _INWARDS * (hit - guess)
             width = abs(trial - guess)
             if width <= tolerance * abs(guess):
                 return guess, width

@@ -27,9 +27,15 @@ __all__ = ["FreePower", "free_power_moments"]
 
 Complex = NDArray[Any]  # complex128
 Flags = NDArray[np.bool_]
+#: Newton's method for log zeta: a last step of 1e-8 leaves its square; a first one above 1/2 means
+#: that the start was not near.
 _ROUNDS, _SMALL_STEP, _LARGE_STEP = 12, 1e-8, 0.5
-_SMALLEST_STEP = 2.0**-16
+#: Parts of a way: the smallest step, and the rest that is none.
+_SMALLEST_STEP, _SMALLEST_REST = 2.0**-16, 1e-9
+#: Steps: sixteen halvings, and as many doublings back, several times over.
 _MOST_STEPS = 120
+#: How far out, in log z, beyond all that is asked the way begins, and where it ends: e^600 is a
+#: double with room for squares' logarithms.
 _FAR, _FARTHEST = 4.0, 600.0
 
 
@@ -111,7 +117,9 @@ class FreePower:
         here, at, done = start.copy(), at[np.arange(len(goal))], np.zeros(len(goal), dtype=bool)
         way, gone, step = goal - start, np.zeros(len(goal)), np.ones(len(goal))
         for _ in range(_MOST_STEPS):
-            rows = np.flatnonzero(alive & ~done & (step >= _SMALLEST_STEP) & (gone < 1.0 - 1e-9))
+            rows = np.flatnonzero(
+                alive & ~done & (step >= _SMALLEST_STEP) & (gone < 1.0 - _SMALLEST_REST)
+            )
             if not len(rows):
                 break
             ahead = np.minimum(gone[rows] + step[rows], 1.0)

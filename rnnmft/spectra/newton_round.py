@@ -133,7 +133,9 @@ class Round:
             slice(2 * self.pairs, None),
         ):
             change = np.abs(step[:, part]).max(axis=1, initial=0.0)
-            scale = np.abs(unknown[:, part] + step[:, part]).max(axis=1, initial=1e-300)
+            scale = np.abs(unknown[:, part] + step[:, part]).max(
+                axis=1, initial=np.finfo(float).tiny
+            )
             sizes.append(change / scale)
         return np.max(sizes, axis=0)
 

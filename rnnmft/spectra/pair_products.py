@@ -21,7 +21,8 @@ from rnnmft.spectra.unit_transfer import Sections
 __all__ = ["PairProducts"]
 
 Places = NDArray[np.intp]
-#: Strips of a symmetric matrix of moments, and the rows of one below which cutting costs more.
+#: Strips of a symmetric matrix of moments (six save 5 / 12 of the work, of at most half), and the
+#: rows of one below which cutting costs more. Both are a matter of time alone.
 _STRIPS, _NARROW = 6, 16
 
 

@@ -31,15 +31,27 @@ __all__ = ["Pushforward", "orthogonal_step"]
 
 Real = NDArray[np.float64]
 Complex = NDArray[Any]  # complex128
-_REACH, _SCAN, _NODES = 9.5, 600, 12
-#: Where the range of X is looked for, in standard deviations; what counts as the same number.
+#: In standard deviations: exp(-9.5^2 / 2) = 3e-20.
+_REACH = 9.5
+#: Points of a piece between kinks at which turns of X are looked for, 0.03 standard deviations
+#: apart.
+_SCAN = 600
+#: X that takes fewer than this many values at them is a step function, whose law is not this one.
+_VALUES = 30
+#: Gauss-Legendre nodes of a panel. Next to a pole panels shrink by 3, so that it is a panel's
+#: length away or more: Bernstein's rho = 3 + 8^(1/2) = 5.8 and rho^(-24) = 4e-19.
+_NODES = 12
+#: Where the range of X is looked for, in standard deviations (what lies beyond has no mass, but
+#: belongs to the closed support); what counts as the same number.
 _FAR, _NEAR = 1e3, 1e-12
-#: A lowest edge of less than this part of the highest is 0.
+#: A lowest edge of less than this part of the highest is 0: tanh'(e)^2 reaches it within the range.
 _ZERO = 1e-10
-#: The least Im z / |z| that is integrated; below it G is continued to first order.
+#: The least Im z / |z| that is integrated; below it G is continued to first order, which leaves its
+#: square times z^2 G''.
 _LEAST = 1e-7
-#: Neighbouring panels next to a pole differ by this factor.
-_RATIO = 3.0
+#: Neighbouring panels next to a pole differ by this factor (see `_NODES`), down to this part of the
+#: pole's distance.
+_RATIO, _FINEST = 3.0, 0.1
 
 
 def orthogonal_step(cell: Cell, ensemble: Ensemble, variance: float) -> Pushforward | None:
@@ -64,7 +76,7 @@ def orthogonal_step(cell: Cell, ensemble: Ensemble, variance: float) -> Pushforw
 
     kinks = [float(mark.place) for mark in find_landmarks(update, e) if mark.kind is Kind.KINK]
     found = Pushforward(squared, law.mu_b, math.sqrt(variance), tuple(kinks))
-    return None if len(np.unique(found.scanned[1])) < _SCAN // 20 else found
+    return None if len(np.unique(found.scanned[1])) < _VALUES else found
 
 
 @dataclass(frozen=True)
@@ -146,13 +158,13 @@ class Pushforward:
         count = math.ceil(math.log(self.std / finest) / math.log(_RATIO)) + 1
         steps = self.std * _RATIO ** -np.arange(count)
         graded = (places[:, None] + np.concatenate([-steps, [0.0], steps])).ravel()
-        even = np.linspace(self._ends[0], self._ends[-1], 4 * int(_REACH) + 1)
+        even = np.linspace(self._ends[0], self._ends[-1], 4 * int(_REACH) + 1)  # half a deviation
         edges = np.unique(np.concatenate([even, graded]))
         return edges[(edges >= self._ends[0]) & (edges <= self._ends[-1])]
 
     def _at(self, z: complex) -> tuple[complex, complex]:
         """G and dG/dz at z with Im z > 0."""
-        edges = self._panels(z.real, 0.1 * self.std * max(abs(z.imag / z), _LEAST))
+        edges = self._panels(z.real, _FINEST * self.std * max(abs(z.imag / z), _LEAST))
         x, w = np.polynomial.legendre.leggauss(_NODES)
         half = np.diff(edges)[:, None] / 2
         at = (edges[:-1, None] + half + half * x).ravel()

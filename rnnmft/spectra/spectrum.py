@@ -43,8 +43,24 @@ __all__ = ["Spectrum", "powered_moments"]
 Complex = NDArray[Any]  # complex128
 #: Bytes of transfer matrices; the expansion of moments needs a dozen times as much.
 _MEMORY = 3.0e8
-#: Circles around 0, each of a quarter of the radius before.
-_CIRCLES = 11
+#: Radii of circles around 0, in m_1, down to 1e-6.
+_CIRCLES = 0.25 ** np.arange(1, 11)
+#: Points of half a circle: the mean over 32 of the whole is exact to the 32nd power of the radius
+#: over the distance of the spectrum.
+_ON_CIRCLE = 16
+#: Of |G|: what counts as no imaginary part, no mass and no error: Newton's method's own
+#: (`density`).
+_NOTHING = 1e-9
+#: Of a moment: rounding of its expansion.
+_ROUNDING = 1e-12
+#: Of |G| at a z that is asked for: rounding, and what Newton's method leaves where it ends well.
+_RESOLVENT_ROUNDING = 1e-10
+#: Of |G|: a z that was not reached is answered where first order in its distance is below this.
+_ALMOST = 1e-3
+#: Sampled units that a mass must be made of: its scatter is then a third.
+_UNITS = 10.0
+#: Steps of a moment that has no error, relative and absolute: its derivative's error cancels.
+_STEP, _LEAST_STEP = 1e-6, 1e-12
 
 
 @dataclass(frozen=True)
@@ -147,7 +163,7 @@ class Spectrum:
     def _support(self) -> Support:
         if isinstance(self.resolver, Pushforward):
             image = self.resolver.image
-            return Support(image, 1e-12 * image, sampled=False)
+            return Support(image, _ROUNDING * image, sampled=False)
         return find_support(self)
 
     @cached_property
@@ -167,7 +183,7 @@ class Spectrum:
     @property
     def resolution(self) -> float:
         """A fraction of all singular values that ten of the sampled units make up; or 0."""
-        return 10.0 / len(self.units.tau) if self.is_sampled else 0.0
+        return _UNITS / len(self.units.tau) if self.is_sampled else 0.0
 
     @property
     def smoothing(self) -> float:
@@ -187,7 +203,7 @@ class Spectrum:
         if self.by_power and self.horizon > 1:
             value, error = _powered(value, error, self.horizon)
         kind = "standard error" if self.is_sampled else "bound"
-        error = error + 1e-12 * np.abs(value)
+        error = error + _ROUNDING * np.abs(value)
         return Quantity(self.name("moments"), value, error, error_kind=kind)
 
     def known_moments(self, highest: int) -> tuple[Any, Any, Status]:
@@ -236,17 +252,17 @@ class Spectrum:
 
     def _at_zero(self) -> tuple[complex, float]:
         """G(0) as its mean over a circle around 0, where there is no spectrum inside of it."""
-        angles = (np.arange(16) + 0.5) * math.pi / 16
-        for radius in self.scale * 0.25 ** np.arange(1, _CIRCLES):
+        angles = (np.arange(_ON_CIRCLE) + 0.5) * math.pi / _ON_CIRCLE
+        for radius in self.scale * _CIRCLES:
             ends = self.resolver.resolve(np.array([radius, -radius], dtype=np.complex128))
-            off = np.abs(np.imag(ends.value)) <= 1e-9 * np.abs(ends.value)
+            off = np.abs(np.imag(ends.value)) <= _NOTHING * np.abs(ends.value)
             if not (ends.reached.all() and off.all()):
                 continue
             circle = self.resolver.resolve(radius * np.exp(1j * angles), errors=True)
             mass = float(np.real(circle.value * circle.z).mean())
-            if circle.reached.all() and abs(mass) < 1e-9:
+            if circle.reached.all() and abs(mass) < _NOTHING:
                 mean = complex(np.real(circle.value).mean())
-                return mean, float(circle.error.max()) + 1e-9 * abs(mean)
+                return mean, float(circle.error.max()) + _NOTHING * abs(mean)
         raise ParameterError(
             "z = 0 belongs to the spectrum (squared singular values reach 0, or come nearer to it "
             "than 1e-6 of their mean): G(0) is infinite; see support() and atoms(), or take z off 0"
@@ -296,8 +312,8 @@ def _answers(z: Complex, found: Resolved) -> tuple[Complex, NDArray[np.float64],
     gap = z - found.z
     value = found.value + np.where(found.reached, 0.0, found.slope * gap)
     off = np.where(found.reached, 0.0, np.abs(found.slope * gap))
-    error = found.error + off + 1e-10 * np.abs(value)
-    good = found.reached | (off < 1e-3 * np.abs(value))
+    error = found.error + off + _RESOLVENT_ROUNDING * np.abs(value)
+    good = found.reached | (off < _ALMOST * np.abs(value))
     codes = np.full(len(z), Status.OK, dtype=object)
     codes[~good] = Status.NOT_CONVERGED
     return value, error, codes
@@ -312,7 +328,7 @@ def _powered(
     for k, e in enumerate(error):
         moved = value.copy()
         # A moment that is 0 has no error, and needs a step all the same.
-        step = max(e, 1e-6 * abs(value[k])) or 1e-12
+        step = max(e, _STEP * abs(value[k])) or _LEAST_STEP
         moved[k] += step
         total += np.abs(free_power_moments(moved, horizon) - found) * (e / step)
     return found, total

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.errors import ConvergenceError, Status
 from rnnmft.spectra.block_equation import BlockEquation
 from rnnmft.spectra.block_solutions import Solutions, joined
 
@@ -21,12 +22,22 @@ __all__ = ["Walk", "on_upper"]
 
 Complex = NDArray[Any]  # complex128
 Flags = NDArray[np.bool_]
-#: |z| of neighbouring points of the spine.
+#: |z| of neighbouring points of the spine: steps of log 4 are the largest that are tried; a failed
+#: one is halved.
 _RATIO = 4.0
+#: The spine begins where |z G - 1|, m_1 / |z| there, is below this: the first of its solutions; and
+#: no farther out than this.
+_BEGINS, _FARTHEST = 0.2, 1e30
+#: Parts of a way: a step below 2^-16 stands at a singular point (an edge); a rest of 1e-9 is none.
 _SMALLEST_STEP, _SMALLEST_REST = 2.0**-16, 1e-9
-#: From a solution on the real axis the way is at this angle.
+#: From a solution on the real axis the way is at this angle: off the spectrum's edges, and near
+#: enough to be one step.
 _ABOVE = 0.05
-_MOST_STEPS, _MANY_ROUNDS = 120, 60
+#: Steps: sixteen halvings, and as many doublings back, several times over.
+_MOST_STEPS = 120
+#: So near in log z the rest is left to so many rounds: at an edge, where Newton's method halves its
+#: error, 2^-60 of 1e-3 are nothing.
+_PRESSED, _MANY_ROUNDS = 1e-3, 60
 
 
 class Walk:
@@ -76,15 +87,15 @@ class Walk:
         return spine
 
     def _from_infinity(self, size: float) -> Solutions:
-        radius = 4.0 * max(size, 1.0)
+        radius = _RATIO * max(size, 1.0)
         while True:
             z = np.array([radius * np.exp(1j * self.angle)])
             found = self.equation.from_infinity(z)
-            if found.proper[0] and abs(found.value[0] * z[0] - 1.0) < 0.2:
+            if found.proper[0] and abs(found.value[0] * z[0] - 1.0) < _BEGINS:
                 return found
             radius *= _RATIO
-            if radius > 1e30:
-                raise FloatingPointError("no solution at large |z|")
+            if radius > _FARTHEST:
+                raise ConvergenceError(Status.STALLED, "The resolvent was not found at large |z|.")
 
     def _straight(self, start: Solutions, z: Complex) -> tuple[Solutions, Flags]:
         """Solutions continued from `start` (Z points) to z along straight lines in log z.
@@ -112,7 +123,7 @@ class Walk:
 
     def _pressed(self, here: Solutions, z: Complex, done: Flags) -> tuple[Solutions, Flags]:
         """Long runs of Newton's method for what stands before z: at an edge it converges slowly."""
-        rows = np.flatnonzero(~done & (np.abs(np.log(z / here.z)) < 1e-3))
+        rows = np.flatnonzero(~done & (np.abs(np.log(z / here.z)) < _PRESSED))
         if len(rows):
             found = self.equation.solve(z[rows], here[rows].unknowns, rounds=_MANY_ROUNDS)
             good = found.proper

@@ -15,6 +15,8 @@ __all__ = ["Columns"]
 Tensor = torch.Tensor
 
 
+# Columns of a block: as many as there are already, so that at most half of the room is empty, up to
+# so many that one product with them is a matrix product's full speed.
 _FIRST_BLOCK, _LARGEST_BLOCK = 16, 128
 
 

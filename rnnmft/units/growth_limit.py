@@ -36,7 +36,8 @@ __all__ = ["GrowthLimit", "growth_limit"]
 
 Array = NDArray[np.float64]
 
-# d(T) = g - a / T: the change since T / 2 is what is left, for every a. And a margin.
+# d(T) = g - a / T: the change since T / 2 is what is left, for every a. And a margin of 30 %, for
+# what falls a little slower.
 _RISE = 1.3
 # d(T) = g - 2 p (1 - p T), read over (H / 2, H): 2 p = 2.36 sqrt(change / H). The kernel returns at
 # most .86 / H below g, where p H = 1.1 (modified Bessel functions: m_1 = e^(-2 p T) I_0(2 p T)).
@@ -49,8 +50,17 @@ _FALL = 3.0
 _CANCELLED = 0.1
 # Of the narrower bracket: what the other may be wrong by.
 _OVERLAP = 0.1
+# Standard errors: what is within two of them may be none.
 _SIGNIFICANT = 2.0
+# Changes of a larger ratio a doubling do not fall: 1 / (1 - r) would make ten of one.
 _FALLING = 0.9
+# Steps without which there is no limit to read: halves, quarters and eighths of them have two
+# points.
+_FEWEST = 16
+# Standard errors whose probability Student's t keeps: 99.7 %.
+_STANDARD_ERRORS = 3.0
+# Slopes closer than this are the same up to rounding of logarithms.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -86,8 +96,8 @@ def growth_limit(
     Raises:
         ValueError: fewer than 16 steps.
     """
-    if log_means.shape[1] < 16:
-        raise ValueError(f"a growth rate needs 16 steps, got {log_means.shape[1]}")
+    if log_means.shape[1] < _FEWEST:
+        raise ValueError(f"a growth rate needs {_FEWEST} steps, got {log_means.shape[1]}")
     if not np.isfinite(log_means).all():
         dead = not np.isnan(log_means).any() and log_means[:, -1].max() == -math.inf
         return GrowthLimit(-math.inf if dead else math.inf, 0.0, 0.0)
@@ -156,7 +166,7 @@ def _mean(rows: Array) -> tuple[float, float]:
     Student's t: few repetitions do not know their own spread.
     """
     count = len(rows)
-    widening = stats.t.isf(stats.norm.sf(3.0), count - 1) / 3.0
+    widening = stats.t.isf(stats.norm.sf(_STANDARD_ERRORS), count - 1) / _STANDARD_ERRORS
     return float(rows.mean()), float(rows.std(ddof=1) / math.sqrt(count) * widening)
 
 
@@ -166,7 +176,7 @@ def _above(sums: _Slopes, means: _Slopes) -> bool:
     It may not: waves of other than zero frequency, a state that no weight sees.
     """
     gap, noise = _mean(sums.rows - means.rows)
-    return gap > -_SIGNIFICANT * noise - abs(means.change) - 1e-12
+    return gap > -_SIGNIFICANT * noise - abs(means.change) - _ROUNDING
 
 
 def _bracket_of_means(

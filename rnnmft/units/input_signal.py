@@ -55,6 +55,9 @@ class MovingAverage:
             shared = max(start, first)
             known = row[shared - first : j - first] @ before[shared - start : -1]
             row[j - first] = (self.kappa[t - j] - known) / before[-1]
+        # What is new in x^t has a variance of exp(mean log of kappa's spectrum) or more (Szego),
+        # which a kappa of finitely many lags keeps above 0; one that is no autocorrelation is
+        # refused before.
         row[-1] = math.sqrt(max(1.0 - float(row[:-1] @ row[:-1]), np.finfo(float).tiny))
         return row
 

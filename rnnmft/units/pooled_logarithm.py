@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 __all__ = ["pooled_logarithm"]
 
 Array = NDArray[np.float64]
+# Steps back that a repetition's weight in a growth factor is compared over: two, since what a unit
+# does at one step and the next is one event.
 _MEMORY = 2
 
 

@@ -16,7 +16,8 @@ from rnnmft.units.particles import UnitProcess
 __all__ = ["BLOCK", "Rows", "SlopeHistory"]
 
 Tensor = torch.Tensor
-#: Steps in a block.
+#: Steps in a block: responses to the newest 8 are updated singly, older ones by products of
+#: matrices.
 BLOCK = 8
 
 

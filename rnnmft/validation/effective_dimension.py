@@ -31,7 +31,7 @@ from rnnmft.validation.setting import POINTS, Setting
 __all__ = ["choose_points", "measured_dimension", "predicted_dimension", "sensitive_point"]
 
 Array = NDArray[np.float64]
-# Networks that choose z, with seeds of their own.
+# Networks that choose z, with seeds of their own. A choice: any z is a fair one, once chosen.
 _NETWORKS = 16
 # z is one of ten numbers a decade (Renard's R10): other seeds and devices mostly choose the same.
 _PER_DECADE = 10

@@ -38,8 +38,9 @@ __all__ = ["gradient_growth", "singular_values"]
 
 Array = NDArray[np.float64]
 Found = TypeVar("Found")
-# How many numbers the transfer matrices of sampled units may take.
+# How many numbers the transfer matrices of sampled units may take: 80 MB.
 _NUMBERS = 1e7
+# Moments of J J^T that are claimed: the mean, and the second, which tells the spread.
 _ORDERS = (1, 2)
 _ZERO = "The Jacobian is zero."
 
@@ -186,6 +187,7 @@ def gradient_growth(
 
     def measured(simulation: Simulation) -> Array:
         early, late = (simulation.jacobian[T].moments.samples[:, 0] for T in (first, last))
+        # An m_1 of 0 has no logarithm; a claim whose samples are not finite is left untested.
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(late / early) / steps
 

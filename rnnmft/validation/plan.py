@@ -30,7 +30,8 @@ __all__ = ["Plan", "make_plan"]
 # A gap that is only estimated takes this fraction of the networks that a claim needs.
 _GAP_SHARE = 2
 # What a theory's own standard error may take of the error that sees the control: units are cheaper
-# than networks. The number of claims is not known yet; it enters by a logarithm.
+# than networks; 0.4 of it make the whole 8 % larger. The number of claims is not known yet; it
+# enters by a logarithm.
 _OWN_SHARE, _ABOUT_CLAIMS = 0.4, 30
 # One network of width N scatters by at least about this over sqrt(N): where the networks given are
 # few, units need not be many.

@@ -31,7 +31,9 @@ __all__ = [
     "share_networks",
 ]
 
+#: Networks whose scatter tells how many are needed: their variance is known to 18 % (2 / 63)^(1/2).
 PILOT_NETWORKS = 64
+# And no claim on fewer, whose Student's t would have tails that ask for more than networks.
 _FEWEST = 16
 # The probability of rejecting a control, and a reserve for the pilot's own error in a variance.
 _POWER, _RESERVE = 0.99, 1.5

@@ -23,7 +23,10 @@ __all__ = ["autocorrelations", "moments_over_time", "reached_fixed_point", "stat
 
 Array = NDArray[np.float64]
 
-# A stationary value is claimed only of a moment that has come this close to it.
+# A cross moment may be 0: the least scale of its claim, in second moments, and of a correlation's.
+_LEAST_SCALE = 0.25
+# A stationary value is claimed only of a moment that has come this close to it: a twentieth of the
+# 2 % that a control is off by.
 _STATIONARY = 1e-3
 
 
@@ -46,14 +49,13 @@ def moments_over_time(trajectory: Trajectory) -> Claimed:
     labels = tuple(f"step {t + 1}" for t in range(trajectory.steps))
     for state in trajectory.second_moment:
         second = trajectory.second_moment[state]
-        # A cross moment may be 0; a quarter of the second moment is the least scale of its claim.
-        least = np.asarray(second) / 4
+        least = _LEAST_SCALE * np.asarray(second)
         rows: list[tuple[str, str, str, Mapping[str, Any], Array]] = [
             ("second_moment", f"E[{state}^2]", f"E[{state}^2]", trajectory.second_moment, least),
             ("cross_moment", f"E[{state}_a {state}_b]", f"E[{state}_a {state}_b]",
              trajectory.cross_moment, least),
             ("correlation", f"c_{state}", f"c_{{{state}}}", trajectory.correlation,
-             np.full(trajectory.steps, 0.25)),
+             np.full(trajectory.steps, _LEAST_SCALE)),
         ]  # fmt: skip
         for quantity, name, latex, values, floor in rows:
             value = np.asarray(values[state], dtype=float)

@@ -24,6 +24,9 @@ from rnnmft.validation.targets import autocorrelations, moments_over_time, stati
 
 __all__ = ["Theory", "Units", "checked_units", "solve_theory"]
 
+# Units beyond what an error says is wanted, since it is itself uncertain; and by how many more than
+# before a second run is worth its time.
+_MARGIN, _WORTH = 1.2, 1.5
 # Enough repetitions for a standard error to be known itself.
 _SAMPLING = {"particles": 1 << 17, "repetitions": 32}
 # Units times the squares of steps and trajectories, for one preactivation: a quarter of a minute of
@@ -158,8 +161,8 @@ def _precise(kind: Callable[[int], Claimed], units: Units, precision: float, mos
     excess = max(errors, default=0.0) / precision
     if units.fixed or excess <= 1.0:
         return found, left
-    wanted = int(min(1.2 * excess**2 * units.particles, most))
-    return kind(wanted) if wanted > 1.5 * units.particles else (found, left)
+    wanted = int(min(_MARGIN * excess**2 * units.particles, most))
+    return kind(wanted) if wanted > _WORTH * units.particles else (found, left)
 
 
 def _with_degrees(target: Target, degrees: int) -> Target:

@@ -23,6 +23,8 @@ from rnnmft.validation.extrapolation import Extrapolation, LinearEstimate
 __all__ = ["Prediction", "Verdict", "judge"]
 
 Array = NDArray[np.float64]
+# A probability that underflows stands for this one: z = 37.
+_LEAST_P = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +111,8 @@ class _Contrasts:
     def scores(self) -> Array:
         """Student's t; a deviation within the theory's error bound is no deviation."""
         beyond = np.maximum(np.abs(self.difference) - self.bound, 0.0)
+        # Without a deviation 0 / 0 is not looked at; a deviation without an error is infinitely
+        # many.
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.where(beyond > 0, beyond / self.error, 0.0)
         return np.sign(self.difference) * t
@@ -174,7 +178,7 @@ def judge(
         outcome=outcome,
         p_value=p_value,
         threshold=threshold,
-        z=float(np.sign(scores[at]) * stats.norm.isf(max(p_value, 1e-300) / 2)),
+        z=float(np.sign(scores[at]) * stats.norm.isf(max(p_value, _LEAST_P) / 2)),
         score=float(scores[at]),
         degrees=float(found.degrees[at]),
         contrast=found.names[at],

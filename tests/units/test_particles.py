@@ -89,9 +89,7 @@ def test_untied_units_agree_with_closed_moments(name):
             if kind == "second_moment":
                 assert not agree(value, error, CONTROL * getattr(truth, kind)[key])
     means = units.jacobian_means(4, burn_in=30)
-    assert agree(
-        means.value, means.error, exact.jacobian_means(4, 30).value
-    )
+    assert agree(means.value, means.error, exact.jacobian_means(4, 30).value)
     at, limit = units.fixed_point(), exact.fixed_point()
     assert agree(at.second_moment["h"], at.errors["second_moment"]["h"], limit.second_moment["h"])
     pair, c = units.correlation_fixed_point(), exact.correlation_fixed_point()

@@ -29,10 +29,24 @@ from rnnmft.solvers.tangents import Tangent
 
 __all__ = ["Backward", "Solution"]
 
-# Rounding may leave a balance this far below zero, relative to q.
+# Rounding may leave a balance this far below zero, relative to q: thousands of eps, far below the
+# least share of the input.
 _ROUNDING = 1e-12
-# A search for log q by secants: how far, and the last step, far above the error that it leaves.
+# A search for log q by secants: how far (e^20 = 5e8), and the last step, far above the error that
+# it leaves.
 _FARTHEST, _SECANT_STEP = 20.0, 1e-8
+# Its first two points, or how far from a near one the second lies.
+_FIRST, _BESIDE = (0.0, 0.5), 0.01
+# What a balance may then be off by.
+_MET = 1e-9
+# Where secants do not end: eight decades of q, a factor of 1.5 apart.
+_GRID = np.linspace(math.log(1e-4), math.log(1e4), 47)
+# 500 eps.
+_XTOL, _RTOL = 1e-13, 1e-13
+# Of several q at once: Newton's tolerance in log q, and what balances may be off by.
+_NEWTON, _CLOSED = 1e-12, 1e-8
+# Beside nothing that is seen: weights come out as too large, and are refused.
+_TINY = np.finfo(float).tiny
 
 
 @dataclass(frozen=True)
@@ -104,9 +118,9 @@ class Backward:
             self.found[name] = _first_root(lambda v: gap([v])[0], name, near)
             logs = [self.found[name]]
         else:
-            found = root(gap, np.zeros(len(unknown)), tol=1e-12)
+            found = root(gap, np.zeros(len(unknown)), tol=_NEWTON)
             logs = list(found.x)
-            if not (found.success and all(abs(v) <= 1e-8 for v in gap(logs))):
+            if not (found.success and all(abs(v) <= _CLOSED for v in gap(logs))):
                 raise InfeasibleError(
                     f"no variances q of {', '.join(unknown)} agree with the fixed numbers",
                     "q = sigma_w^2 E[y^2] + sigma_v^2 R + sigma_b^2",
@@ -159,9 +173,9 @@ class Backward:
                     drive = (choice.sigma_v or 0.0) ** 2 * design.inputs.R
                     squares[name] = _nonnegative(
                         left - drive, q[name], f"sigma_w^2 >= 0 of {name!r}", "its q is too small"
-                    ) / max(seen, 1e-300)
+                    ) / max(seen, _TINY)
                 else:
-                    squares[name] = choice.share * left / max(seen, 1e-300)
+                    squares[name] = choice.share * left / max(seen, _TINY)
         if design.main is not None:
             squares[design.main] = self._critical(design.main, q, squares, averages)
         return squares
@@ -256,12 +270,12 @@ def _first_root(gap: Callable[[float], float], name: str, near: float | None) ->
             raise InfeasibleError("the search for q leads nowhere", "q < inf")
         return gap(log_q)
 
-    first, second = (0.0, 0.5) if near is None else (near, near + 0.01)
+    first, second = _FIRST if near is None else (near, near + _BESIDE)
     with contextlib.suppress(InfeasibleError, RuntimeError):
         at = float(newton(close, first, x1=second, tol=_SECANT_STEP))
-        if abs(close(at)) < 1e-9:
+        if abs(close(at)) < _MET:
             return at
-    grid = np.linspace(math.log(1e-4), math.log(1e4), 47)
+    grid = _GRID
     values = np.array([safe(v) for v in grid])
     change = np.flatnonzero(values[:-1] * values[1:] <= 0)
     if not len(change):
@@ -270,4 +284,4 @@ def _first_root(gap: Callable[[float], float], name: str, near: float | None) ->
             "q = sigma_w^2 E[y^2] + sigma_v^2 R + sigma_b^2",
         )
     i = min(change, key=lambda j: abs(grid[j] + grid[j + 1]))
-    return float(brentq(safe, grid[i], grid[i + 1], xtol=1e-13, rtol=1e-13))
+    return float(brentq(safe, grid[i], grid[i + 1], xtol=_XTOL, rtol=_RTOL))

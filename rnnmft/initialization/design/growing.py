@@ -25,8 +25,10 @@ from rnnmft.solvers.closed.homogeneous import Homogeneous
 
 __all__ = ["solve_growing"]
 
-# A given sigma_w is critical if m_1 is within this of 1.
+# A given sigma_w is critical if m_1 is within this of 1: what a person writes with ten digits.
 _PRECISION = 1e-9
+# As in `backward`: what rounding may leave below zero.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class _Budget:
             InfeasibleError: less than nothing.
         """
         left = q / self.horizon - self.from_mean - taken
-        if left < -1e-12 * q:
+        if left < -_ROUNDING * q:
             least = self.horizon * (self.from_mean + taken)
             raise InfeasibleError(
                 f"{what}^2 >= 0 of {self.name!r} fails ({left:.4g}): the variance grows by "

@@ -12,6 +12,11 @@ from rnnmft.initialization.design.sound import settles
 
 __all__ = ["with_nearest", "with_wide"]
 
+# Steps away from a value, of its size and at least of 1, a third more each.
+_STEPS = np.geomspace(0.02, 20.0, 24)
+# Halvings of the last towards the value, to 1e-9 of it.
+_HALVINGS = 30
+
 
 def with_wide(
     error: InfeasibleError, backward: Backward, start: Design, horizon: float
@@ -68,12 +73,12 @@ def _nearest(
         return bool(start.roles.retention) or settles(found, horizon)
 
     scale = max(abs(value), 1.0)
-    for step in np.geomspace(0.02, 20.0, 24) * scale:
+    for step in _STEPS * scale:
         for at in (value - step, value + step):
             if (parameter == "q" and at <= 0) or not works(at):
                 continue
             good, bad = at, value
-            for _ in range(30):
+            for _ in range(_HALVINGS):
                 middle = (good + bad) / 2
                 good, bad = (middle, bad) if works(middle) else (good, middle)
             return float(good)

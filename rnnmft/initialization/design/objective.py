@@ -43,11 +43,20 @@ __all__ = [
     "widened",
 ]
 
+# Means of retention gates that are tried: sigmoid(14) forgets in 10^6 steps. A bracket is all they
+# give.
 _GATES = np.linspace(0.0, 14.0, 8)
+# Variances of the main preactivation that are tried, from saturated to linear, five a decade.
 _VARIANCES = np.geomspace(30.0, 1e-4, 26)
+# And wider ones, twelve a decade, where none of those serves.
 _WIDE = np.geomspace(30.0, 3e3, 24)
+# The root of the variance that squared singular values may have over the horizon, at a mean of 1.
 _SIGMA_0 = 1.0
+# Of the mean or the variance that is found.
 _PRECISION = 1e-9
+# A correlation time of less is none (its logarithm exists); errors of cross moments, of which only
+# the roots are wanted.
+_LEAST_TIME, _CROSS = 1e-12, 1e-12
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,10 @@ def isometry(horizon: float) -> Target:
 def timescale(horizon: float) -> Target:
     """xi_c of at least T."""
     return Target(
-        lambda s: math.log(horizon / max(correlation_time(s), 1e-12)), 0.0, False, "timescale xi_c"
+        lambda s: math.log(horizon / max(correlation_time(s), _LEAST_TIME)),
+        0.0,
+        False,
+        "timescale xi_c",
     )
 
 
@@ -134,7 +146,7 @@ def correlation_time(solution: Solution) -> float:
     recursion = averages.of.rough_recursion
     moments = np.array([averages.moments[k] for k in recursion.keys])
     point = point_of(recursion.derivation, solution.ensemble, design.inputs)
-    found = [r for r in cross_roots(recursion, point, moments, 1e-12 * moments) if r.slope < 1.0]
+    found = [r for r in cross_roots(recursion, point, moments, _CROSS * moments) if r.slope < 1.0]
     if not found:
         raise InfeasibleError("no correlation of two trajectories is stable here", "chi(c*) < 1")
     return timescale_of(max(r.slope for r in found))

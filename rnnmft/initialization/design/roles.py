@@ -22,7 +22,7 @@ from rnnmft.numerics.compile import compile_elementwise
 __all__ = ["Roles", "roles"]
 
 _UNIT_INTERVAL = (sigmoid, hard_sigmoid, gaussian_cdf)
-# A gate this far open or closed is at its limit.
+# A gate this far open or closed is at its limit: sigmoid(-30) = 1e-13.
 _FAR = 30.0
 
 

@@ -25,14 +25,17 @@ from rnnmft.solvers.closed.sensitivity import radius
 
 __all__ = ["LEAST_INPUT", "Unsettled", "feasible", "settles", "unsettled"]
 
-# The least share of the main preactivation's variance that shall come from its input.
+# The least share of the main preactivation's variance that shall come from its input: a choice, so
+# that a design listens at all; any that is named to the user would do.
 LEAST_INPUT = 0.05
+# The search for a larger q: by this factor, up to a deviation of 30, where bounded activations have
+# saturated.
 _WIDEN, _MOST = 1.5, 1e3
-# Two solutions of one equation are the same to this.
+# Two solutions of one equation are the same to this: far above their errors (1e-9 and less).
 _SAME = 1e-6
-# The moments of a state beside zero.
+# The moments of a state beside zero: small enough that moments grow in proportion to them.
 _BESIDE = 1e-6
-# A slope nearer to 1 than this is 1.
+# A slope nearer to 1 than this is 1, as in `closed_moments`.
 _MARGIN = 1e-9
 # Decades that gradients may lose before the state has settled, and the longest wait for that.
 _LOST, _LONGEST = 0.5, 1000
@@ -151,7 +154,9 @@ def _from_zero(recursion: UntiedRecursion, point: Point, horizon: float) -> floa
     """log10 m_1 over the first steps, from the zero state to where it has settled."""
     moments, log_mean = np.zeros((len(recursion.keys), 1)), 0.0
     for _ in range(int(min(horizon, _LONGEST))):
-        log_mean += math.log10(max(float(radius(recursion.tangent(moments, point))[0]), 1e-300))
+        log_mean += math.log10(
+            max(float(radius(recursion.tangent(moments, point))[0]), np.finfo(float).tiny)
+        )
         last, moments = moments, recursion.step(moments, point)[0]
         if np.abs(moments - last).max() <= _SAME * np.abs(moments).max():
             break

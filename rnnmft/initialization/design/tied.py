@@ -37,9 +37,11 @@ _WORK = 5e9
 
 # A first search with few units; then the wanted number from where it ended.
 _FEW = 1 << 13
+# Steps of log sigma_w, the first and those of Newton's method: growth is nearly straight over 10 %.
 _FIRST_STEP, _LARGEST_STEP = 0.1, 0.1
 # exp of this is the largest change of sigma_w.
 _FARTHEST = 4.0
+# Steps of either search: the bracket's double, and reach e^4 in six.
 _MOST_TRIES = 10
 
 

@@ -46,12 +46,19 @@ from rnnmft.solvers.transport.given_laws import TransportedLaws
 
 __all__ = ["UntiedAnswer", "solve_untied"]
 
-# A sigma_w beyond this deserves a warning.
+# A sigma_w beyond this deserves a warning: a choice; saturated units, of gradients that jump.
 _LARGE = 8.0
 # To begin with, every preactivation varies by one; the state brings a tenth of a gate's variance.
 _VARIANCE, _SHARE = 1.0, 0.1
-# The readout gate's mean is looked for where it is neither shut nor open for good.
-_READOUT = (-6.0, 4.0)
+# The readout gate's mean is looked for where it is neither shut nor open for good, at six points,
+# to what moves growth by 1e-4 a step or less.
+_READOUT, _READOUTS, _READOUT_XTOL = (-6.0, 4.0), 6, 1e-4
+# Means of a retention gate that are tried, 0.5 apart: they give a bracket.
+_RETENTION = np.linspace(-10.0, 14.0, 49)
+# And the mean to 50 eps of the largest.
+_RETENTION_XTOL = 1e-12
+# A share that is the least one, by rounding of a root.
+_LEAST_SHARE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -203,11 +210,11 @@ def _read_out(
         except InfeasibleError:
             return math.nan
 
-    points = [float(v) for v in np.linspace(*_READOUT, 6)]
+    points = [float(v) for v in np.linspace(*_READOUT, _READOUTS)]
     values = [growth(at) for at in points]
     for (a, b), (f, g) in zip(pairwise(points), pairwise(values), strict=True):
         if f < 0 < g:
-            at = float(brentq(growth, a, b, xtol=1e-4))
+            at = float(brentq(growth, a, b, xtol=_READOUT_XTOL))
             solution = feasible(backward, direction.move(placed, at))
             names = ", ".join(direction.signs)
             reasons.append(
@@ -240,7 +247,7 @@ def _criticality_by_gates(backward: Backward, start: Design, reasons: list[str])
         except InfeasibleError:
             return math.nan
 
-    points = np.linspace(-10.0, 14.0, 49)
+    points = _RETENTION
     values = np.array([excess(at) for at in points])
     change = np.flatnonzero(values[:-1] * values[1:] <= 0)
     if not len(change):
@@ -250,7 +257,7 @@ def _criticality_by_gates(backward: Backward, start: Design, reasons: list[str])
             f"is at {best:.4g}",
             "m_1 = 1",
         )
-    at = float(brentq(excess, points[change[0]], points[change[0] + 1], xtol=1e-12))
+    at = float(brentq(excess, points[change[0]], points[change[0] + 1], xtol=_RETENTION_XTOL))
     reasons.append(f"{direction.label} = {at:.4g}: every sigma_w is fixed, and there m_1 = 1.")
     return backward.solve(direction.move(start, at))
 
@@ -277,7 +284,7 @@ def _explained(solution: Solution) -> list[str]:
                 )
             if of.is_free(name, "q") and solution.q[name] != _VARIANCE and choice.q is not None:
                 share = solution.input_share(name)
-                least = " the least that" if share <= LEAST_INPUT * (1 + 1e-6) else " which"
+                least = " the least that" if share <= LEAST_INPUT * (1 + _LEAST_SHARE) else " which"
                 said.append(
                     f"q of {name} = {solution.q[name]:.4g},{least} leaves the input "
                     f"{share:.0%} of it and the stationary state stable."

@@ -16,8 +16,11 @@ from rnnmft.numerics.compile import compile_elementwise
 
 __all__ = ["largest_square"]
 
-# Preactivations as far out as the widest Gaussians that are looked at reach, and finely near zero.
+# Preactivations as far out as the widest Gaussians that are looked at reach, a thousandth apart,
+# and finely near zero: a maximum of width w that falls between two is missed by (0.0025 / w)^2 / 8
+# of it.
 _FAR = np.geomspace(1e-3, 1e6, 20_000)
+# A step of 0.0025.
 _NEAR = np.linspace(0.0, 50.0, 20_001)
 # The square of more is no number.
 _OVERFLOWS = 1e150

@@ -132,7 +132,7 @@ class ClosedGrid:
 
     def gradient_growth(self) -> Array:
         """log of the tangent operator's leading eigenvalue, per step, (B,)."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore"):  # log 0 = -inf: gradients vanish in one step
             return np.log(self.chi_1())
 
     def m_1(self) -> Array:
@@ -174,6 +174,7 @@ def _radius(matrices: Array) -> Array:
 
 
 def _timescale(slope: Array) -> Array:
+    # What log makes of slopes that are 0, above 1 or unknown is replaced below, or stays nan.
     with np.errstate(divide="ignore", invalid="ignore"):
         xi = -1.0 / np.log(slope)
     return np.where(slope == 0, 0.0, np.where(slope >= 1, np.inf, xi))

@@ -29,7 +29,8 @@ from rnnmft.solvers.results import CorrelationFixedPoint, FixedPoint, Timescales
 __all__ = ["ClosedMoments", "timescale"]
 
 
-# A slope this near to 1 cannot be told from it.
+# A slope this near to 1 cannot be told from it: a hundred times what integrals are computed to
+# (`quadrature.RTOL`), since a slope is a sum of such and a root's error moves it.
 _MARGINAL = 1e-9
 _STAYS = "The slope of the moment map is 1: what is there neither decays nor grows."
 _ADDS_UP = (

@@ -18,10 +18,22 @@ from rnnmft.theory.notation import MomentKey
 
 __all__ = ["CrossRoot", "cross_roots", "late_cross"]
 
+# Of the grid c = -cos(angle), dense where the map bends most: at the ends. Pairs of roots between
+# two points are found where the map comes near the diagonal (`scalar_roots`).
 _ANGLES = 33
+# Steps that are followed where no root is known to be reached: a slope of 0.9 leaves 2e-14.
 _LATE_STEPS = 300
-# Averages come out better than they are asked for.
+# Averages come out better than they are asked for: the change that met the tolerance is squared.
 _NOISE = 0.1
+# Correlations from which Newton's method starts: denser towards 1, where the map bends.
+_STARTS = (-0.9, -0.5, 0.0, 0.3, 0.6, 0.9, 0.99, 1.0)
+# A root may exceed Cauchy and Schwarz by this, a hundred times what its averages are computed to.
+_BEYOND = 1e-9
+# A point counts as the end c = +-1 within 50 eps, and a gap as none within what averages leave
+# there.
+_AT_END, _CLOSED = 1e-14, 1e-9
+# Moments that move by less than this part stand still: 500 eps.
+_STILL = 1e-13
 
 
 @dataclass(frozen=True)
@@ -60,9 +72,9 @@ def cross_roots(
     elif len(drivers) == 1:
         found = _one_driver(stationary, drivers[0], float(limits[0]), _NOISE * recursion.rtol)
     else:
-        starts = [c * limits for c in (-0.9, -0.5, 0.0, 0.3, 0.6, 0.9, 0.99, 1.0)]
+        starts = [c * limits for c in _STARTS]
         found = several_driver_roots(stationary, drivers, starts)
-        found = [c for c in found if (np.abs(c[drivers]) <= limits * (1 + 1e-9)).all()]
+        found = [c for c in found if (np.abs(c[drivers]) <= limits * (1 + _BEYOND)).all()]
     return [_cross_root(recursion, point, moments, errors, c) for c in found]
 
 
@@ -82,8 +94,8 @@ def _one_driver(
     def gap(c: Array) -> Array:
         away = stationary(c[None])[at] - c
         # At c = +-1 the pair is one trajectory: a gap of rounding size there is a root.
-        at_end = np.abs(np.abs(c) - limit) <= 1e-14 * limit
-        return np.where(at_end & (np.abs(away) < 1e-9 * limit), 0.0, away)
+        at_end = np.abs(np.abs(c) - limit) <= _AT_END * limit
+        return np.where(at_end & (np.abs(away) < _CLOSED * limit), 0.0, away)
 
     return [stationary(np.array([[c]]))[:, 0] for c in scalar_roots(gap, grid, rounding)]
 
@@ -114,6 +126,6 @@ def late_cross(recursion: UntiedRecursion, point: Point, moments: Array, cross: 
         new = recursion.step(moments[:, None], point)[0][:, 0]
         moved = max(np.abs(new_cross - cross).max(), np.abs(new - moments).max())
         moments, cross = new, new_cross
-        if moved <= 1e-13 * np.abs(moments).max():
+        if moved <= _STILL * np.abs(moments).max():
             break
     return cross

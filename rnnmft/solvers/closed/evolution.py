@@ -20,7 +20,8 @@ __all__ = ["columns", "evolve", "worse"]
 # Beyond _HUGE a moment counts as divergent: its square would overflow. Where the quadrature fails
 # after a moment has passed _LARGE, that is why.
 _HUGE, _LARGE = 1e100, 1e50
-# Steps that change this part of a moment, or of its error, all together, are not taken.
+# Steps that change this part of a moment (50 eps), or of its error (which is an estimate), all
+# together, are not taken.
 _STILL, _STILL_ERROR = 1e-14, 1e-2
 
 

@@ -26,16 +26,35 @@ from rnnmft.theory.notation import MomentKey
 
 __all__ = ["Root", "linear_error", "reached_from", "roots", "several_driver_roots"]
 
+# Where roots are bracketed: second moments from rounding to what no bounded cell reaches, 24 a
+# decade.
 _GRID = np.concatenate([[0.0], np.geomspace(1e-12, 1e8, 481)])
+# Steps of a path: of one that must pick among roots, and of one without roots to pick from.
 _MOST_STEPS, _GROWTH_STEPS = 4000, 400
+# Steps to a first start, where several drivers have no grid.
+_FIRST_STEPS = 200
+# Steps of a path that shrink by less than this a step do not end: over 400 of them, by a third.
 _SHRINKING = 0.999
-# Relative to the moments: what moves by less is at rest, and at the fixed point that is so near.
+# Newton's tolerance, what a root must close to, and how far apart two are two; of 1 + the moments.
+_NEWTON, _CLOSED, _DISTINCT = 1e-13, 1e-10, 1e-6
+# Even moments may be negative by what Newton's method leaves of 0.
+_NEGATIVE = 1e-12
+# Moments that move by less than this part (50 eps) stand still.
+_STILL = 1e-14
+# A start is followed until a root is so many times nearer than any other, looked at every so many
+# steps; in the end twice is enough.
+_NEAREST, _EVERY, _AT_LAST = 0.05, 20, 0.5
+# A gap where there is no stationary state: far above any that is one, and a number.
+_NO_STATE = 1e10
+# Relative to the moments: what moves by less (500 eps) is at rest, and at the fixed point that is
+# so near: closer than `_DISTINCT` there is one.
 _RESTING, _SAME = 1e-13, 1e-6
-# A second moment that is nearly zero.
+# A second moment that is nearly zero: beside it derivatives exist, and moments are linear in it.
 _BESIDE = 1e-14
 # Second halves of paths that rise end higher than first halves reach: twice, where they are linear.
 _RISEN = 1.1
-# A second moment is at most the largest square of its state, which is found to this factor.
+# A second moment is at most the largest square of its state, which `bounds` finds far better than
+# to this factor.
 _MARGIN = 1.1
 
 
@@ -82,7 +101,7 @@ def roots(recursion: UntiedRecursion, point: Point) -> list[Root]:
         found = [stationary(np.array([[q]]))[:, 0] for q in scalar]
     else:
         starts = _starts(recursion, [recursion.keys[i] for i in drivers])
-        starts.append(_followed(recursion, point, np.zeros(count), 200)[0][drivers])
+        starts.append(_followed(recursion, point, np.zeros(count), _FIRST_STEPS)[0][drivers])
         found = several_driver_roots(stationary, drivers, starts)
         found = [m for m in found if _admissible(recursion, m)]
     return [_root(recursion, point, m) for m in sorted(found, key=tuple)]
@@ -132,20 +151,21 @@ def several_driver_roots(
 
     def gap(driver: Array) -> Array:
         away = stationary(driver[:, None])[drivers, 0] - driver
-        # Without a stationary state there is no root: any large number sends Newton back.
-        return np.nan_to_num(away, nan=1e10, posinf=1e10, neginf=-1e10)
+        # Without a stationary state there is no root: any large number sends Newton back, and what
+        # it returns must close to count.
+        return np.nan_to_num(away, nan=_NO_STATE, posinf=_NO_STATE, neginf=-_NO_STATE)
 
     found: list[Array] = []
     for start in starts:
         if not np.isfinite(start).all():
             continue
-        solved = root(gap, start, tol=1e-13)
+        solved = root(gap, start, tol=_NEWTON)
         moments = stationary(solved.x[:, None])[:, 0]
         if not np.isfinite(moments).all():
             continue
         scale = 1.0 + np.abs(moments).max()
-        closed = np.abs(moments[drivers] - solved.x).max() < 1e-10 * scale
-        if closed and all(np.abs(moments - m).max() > 1e-6 * scale for m in found):
+        closed = np.abs(moments[drivers] - solved.x).max() < _CLOSED * scale
+        if closed and all(np.abs(moments - m).max() > _DISTINCT * scale for m in found):
             found.append(moments)
     return found
 
@@ -153,7 +173,7 @@ def several_driver_roots(
 def _admissible(recursion: UntiedRecursion, moments: Array) -> bool:
     """Whether the even moments are not negative."""
     even = np.array([_even(key) for key in recursion.keys])
-    return bool((moments[even] >= -1e-12).all())
+    return bool((moments[even] >= -_NEGATIVE).all())
 
 
 # --- which one is reached ------------------------------------------------------------------------
@@ -167,7 +187,7 @@ def _path(recursion: UntiedRecursion, point: Point, moments: Array, steps: int) 
             yield np.full_like(moments, np.inf)
             return
         yield new
-        if np.abs(new - moments).max() <= 1e-14 * np.abs(new).max():
+        if np.abs(new - moments).max() <= _STILL * np.abs(new).max():
             return
         moments = new
 
@@ -231,11 +251,11 @@ def _approached(
         last = moments
         if not np.isfinite(moments).all():
             return last, None
-        if taken % 20 == 19:
-            nearest = _nearest(found, moments, 0.05)
+        if taken % _EVERY == _EVERY - 1:
+            nearest = _nearest(found, moments, _NEAREST)
             if nearest is not None and nearest.stable:
                 return last, nearest
-    nearest = _nearest(found, last, 0.5)
+    nearest = _nearest(found, last, _AT_LAST)
     return last, nearest if nearest is not None and nearest.stable else None
 
 

@@ -24,6 +24,10 @@ from rnnmft.theory.notation import MomentKey
 __all__ = ["ClosedLaws"]
 
 Array = NDArray[np.float64]
+# What moments at given laws are right to: ten times what integrals are computed to.
+_PRECISION = 1e-10
+# Of averages in searches over two trajectories; they come out far better.
+_ROUGH = 1e-6
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class ClosedLaws:
     method = "closed moments"
     closes = True
     is_sampled = False
-    precision = 1e-10
+    precision = _PRECISION
 
     def __init__(self, cell: Cell, inputs: Inputs) -> None:
         self.cell, self.inputs = cell, inputs
@@ -82,8 +86,8 @@ class ClosedLaws:
 
     @cached_property
     def rough_recursion(self) -> UntiedRecursion:
-        """With averages to 1e-6, for searches over two trajectories; they come out far better."""
-        return UntiedRecursion(self.recursion.derivation, rtol=1e-6)
+        """With rough averages, for searches over two trajectories."""
+        return UntiedRecursion(self.recursion.derivation, rtol=_ROUGH)
 
     @cached_property
     def seen(self) -> dict[str, sp.Expr]:

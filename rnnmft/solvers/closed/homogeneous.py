@@ -24,8 +24,10 @@ from rnnmft.numerics.compile import compile_elementwise
 
 __all__ = ["Homogeneous", "homogeneous", "scale_free"]
 
-# phi(e) / e is compared over these sizes, to this accuracy.
+# phi(e) / e is compared over these sizes: seven in no relation to each other over ten decades, on
+# which no function of the tables is homogeneous by accident.
 _SIZES = np.array([1.0, 1e-4, 0.03, 0.5, 7.0, 300.0, 1e6])
+# To this accuracy: 500 eps.
 _ACCURACY = 1e-13
 
 

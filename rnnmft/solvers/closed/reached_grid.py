@@ -24,9 +24,22 @@ Rows = NDArray[np.intp]
 # Steps before Newton's method, and more of them to see the distance shrink; what is still open
 # after the first round (slow, or growing) takes the second.
 _ROUNDS = ((16, 12), (120, 60))
+# Newton's steps: from where a path is late they square their error; the rest is left to the scalar
+# way.
 _NEWTON = 14
-_RTOL = 1e-10
+# Of moments; Newton's method goes on to a thousandth of it.
+_RTOL, _LAST_STEP = 1e-10, 1e-3
+# Moments from which on a point counts as divergent: ten times the last of the grid of roots.
 _HUGE = 1e9
+# Below this determinant the linear equation is as good as singular: a plain step is taken instead.
+# What comes out of any step is judged by its residual and the way there, so that this decides on
+# time only.
+_FLAT = 1e-14
+# What is certain: its distance shrank by the slope, of at least this, over half of the steps; or is
+# gone to this part; and its error is below this part.
+_LEAST_RATE, _GONE, _CERTAIN = 0.2, 1e-8, 1e-6
+# 1 - slope is not known to better than this.
+_LEAST_GAP = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +132,7 @@ def _finish(
         change = np.abs(moved - values[:, active]).max(axis=0)
         size = np.abs(moved).max(axis=0)
         values[:, active] = moved
-        active = active[(change > _RTOL * 1e-3 * size) & (size < _HUGE)]
+        active = active[(change > _RTOL * _LAST_STEP * size) & (size < _HUGE)]
     return _judged(step, jacobian, early, late, values, diverged, rows, more)
 
 
@@ -130,8 +143,9 @@ def _newton(
     rows: Rows,
 ) -> Array:
     new = step(values, rows)[0]
-    system = np.eye(len(values)) - np.nan_to_num(jacobian(values, rows), posinf=0.0, neginf=0.0)
-    flat = np.abs(np.linalg.det(system)) < 1e-14
+    slopes = jacobian(values, rows)
+    system = np.eye(len(values)) - np.where(np.isfinite(slopes), slopes, 0.0)
+    flat = np.abs(np.linalg.det(system)) < _FLAT
     system[flat] = np.eye(len(values))
     moved = values + np.linalg.solve(system, (new - values).T[..., None])[..., 0].T
     return np.where(np.isfinite(moved), moved, values)
@@ -154,14 +168,19 @@ def _judged(
     if len(rows):
         at = values[:, rows]
         new, own = step(at, members[rows])
-        matrices = np.nan_to_num(jacobian(at, members[rows]), posinf=_HUGE, neginf=-_HUGE)
-        slope[rows] = np.abs(np.linalg.eigvals(matrices)).max(axis=1)
+        matrices = jacobian(at, members[rows])
+        # Without a slope nothing is certain: such a point is left to the scalar way.
+        known = np.isfinite(matrices).all(axis=(1, 2))
+        of_known = np.abs(np.linalg.eigvals(matrices[known])).max(axis=1, initial=0.0)
+        slope[rows] = np.inf
+        slope[rows[known]] = of_known
         residual = (np.abs(new - at) + own).max(axis=0)
-        error[rows] = residual / np.maximum(np.abs(1 - slope[rows]), 1e-12)
+        gap = np.maximum(np.abs(1 - slope[rows]), _LEAST_GAP)
+        error[rows] = np.where(known, residual / gap, np.inf)
         size = np.abs(at).max(axis=0)
         before, after = (np.abs(x[:, rows] - at).max(axis=0) for x in (early, late))
         # From early to late the distance must shrink as the slope says, or be gone already.
-        rate = np.maximum(slope[rows], 0.2) ** (more / 2)
-        nearer = (after <= rate * before) | (after <= 1e-8 * size)
-        certain[rows] = nearer & (slope[rows] < 1) & (error[rows] <= 1e-6 * (size + _RTOL))
+        rate = np.maximum(np.where(known, slope[rows], 1.0), _LEAST_RATE) ** (more / 2)
+        nearer = (after <= rate * before) | (after <= _GONE * size)
+        certain[rows] = nearer & (slope[rows] < 1) & (error[rows] <= _CERTAIN * (size + _RTOL))
     return Reached(values, slope, error, certain, diverged)

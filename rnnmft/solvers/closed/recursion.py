@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.numerics.compile import Program, compile_program
+from rnnmft.numerics.quadrature import RTOL
 from rnnmft.theory.derivation import Derivation, closed_derivation
 from rnnmft.theory.notation import MomentKey
 
@@ -26,7 +27,8 @@ __all__ = ["Array", "Point", "UntiedRecursion", "point_of", "untied_recursion"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int8]
-# Slopes hold Gaussian densities at kinks: at no variance they are asked for beside it.
+# Slopes hold Gaussian densities at kinks: at no variance they are asked for beside it, at a
+# deviation of 1e-15: rounding, of preactivations of size 1.
 _LEAST_VARIANCE = sp.Float(1e-30)
 Point = dict[sp.Symbol, Array]
 
@@ -52,7 +54,7 @@ class UntiedRecursion:
 
     derivation: Derivation
     backend: str = "numpy"
-    rtol: float = 1e-11
+    rtol: float = RTOL
 
     def require_closed(self) -> None:
         """Raise DerivationError unless moments, cross moments and tangent process all close."""

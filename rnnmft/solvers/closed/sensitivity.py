@@ -15,6 +15,8 @@ from rnnmft.solvers.closed.recursion import Array, Codes, Point, UntiedRecursion
 
 __all__ = ["cross_step_with_error", "displaced", "moved", "radius", "step_with_error"]
 
+# A displacement, of the values: below, rounding would be a part of 1e-10 / 1e-6 of a difference;
+# above, it would no longer be of first order.
 _LEAST, _MOST = 1e-6, 0.1
 
 

@@ -24,23 +24,29 @@ Array = NDArray[np.float64]
 #: Runs of given units over given steps: m_1, log_m_1 (R, T), and log_sums where there are any.
 Draw = Callable[[Sampling, int], Samples]
 
+# Steps, doubled: the first two brackets need 16 and more; a step sees all before, so that 512 cost
+# 250 times what 32 do.
 _FIRST_HORIZON, _LAST_HORIZON = 32, 512
 # Fewer steps than this have no limit: the last slope is what there is.
 _FEWEST_STEPS = 16
 # Where no tolerance is asked: a bracket of half-width .002 a step.
 _WANTED = 0.002 / 3**0.5
-# Of cross moments: a part of the rate, so that xi_c is as good whatever its size.
+# Of cross moments: a part of the rate, so that xi_c is as good whatever its size, up to 5 * 10^4
+# steps.
 _CROSS_WANTED, _LEAST_WANTED = 0.1, 2e-5
 # Standard errors that a step of theirs must be worth, and where few of them are worth so many.
 _CLEAR, _JUST_CLEAR = 10.0, 4.0
-# Twice the units instead of four times where the error is nearly as small as wanted.
-_NEARLY = 1.4
+# Noise that is a third of the error (half, for cross moments) is worth more units: four times more,
+# or twice where the error is nearly as small as wanted.
+_NOISY, _CROSS_NOISY, _MORE, _NEARLY = 1 / 3, 0.5, 4, 1.4
 # An error that is noise for the most part is not made much smaller by more steps: no more of them
 # than these, where they cost more than units.
 _LONG = 64
+# Of a first run that tells how many are wanted: as in `units.repetitions`.
 _PILOT_UNITS, _PILOT_REPETITIONS = 4096, 8
 # Of a repetition. Averages over fewer are biased; more of them are better spent on repetitions.
 _FEWEST_UNITS, _MOST_UNITS = 1 << 10, 1 << 14
+# Of a slope of log m_1: sums over 10^4 units, far below any noise.
 _ROUNDING = {"float64": 1e-9, "float32": 1e-6}
 
 
@@ -86,9 +92,9 @@ def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 
             return replace(found, status=Status.NOT_CONVERGED)
         if limit.error <= wanted:
             return found
-        noisy = limit.noise > limit.error / 3
+        noisy = limit.noise > _NOISY * limit.error
         if noisy and 2 * plan.total <= most:
-            factor = 2 if limit.error <= _NEARLY * wanted else 4
+            factor = 2 if limit.error <= _NEARLY * wanted else _MORE
             plan = _more(plan, min(factor, most // plan.total))
         elif horizon == _LAST_HORIZON or (noisy and horizon >= _LONG):
             if not noisy:
@@ -118,7 +124,7 @@ def search_cross_growth(
         if end == 1:
             return replace(found, status=Status.NOT_CONVERGED)
         wanted = min(max(_CROSS_WANTED * abs(limit.value), _LEAST_WANTED), _WANTED)
-        if limit.error <= wanted or end < horizon or limit.noise > limit.error / 2:
+        if limit.error <= wanted or end < horizon or limit.noise > _CROSS_NOISY * limit.error:
             return found
         if horizon == _LAST_HORIZON:
             return replace(found, status=Status.MAX_STEPS)
@@ -167,7 +173,7 @@ def _short(logs: Array) -> GrowthLimit:
 def _resolved(samples: Array, least: float) -> int:
     """How many steps a series (R, T) has one sign and stands `least` errors out of its noise."""
     mean, error = mean_and_error(samples)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # an overflow is not clear, and ends the series
         clear = (np.abs(mean) > least * error) & (np.sign(samples) == np.sign(mean)).all(0)
     end = len(mean) if clear.all() else int(np.argmin(clear))
     return max(end, 1)

@@ -52,7 +52,7 @@ def cross_moments(values: Mapping[str, Array]) -> dict[str, Array]:
 def correlations(values: Mapping[str, Array]) -> dict[str, Array]:
     """E[s_a s_b] / sqrt(E[s_a^2] E[s_b^2]); nan where a variance vanishes."""
     found = {}
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 is nan, as documented
         for name, v in named(values, "second").items():
             found[name] = v[..., 0, 1] / np.sqrt(v[..., 0, 0] * v[..., 1, 1])
     return found

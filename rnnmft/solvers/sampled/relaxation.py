@@ -16,10 +16,13 @@ from rnnmft.units.repetitions import calibrated_error, jackknife, mean_and_error
 __all__ = ["Rate", "Settling", "decay_rate", "settling"]
 
 Array = NDArray[np.float64]
-# A change of less than this many standard errors counts as none.
+# A change of less than this many standard errors counts as none: chance does more at 3 of 1000.
 _SIGNIFICANT = 3.0
-# Relative changes below this are rounding.
+# Relative changes below this are rounding: of sums over units, far below their noise.
 _ROUNDING = 1e-9
+# A distance stands out of the noise by this many standard errors, or of rounding where there is
+# none; so many of them make two halves of a line.
+_CLEAR, _ZERO, _FEWEST = 4.0, 1e-12, 4
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,11 @@ def decay_rate(samples: Array, late: int) -> Rate:
     """
     mean, error = mean_and_error(samples)
     gap = np.abs(mean - mean[-late:].mean())
-    noise = 4.0 * np.hypot(error, float(error[-late:].mean())) + 1e-12 * np.abs(mean).max()
+    noise = _CLEAR * np.hypot(error, float(error[-late:].mean())) + _ZERO * np.abs(mean).max()
     below = np.flatnonzero(gap <= noise)
     end = int(below[0]) if len(below) else samples.shape[1] - late
     start = end // 3
-    if end - start < 4:
+    if end - start < _FEWEST:
         return Rate(1.0 / max(end, 1), math.inf, False)
     middle = (start + end) // 2
 
@@ -99,7 +102,7 @@ def decay_rate(samples: Array, late: int) -> Rate:
         series = rows.mean(0)
         distance = np.abs(series - series[-late:].mean())[low:high]
         t = np.arange(low, high)
-        logs = np.log(np.maximum(distance, 1e-300)) + power * np.log(t + 1.0)
+        logs = np.log(np.maximum(distance, np.finfo(float).tiny)) + power * np.log(t + 1.0)
         return -float(np.polyfit(t, logs, 1)[0])
 
     curved = abs(rate(samples, middle) - rate(samples, start, middle + 1)) / 2

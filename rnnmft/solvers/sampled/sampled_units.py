@@ -60,7 +60,9 @@ __all__ = ["SampledUnits"]
 Array = NDArray[np.float64]
 #: Arrays by "kind/name" in, series by name out.
 Series = Callable[[Mapping[str, Array]], Mapping[str, Array]]
+# Steps of a run, doubled: quarters of 16 and more are compared.
 _FIRST_STEPS = 64
+# Of tied weights, each of which sees all before: T^2 of work.
 _MOST_STEPS = 8192
 # Units times steps times directions seen that the longest run may take, with the fewest units.
 _MOST_WORK = 9e9

@@ -36,6 +36,12 @@ from rnnmft.solvers.transport.stationary_pair import stationary_pair
 __all__ = ["TransportedLaw"]
 
 Array = NDArray[np.float64]
+# Of moments: 50 eps, since two levels may agree by accident.
+_ROUNDING = 1e-14
+# A rate below this, in d xi_c = xi_c^2 / rate times its error.
+_LEAST_RATE = 1e-12
+# For two trajectories, whose law has the square of the points: 72^2 numbers, moved by 72^3
+# operations a singular vector. Their difference is the error.
 _JOINT: tuple[Level, Level] = ((56, 14), (72, 18))
 
 
@@ -116,7 +122,7 @@ class TransportedLaw:
         }
         undefined = any(np.isnan(c).all() for c in correlation.values())
         error = {
-            kind: {n: np.abs(fine[kind][n] - coarse[kind][n]) + 1e-14 for n in fine[kind]}
+            kind: {n: np.abs(fine[kind][n] - coarse[kind][n]) + _ROUNDING for n in fine[kind]}
             for kind in fine
         }
         return Trajectory(
@@ -168,7 +174,8 @@ class TransportedLaw:
             stationary_pair(self.laws, level) for level in _JOINT
         )
         error = max(
-            abs(joint.cross[s] - coarse.cross[s]) / max(at.second[s], 1e-300) for s in at.second
+            abs(joint.cross[s] - coarse.cross[s]) / max(at.second[s], np.finfo(float).tiny)
+            for s in at.second
         )
         return joint, at, rate, error + abs(rate - rough)
 
@@ -195,7 +202,7 @@ class TransportedLaw:
             chi_1=math.exp(float(self.gradient_growth())),
             error={
                 "xi_q": xi_q**2 * self.laws.points[index][1],
-                "xi_c": xi_c**2 / max(rate, 1e-12) * error,
+                "xi_c": xi_c**2 / max(rate, _LEAST_RATE) * error,
             },
             status=self.fixed_point().status,
         )

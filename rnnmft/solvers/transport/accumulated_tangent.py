@@ -16,6 +16,11 @@ from rnnmft.solvers.transport.accumulated_model import AccumulatedModel, OneLaw
 __all__ = ["one_law_slope", "tangent_operator", "tangent_start", "tangent_total"]
 
 Array = NDArray[np.float64]
+# Of second moments, for central differences: the grid's 1e-15 leaves 1e-10 of them, their third
+# order 1e-10. Beside a cell at rest the moments are as small as this, and the step with them.
+_STEP, _LEAST = 1e-5, 1e-8
+# Of the start, in the state itself: so that no mode is missed that the drivers do not move.
+_OF_STATE = 1e-3
 
 
 def one_law_slope(of: AccumulatedModel, at: OneLaw, drivers: list[str]) -> tuple[Array, Array]:
@@ -39,7 +44,7 @@ def one_law_slope(of: AccumulatedModel, at: OneLaw, drivers: list[str]) -> tuple
     start = np.zeros(total)
     for name in drivers or names:
         start += matrix[:, size + 1 + names.index(name)]
-    start[size + 1 + names.index(of.form.state.name)] += 1e-3
+    start[size + 1 + names.index(of.form.state.name)] += _OF_STATE
     return matrix, start
 
 
@@ -49,7 +54,7 @@ def _central(of: AccumulatedModel, at: OneLaw, name: str, names: list[str]) -> A
     centre = at.second[name] if name else at.mean[c]
     size = at.second[name or c]
     # Beside a cell at rest what the grid holds to rounding must stay small against the difference.
-    scale = 1e-5 * max(size, 1e-8) if size > 0.0 else 1e-8
+    scale = _STEP * max(size, _LEAST) if size > 0.0 else _LEAST
     # A second moment cannot go below zero: the difference is one-sided there.
     low, high = max(centre - scale, 0.0) if name else centre - scale, centre + scale
 

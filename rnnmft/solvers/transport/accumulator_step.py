@@ -36,8 +36,12 @@ __all__ = ["AccumulatorStep", "Factor", "Terms", "coefficient_factors", "factors
 Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
 Terms = tuple[tuple[str, float], ...]
-# Standard deviations beyond which a Gaussian has no mass to speak of.
+# Standard deviations beyond which a Gaussian has no mass to speak of: 2e-19.
 _REACH = 9.0
+# A moment whose 1 - E[alpha^n] is below this has no use as a bound (the least of them is taken).
+_LEAST_GAP = 1e-9
+# Singular values of joint weights below this part of the largest are rounding: 500 eps.
+_RANK = 1e-13
 
 
 @dataclass(frozen=True)
@@ -239,7 +243,7 @@ class AccumulatorStep:
         moments = [1.0]
         for n in range(1, order + 1):
             total = sum(math.comb(n, j) * gains[j] * noises[n - j] * moments[j] for j in range(n))
-            moments.append(total / max(1.0 - gains[n], 1e-9))
+            moments.append(total / max(1.0 - gains[n], _LEAST_GAP))
         orders = range(8, order + 1, 4)
         stationary = size * min((moments[n] / mass) ** (1.0 / n) for n in orders)
         if start == 0.0:
@@ -283,7 +287,7 @@ class AccumulatorStep:
             )
             products.append(float(rule.nodes @ weights @ rule.nodes))
             left, values, right = np.linalg.svd(weights)
-            rank, size = int((values > 1e-13 * values[0]).sum()), self.grid.size
+            rank, size = int((values > _RANK * values[0]).sum()), self.grid.size
             first = ((left[:, :rank] * values[:rank]).T @ phi).reshape(rank * size, size)
             second = (right[:rank] @ phi).reshape(rank, size, size)
             moves.append((first, second))

@@ -26,7 +26,8 @@ from rnnmft.theory.accumulator import accumulator_form
 
 __all__ = ["TransportedLaws"]
 
-# Points of the law's grid and Gauss nodes a coefficient: m_1 to 1e-6 for the LSTM.
+# Points of the law's grid and Gauss nodes a coefficient: m_1 to 1e-6 for the LSTM. `precision` says
+# so.
 _SIZE, _NODES = 96, 16
 
 Laws = tuple[tuple[str, float, float], ...]

@@ -25,8 +25,9 @@ from rnnmft.solvers.transport.gauss_rules import CoefficientRule
 __all__ = ["LawGrid"]
 
 Array = NDArray[np.float64]
-#: Width in t of the smooth end; the map is the identity to rounding for |t| < 1 - 6 * _SOFT.
-_SOFT = 0.06
+#: Width in t of the smooth end, and how many of them from 1 the map is the identity to rounding:
+#: erfc(6) / 2 = 1e-17. Two thirds of t remain for the law.
+_SOFT, _WIDTHS = 0.06, 6.0
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class LawGrid:
 
     @property
     def extent(self) -> float:
-        """S: t = asinh(c) / S stays below 1 - 6 * _SOFT at the reach."""
-        return float(np.arcsinh(self.reach)) / (1.0 - 6.0 * _SOFT)
+        """S: t = asinh(c) / S stays below 1 - 6 * 0.06 at the reach."""
+        return float(np.arcsinh(self.reach)) / (1.0 - _WIDTHS * _SOFT)
 
     @cached_property
     def _angles(self) -> Array:

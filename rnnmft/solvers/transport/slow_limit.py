@@ -24,8 +24,11 @@ Array = NDArray[np.float64]
 _PLAIN, _PATIENCE = 40, 2000
 # Iterates that are mixed, and how often.
 _DEPTH, _MOST = 12, 400
-# Of the rate; and the displacement, of the place, whose step tells the derivative.
+# When the rate has settled (a difference quotient is no better), and the displacement, of the
+# place, whose step tells the derivative: the root of rounding, times what else the map leaves.
 _SETTLED, _SHIFT = 1e-9, 1e-5
+# Mixed steps are that much smaller at the end than asked: mixing may overestimate the progress.
+_FURTHER = 0.1
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def slow_limit(
         before = change
     if not smooth:
         raise _stalled()
-    at = _mixed(move, at, lambda d: size(d) < 0.1 * precision)
+    at = _mixed(move, at, lambda d: size(d) < _FURTHER * precision)
     rate = _rate(move, at, step, project)
     if rate >= 1.0:
         raise _stalled()

@@ -29,11 +29,34 @@ __all__ = ["COARSE", "LEVELS", "Level", "StationaryLaws"]
 Array = NDArray[np.float64]
 #: Points of the grid of c, and Gauss nodes a coefficient.
 Level = tuple[int, int]
+# For searches, and to tell the error of the first level of an operator.
 COARSE: Level = (48, 14)
+# Each half finer than the last, until two agree.
 LEVELS: tuple[Level, ...] = ((96, 16), (144, 20), (216, 26))
-_TOLERANCE = 1e-9
-# A law that is wider than this counts as none.
+# Of second moments, between two levels; ten times it counts as met on the last. At rest, of 1e-12.
+_TOLERANCE, _MET, _AT_REST = 1e-9, 10.0, 1e-12
+# A law that is wider than this counts as none: beside its square, 1 / eps, a readout of 1 is lost.
 _WIDEST = 1e8
+# The grid reaches so much farther than the moments' bound, for moments that are still on their way.
+_ROOM = 1.1
+# Rounds in which the reach and the moments follow each other.
+_WAYS = 12
+# Where roots of one driver are bracketed, four a decade; readouts are bounded by 1.
+_GRID = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 22)])
+# Of a bracketed root on the coarse grid, a start only; of iteration from an end, likewise, and its
+# steps.
+_XTOL, _ROUGH, _STEPS = 1e-9, 1e-6, 60
+# Two ends that differ by less are one.
+_SAME = 1e-3
+# Of Newton's methods: 50 and 500 eps.
+_NEWTON, _ROOT = 1e-14, 1e-13
+# Of power iteration: its steps, what counts as settled, and of how many the mean rate is taken
+# otherwise.
+_POWERS, _SETTLED, _LATE = 2000, 1e-9, 400
+# A mean below this is none: the law is symmetric.
+_SYMMETRIC = 1e-12
+# Steps from the start, after which the nearest stable law is the one that is approached.
+_FOLLOWED = 300
 
 
 class StationaryLaws:
@@ -81,12 +104,12 @@ class StationaryLaws:
             # Beside a zero state at rest there may be others, reached from elsewhere.
             elsewhere = self._widest(dict.fromkeys(self.start, 1.0))
             ways += [elsewhere] if math.isfinite(elsewhere) else []
-        return max(1.1 * max(ways), 1.0)
+        return max(_ROOM * max(ways), 1.0)
 
     def _widest(self, second: Mapping[str, float]) -> float:
         """The largest reach on the way from given second moments; inf where there is none."""
         model, widest = self._model(1.0, COARSE), 0.0
-        for _ in range(12):
+        for _ in range(_WAYS):
             reach = model.step(second).reach(self.start[model.form.state.name])
             if not reach <= _WIDEST:
                 return math.inf
@@ -136,11 +159,13 @@ class StationaryLaws:
         """Approximate fixed points of the reduced map, at low resolution."""
         gap = self._gap(COARSE)
         if len(self._drivers) == 1:
-            grid = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 22)])
+            grid = _GRID
             values = np.array([gap(np.array([g]))[0] for g in grid])
             brackets = np.flatnonzero(values[:-1] * values[1:] < 0)
             found = [
-                np.array([brentq(lambda v: gap(np.array([v]))[0], grid[i], grid[i + 1], xtol=1e-9)])
+                np.array(
+                    [brentq(lambda v: gap(np.array([v]))[0], grid[i], grid[i + 1], xtol=_XTOL)]
+                )
                 for i in brackets
             ]
             return found + [np.array([g]) for g, v in zip(grid, values, strict=True) if v == 0.0]
@@ -149,17 +174,17 @@ class StationaryLaws:
         ends = [self._end(gap, np.zeros(len(self._drivers)))]
         if any(self.start.values()):
             last = self._end(gap, np.array([self.start[d] ** 2 for d in self._drivers]))
-            if np.abs(last - ends[0]).max() > 1e-3 * np.abs(last).max():
+            if np.abs(last - ends[0]).max() > _SAME * np.abs(last).max():
                 ends.append(last)
         return ends
 
     @staticmethod
     def _end(gap: Callable[[Array], Array], at: Array) -> Array:
         """Near a fixed point of the reduced map, from given second moments of the drivers."""
-        for _ in range(60):
+        for _ in range(_STEPS):
             step = gap(at)
             at = at + step
-            if np.abs(step).max() <= 1e-6 * np.abs(at).max():
+            if np.abs(step).max() <= _ROUGH * np.abs(at).max():
                 break
         return at
 
@@ -172,10 +197,10 @@ class StationaryLaws:
             if first == 0.0:
                 return start
             value = newton(
-                lambda v: gap(np.array([v]))[0], start[0], x1=start[0] + first, tol=1e-14
+                lambda v: gap(np.array([v]))[0], start[0], x1=start[0] + first, tol=_NEWTON
             )
             return np.array([value])
-        return np.asarray(root(gap, start, tol=1e-13).x)
+        return np.asarray(root(gap, start, tol=_ROOT).x)
 
     @cached_property
     def points(self) -> list[tuple[OneLaw, float, Level]]:
@@ -193,7 +218,7 @@ class StationaryLaws:
                 values = np.array([law.second[s.name] for s in self.cell.states])
                 if before is not None:
                     error = float(np.abs(values - before).max())
-                    if error <= _TOLERANCE * max(1e-12, float(values.max())):
+                    if error <= _TOLERANCE * max(_AT_REST, float(values.max())):
                         break
                 before = values
             if self._driven or max(law.second.values()) > _TOLERANCE:
@@ -215,10 +240,10 @@ class StationaryLaws:
         """
         model = self.model_of(at, level)
         matrix, start = one_law_slope(model, at, self._drivers)
-        vector, rates = start / max(float(np.abs(start).max()), 1e-300), [0.0]
+        vector, rates = start / max(float(np.abs(start).max()), np.finfo(float).tiny), [0.0]
         # Stop as soon as the rate has settled: rounding would feed the modes that do not count.
-        size_of_law, symmetric = model.grid.size, abs(at.mean[model.form.state.name]) < 1e-12
-        for _ in range(2000):
+        size_of_law, symmetric = model.grid.size, abs(at.mean[model.form.state.name]) < _SYMMETRIC
+        for _ in range(_POWERS):
             vector = matrix @ vector
             if symmetric:
                 weights = vector[:size_of_law]
@@ -229,9 +254,9 @@ class StationaryLaws:
                 return 0.0
             rates.append(size)
             vector = vector / size
-            if len(rates) > 4 and max(abs(size - r) for r in rates[-4:-1]) < 1e-9 * size:
+            if len(rates) > 4 and max(abs(size - r) for r in rates[-4:-1]) < _SETTLED * size:
                 return size
-        return float(np.exp(np.mean(np.log(rates[-400:]))))
+        return float(np.exp(np.mean(np.log(rates[-_LATE:]))))
 
     @cached_property
     def attractor(self) -> int:
@@ -250,7 +275,7 @@ class StationaryLaws:
             return 0
         model = self.model(COARSE)
         at = start_law(model, self.start)
-        for _ in range(300):
+        for _ in range(_FOLLOWED):
             at = model.advance(at)
         distance = {
             i: max(abs(at.second[d] - self.points[i][0].second[d]) for d in self._drivers)
@@ -261,7 +286,7 @@ class StationaryLaws:
     def met(self, index: int) -> bool:
         """Whether a fixed point is as exact as is asked for."""
         law, error, _ = self.points[index]
-        return error <= 10 * _TOLERANCE * max(1e-12, max(law.second.values()))
+        return error <= _MET * _TOLERANCE * max(_AT_REST, max(law.second.values()))
 
     @property
     def reached(self) -> tuple[OneLaw, float, Level]:

@@ -16,6 +16,9 @@ from rnnmft.solvers.transport.stationary_laws import Level, StationaryLaws
 __all__ = ["stationary_pair"]
 
 Array = NDArray[np.float64]
+# How far from independence and from equality two trajectories begin: any share in between
+# approaches the same pair.
+_APART = 0.1
 
 
 def stationary_pair(of: StationaryLaws, level: Level) -> tuple[Joint, OneLaw, float]:
@@ -30,9 +33,9 @@ def stationary_pair(of: StationaryLaws, level: Level) -> tuple[Joint, OneLaw, fl
     model = of.model(level)
     at = model.stationary(drivers)
     # Independent trajectories, or equal ones, may be a pair at rest that shows no rate.
-    share = min(max(of.inputs.correlation, 0.1), 0.9)
+    share = min(max(of.inputs.correlation, _APART), 1.0 - _APART)
     step, start, names = model.step(drivers), model.alike(at, share), list(at.second)
-    scale = np.array([max(at.second[s], 1e-300) for s in names])
+    scale = np.array([max(at.second[s], np.finfo(float).tiny) for s in names])
 
     def packed(joint: Joint) -> Array:
         return np.r_[joint.omega.ravel(), [joint.cross[s] for s in names]]

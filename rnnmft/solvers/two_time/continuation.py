@@ -22,9 +22,14 @@ from rnnmft.solvers.two_time.stationary import KernelEquation, solve_on_window
 
 __all__ = ["continued"]
 
-#: Factors of sigma_w from which a start is tried.
+#: Factors of sigma_w from which a start is tried: the nearest first, which has the shortest way
+#: back.
 _FACTORS = (1.1, 1.25, 1.5, 2.0)
-_SMALLEST_STEP = 1e-4
+# Of the factor: a branch that ends between two so near ones does not reach the system. The first
+# step is a quarter of the way.
+_SMALLEST_STEP, _FIRST_SHARE = 1e-4, 0.25
+# A rest of the way that is rounding.
+_REST = 1e-9
 # A step that changes the kernel by more than this factor may have changed the branch.
 _JUMP = 3.0
 
@@ -50,10 +55,10 @@ def continued(
 def _followed(
     system: LinearStates, kernel: StationaryKernel, factor: float
 ) -> StationaryKernel | None:
-    step = (factor - 1.0) / 4
+    step = _FIRST_SHARE * (factor - 1.0)
     while factor > 1.0:
         # The last step lands on the system itself.
-        lower = 1.0 if factor - step < 1.0 + 1e-9 else factor - step
+        lower = 1.0 if factor - step < 1.0 + _REST else factor - step
         found = _next(_with_weights(system, lower), kernel)
         if found is None:
             step /= 2

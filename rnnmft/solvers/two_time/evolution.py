@@ -25,6 +25,11 @@ from rnnmft.solvers.two_time.linear_states import LinearStates
 __all__ = ["Evolution", "Moments", "StateRow"]
 
 Array = NDArray[np.float64]
+# Powers of A are doubled until nothing is left of them (against the 1 of lag 0), at most to
+# A^(2^20), farther than any run.
+_NOTHING, _DOUBLINGS = 1e-18, 20
+# Of each average, relative: a tenth of what integrals are computed to (`quadrature.RTOL`).
+_TOLERANCE = 1e-12
 
 
 class StateRow:
@@ -43,7 +48,7 @@ class StateRow:
         self.values = first[..., None, :, :]
         # A^1, A^2, A^4, .., until nothing is left of them.
         self._powers = [A.T]
-        while np.abs(self._powers[-1]).max() > 1e-18 and len(self._powers) < 20:
+        while np.abs(self._powers[-1]).max() > _NOTHING and len(self._powers) < _DOUBLINGS:
             self._powers.append(self._powers[-1] @ self._powers[-1])
 
     def advance(self, forcing: Array) -> None:
@@ -113,7 +118,7 @@ class Evolution:
     def __init__(
         self,
         system: LinearStates,
-        tolerance: float = 1e-12,
+        tolerance: float = _TOLERANCE,
         exact: bool = True,
         scale: float = 1.0,
     ) -> None:

@@ -14,8 +14,13 @@ from rnnmft.solvers.two_time.stationary import KernelEquation
 __all__ = ["Followed"]
 
 Array = NDArray[Any]
-# A root is near at this relative distance, if it was farther before by so much; or simply at this.
+# A root is near at this relative distance, if it was farther before by so much (over the last
+# quarter and before the half: a power t^(-1/2) falls to 0.75 or less); or simply at this, a hundred
+# times what is followed is off by. Roots of one system lie farther apart; whether one is stable is
+# asked as well.
 _NEAR, _NEARER, _THERE = 0.1, 0.75, 1e-4
+# Errors of single averages that a recursion of many adds up to.
+_ERRORS = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,4 +56,6 @@ class Followed:
     def near(self, limit: Array) -> bool:
         """Whether that is near, and was farther before."""
         before, now = self.distance(limit)
-        return now <= max(_THERE, 10 * self.error) or (now <= _NEAR and now <= _NEARER * before)
+        return now <= max(_THERE, _ERRORS * self.error) or (
+            now <= _NEAR and now <= _NEARER * before
+        )

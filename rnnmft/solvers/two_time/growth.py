@@ -39,12 +39,26 @@ from rnnmft.solvers.two_time.response import Response
 __all__ = ["bound_eigenvalues", "edge", "leading_growth", "plateau_modes", "resolvent"]
 
 Array = NDArray[Any]
+# Frequencies between which the largest gain is bracketed, then minimised: gains of a cell with
+# memory tau turn over 1 / tau, so that tau may be some dozens of steps.
 _GRID = 256
-# On fewer lags all eigenvalues are found at once.
+# A growth of 0 makes a relative change 0 / tiny and not 0 / 0.
+_TINY = np.finfo(float).tiny
+# Where in omega the maximum is found: the value is off by its square.
+_FLAT = 1e-9
+# What brentq ends at: 5 and 50 eps of a number of order 1.
+_XTOL, _RTOL = 1e-15, 1e-14
+# Of the logarithm of the distance above the edge.
+_LOG_XTOL = 1e-13
+# Above the system's own memory, where the resolvent is singular, by rounding of it.
+_ABOVE = 1e-12
+# On fewer lags all eigenvalues are found at once, faster than the leading one by Arnoldi's method.
 _DENSE = 60
-# Relative to the edge: below this a mode counts as not bound.
+# Relative to the edge: below this a mode counts as not bound: 500 roundings, and where it is
+# decided wrongly the growth is off by this.
 _UNBOUND = 1e-13
-# The longest window, and the change of lambda at which it is long enough.
+# The longest window (4 MiB an array), and the change of lambda at which it is long enough; the last
+# change is part of the error.
 _MOST_LAGS, _AGREED = 1 << 19, 1e-12
 
 
@@ -128,16 +142,16 @@ def _largest(system: LinearStates, far: Array) -> float:
             lambda w: -float(radius(growth, np.array([w]))[0]),
             bounds=(low, high),
             method="bounded",
-            options={"xatol": 1e-9},
+            options={"xatol": _FLAT},
         )
         return max(float(values[top]), -float(refined.fun)) - 1.0
 
-    low, high = system.memory * (1 + 1e-12) + 1e-12, system.memory + 1.0
+    low, high = system.memory * (1 + _ABOVE) + _ABOVE, system.memory + 1.0
     while excess(high) > 0:
         high *= 2.0
     if excess(low) <= 0:
         return system.memory
-    return float(brentq(excess, low, high, xtol=1e-15, rtol=1e-14))
+    return float(brentq(excess, low, high, xtol=_XTOL, rtol=_RTOL))
 
 
 def leading_growth(response: Response) -> tuple[float, float]:
@@ -152,7 +166,7 @@ def leading_growth(response: Response) -> tuple[float, float]:
         response = response.widened()
         before, found = found, _on_window(response)
         moved = abs(found - before)
-        if moved <= _AGREED * max(found, 1e-300):
+        if moved <= _AGREED * max(found, _TINY):
             break
     return found, moved
 
@@ -162,7 +176,7 @@ def _on_window(response: Response) -> float:
     low = edge(system, response.far)
     high = edge(system, np.abs(response.far) + np.abs(response.bump).max(1, initial=0.0))
     width = high - low
-    if width <= _UNBOUND * max(low, 1e-300):
+    if width <= _UNBOUND * max(low, _TINY):
         return low
 
     def excess(log_above: float) -> float:
@@ -177,4 +191,4 @@ def _root(excess: Callable[[float], float], low: float, high: float) -> float:
         return -math.inf
     if excess(high) >= 0:
         return high
-    return float(brentq(excess, low, high, xtol=1e-13, rtol=1e-14))
+    return float(brentq(excess, low, high, xtol=_LOG_XTOL, rtol=_RTOL))

@@ -27,20 +27,32 @@ from rnnmft.solvers.two_time.seen import Seen
 __all__ = ["HermiteOverlaps", "power_series"]
 
 Array = NDArray[np.float64]
-# Beyond this many standard deviations h_n times the density is below rounding.
+# Beyond this many standard deviations h_n times the density, exp(-z^2 / 4), is below rounding:
+# 2e-16.
 _REACH = 12.0
+# Coefficients of what is analytic for |Im z| < d fall like exp(-d (2n)^(1/2)): to 1e-12 from d =
+# 0.6 on. What is left out beyond them is known, and integrated instead where it misses the
+# tolerance.
 _MOST_TERMS = 1024
 # Steps of the trapezoidal rule; smooth functions converge geometrically, so what two of them leave
 # between them to first order the finer one has to second order.
 _STEPS = (0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125)
+# Half of the digits, therefore.
 _AGREE = 1e-8
-# Gauss-Legendre points of a panel between kinks, and its width in standard deviations.
+# Gauss-Legendre points of a panel between kinks, and its width in standard deviations, halved with
+# the steps above until two agree.
 _POINTS, _WIDTH = 16, 0.5
+# Of E[f^2]: rounding of a sum of squares.
 _ROUNDING = 1e-14
-# Times that share one number of terms.
+# Times that share one number of terms: near ones need more than far ones.
 _BLOCK = 512
-# What the coefficients that are not kept may make of a sum, as a share of the tolerance.
+# What the coefficients that are not kept may make of a sum, as a share of the tolerance; it is
+# added to the error.
 _DROPPED = 0.1
+# The same for coefficients that are kept and not taken at a pair of times, and for powers of rho.
+_NOT_TAKEN, _POWER_LEFT = 0.01, 1e-3
+# Where all is 0: log(0) and 0 / 0 become numbers that change nothing.
+_TINY = np.finfo(float).tiny
 
 
 class HermiteOverlaps:
@@ -109,7 +121,7 @@ class HermiteOverlaps:
             found, power, resolved = self._project(mean, q)
             tails = np.cumsum((found * found)[::-1])[::-1]
             left = max(power - float(tails[0]), 0.0)
-            enough = left <= max(self._tolerance * 1e-2, _ROUNDING) * power
+            enough = left <= max(self._tolerance * _NOT_TAKEN, _ROUNDING) * power
             if not resolved and self._step + 1 < len(_STEPS):
                 self._step += 1
             elif not enough and self._terms < _MOST_TERMS:
@@ -165,6 +177,7 @@ class HermiteOverlaps:
             return self._integrated(covariance, np.arange(first, self.times))
         size = np.sqrt(self._q[times]) * math.sqrt(self._q[t])
         rho = np.divide(covariance, size, out=np.zeros_like(covariance), where=size > 0)
+        # By rounding only: covariances of one recursion obey Cauchy and Schwarz.
         found, left = self._series(np.clip(rho, -1, 1), times)
         scale = np.sqrt(self._power[times] * self._power[t])
         share = (
@@ -179,7 +192,7 @@ class HermiteOverlaps:
         found[at], more = self._seen.average(
             self._kind, self._mean[t], self._mean[s], self._q[t], covariance[at], self._q[s]
         )
-        return found, max(error, float(np.max(more / np.maximum(scale[at[-1]], 1e-300))))
+        return found, max(error, float(np.max(more / np.maximum(scale[at[-1]], _TINY))))
 
     def _integrated(self, covariance: Array, s: NDArray[np.int64]) -> tuple[Array, float]:
         t = self.times - 1
@@ -202,7 +215,7 @@ class HermiteOverlaps:
         t, strongest = self.times - 1, float(np.abs(rho).max())
         terms = self._terms_for(t)
         if strongest < 1.0:
-            wanted = math.log(self._tolerance * 1e-3) / math.log(max(strongest, 1e-300))
+            wanted = math.log(self._tolerance * _POWER_LEFT) / math.log(max(strongest, _TINY))
             terms = min(terms, 2 + math.ceil(wanted))
         terms = min(terms, len(self._coefficients))
         here = self._coefficients[:terms, t]
@@ -217,7 +230,7 @@ class HermiteOverlaps:
     def _terms_for(self, t: int) -> int:
         """How many terms it takes beside any time so far, even at full correlation."""
         share = self._tails[:, t] * self._worst
-        return 1 + int((share > (0.01 * self._tolerance) ** 2 * self._power[t]).sum())
+        return 1 + int((share > (_NOT_TAKEN * self._tolerance) ** 2 * self._power[t]).sum())
 
     def _left(self, times: slice | int, terms: int) -> Array:
         """What the terms from the last one used on are worth."""

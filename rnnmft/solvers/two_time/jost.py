@@ -38,10 +38,23 @@ from rnnmft.solvers.two_time.response import KernelResponse
 __all__ = ["JostModes"]
 
 Array = NDArray[Any]
-# Neighbours on a circle between which F turns by more get points between them.
+# Neighbours on a circle between which F turns by more get points between them: phases below pi add
+# up without doubt, and three of these fit.
 _TURN = math.pi / 3
-_ROUNDS = 24
-# Distances from the edge, relative to the range, at which zeros on the real axis are looked for.
+# From an angle of pi / 16 so many halvings are 1e-8: a zero that still turns F there is that near
+# to the circle, and counted on either side of it.
+_ROUNDS, _ANGLES = 24, 17
+# By so much, relative to the range, a circle lies outside of the largest real zero: 18 halvings see
+# past it. A larger zero off the axis by less than that is taken for the real one.
+_APART = 1e-6
+# Of |z| by bisection: within what the counts resolve.
+_BISECTED = 1e-10
+# How far zeros are looked for: a margin over the bound, and at least beyond 1, where stability
+# ends.
+_MARGIN = 1.5
+# Distances from the edge, relative to the range, at which zeros on the real axis are looked for: 80
+# of them are a factor of 1.4 apart. Two zeros between neighbours are not seen here, but by the
+# counts.
 _NEAREST, _SCAN = 1e-11, 80
 
 
@@ -77,7 +90,7 @@ class JostModes:
         a, bump, far, bend, bend_far = self._parts
         largest = far + float(np.abs(bump).max())
         largest += 4 * (abs(bend_far) + float(np.abs(bend).max()))
-        return max(1.5, 1.5 * (abs(a) + math.sqrt(largest)) ** 2)
+        return max(_MARGIN, _MARGIN * (abs(a) + math.sqrt(largest)) ** 2)
 
     @property
     def stable(self) -> bool:
@@ -96,7 +109,7 @@ class JostModes:
             return self.edge, True
         real = self._real_zeros()
         largest = max([self.edge, *real])
-        above = largest + 1e-6 * self._beyond
+        above = largest + _APART * self._beyond
         if self.outside(above) == 0:
             return largest, True
         return self._farthest(above), True
@@ -154,7 +167,7 @@ class JostModes:
         """How many zeros there are with |z| > radius."""
         if self._parts[0] == 0.0:
             return int(self.slowest()[0] > radius)
-        angles = np.linspace(0.0, np.pi, 17)
+        angles = np.linspace(0.0, np.pi, _ANGLES)
         values = self.function(radius * np.exp(1j * angles))
         for _ in range(_ROUNDS):
             turns = np.abs(np.angle(values[1:] / values[:-1]))
@@ -179,8 +192,8 @@ class JostModes:
                     lambda x, sign=sign: self._at(complex(sign * x)).real,
                     points[i],
                     points[i + 1],
-                    xtol=1e-15,
-                    rtol=1e-14,
+                    xtol=1e-15,  # 5 eps
+                    rtol=1e-14,  # 50 eps
                 )
                 found.append(float(zero))
         return found
@@ -190,7 +203,7 @@ class JostModes:
         high = 2.0 * low
         while self.outside(high) > 0:
             low, high = high, 2.0 * high
-        while high - low > 1e-10 * high:
+        while high - low > _BISECTED * high:
             middle = (low + high) / 2
             low, high = (middle, high) if self.outside(middle) > 0 else (low, middle)
         return high

@@ -36,11 +36,18 @@ from rnnmft.solvers.two_time.response import KernelResponse
 __all__ = ["KernelModes"]
 
 Array = NDArray[Any]
-# Neighbours on a circle between which f turns by more get points between them.
+# Neighbours on a circle between which f turns by more get points between them (as in `jost`), down
+# to angles at which a zero is as near to the circle as `_NEAREST` asks.
 _TURN, _FINEST = math.pi / 3, 1e-4
+# Poles that are counted outside of a circle. Were there more, the count of zeros would come out too
+# low: not 0, and nothing proven.
 _BOUND = 6
-# Where zeros on the real axis are looked for: from the edge on, closer to it than farther.
+# Where zeros on the real axis are looked for: from the edge on, closer to it than farther, to
+# beyond 1, where stability ends. A zero that is missed is one that `outside` counts, and the answer
+# says so.
 _NEAREST, _SCAN, _RANGE = 1e-4, 24, 1.05
+# Of a zero, as GMRES's 1e-12 allows; and |f| there, which is large at a pole.
+_XTOL, _RTOL, _ZERO = 1e-13, 1e-12, 1e-6
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,7 @@ class KernelModes:
                 low, high = float(points[i]), float(points[i + 1])
                 # A pole changes the sign as well.
                 if abs(real((low + high) / 2)) < max(abs(values[i]), abs(values[i + 1])):
-                    zero = float(brentq(real, low, high, xtol=1e-13, rtol=1e-12))
-                    if abs(real(zero)) < 1e-6:
+                    zero = float(brentq(real, low, high, xtol=_XTOL, rtol=_RTOL))
+                    if abs(real(zero)) < _ZERO:
                         found.append(zero)
         return found

@@ -24,11 +24,15 @@ from rnnmft.solvers.two_time.seen import SMALLEST, Seen
 __all__ = ["PairCurve"]
 
 Array = NDArray[np.float64]
+# Degrees of the polynomial: the first, and the last, where what the end leaves is the error.
 _FIRST, _MOST = 16, 2048
-# Coefficients below this share of the largest are left out.
-_SMALL = 1e-14
-# Mehler's series is taken where it leaves out no more than this share.
-_CONVERGED = 1e-13
+# Coefficients below this share of the largest, or of the integrals' errors, are left out.
+_SMALL, _OF_ERRORS = 1e-14, 0.1
+# Mehler's series is taken where it leaves out no more than this share, at rho = 1 ten times it (a
+# sum of as many terms as there are of rounding).
+_CONVERGED, _AT_ONE = 1e-13, 1e-12
+# Arguments are asked for again a little farther out: a tenth, and at least a millionth.
+_ROOM, _LEAST_END = 1.1, 1e-6
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class PairCurve:
         """One of `seen.KINDS` at Cov(u_t, u_s), any shape."""
         if self._seen.closed or self.q <= 0:
             return self._direct(kind, covariance)[0]
+        # A covariance beyond q is a guess on the way to a root, or rounding.
         psi = np.arccos(np.clip(covariance / self.q, -1.0, 1.0))
         return self._series(kind, float(psi.max(initial=0.0)))(psi)
 
@@ -107,7 +112,7 @@ class PairCurve:
         for kind, series in all_kinds.items():
             exact = self.at_equal_times(kind)
             missed = abs(float(series.sum()) - exact)
-            if missed <= 10 * _CONVERGED * max(abs(exact), float(np.abs(series).sum())):
+            if missed <= _AT_ONE * max(abs(exact), float(np.abs(series).sum())):
                 found[kind] = (series, missed)
         return found
 
@@ -115,7 +120,7 @@ class PairCurve:
         known = self._known.get(kind)
         if known is None or end > known.end:
             # A little more, so that the next, slightly different argument is inside.
-            end = min(np.pi, max(1.1 * end, 1e-6))
+            end = min(np.pi, max(_ROOM * end, _LEAST_END))
             self._known[kind] = known = self._build(kind, end)
         return known
 
@@ -136,7 +141,7 @@ class PairCurve:
             series = np.asarray(dct(values, type=1)) / degree
             series[[0, -1]] /= 2
             # Coefficients below what the integrals are off by are no longer of the function.
-            noise = max(_SMALL * float(np.abs(series).max()), 0.1 * float(errors.max()))
+            noise = max(_SMALL * float(np.abs(series).max()), _OF_ERRORS * float(errors.max()))
             large = np.flatnonzero(np.abs(series) > noise)
             kept = 1 + int(large[-1]) if len(large) else 1
             if kept <= degree - degree // 4 or degree >= _MOST:

@@ -25,6 +25,7 @@ from rnnmft.solvers.two_time.stationary import KernelEquation, solve_on_window
 __all__ = ["settle_pair"]
 
 Array = NDArray[Any]
+# Steps of a recursion of two times: the last are T^2 / 2 = 3e7 averages of pairs.
 _FIRST_STEPS, _MOST_STEPS = 64, 8192
 # From here on other guesses than the recursion's are tried.
 _SHORT = 1024

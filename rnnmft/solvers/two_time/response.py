@@ -23,7 +23,8 @@ from rnnmft.solvers.two_time.linear_states import LinearStates
 __all__ = ["KernelResponse", "Response"]
 
 Array = NDArray[Any]
-# Differences and plateaus below this share of the largest value are rounding of the integrals.
+# Differences and plateaus below this share of the largest value are rounding of the integrals,
+# whose tolerance it is (`quadrature.RTOL`).
 _NOISE = 1e-11
 
 

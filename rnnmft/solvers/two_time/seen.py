@@ -31,7 +31,8 @@ __all__ = ["KINDS", "SMALLEST", "Seen", "seen_by"]
 Array = NDArray[np.float64]
 #: The averages of a pair: E[y y], E[y' y'] and E[y'' y] / 2.
 KINDS = ("overlap", "slope", "curvature")
-#: Variances below this count as this: an integral over a point would lose its derivatives.
+#: Variances below this count as this: an integral over a point would lose its derivatives. Its
+#: root, 1e-50, moves no f(mu + z) that is not steeper than 1e30.
 SMALLEST = 1e-100
 # So close to +-1 no rounding makes a residual variance q_s - q_ts^2 / q_t negative. The slope holds
 # no such variance, and with a kink its derivative is infinite there.

@@ -29,16 +29,25 @@ from rnnmft.solvers.two_time.stationary import KernelEquation, solve_on_window
 __all__ = ["settle", "zero_kernel"]
 
 Array = NDArray[Any]
+# As of `pairs`.
 _FIRST_STEPS, _MOST_STEPS = 64, 8192
 # What is followed needs no more accuracy than to tell the roots apart.
 _ROUGH = 1e-6
+# A moment that counts as divergent: its square is still a number.
 _HUGE = 1e100
-# Where larger weights settle sooner.
+# Where larger weights settle sooner: an eighth of the steps, a sixtieth of the time.
 _SHORT = 1024
 # Growth of the logarithm over the last half of a run that is not slower than over the half before.
 _UNSLOWED = 0.9
+# In so many steps; below it is no growth.
+_GROWN = 0.01
 # A variance whose logarithm grew by more in the last half of a run is still leaving its start.
 _UNSETTLED = 0.4
+# A zero state has been reached at this share of the largest variance; activity falls that has lost
+# a hundredth over the last half.
+_GONE, _FALLEN = 1e-6, 0.99
+# A variance of u at which saturation would show, and the share of it that what grows keeps.
+_LARGE, _KEEPS = 1e12, 1e-6
 
 
 def zero_kernel(system: LinearStates) -> StationaryKernel:
@@ -103,7 +112,7 @@ def _settle_from(system: LinearStates, most: int = _MOST_STEPS) -> StationaryKer
     if found is not None and _is_reached(found, followed):
         return found
     before, now = _growth(followed.variances)
-    if now > 0.01 and now > 2 * _UNSLOWED * before and _unbounded(system):
+    if now > _GROWN and now > 2 * _UNSLOWED * before and _unbounded(system):
         detail = f"Still growing, and not slower, after {_MOST_STEPS} steps."
         raise ConvergenceError(Status.DIVERGES, detail)
     return followed
@@ -119,7 +128,7 @@ def _settled_soon(system: LinearStates) -> StationaryKernel | None:
 
 def _growth(variances: Array) -> tuple[float, float]:
     """By what the logarithm of the largest variance grew in the second quarter, and since."""
-    size = np.log(np.maximum(variances.max(1), 1e-300))
+    size = np.log(np.maximum(variances.max(1), np.finfo(float).tiny))
     quarter = len(size) // 4
     return float(size[2 * quarter] - size[quarter]), float(size[-1] - size[2 * quarter])
 
@@ -140,7 +149,7 @@ def _as_followed(system: LinearStates, followed: Followed) -> StationaryKernel:
 def _died(zero: StationaryKernel | None, followed: Followed) -> bool:
     """Whether a stable zero state has been reached."""
     variances = followed.variances
-    gone = variances[-1].max() <= 1e-6 * variances.max()
+    gone = variances[-1].max() <= _GONE * variances.max()
     return zero is not None and bool(gone) and modes_of(zero).edge < 1.0
 
 
@@ -149,7 +158,7 @@ def _dying(zero: StationaryKernel | None, followed: Followed) -> bool:
     if zero is None or modes_of(zero).edge > 1.0:
         return False
     half = len(followed.variances) // 2
-    return bool(followed.variances[-1].max() < 0.99 * followed.variances[half].max())
+    return bool(followed.variances[-1].max() < _FALLEN * followed.variances[half].max())
 
 
 def _stationary_near(system: LinearStates, followed: Followed) -> StationaryKernel | None:
@@ -171,10 +180,9 @@ def _is_reached(kernel: StationaryKernel, followed: Followed) -> bool:
 
 def _unbounded(system: LinearStates) -> bool:
     """Whether what some W sees grows like the states do, or faster."""
-    large = 1e12
     powers = [
-        float(s.at_one_time("overlap", 0.0, large)[0])
+        float(s.at_one_time("overlap", 0.0, _LARGE)[0])
         for s, w in zip(system.seen, system.weights, strict=True)
         if w > 0
     ]
-    return any(power > 1e-6 * large for power in powers)
+    return any(power > _KEEPS * _LARGE for power in powers)

@@ -15,7 +15,8 @@ from rnnmft.solvers.two_time.response import KernelResponse, Response
 
 __all__ = ["modes_of", "perturbation", "slowest_mode"]
 
-# A plateau that is less than this of the variance is rounding.
+# A plateau that is less than this of the variance is what the window's end left (1e-12, 1e-8 at
+# worst).
 _FORGOTTEN = 1e-9
 
 

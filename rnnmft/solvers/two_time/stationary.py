@@ -36,15 +36,30 @@ from rnnmft.solvers.two_time.pair_curve import PairCurve
 __all__ = ["KernelEquation", "solve_on_window"]
 
 Array = NDArray[Any]
-_MOST_LAGS, _TAIL, _LONG_TAIL = 1 << 16, 1e-12, 1e-8
+# The longest window (GMRES keeps 60 vectors of it: 30 MiB), and what may be left at its end, of the
+# kernel; of the longest, more: ten times it is added to the error.
+_MOST_LAGS, _TAIL, _LONG_TAIL, _FOLDED = 1 << 16, 1e-12, 1e-8, 10.0
+# Newton's steps: a near guess needs a handful; more are halved ones.
 _NEWTON = 40
+# Halvings of a step, to 2e-4 of it: where even that lowers no residual no kernel is near.
+_HALVINGS = 12
+# GMRES's tolerances, restart and cycles: of a step (inexact ones only cost another), and of an
+# error.
+_STEP = {"rtol": 1e-9, "restart": 60, "maxiter": 5}
+# And of an error, of which three digits are plenty.
+_OF_ERROR = {"rtol": 1e-3, "restart": 60, "maxiter": 2}
 # Steps and tails below this share of the largest covariance are as good as none.
 _SETTLED = 1e-13
-# Where Newton's method makes no more progress: rounding.
-_NEARLY = 1e-8
+# Where Newton's method makes no more progress (a step is not a third of the one before): rounding.
+_NEARLY, _SLOW = 1e-8, 0.3
+# Rounding of one average, in units of the covariances.
 _NOISE = 1e-15
+# Below this ratio of two steps the old derivative still serves: it costs as much as GMRES.
 _FAST = 0.03
+# The approximate inverse takes a loop of at most this: at 1 it does not exist.
 _TAME = 1.0 - 1e-5
+# Of a plateau beside a kernel, a start for Newton's method alone.
+_PLATEAU = 1e-12
 
 
 @dataclass(frozen=True)
@@ -164,7 +179,7 @@ class KernelEquation:
                 # The variances are not quite those that go with a plateau.
                 return np.asarray(kernel[:, -1])
             found = found + step
-            if (step <= 1e-12 * np.abs(found)).all():
+            if (step <= _PLATEAU * np.abs(found)).all():
                 break
         return found
 
@@ -178,11 +193,13 @@ class KernelEquation:
         jacobian, inverse = self._linearised(at)
         moved, status = np.inf, Status.STALLED
         for _ in range(_NEWTON):
-            scale = max(float(np.abs(at.looked).max()), *(c.q for c in at.curves), 1e-300)
-            step, _ = gmres(jacobian, -at.residual, M=inverse, rtol=1e-9, restart=60, maxiter=5)
+            scale = max(
+                float(np.abs(at.looked).max()), *(c.q for c in at.curves), np.finfo(float).tiny
+            )
+            step, _ = gmres(jacobian, -at.residual, M=inverse, **_STEP)
             following = self._stepped(at, step)
             before, moved = moved, float(np.abs(step).max())
-            slow = moved > 0.3 * before or following is None
+            slow = moved > _SLOW * before or following is None
             if following is not None:
                 at = following
                 # Where a step is much smaller than the one before, the old derivative still serves.
@@ -200,7 +217,7 @@ class KernelEquation:
     def _stepped(self, at: _Point, step: Array) -> _Point | None:
         """As much of a Newton step as makes the residual smaller; None where nothing does."""
         count, size, share = self._count, float(np.abs(at.residual).max()), 1.0
-        for _ in range(12):
+        for _ in range(_HALVINGS):
             forgotten = at.forgotten + share * step[:-count].reshape(at.forgotten.shape)
             plateau = at.plateau + share * step[-count:]
             try:
@@ -225,7 +242,7 @@ class KernelEquation:
         total = 0.0
         for shape in shapes:
             if shape.any():
-                answer, _ = gmres(jacobian, shape, M=inverse, rtol=1e-3, restart=60, maxiter=2)
+                answer, _ = gmres(jacobian, shape, M=inverse, **_OF_ERROR)
                 parts = answer[: -self._count].reshape(forgotten.shape), answer[-self._count :]
                 far = self._gains[..., 0] @ parts[1]
                 reply = self.lags.filtered(self._gains, parts[0]) + far[:, None]
@@ -257,7 +274,7 @@ def solve_on_window(
             return found
         if 2 * length > _MOST_LAGS:
             status = found.status if tail <= _LONG_TAIL * scale else Status.NOT_CONVERGED
-            return replace(found, error=found.error + 10 * tail, status=status)
+            return replace(found, error=found.error + _FOLDED * tail, status=status)
         forgotten, plateau, length = found.forgotten, found.plateau, 2 * length
 
 

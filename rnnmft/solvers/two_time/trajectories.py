@@ -24,8 +24,12 @@ from rnnmft.solvers.two_time.linear_states import LinearStates
 __all__ = ["follow_lags", "follow_moments", "follow_perturbation"]
 
 Array = NDArray[np.float64]
+# By which covariances are scaled to see what their errors do: rounding leaves 1e-8 of the
+# difference, its own curvature 1e-7, of an error.
 _MOVED = 1e-7
+# Of an average and of a step: 5 eps.
 _ROUNDING = 1e-15
+# Of averages: what `Evolution` asks for.
 _TOLERANCE = 1e-12
 # Beyond this a moment counts as divergent: its square would overflow.
 _HUGE = 1e100
@@ -37,7 +41,7 @@ def follow_moments(system: LinearStates, steps: int, method: str) -> Trajectory:
     moved, _ = _moments(system, steps, 1.0 + _MOVED)
     # What rounding of every step adds up to, beside the errors of the integrals.
     share = (error + _ROUNDING) / _MOVED
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # inf - inf: what diverged has no error, and its status
         errors = {
             kind: {
                 n: share * np.abs(moved[kind][n] - v)
@@ -76,7 +80,7 @@ def _moments(system: LinearStates, steps: int, scale: float) -> tuple[dict[str, 
         rows[2, t, : len(names)], rows[3, t, : len(names)] = m.variance, m.covariance
         rows[4, t, : len(states)] = m.mean
     second, cross, variance, covariance, mean = rows
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # inf / inf, where moments diverged: undefined
         correlation = np.where(second > 0, cross / np.where(second > 0, second, 1.0), np.nan)
 
     def table(values: Array, of: list[str]) -> dict[str, Array]:
@@ -99,7 +103,7 @@ def follow_lags(
     value, error = _lags(system, lags, burn_in, 1.0)
     moved, _ = _lags(system, lags, burn_in, 1.0 + _MOVED)
     steps, share = burn_in + lags + 1, (error + _ROUNDING) / _MOVED
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # inf - inf: what diverged has no error, and its status
         bounds = {
             n: share * np.abs(moved[n] - v) + _ROUNDING * steps * np.abs(v)
             for n, v in value.items()
@@ -138,7 +142,7 @@ def follow_perturbation(system: LinearStates, horizon: int, burn_in: int) -> Qua
     """m_1(T), T = 1, .., horizon, of the Jacobians that start after burn_in steps."""
     value, error = _perturbation(system, horizon, burn_in, 1.0)
     moved, _ = _perturbation(system, horizon, burn_in, 1.0 + _MOVED)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # inf - inf: what diverged has no error, and its status
         bound = (error + _ROUNDING) / _MOVED * np.abs(moved - value)
         bound += _ROUNDING * (burn_in + np.arange(1, horizon + 1)) * np.abs(value)
     status = Status.OK if np.isfinite(value).all() else Status.DIVERGES

@@ -146,9 +146,7 @@ def test_sampled_units_agree(make, temporal):
         not agree(memory.value[s], memory.error[s], CONTROL * limit.value[s]) for s in states
     )
     means = units.jacobian_means(3, burn_in=40)
-    assert agree(
-        means.value, means.error, exact.jacobian_means(3, 40).value
-    )
+    assert agree(means.value, means.error, exact.jacobian_means(3, 40).value)
 
 
 def test_an_odd_network_in_white_noise_forgets_at_once():
