@@ -13,7 +13,7 @@ from rnnmft import cells
 from rnnmft.activations import define_activation, sigmoid, tanh
 from rnnmft.cells import Cell, Input, Preactivation, RandomParameter, State
 from rnnmft.errors import CellError, ParseError
-from rnnmft.language.text import MAX_LINE, MAX_NAMES, MAX_TEXT
+from rnnmft.language.text import MAX_LINE, MAX_NAMES, MAX_TEXT, loads
 from rnnmft.language.toml_positions import Positions
 
 h, c, x, u = State("h"), State("c"), Input("x"), RandomParameter("u")
