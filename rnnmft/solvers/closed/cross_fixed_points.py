@@ -92,7 +92,7 @@ def _cross_root(
     by, factor = displaced(moments, errors)
     single = np.stack([moments, moments + by], axis=1)
     pair = np.repeat(cross[:, None], 2, axis=1)
-    new, added, _, _ = recursion.cross_step(pair, single, point)
+    new, added, *_ = recursion.cross_step(pair, single, point)
     matrices = recursion.cross_slope(pair, single, point)
     residual = np.abs(new[:, 0] - cross) + added[:, 0] + factor * np.abs(new[:, 1] - new[:, 0])
     own = linear_error(matrices[0], residual)
