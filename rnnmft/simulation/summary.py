@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from rnnmft.correlation import correlation
 from rnnmft.errors import Status
 from rnnmft.simulation.estimates import (
     Estimate,
@@ -81,8 +82,7 @@ def _divergence(moments: np.ndarray) -> tuple[int | None, ...]:
 
 
 def _correlation(second: Estimate, cross: Estimate) -> Estimate:
-    ratio = np.full_like(cross.samples, np.nan)
-    np.divide(cross.samples, second.samples, out=ratio, where=second.samples > 0.0)
+    ratio = correlation(cross.samples, second.samples)
     if not second.status.ok:
         return estimate_over_networks(ratio, second.status, second.reason)
     return _estimate(ratio, Status.UNDEFINED, "The second moment is 0")

@@ -25,9 +25,9 @@ from rnnmft.errors import ConvergenceError, InfeasibleError
 from rnnmft.initialization.design.backward import Backward, Solution
 from rnnmft.initialization.design.design import Design
 from rnnmft.initialization.design.sound import feasible, settles, unsettled
-from rnnmft.solvers.closed.closed_moments import timescale as timescale_of
 from rnnmft.solvers.closed.cross_fixed_points import cross_roots
 from rnnmft.solvers.closed.recursion import point_of
+from rnnmft.solvers.timescale import timescale as timescale_of
 
 __all__ = [
     "Direction",
@@ -166,12 +166,14 @@ def search(
         NothingCritical, Unsettled: no point is critical, or networks settle to none of them.
         InfeasibleError: none meets the target; the message gives the best.
     """
+    last: Solution | None = None  # where the next search starts
 
     @cache
     def measured(at: float) -> tuple[Solution, float]:
         moved = direction.move(design, at)
-        solution = feasible(backward, moved, direction.parameter == "q")
-        return solution, target.measure(solution)
+        nonlocal last
+        last = feasible(backward, moved, direction.parameter == "q", last)
+        return last, target.measure(last)
 
     rows, reason = _rows(direction, target, measured)
     if not rows:
