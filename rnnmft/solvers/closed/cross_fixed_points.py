@@ -101,7 +101,8 @@ def _cross_root(
     beside = recursion.cross_slope(inward[:, None], moments[:, None], point)
     slopes = radius(np.concatenate([matrices, beside]))
     slope_error = factor * abs(slopes[1] - slopes[0]) + cross_factor * abs(slopes[2] - slopes[0])
-    return CrossRoot(cross, float(slopes[0]), own, float(slope_error + added[:, 0].max(initial=0)))
+    slope_error += added[:, 0].max(initial=0.0) + recursion.rtol * slopes[0]
+    return CrossRoot(cross, float(slopes[0]), own, float(slope_error))
 
 
 def late_cross(recursion: UntiedRecursion, point: Point, moments: Array, cross: Array) -> Array:
