@@ -86,7 +86,7 @@ def test_maps_at_zero() -> None:
 
 
 def test_the_command_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["evolve", "vanilla", "--R", "0", "--steps", "2", "--tying", "untied"]
+    arguments = ["evolve", "vanilla", "-R", "0", "--steps", "2", "--tying", "untied"]
     assert main(arguments) == 0
     assert str(Status.UNDEFINED) in capsys.readouterr().out
     assert main([*arguments, "--json"]) == 0

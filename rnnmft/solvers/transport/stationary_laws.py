@@ -206,8 +206,9 @@ class StationaryLaws:
     def slope_error(self, index: int) -> float:
         """By how much less resolution moves the rate of one, and what its search leaves open."""
         law, _, _ = self.points[index]
+        coarse = self.model_of(law, COARSE).stationary(law.second)
         slope = self.slopes[index]
-        return abs(slope - self._slope(law, COARSE)) + 1e-9 * slope
+        return abs(slope - self._slope(coarse, COARSE)) + 1e-9 * slope
 
     def _slope(self, at: OneLaw, level: Level) -> float:
         """The rate of the slowest perturbation of the second moments: power iteration.
