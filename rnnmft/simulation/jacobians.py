@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rnnmft.simulation.weights import Matrix
 
-__all__ = ["JacobianSample", "Tangent", "elementwise_derivatives", "measure"]
+__all__ = ["JacobianSample", "TangentMap", "elementwise_derivatives", "measure"]
 
 Elementwise = Callable[..., tuple[Tensor, ...]]
 
@@ -42,7 +42,7 @@ def elementwise_derivatives(
     return rows
 
 
-class Tangent:
+class TangentMap:
     """d s^t / d s^0 of many networks, as it is pushed from step to step along trajectory 0.
 
     It is kept at a root-mean-square singular value of 1, with the logarithm of what was taken out,
@@ -130,7 +130,7 @@ class JacobianSample:
     singular_values: Tensor | None
 
 
-def measure(tangent: Tangent, spectrum: bool, resolvent: bool) -> JacobianSample:
+def measure(tangent: TangentMap, spectrum: bool, resolvent: bool) -> JacobianSample:
     """m_k = tr (J J^T)^k / (mN) for k = 1, 2, 3; the singular values, in float64, if asked.
 
     m_1 = |J|^2 / (mN), m_2 = |J J^T|^2 / (mN), m_3 = |J J^T J|^2 / (mN) (Frobenius norms).

@@ -32,7 +32,7 @@ from rnnmft.solvers.timescale import timescale as timescale_of
 __all__ = [
     "Direction",
     "NothingCritical",
-    "Target",
+    "SearchTarget",
     "direction_of",
     "isometry",
     "one_step_variance",
@@ -103,7 +103,7 @@ class NothingCritical(InfeasibleError):
 
 
 @dataclass(frozen=True)
-class Target:
+class SearchTarget:
     """What a search shall reach: `measure` of a solution at most `at_most`, above its least."""
 
     measure: Callable[[Solution], float]
@@ -112,14 +112,16 @@ class Target:
     name: str
 
 
-def isometry(horizon: float) -> Target:
+def isometry(horizon: float) -> SearchTarget:
     """T sigma^2 within 1 of the least that the direction offers."""
-    return Target(lambda s: horizon * one_step_variance(s), _SIGMA_0**2, True, "variance of J J^T")
+    return SearchTarget(
+        lambda s: horizon * one_step_variance(s), _SIGMA_0**2, True, "variance of J J^T"
+    )
 
 
-def timescale(horizon: float) -> Target:
+def timescale(horizon: float) -> SearchTarget:
     """xi_c of at least T."""
-    return Target(
+    return SearchTarget(
         lambda s: math.log(horizon / max(correlation_time(s), 1e-12)), 0.0, False, "timescale xi_c"
     )
 
@@ -158,7 +160,7 @@ def one_step_variance(solution: Solution) -> float:
 
 
 def search(
-    backward: Backward, design: Design, direction: Direction, target: Target, horizon: float
+    backward: Backward, design: Design, direction: Direction, target: SearchTarget, horizon: float
 ) -> Solution:
     """The first point along a direction that meets the target, and to which networks settle.
 
@@ -205,7 +207,7 @@ def search(
 
 
 def _rows(
-    direction: Direction, target: Target, measured: Callable[[float], tuple[Solution, float]]
+    direction: Direction, target: SearchTarget, measured: Callable[[float], tuple[Solution, float]]
 ) -> tuple[list[tuple[float, float]], str]:
     """(point, measure) where there is a solution, in order; and why there is none elsewhere.
 
@@ -243,7 +245,7 @@ def _rows(
 
 
 def _out_of_reach(
-    direction: Direction, target: Target, rows: list[tuple[float, float]]
+    direction: Direction, target: SearchTarget, rows: list[tuple[float, float]]
 ) -> InfeasibleError:
     """How near the target one gets."""
     at, value = min(rows, key=lambda row: row[1])
