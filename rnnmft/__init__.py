@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rnnmft.analysis.phase_diagram import phase_diagram
     from rnnmft.cells import Cell, Ensemble, Input, Inputs, Preactivation, State
     from rnnmft.diagnosis import Diagnosis, diagnose
+    from rnnmft.diagnosis.record import Advice, LayerDiagnosis
     from rnnmft.errors import (
         CellError,
         CompileError,
@@ -51,33 +52,69 @@ if TYPE_CHECKING:
     from rnnmft.expectation import GaussianExpectation, gaussian_expectation
     from rnnmft.initialization.critical import critical
     from rnnmft.initialization.initialization import Initialization
+    from rnnmft.records import Quantity, Record
+    from rnnmft.report import Report, make_report
     from rnnmft.simulation import simulate
-    from rnnmft.theory.derivation import derive
+    from rnnmft.simulation.estimates import Estimate, JacobianEstimate, Simulation
+    from rnnmft.solvers.results import (
+        Autocorrelation,
+        CorrelationFixedPoint,
+        FixedPoint,
+        Timescales,
+        Trajectory,
+    )
+    from rnnmft.spectra.law import JacobianLaw
+    from rnnmft.spectra.records import Atoms, Condition, Support
+    from rnnmft.theory.derivation import Derivation, derive
     from rnnmft.validation import validate
+    from rnnmft.validation.record import Claim, Comparison, Gap
+    from rnnmft.validation.report import ValidationReport
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Advice",
+    "Atoms",
+    "Autocorrelation",
     "Cell",
     "CellError",
+    "Claim",
+    "Comparison",
     "CompileError",
+    "Condition",
     "ConvergenceError",
+    "CorrelationFixedPoint",
+    "Derivation",
     "DerivationError",
     "Diagnosis",
     "Ensemble",
+    "Estimate",
+    "FixedPoint",
+    "Gap",
     "GaussianExpectation",
     "InfeasibleError",
     "Initialization",
     "Input",
     "Inputs",
+    "JacobianEstimate",
+    "JacobianLaw",
+    "LayerDiagnosis",
     "MeanField",
     "ParameterError",
     "ParseError",
     "Preactivation",
+    "Quantity",
+    "Record",
+    "Report",
     "RnnmftError",
+    "Simulation",
     "State",
     "Status",
+    "Support",
+    "Timescales",
+    "Trajectory",
     "UnhealthyError",
+    "ValidationReport",
     "__version__",
     "cells",
     "critical",
@@ -93,6 +130,7 @@ __all__ = [
     "hard_tanh",
     "identity",
     "leaky_relu",
+    "make_report",
     "phase_diagram",
     "relu",
     "sigmoid",
@@ -129,7 +167,22 @@ _HOMES = {
     "rnnmft.initialization.critical": ("critical",),
     "rnnmft.initialization.initialization": ("Initialization",),
     "rnnmft.simulation": ("simulate",),
-    "rnnmft.theory.derivation": ("derive",),
+    "rnnmft.solvers.results": (
+        "Autocorrelation",
+        "CorrelationFixedPoint",
+        "FixedPoint",
+        "Timescales",
+        "Trajectory",
+    ),
+    "rnnmft.spectra.law": ("JacobianLaw",),
+    "rnnmft.spectra.records": ("Atoms", "Condition", "Support"),
+    "rnnmft.records": ("Quantity", "Record"),
+    "rnnmft.simulation.estimates": ("Estimate", "JacobianEstimate", "Simulation"),
+    "rnnmft.validation.record": ("Claim", "Comparison", "Gap"),
+    "rnnmft.validation.report": ("ValidationReport",),
+    "rnnmft.diagnosis.record": ("Advice", "LayerDiagnosis"),
+    "rnnmft.report": ("Report", "make_report"),
+    "rnnmft.theory.derivation": ("Derivation", "derive"),
     "rnnmft.validation": ("validate",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

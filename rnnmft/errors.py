@@ -124,12 +124,22 @@ class Status(Enum):
     )
     UNSTABLE = "This fixed point is unstable: the recursion does not approach it."
     INVALID = "An input of this element is outside its domain."
+    NOT_COMPUTED = "This method does not compute the quantity."
     UNDEFINED = "The quantity is not defined here (for example a correlation at zero variance)."
 
     @property
     def ok(self) -> bool:
         """Whether the result met its tolerance."""
         return self is Status.OK
+
+    @staticmethod
+    def worst(*statuses: Status) -> Status:
+        """The first that is not OK; OK where all are.
+
+        >>> Status.worst(Status.OK, Status.UNSTABLE).name
+        'UNSTABLE'
+        """
+        return next((s for s in statuses if s is not Status.OK), Status.OK)
 
     def __str__(self) -> str:
         return self.value

@@ -17,6 +17,8 @@ FLOORS = {
     "errors": 1,
     "activations": 1,
     "page": 1,
+    "content": 2,
+    "correlation": 2,
     "parameters": 2,
     "records": 2,
     "expectation": 2,

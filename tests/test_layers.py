@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,12 @@ def test_a_planted_breach_is_found(package: Path, kind: str) -> None:
     said = import_law.violations(package)
     assert any(sentence in line for line in said), said
     assert len(said) == 1, said
+
+
+def test_every_class_has_a_name_of_its_own() -> None:
+    homes: dict[str, list[str]] = {}
+    for module in import_law.modules(PACKAGE).values():
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(module.name)
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.errors import ConvergenceError, DerivationError, Status
+from rnnmft.correlation import correlation, require_variance
+from rnnmft.errors import DerivationError
 from rnnmft.solvers.closed.recursion import point_of
 
 __all__ = ["correlation_map"]
@@ -61,7 +62,6 @@ def correlation_map(field: MeanField, c: Sequence[float] | Array) -> dict[str, A
     for s in field.cell.states:
         square = moments[recursion.keys.index(n.state_key(s, s))]
         pair = after[recursion.cross_keys.index(n.state_key(s, s, trajectories=2))]
-        if not (square > 0).all():
-            raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
-        found[s.name] = pair / square
+        require_variance({s.name: square})
+        found[s.name] = correlation(pair, square)
     return found

@@ -23,7 +23,7 @@ from rnnmft.tracing import Layer
 from rnnmft.units.local_derivatives import LocalDerivatives, combine
 from rnnmft.units.particles import UnitProcess
 
-__all__ = ["Prediction", "through_own_matrices"]
+__all__ = ["GradientPrediction", "through_own_matrices"]
 
 Tensor = torch.Tensor
 # Of as many networks of units, whose spread is the error.
@@ -34,7 +34,7 @@ _ONE = torch.ones((), dtype=torch.float64)
 
 
 @dataclass(frozen=True)
-class Prediction:
+class GradientPrediction:
     """m_1(T) at T = 1, .., horizon; the variance m_2 - m_1^2 of one step, and its error."""
 
     gradients: GradientSeries
@@ -43,7 +43,7 @@ class Prediction:
 
 def through_own_matrices(
     layer: Layer, ensemble: Ensemble, inputs: Inputs, horizon: int, burn_in: int, seed: int
-) -> Prediction:
+) -> GradientPrediction:
     """The Jacobian's moments for units of the tied theory and the layer's own W_k."""
     width = layer.traced.width
     each = max(_NETWORKS // _REPETITIONS, math.ceil(_UNITS / width))
@@ -71,7 +71,7 @@ def through_own_matrices(
         found.append(tangent.step())
         if t == 0:
             isometry = tangent.isometry()
-    return Prediction(gradient_series(torch.stack(found)), isometry)
+    return GradientPrediction(gradient_series(torch.stack(found)), isometry)
 
 
 class _Tangent:

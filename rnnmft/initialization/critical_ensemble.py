@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
 
 import sympy as sp
 
@@ -20,14 +19,28 @@ from rnnmft.sampling import Sampling
 from rnnmft.solvers.closed.homogeneous import homogeneous
 from rnnmft.solvers.results import FixedPoint, Timescales
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["CriticalEnsemble"]
 
 #: In the matrices of all units behind a variance: 128 MiB. Sampling may round it up to twice as
 #: many.
 _NUMBERS = 1 << 24
+
+
+@lru_cache(maxsize=32)
+def _theory(
+    cell: Cell, ensemble: Ensemble, inputs: Inputs, tying: str, sampling: Sampling
+) -> MeanField:
+    """The theory of a setting, made once: it keeps what it has computed."""
+    return MeanField(
+        cell,
+        ensemble,
+        inputs,
+        tying,
+        particles=sampling.units,
+        repetitions=sampling.repetitions,
+        seed=sampling.seed,
+        device=sampling.device,
+    )
 
 
 @dataclass(frozen=True)
@@ -111,24 +124,8 @@ class CriticalEnsemble(Record):
 
     def theory(self, tying: str | None = None) -> MeanField:
         """The mean-field theory of the answer, for its own tying or the other."""
-        tying = self._checked(tying)
-        if tying not in self._theories:
-            sampling = self.sampling
-            self._theories[tying] = MeanField(
-                self.cell,
-                self.ensemble,
-                self.inputs,
-                tying,
-                particles=sampling.units,
-                repetitions=sampling.repetitions,
-                seed=sampling.seed,
-                device=sampling.device,
-            )
-        return self._theories[tying]
-
-    @cached_property
-    def _theories(self) -> dict[str, MeanField]:
-        return {}
+        wanted = self._checked(tying)
+        return _theory(self.cell, self.ensemble, self.inputs, wanted, self.sampling)
 
     def _checked(self, tying: str | None) -> str:
         return self.tying if tying is None else check_tying(tying)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rnnmft.content import json_content
 from rnnmft.errors import ParseError
 from rnnmft.records import json_safe
 
@@ -37,10 +38,12 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     name = str(path)
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        line, column = getattr(error, "lineno", None), getattr(error, "colno", None)
-        raise ParseError("the file is damaged: it is no JSON", line, column, name) from None
+        data = json_content(Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ParseError("the file is damaged: it is no UTF-8 text", source=name) from None
+    except ParseError as error:
+        reason = f"the file is damaged: {error.reason}"
+        raise ParseError(reason, error.line, error.column, name) from None
     if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
         raise ParseError("this is no initialization that rnnmft wrote", source=name)
     version, digest = data.pop("version", None), data.pop("digest", None)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
-from rnnmft.errors import ParseError, RnnmftError, Status
+from rnnmft.errors import ParseError, RnnmftError
 from rnnmft.initialization import files
 from rnnmft.initialization.critical_ensemble import CriticalEnsemble
-from rnnmft.initialization.design.design import Choice, Design
-from rnnmft.initialization.design.roles import roles
+from rnnmft.initialization.reading import fields_from
 from rnnmft.initialization.report import markdown
 from rnnmft.initialization.source import source
-from rnnmft.language import Ensemble, Inputs, PreactivationLaw, loads
-from rnnmft.language.laws import law_from_dict
-from rnnmft.records import Quantity
-from rnnmft.sampling import Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -100,35 +95,9 @@ class Initialization(CriticalEnsemble):
         """What `to_dict` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: something is missing or is not what it should be.
+            RnnmftError: something is missing, is not what it should be, or is outside its domain.
         """
-        cell = loads(data["cell"]["toml"])
-        given = dict(data["inputs"])
-        temporal = given.pop("temporal")
-        inputs = Inputs(
-            **given, temporal=temporal if isinstance(temporal, str) else tuple(temporal)
-        )
-        design = Design(
-            cell,
-            inputs,
-            roles(cell),
-            data["solved_for"],
-            {n: Choice(**c) for n, c in data["choices"].items()},
-            data["fixed"],
-        )
-        return cls(
-            design,
-            _ensemble(data["ensemble"]),
-            _ensemble(data["untied_ensemble"]),
-            data["tying"],
-            data["objective"],
-            data["horizon"],
-            data["method"],
-            tuple(data["reasons"]),
-            {n: _quantity(q) for n, q in data["tied_growth"].items()},
-            data["burn_in"],
-            Sampling(**data["sampling"]),
-        )
+        return cls(**fields_from(data))
 
     def to_json(self, path: str | Path) -> None:
         """Write it to a file."""
@@ -144,7 +113,7 @@ class Initialization(CriticalEnsemble):
         data = files.read(path)
         try:
             return cls.from_dict(data)
-        except (RnnmftError, KeyError, TypeError, ValueError) as error:
+        except RnnmftError as error:
             raise ParseError(f"the file is damaged: {error}", source=str(path)) from None
 
     def _repr_latex_(self) -> str | None:
@@ -168,14 +137,3 @@ class Initialization(CriticalEnsemble):
                 "steps"
             )
         return "\n".join([head, *rows])
-
-
-def _ensemble(data: Mapping[str, Any]) -> Ensemble:
-    rows = dict(data)
-    laws = {n: law_from_dict(law) for n, law in rows.pop("parameters", {}).items()}
-    return Ensemble({n: PreactivationLaw(**row) for n, row in rows.items()}, laws)
-
-
-def _quantity(data: Mapping[str, Any]) -> Quantity:
-    found = Quantity(**{**data, "status": Status(data["status"])})
-    return replace(found, value=float(found.value), error=float(found.error))

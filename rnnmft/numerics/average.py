@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnmft.numerics.backend import Backend
-from rnnmft.numerics.block import Block, State
+from rnnmft.numerics.block import Block, EvaluationState
 from rnnmft.numerics.charts import Kind, Landmarks
 from rnnmft.numerics.laws import Integrands, Sample
 from rnnmft.numerics.quadrature import integrate
@@ -43,7 +43,7 @@ class Average:
         law = (self.mean, self.variance)
         return (*law, *self.captured, *self.places, *self.widths, *weights)
 
-    def run(self, state: State) -> None:
+    def run(self, state: EvaluationState) -> None:
         """Flatten the laws to one batch, integrate, and give the results their shape again."""
         xp = self.backend.xp
         laws = (self.mean, self.variance, *self.captured)
@@ -76,7 +76,7 @@ class Average:
         status = found.status.reshape(shape)
         state.status = status if state.status is None else xp.maximum(state.status, status)
 
-    def _tolerance(self, state: State, shape: tuple[int, ...]) -> Any:
+    def _tolerance(self, state: EvaluationState, shape: tuple[int, ...]) -> Any:
         """How far off each result may be, (K, B), from how far off the block's outputs may be."""
         if state.tolerance is None or self.weights is None:
             return None
@@ -91,7 +91,7 @@ class Average:
             results.append(_shrunk(xp, allowed, shape))
         return xp.stack(results)
 
-    def _landmarks(self, state: State, flat: Any) -> Landmarks | None:
+    def _landmarks(self, state: EvaluationState, flat: Any) -> Landmarks | None:
         if not self.places:
             return None
         places, widths = (

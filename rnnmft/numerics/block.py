@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Apply", "Block", "Instruction", "Power", "Product", "State", "Sum", "plus"]
+__all__ = ["Apply", "Block", "EvaluationState", "Instruction", "Power", "Product", "Sum", "plus"]
 
 # Up to this power by multiplications: twice as fast as a power, and within n / 2 roundings (1.4e-15
 # at 16, where a power has half of one).
@@ -20,7 +20,7 @@ _MULTIPLIED = 16
 
 
 @dataclass
-class State:
+class EvaluationState:
     """What a run of a block fills: values and errors of the slots, and the gravest status.
 
     `tolerance`: how far off each output may be, shape (outputs, ...), or None for not at all.
@@ -40,7 +40,7 @@ class Instruction(Protocol):
         """Every slot that is read."""
         ...
 
-    def run(self, state: State) -> None:
+    def run(self, state: EvaluationState) -> None:
         """Read the inputs' slots, write the outputs'."""
         ...
 
@@ -66,7 +66,7 @@ class Apply:
         """Every slot that is read."""
         return (*self.inputs, *self.slopes)
 
-    def run(self, state: State) -> None:
+    def run(self, state: EvaluationState) -> None:
         """Evaluate, and carry the errors through the derivatives."""
         state.values[self.slot] = self.function(*(state.values[i] for i in self.inputs))
         error = None
@@ -88,7 +88,7 @@ class Sum:
         """Every slot that is read."""
         return self.inputs
 
-    def run(self, state: State) -> None:
+    def run(self, state: EvaluationState) -> None:
         """Add values and errors."""
         values, errors = state.values, state.errors
         values[self.slot] = functools.reduce(operator.add, (values[i] for i in self.inputs))
@@ -107,7 +107,7 @@ class Product:
         """Every slot that is read."""
         return self.inputs
 
-    def run(self, state: State) -> None:
+    def run(self, state: EvaluationState) -> None:
         """Multiply; each error is weighted by the other factors."""
         values, errors = state.values, state.errors
         value, error = values[self.inputs[0]], errors[self.inputs[0]]
@@ -135,7 +135,7 @@ class Power:
         """Every slot that is read."""
         return (*self.inputs, *self.slopes)
 
-    def run(self, state: State) -> None:
+    def run(self, state: EvaluationState) -> None:
         """Small integers by multiplication, halves by the square root."""
         (i,) = self.inputs
         state.values[self.slot] = self._power(state.values[i])
@@ -192,9 +192,11 @@ class Block:
 
     def run(
         self, values: Sequence[Any], errors: Sequence[Any] | None = None, tolerance: Any = None
-    ) -> State:
+    ) -> EvaluationState:
         """Run on arrays for the inputs, with bounds on their errors where they have any."""
-        state = State(list(self.template), [None] * len(self.template), tolerance=tolerance)
+        state = EvaluationState(
+            list(self.template), [None] * len(self.template), tolerance=tolerance
+        )
         for k, slot in enumerate(self.inputs):
             state.values[slot] = values[k]
             if errors is not None:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from rnnmft.numerics.backend import Backend
-from rnnmft.numerics.block import Block, State
+from rnnmft.numerics.block import Block, EvaluationState
 from rnnmft.numerics.mehler import STEPS, PairRule
 
 __all__ = ["PairAverage"]
@@ -46,7 +46,7 @@ class PairAverage:
         """The nested block, compiled when first needed."""
         return self.nested()
 
-    def run(self, state: State) -> None:
+    def run(self, state: EvaluationState) -> None:
         """Flatten to one batch of laws, evaluate, and give the result its shape again."""
         backend, xp = self.backend, self.backend.xp
         given = [self._array(state.values[i]) for i in self.captured]

@@ -42,7 +42,7 @@ def mathml(latex: str, *, display: bool = True) -> str:
     '<math><msub><mi>q</mi><mrow><mi>a</mi><mi>b</mi></mrow></msub></math>'
     """
     root = Element("math", {"display": "block"} if display else {})
-    _fill(root, _Parser(latex).row())
+    _fill(root, _LatexParser(latex).row())
     return tostring(root, encoding="unicode")
 
 
@@ -54,7 +54,7 @@ def equation_rows(rows: list[tuple[str, str]]) -> str:
         line = SubElement(table, "mtr")
         for text, side in zip(row, ("right", "left"), strict=True):
             cell = SubElement(line, "mtd", {"style": f"text-align: {side}"})
-            _fill(cell, _Parser(text).row())
+            _fill(cell, _LatexParser(text).row())
     return tostring(root, encoding="unicode")
 
 
@@ -87,7 +87,7 @@ def _fence(text: str, form: str) -> Element:
     return _leaf("mo", text, form=form, fence="true", stretchy="true")
 
 
-class _Parser:
+class _LatexParser:
     """Reads tokens from left to right; each method returns MathML elements."""
 
     def __init__(self, latex: str) -> None:
@@ -227,7 +227,7 @@ class _Parser:
     def _sqrt(self) -> list[Element]:
         self._skip_space()
         if self._peek() == "[":
-            degree = _Parser(self._source("[", "]")).row()
+            degree = _LatexParser(self._source("[", "]")).row()
             return [_fill(Element("mroot"), [self._group(), _row(degree)])]
         return [_fill(Element("msqrt"), [self._group()])]
 
@@ -283,15 +283,15 @@ class _Parser:
         return [_fill(Element("mrow"), [_fence(fences[0], "prefix"), table, *closing])]
 
 
-_STRUCTURES: Mapping[str, Callable[[_Parser], list[Element]]] = {
-    **dict.fromkeys(("frac", "tfrac", "dfrac"), _Parser._frac),
-    **dict.fromkeys(("operatorname", "operatorname*", "mathrm", "mathbf"), _Parser._upright),
-    **dict.fromkeys(("mathcal", "mathsf", "mathit", "boldsymbol"), _Parser._upright),
-    **dict.fromkeys(("text", "textrm", "mbox"), _Parser._text),
-    "sqrt": _Parser._sqrt,
-    "mathbb": _Parser._mathbb,
-    "left": _Parser._left,
-    "begin": _Parser._begin,
+_STRUCTURES: Mapping[str, Callable[[_LatexParser], list[Element]]] = {
+    **dict.fromkeys(("frac", "tfrac", "dfrac"), _LatexParser._frac),
+    **dict.fromkeys(("operatorname", "operatorname*", "mathrm", "mathbf"), _LatexParser._upright),
+    **dict.fromkeys(("mathcal", "mathsf", "mathit", "boldsymbol"), _LatexParser._upright),
+    **dict.fromkeys(("text", "textrm", "mbox"), _LatexParser._text),
+    "sqrt": _LatexParser._sqrt,
+    "mathbb": _LatexParser._mathbb,
+    "left": _LatexParser._left,
+    "begin": _LatexParser._begin,
 }
 _LIMITS = (OPERATORS["sum"], OPERATORS["prod"], "max", "min", "sup", "inf", "lim")
 

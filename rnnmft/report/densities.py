@@ -13,7 +13,7 @@ from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.report.budget import Budget
 from rnnmft.spectra.law import JacobianLaw
 
-__all__ = ["FEWEST", "Axis", "Density", "TooSlowError", "density_of"]
+__all__ = ["FEWEST", "Axis", "DensityCurve", "TooSlowError", "density_of"]
 
 Array = NDArray[np.float64]
 # Of a curve, at most: the time allowed decides how many are computed (`_ROUNDS`).
@@ -62,7 +62,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Density:
+class DensityCurve:
     """The density over an axis at some of its points; `seconds` is what each of the last took."""
 
     singular_values: Array
@@ -70,7 +70,7 @@ class Density:
     seconds: float
 
 
-def density_of(law: JacobianLaw, axis: Axis, budget: Budget) -> Density:
+def density_of(law: JacobianLaw, axis: Axis, budget: Budget) -> DensityCurve:
     """The density of the singular values s, from that of lambda = s^2: p(s) = 2 s rho(s^2).
 
     Raises:
@@ -99,7 +99,7 @@ def density_of(law: JacobianLaw, axis: Axis, budget: Budget) -> Density:
     if not good.any():
         raise ConvergenceError(Status.NOT_CONVERGED)
     s = points[good]
-    return Density(s, np.maximum(2.0 * s * found[good], 0.0) * axis.measure(s), each)
+    return DensityCurve(s, np.maximum(2.0 * s * found[good], 0.0) * axis.measure(s), each)
 
 
 def _values(law: JacobianLaw, singular_values: Array) -> Array:

@@ -17,7 +17,7 @@ from rnnmft.page.tyings import NETWORKS
 from rnnmft.records import Quantity
 from rnnmft.report.attempt import attempt
 from rnnmft.report.budget import Budget
-from rnnmft.report.densities import FEWEST, Axis, Density, TooSlowError, density_of
+from rnnmft.report.densities import FEWEST, Axis, DensityCurve, TooSlowError, density_of
 from rnnmft.report.networks import WIDTH, Networks
 from rnnmft.simulation import Estimate
 from rnnmft.spectra.law import JacobianLaw
@@ -149,12 +149,12 @@ def _densities(
     except ValueError as error:
         missing.append(f"The singular values at T = {horizon} are not shown: {error}")
         return None
-    curves: dict[str, Density] = {}
+    curves: dict[str, DensityCurve] = {}
     # The untied equation keeps fewer unknowns: what it leaves of its time goes to the tied one.
     for i, tying in enumerate(sorted(fields, key=("untied", "tied").index)):
         part = budget.part(1 / (len(fields) - i))
 
-        def density(tying: str = tying, part: Budget = part) -> Density:
+        def density(tying: str = tying, part: Budget = part) -> DensityCurve:
             before, each = pace.get(tying, (horizon, 0.0))
             if not part.affords(FEWEST * each * (horizon / before) ** _GROWTH):
                 raise TooSlowError("Fewer steps already took too long.")
@@ -200,7 +200,7 @@ def _axis(values: Mapping[str, Array], horizon: int) -> Axis:
 
 
 def _figure(
-    values: Mapping[str, Array], curves: Mapping[str, Density], axis: Axis, horizon: int
+    values: Mapping[str, Array], curves: Mapping[str, DensityCurve], axis: Axis, horizon: int
 ) -> Figure:
     edges = axis.edges(_BINS)
 
@@ -227,7 +227,7 @@ def _figure(
 
 
 def _draw_panel(
-    panel: Any, tying: str, sample: Array, curve: Density | None, axis: Axis, edges: Array
+    panel: Any, tying: str, sample: Array, curve: DensityCurve | None, axis: Axis, edges: Array
 ) -> None:
     colour = NETWORKS[tying]["color"]
     average, one = _histogram(sample, axis, edges), _histogram(sample[:1], axis, edges)

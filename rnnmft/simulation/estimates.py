@@ -7,13 +7,13 @@ error is that of the mean over networks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rnnmft.errors import Status
-from rnnmft.records import Record
+from rnnmft.records import STANDARD_ERROR, Measured, Quantity, Record
 
 __all__ = ["Estimate", "JacobianEstimate", "Simulation", "estimate_over_networks"]
 
@@ -37,6 +37,11 @@ class Estimate(Record):
     sem: np.ndarray
     status: Status = Status.OK
     reason: str = ""
+
+    @property
+    def error(self) -> np.ndarray:
+        """The standard error: `sem`."""
+        return self.sem
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.array(self.mean, dtype=dtype)
@@ -87,8 +92,37 @@ def estimate_over_networks(
     return Estimate(samples, mean, sem, status, reason)
 
 
+class _Estimates(Measured):
+    """A record whose numbers are `Estimate`s: their errors are standard errors over networks."""
+
+    def quantity(self, kind: str, name: str | None = None) -> Quantity:
+        """The mean over networks with its standard error, unit and status; see `Measured`."""
+        found = super().quantity(kind, name)
+        if isinstance(found.value, Estimate):
+            return replace(found, value=found.value.mean)
+        return found
+
+    def _estimate(self, kind: str, name: str | None) -> Estimate | None:
+        found = getattr(self, kind)
+        return found[name] if isinstance(found, Mapping) else found
+
+    def error_of(self, kind: str, name: str | None) -> Any:
+        """The standard error of the mean over networks."""
+        found = self._estimate(kind, name)
+        return None if found is None else found.sem
+
+    def status_of(self, kind: str, name: str | None) -> Any:
+        """That of the estimate."""
+        found = self._estimate(kind, name)
+        return Status.NOT_COMPUTED if found is None else found.status
+
+    def error_kind_of(self, kind: str) -> str:
+        """A standard error: the independent unit is the network."""
+        return STANDARD_ERROR
+
+
 @dataclass(frozen=True, eq=False)
-class JacobianEstimate(Record):
+class JacobianEstimate(_Estimates):
     """The T-step Jacobian J of trajectory a, starting after the forward steps.
 
     Attributes:
@@ -99,6 +133,11 @@ class JacobianEstimate(Record):
         resolvent: (1/(mN)) tr (z - J J^T)^{-1} (complex `Estimate`, (points,)), or None.
         resolvent_points: z, (points,).
     """
+
+    kinds: ClassVar[Mapping[str, str]] = {
+        "moments": "dimensionless",
+        "resolvent": "dimensionless",
+    }
 
     horizon: int
     moments: Estimate
@@ -113,7 +152,7 @@ class JacobianEstimate(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class Simulation(Record):
+class Simulation(_Estimates):
     """What finite networks did. Element t of an array over steps is after t + 1 updates.
 
     The two trajectories a, b have one law: second moments, means, variances and autocovariances
@@ -135,6 +174,19 @@ class Simulation(Record):
         diverged_at: for each network the update at which a number left the range of the floating
             point type, or None. Its samples are nan from there on, and so are the means.
     """
+
+    kinds: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        (
+            "first_moment",
+            "second_moment",
+            "cross_moment",
+            "correlation",
+            "preactivation_variance",
+            "preactivation_covariance",
+            "autocovariance",
+        ),
+        "dimensionless",
+    )
 
     cell: str
     ensemble: dict[str, Any]

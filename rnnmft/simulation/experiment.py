@@ -12,7 +12,7 @@ from rnnmft.simulation.inputs import InputSequence
 from rnnmft.simulation.jacobians import JacobianSample, measure
 from rnnmft.simulation.network import Network
 from rnnmft.simulation.parameters import Generators, TiedParameters, UntiedParameters
-from rnnmft.simulation.plan import Batch, Plan, checked_plan
+from rnnmft.simulation.plan import NetworkBatch, SimulationPlan, checked_plan
 from rnnmft.simulation.recorder import Recorder
 from rnnmft.simulation.summary import BatchResult, gather
 
@@ -115,7 +115,7 @@ def simulate(
 
 
 @torch.no_grad()
-def _run(plan: Plan, batch: Batch, advance: Callable[[int], None]) -> BatchResult:
+def _run(plan: SimulationPlan, batch: NetworkBatch, advance: Callable[[int], None]) -> BatchResult:
     generators = Generators(plan.seed, batch.first, batch.count, plan.device)
     width, dtype = plan.width, plan.torch_dtype
     network = Network(plan.cell, width, plan.device, dtype)

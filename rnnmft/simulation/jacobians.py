@@ -21,7 +21,7 @@ from torch import Tensor
 
 from rnnmft.simulation.weights import Matrix
 
-__all__ = ["JacobianSample", "Tangent", "elementwise_derivatives", "measure"]
+__all__ = ["JacobianSample", "TangentMap", "elementwise_derivatives", "measure"]
 
 Elementwise = Callable[..., tuple[Tensor, ...]]
 
@@ -44,7 +44,7 @@ def elementwise_derivatives(
     return rows
 
 
-class Tangent:
+class TangentMap:
     """d s^t / d s^0 of many networks, as it is pushed from step to step along trajectory 0.
 
     It is kept at a root-mean-square singular value of 1, with the logarithm of what was taken out,
@@ -132,7 +132,7 @@ class JacobianSample:
     singular_values: Tensor | None
 
 
-def measure(tangent: Tangent, spectrum: bool, resolvent: bool) -> JacobianSample:
+def measure(tangent: TangentMap, spectrum: bool, resolvent: bool) -> JacobianSample:
     """m_k = tr (J J^T)^k / (mN) for k = 1, 2, 3; the singular values, in float64, if asked.
 
     Eq. (generating-function).

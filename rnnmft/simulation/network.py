@@ -16,7 +16,7 @@ from rnnmft.language import Cell
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.simulation.inputs import standard_pairs
-from rnnmft.simulation.jacobians import Tangent
+from rnnmft.simulation.jacobians import TangentMap
 from rnnmft.simulation.parameters import Parameters
 
 __all__ = ["Network"]
@@ -73,17 +73,17 @@ class Network:
                 states[i] = pair.mul_(start[s.name])
         return states
 
-    def tangent(self, networks: int) -> Tangent:
+    def tangent(self, networks: int) -> TangentMap:
         """The identity tangent, to be handed to `step`."""
         shape = (networks, len(self.cell.states), self.width)
-        return Tangent(shape, len(self._given()), self.device, self.dtype)
+        return TangentMap(shape, len(self._given()), self.device, self.dtype)
 
     def step(
         self,
         states: Sequence[Tensor],
         x: Tensor,
         parameters: Parameters,
-        tangent: Tangent | None = None,
+        tangent: TangentMap | None = None,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """One update.
 

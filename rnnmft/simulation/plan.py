@@ -14,7 +14,7 @@ from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.numerics.devices import choose_device, free_memory
 from rnnmft.parameters import check_count, check_start, check_tying
 
-__all__ = ["Batch", "Plan"]
+__all__ = ["NetworkBatch", "SimulationPlan"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # Bytes that a batch may take on a CPU, 1 GiB; on CUDA a quarter of what is free.
@@ -25,7 +25,7 @@ _VECTORS = 64
 
 
 @dataclass(frozen=True)
-class Batch:
+class NetworkBatch:
     """Networks first .. first + count - 1, with or without their Jacobians."""
 
     first: int
@@ -34,7 +34,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SimulationPlan:
     """The checked arguments of `simulate`; see there."""
 
     cell: Cell
@@ -65,11 +65,11 @@ class Plan:
         """Steps of a network with Jacobians: the forward ones and the longest horizon."""
         return self.steps + max(self.horizons, default=0)
 
-    def steps_of(self, batch: Batch) -> int:
+    def steps_of(self, batch: NetworkBatch) -> int:
         """How many steps the networks of a batch take."""
         return self.last_step if batch.jacobians else self.steps
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[NetworkBatch]:
         """Batches of networks in order, each within the memory; at least one network each."""
         with_jacobians = self.jacobian_networks if self.horizons else 0
         for jacobians, first, end in (
@@ -78,7 +78,7 @@ class Plan:
         ):
             size = max(1, self.memory // self.bytes_per_network(jacobians))
             for start in range(first, end, size):
-                yield Batch(start, min(size, end - start), jacobians)
+                yield NetworkBatch(start, min(size, end - start), jacobians)
 
     def bytes_per_network(self, jacobians: bool) -> int:
         """An upper estimate of what one network holds at a time."""
@@ -119,7 +119,7 @@ def checked_plan(
     seed: Any,
     memory: Any,
     start: Any = 0.0,
-) -> Plan:
+) -> SimulationPlan:
     """Check every argument of `simulate`, or raise ParameterError with a sentence."""
     _check_kind("cell", cell, Cell)
     _check_kind("ensemble", ensemble, Ensemble)
@@ -134,7 +134,7 @@ def checked_plan(
             f"jacobian_networks must be at most networks = {networks}, got {subset}"
         )
     place = choose_device(device)
-    return Plan(
+    return SimulationPlan(
         cell=cell,
         ensemble=ensemble,
         inputs=inputs,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from rnnmft.correlation import correlation
 from rnnmft.errors import Status
 from rnnmft.simulation.estimates import (
     Estimate,
@@ -16,7 +17,7 @@ from rnnmft.simulation.estimates import (
     estimate_over_networks,
 )
 from rnnmft.simulation.jacobians import JacobianSample
-from rnnmft.simulation.plan import Plan
+from rnnmft.simulation.plan import SimulationPlan
 
 __all__ = ["BatchResult", "gather"]
 
@@ -30,7 +31,7 @@ class BatchResult:
     jacobians: dict[int, JacobianSample]
 
 
-def gather(plan: Plan, runs: list[BatchResult]) -> Simulation:
+def gather(plan: SimulationPlan, runs: list[BatchResult]) -> Simulation:
     """The estimates over all networks; a network counts as nan from the step of its divergence."""
     moments = np.concatenate([run.moments for run in runs], axis=1)
     diverged_at = _divergence(moments)
@@ -81,15 +82,17 @@ def _divergence(moments: np.ndarray) -> tuple[int | None, ...]:
 
 
 def _correlation(second: Estimate, cross: Estimate) -> Estimate:
-    ratio = np.full_like(cross.samples, np.nan)
-    np.divide(cross.samples, second.samples, out=ratio, where=second.samples > 0.0)
+    ratio = correlation(cross.samples, second.samples)
     if not second.status.ok:
         return estimate_over_networks(ratio, second.status, second.reason)
     return _estimate(ratio, Status.UNDEFINED, "The second moment is 0")
 
 
 def _autocovariance(
-    plan: Plan, runs: list[BatchResult], names: list[str], diverged_at: tuple[int | None, ...]
+    plan: SimulationPlan,
+    runs: list[BatchResult],
+    names: list[str],
+    diverged_at: tuple[int | None, ...],
 ) -> dict[str, Estimate]:
     arrays = [run.autocovariance for run in runs if run.autocovariance is not None]
     if not arrays:
@@ -105,7 +108,7 @@ def _autocovariance(
 
 
 def _jacobian(
-    plan: Plan, runs: list[BatchResult], horizon: int, diverged_at: tuple[int | None, ...]
+    plan: SimulationPlan, runs: list[BatchResult], horizon: int, diverged_at: tuple[int | None, ...]
 ) -> JacobianEstimate:
     found = [run.jacobians[horizon] for run in runs if horizon in run.jacobians]
     lost = np.array(diverged_at[: plan.jacobian_networks], dtype=bool)

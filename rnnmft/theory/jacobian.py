@@ -103,13 +103,13 @@ def jacobian_theory(cell: Cell, constant_input: bool = False) -> JacobianTheory:
 def _moment_program(
     of: JacobianTheory, highest: int, kinds: tuple[tuple[str, str], ...]
 ) -> MomentProgram:
-    return _Expansion(of, highest, dict(kinds)).run()
+    return _TraceExpansion(of, highest, dict(kinds)).run()
 
 
 _Rows = list[list[PolyElement]]
 
 
-class _Expansion:
+class _TraceExpansion:
     """The expansion of the block equation in t, order by order, over a polynomial ring.
 
     The ring's generators are the entries of tau and the unknowns a_kj, b_kj.

@@ -16,9 +16,9 @@ import numpy as np
 
 from rnnmft.tracing.bindings import Slice
 from rnnmft.tracing.refusal import RefusalError
-from rnnmft.tracing.sums import Sum, Vector
+from rnnmft.tracing.sums import Polynomial, Vector
 
-__all__ = ["Array", "Parameter", "Value", "as_block", "blocks", "grid_of"]
+__all__ = ["Array", "TracedParameter", "Value", "as_block", "blocks", "grid_of"]
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Array:
 
 
 @dataclass(frozen=True)
-class Parameter:
+class TracedParameter:
     """A matrix, a vector or a stack of them that a module holds; `axes` may hold None for new ones.
 
     Attributes:
@@ -176,11 +176,11 @@ class Parameter:
             a for a, n in zip(self.axes, self.shape, strict=True) if n > 1 and a is not None
         )
 
-    def permute(self, axes: Sequence[int]) -> Parameter:
+    def permute(self, axes: Sequence[int]) -> TracedParameter:
         """Axes in another order."""
         return replace(self, axes=tuple(self.axes[a] for a in axes))
 
-    def cut(self, axis: int, start: int, stop: int) -> Parameter:
+    def cut(self, axis: int, start: int, stop: int) -> TracedParameter:
         """A range along an axis."""
         own = self.axes[axis]
         if own is None:
@@ -190,39 +190,39 @@ class Parameter:
         ranges[own] = (first + start, first + stop)
         return replace(self, ranges=tuple(ranges))
 
-    def select(self, axis: int, index: int) -> Parameter:
+    def select(self, axis: int, index: int) -> TracedParameter:
         """One entry along an axis."""
         axis %= len(self.axes)
         index %= self.shape[axis]
         part = self.cut(axis, index, index + 1)
         return replace(part, axes=part.axes[:axis] + part.axes[axis + 1 :])
 
-    def unsqueeze(self, axis: int) -> Parameter:
+    def unsqueeze(self, axis: int) -> TracedParameter:
         """A new axis of length one."""
         axes = list(self.axes)
         axes.insert(axis % (len(axes) + 1), None)
         return replace(self, axes=tuple(axes))
 
-    def squeeze(self, axes: Sequence[int]) -> Parameter:
+    def squeeze(self, axes: Sequence[int]) -> TracedParameter:
         """Without those of the axes that have length one."""
         gone = {a % len(self.axes) for a in axes if self.shape[a] == 1}
         return replace(self, axes=tuple(a for j, a in enumerate(self.axes) if j not in gone))
 
-    def view(self, shape: Sequence[int]) -> Parameter:
+    def view(self, shape: Sequence[int]) -> TracedParameter:
         """Another shape, where it only adds or drops axes of length one."""
         if [n for n in self.shape if n != 1] != [n for n in shape if n != 1]:
             raise RefusalError(f"it reshapes the parameter {self.name!r}")
         places = list(self.long)
         return replace(self, axes=tuple(None if n == 1 else places.pop(0) for n in shape))
 
-    def expand(self, shape: Sequence[int]) -> Parameter:
+    def expand(self, shape: Sequence[int]) -> TracedParameter:
         """Repeated along axes of length one: a vector for each element of a batch."""
         if len(self.long) > 1:
             raise RefusalError(f"it repeats the matrix {self.name!r}")
         return replace(self, axes=(*(None for _ in range(len(shape) - len(self.axes))), *self.axes))
 
 
-Value: TypeAlias = Array | Parameter
+Value: TypeAlias = Array | TracedParameter
 
 
 def blocks(size: int, width: int) -> tuple[int, ...]:
@@ -230,7 +230,7 @@ def blocks(size: int, width: int) -> tuple[int, ...]:
     return (width,) * (size // width) if size % width == 0 else (size,)
 
 
-def as_block(parameter: Parameter, own: Sequence[int], *ranges: tuple[int, int]) -> Slice:
+def as_block(parameter: TracedParameter, own: Sequence[int], *ranges: tuple[int, int]) -> Slice:
     """The block of a parameter with ranges (within the view) along some of its own axes."""
     whole = list(parameter.ranges)
     for axis, (start, stop) in zip(own, ranges, strict=True):
@@ -239,14 +239,14 @@ def as_block(parameter: Parameter, own: Sequence[int], *ranges: tuple[int, int])
     return Slice(parameter.name, tuple(whole), tuple(own))
 
 
-def grid_of(parameter: Parameter, widths: Sequence[int]) -> Array:
+def grid_of(parameter: TracedParameter, widths: Sequence[int]) -> Array:
     """A parameter vector as an array of units, with these blocks."""
     (own,) = parameter.long
     place = parameter.axes.index(own)
     entries, start = [], 0
     for width in widths:
         block = as_block(parameter, [own], (start, start + width))
-        entries.append(Sum({Vector(block): parameter.scale}))
+        entries.append(Polynomial({Vector(block): parameter.scale}))
         start += width
     shape = [1] * len(parameter.axes)
     shape[place] = len(entries)

@@ -19,8 +19,8 @@ from rnnmft.errors import CellError
 from rnnmft.language.symbols import Preactivation, RandomParameter
 from rnnmft.tracing.bindings import Binding, Slice
 from rnnmft.tracing.naming import Names, gate_name, plain_name
-from rnnmft.tracing.source import Place, file_of
-from rnnmft.tracing.sums import Atom, Group, Product, Vector, exact
+from rnnmft.tracing.source import SourcePlace, file_of
+from rnnmft.tracing.sums import Atom, Group, Monomial, Vector, exact
 
 __all__ = ["Assembly", "Term"]
 
@@ -57,7 +57,7 @@ class Assembly:
     def __init__(
         self,
         groups: Sequence[Group],
-        places: Mapping[Atom, Place | None],
+        places: Mapping[Atom, SourcePlace | None],
         labels: Mapping[Atom, str],
         module: Any,
         taken: Sequence[str],
@@ -167,7 +167,7 @@ def _terms(scales: Mapping[Atom, float]) -> list[tuple[Term, list[Atom]]]:
     seen: dict[sp.Expr, list[Atom]] = {}
     others: list[Atom] = []
     for atom in scales:
-        if isinstance(atom, Product) and atom.operand is not None:
+        if isinstance(atom, Monomial) and atom.operand is not None:
             seen.setdefault(atom.operand, []).append(atom)
         else:
             others.append(atom)
@@ -178,7 +178,7 @@ def _terms(scales: Mapping[Atom, float]) -> list[tuple[Term, list[Atom]]]:
     found = []
     for operand, atoms in seen.items() or [(sp.S.Zero, [])]:
         rest = [] if found else others
-        binding = Binding(blocks(atoms, Product), blocks(rest, Product), blocks(rest, Vector))
+        binding = Binding(blocks(atoms, Monomial), blocks(rest, Monomial), blocks(rest, Vector))
         found.append((Term(operand, binding), [*atoms, *rest]))
     return found
 

@@ -25,37 +25,37 @@ from rnnmft.activations import (
     tanh,
 )
 from rnnmft.tracing.refusal import RefusalError
-from rnnmft.tracing.sums import Sum, exact
+from rnnmft.tracing.sums import Polynomial, exact
 
 __all__ = ["FUNCTIONS", "LINEAR"]
 
 
-def _add(a: Sum, b: Sum, *, alpha: float = 1) -> Sum:
+def _add(a: Polynomial, b: Polynomial, *, alpha: float = 1) -> Polynomial:
     return a + b.times(exact(alpha))
 
 
-def _subtract(a: Sum, b: Sum, *, alpha: float = 1) -> Sum:
+def _subtract(a: Polynomial, b: Polynomial, *, alpha: float = 1) -> Polynomial:
     return a + b.times(exact(-alpha))
 
 
-def _multiply(a: Sum, b: Sum) -> Sum | None:
+def _multiply(a: Polynomial, b: Polynomial) -> Polynomial | None:
     if a.number is not None:
         return b.times(a.number)
     return a.times(b.number) if b.number is not None else None
 
 
-def _divide(a: Sum, b: Sum) -> Sum | None:
+def _divide(a: Polynomial, b: Polynomial) -> Polynomial | None:
     if b.number == 0:
         raise RefusalError("it divides by zero")
     return None if b.number is None else a.times(1 / b.number)
 
 
-def _interpolate(a: Sum, b: Sum, weight: Sum) -> Sum | None:
+def _interpolate(a: Polynomial, b: Polynomial, weight: Polynomial) -> Polynomial | None:
     return None if weight.number is None else a.times(1 - weight.number) + b.times(weight.number)
 
 
 # Of open sums; None says that the sums must be closed: then the function below is used.
-LINEAR: dict[str, Callable[..., Sum | None]] = {
+LINEAR: dict[str, Callable[..., Polynomial | None]] = {
     "add.Tensor": _add,
     "add.Scalar": _add,
     "sub.Tensor": _subtract,

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from rnnmft.tracing.arrays import Array, Parameter, Value, blocks, grid_of
+from rnnmft.tracing.arrays import Array, TracedParameter, Value, blocks, grid_of
 from rnnmft.tracing.context import Context, constant, is_number
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
 from rnnmft.tracing.products import linear, matrix_product
 from rnnmft.tracing.refusal import RefusalError
-from rnnmft.tracing.sums import Groups, Sum, exact, number
+from rnnmft.tracing.sums import Groups, Polynomial, exact, number
 from rnnmft.tracing.views import VIEWS, transpose
 
 __all__ = ["KEPT", "REASONS", "apply"]
@@ -62,24 +62,24 @@ def apply(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, An
 
 
 def _pointwise(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, Any]) -> Value:
-    matrices = [a for a in args if isinstance(a, Parameter) and len(a.long) > 1]
+    matrices = [a for a in args if isinstance(a, TracedParameter) and len(a.long) > 1]
     if matrices:
         return _scaled(name, args, matrices[0])
-    arrays = _aligned([a for a in args if isinstance(a, Array | Parameter)], context.width)
+    arrays = _aligned([a for a in args if isinstance(a, Array | TracedParameter)], context.width)
     keywords = {k: _keyword(v) for k, v in kwargs.items()}
     places = iter(arrays)
-    given = [next(places) if isinstance(a, Array | Parameter) else a for a in args]
+    given = [next(places) if isinstance(a, Array | TracedParameter) else a for a in args]
 
-    def one(*parts: Sum) -> Sum:
+    def one(*parts: Polynomial) -> Polynomial:
         entries = iter(parts)
         values = [next(entries) if isinstance(a, Array) else a for a in given]
         if name in LINEAR:
-            sums = [v if isinstance(v, Sum) else number(v) for v in values]
+            sums = [v if isinstance(v, Polynomial) else number(v) for v in values]
             done = LINEAR[name](*sums, **keywords)
             if done is not None:
                 return done
         closed = [_expression(v, context.groups) for v in values]
-        return Sum(rest=FUNCTIONS[name](*closed, **keywords))
+        return Polynomial(rest=FUNCTIONS[name](*closed, **keywords))
 
     return _each(one, arrays)
 
@@ -91,12 +91,12 @@ def _keyword(value: Any) -> Any:
 
 
 def _expression(value: Any, groups: Groups) -> Any:
-    if isinstance(value, Sum):
+    if isinstance(value, Polynomial):
         return groups.close(value)
     return exact(value) if is_number(value) else value
 
 
-def _scaled(name: str, args: Sequence[Any], matrix: Parameter) -> Parameter:
+def _scaled(name: str, args: Sequence[Any], matrix: TracedParameter) -> TracedParameter:
     """A matrix times a number is one; everything else that is done to a matrix is refused."""
     others = [a for a in args if a is not matrix]
     if all(is_number(a) for a in others):
@@ -117,7 +117,7 @@ def _scaled(name: str, args: Sequence[Any], matrix: Parameter) -> Parameter:
 def _aligned(values: Sequence[Value], width: int) -> list[Array]:
     """Arrays with the same axis of units and the same blocks; a vector takes those of the rest."""
     found = [v for v in values if isinstance(v, Array) and not v.is_number]
-    vectors = [v for v in values if isinstance(v, Parameter)]
+    vectors = [v for v in values if isinstance(v, TracedParameter)]
     if found:
         widths = found[0].widths
     elif vectors:
@@ -139,7 +139,7 @@ def _unit_of(arrays: Sequence[Array]) -> int:
     return next(a.unit for a in arrays if not a.is_number)
 
 
-def _each(function: Callable[..., Sum], arrays: Sequence[Array]) -> Array:
+def _each(function: Callable[..., Polynomial], arrays: Sequence[Array]) -> Array:
     """Apply a function of sums entry by entry, with broadcasting."""
     grids = np.broadcast_arrays(*(a.grid for a in arrays))
     result = np.empty(grids[0].shape, dtype=object)
@@ -159,7 +159,7 @@ def _same(context: Context, value: Value, *_: Any, dtype: Any = None, **__: Any)
 
 
 def _detach(context: Context, value: Value) -> Value:
-    if isinstance(value, Parameter) or is_number(value):
+    if isinstance(value, TracedParameter) or is_number(value):
         return value
     raise RefusalError("it cuts the gradient, which the cell's equations would not say")
 
@@ -200,9 +200,9 @@ def _matmul(context: Context, a: Value, b: Value) -> Array:
 
 
 def _linear(context: Context, x: Value, weight: Value, bias: Value | None = None) -> Value:
-    if not isinstance(weight, Parameter):
+    if not isinstance(weight, TracedParameter):
         return _matmul(context, x, transpose(context, weight, -1, -2))
-    if isinstance(x, Parameter):
+    if isinstance(x, TracedParameter):
         return _matmul(context, x, weight)
     product = linear(x, weight, context.width, context.groups)
     if bias is None:

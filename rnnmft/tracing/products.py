@@ -8,31 +8,31 @@ import numpy as np
 import sympy as sp
 
 from rnnmft.language.symbols import Input
-from rnnmft.tracing.arrays import Array, Parameter, Value, as_block, blocks
+from rnnmft.tracing.arrays import Array, TracedParameter, Value, as_block, blocks
 from rnnmft.tracing.bindings import Slice
 from rnnmft.tracing.refusal import RefusalError
-from rnnmft.tracing.sums import Groups, Product, Sum
+from rnnmft.tracing.sums import Groups, Monomial, Polynomial
 
 __all__ = ["linear", "matrix_product"]
 
 
 def matrix_product(a: Value, b: Value, width: int, groups: Groups) -> Array:
     """a @ b, of which one is a parameter matrix."""
-    if isinstance(a, Parameter) and isinstance(b, Parameter):
+    if isinstance(a, TracedParameter) and isinstance(b, TracedParameter):
         raise RefusalError(
             f"it multiplies the parameters {a.name!r} and {b.name!r}: a recurrent matrix must be "
             "one parameter, its entries independent"
         )
-    if isinstance(b, Parameter) and isinstance(a, Array):
+    if isinstance(b, TracedParameter) and isinstance(a, Array):
         return linear(a, b, width, groups, transposed=False)
-    if isinstance(a, Parameter) and isinstance(b, Array):
+    if isinstance(a, TracedParameter) and isinstance(b, Array):
         axis = -2 if len(b.shape) > 1 else -1
         return _product(b, axis, a, _matrix_axes(a), width, groups)
     raise RefusalError("it multiplies two things that are no parameters, and so couples the units")
 
 
 def linear(
-    x: Array, matrix: Parameter, width: int, groups: Groups, transposed: bool = True
+    x: Array, matrix: TracedParameter, width: int, groups: Groups, transposed: bool = True
 ) -> Array:
     """x W^T of a matrix stored as (out, in); not transposed, x W of one stored as (in, out)."""
     first, second = _matrix_axes(matrix)
@@ -40,7 +40,7 @@ def linear(
     return _product(x, -1, matrix, axes, width, groups)
 
 
-def _matrix_axes(matrix: Parameter) -> tuple[int, int]:
+def _matrix_axes(matrix: TracedParameter) -> tuple[int, int]:
     """Its own axes that stand first and second in the view."""
     if len(matrix.long) == 2:
         return matrix.long[0], matrix.long[1]
@@ -48,7 +48,12 @@ def _matrix_axes(matrix: Parameter) -> tuple[int, int]:
 
 
 def _product(
-    seen: Array, axis: int, matrix: Parameter, axes: tuple[int, int], width: int, groups: Groups
+    seen: Array,
+    axis: int,
+    matrix: TracedParameter,
+    axes: tuple[int, int],
+    width: int,
+    groups: Groups,
 ) -> Array:
     """The product with the matrix whose own axes are (out, in), along one axis of what it sees."""
     if seen.is_number:
@@ -65,10 +70,12 @@ def _product(
     def multiply(values: np.ndarray) -> np.ndarray:
         result = np.empty(len(rows), dtype=object)
         for j, row in enumerate(rows):
-            total = Sum()
+            total = Polynomial()
             for column, value in zip(columns, values, strict=True):
                 operand, c = _operand(value, column[1] - column[0], width, matrix.name, groups)
-                total = total + Sum({Product(block(row, column), operand): c * matrix.scale})
+                total = total + Polynomial(
+                    {Monomial(block(row, column), operand): c * matrix.scale}
+                )
             result[j] = total
         return result
 
@@ -89,7 +96,7 @@ def _ranges(widths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
 
 
 def _operand(
-    value: Sum, size: int, width: int, name: str, groups: Groups
+    value: Polynomial, size: int, width: int, name: str, groups: Groups
 ) -> tuple[sp.Expr | None, float]:
     """What the matrix sees, None for the input, and a number times it."""
     inputs = [s for s in value.rest.free_symbols if isinstance(s, Input)]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 __all__ = [
-    "Place",
+    "SourcePlace",
     "assigned_names",
     "aten_name",
     "file_of",
@@ -30,7 +30,7 @@ _GENERATED = ("<frozen", "<eval_with_key", "<string>")
 
 
 @dataclass(frozen=True)
-class Place:
+class SourcePlace:
     """A line of a file."""
 
     file: str
@@ -41,10 +41,10 @@ class Place:
         return f"{self.file}:{self.line}" + (f": {code}" if code else "")
 
 
-def place_of_node(node: Any) -> Place | None:
+def place_of_node(node: Any) -> SourcePlace | None:
     """The innermost line outside torch that made this node of an exported graph."""
     found = [
-        Place(m["file"], int(m["line"]))
+        SourcePlace(m["file"], int(m["line"]))
         for m in _FRAME.finditer(node.meta.get("stack_trace") or "")
     ]
     return _innermost(found) or (found[-1] if found else None)
@@ -56,23 +56,23 @@ def file_of(module: Any) -> str:
     return f"an unknown line of {found}" if found else "an unknown line"
 
 
-def place_of_error(error: BaseException) -> Place | None:
+def place_of_error(error: BaseException) -> SourcePlace | None:
     """The innermost line outside torch and this package on the way to an error."""
-    found: list[Place] = []
+    found: list[SourcePlace] = []
     step, seen = error, set()
     while step is not None and id(step) not in seen:
         seen.add(id(step))
         trace = step.__traceback__
-        frames: list[Place] = []
+        frames: list[SourcePlace] = []
         while trace is not None:
-            frames.append(Place(trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+            frames.append(SourcePlace(trace.tb_frame.f_code.co_filename, trace.tb_lineno))
             trace = trace.tb_next
         found = frames + found
         step = step.__cause__ or step.__context__
     return _innermost(found)
 
 
-def _innermost(places: list[Place]) -> Place | None:
+def _innermost(places: list[SourcePlace]) -> SourcePlace | None:
     outside = [p for p in places if not p.file.startswith((*_FOLDERS, *_GENERATED))]
     return outside[-1] if outside else None
 
@@ -95,7 +95,7 @@ def spoken_name(node: Any) -> str:
     return f"{called} ({aten})"
 
 
-def assigned_names(place: Place | None) -> list[str]:
+def assigned_names(place: SourcePlace | None) -> list[str]:
     """The names that the statement on this line assigns to: `r, z = gates.chunk(2, 1)`."""
     if place is None:
         return []

@@ -18,11 +18,11 @@ import sympy as sp
 
 from rnnmft.tracing.bindings import Slice
 
-__all__ = ["Atom", "Group", "Groups", "Product", "Sum", "Vector", "exact", "number"]
+__all__ = ["Atom", "Group", "Groups", "Monomial", "Polynomial", "Vector", "exact", "number"]
 
 
 @dataclass(frozen=True)
-class Product:
+class Monomial:
     """A block of a matrix times what it sees; the operand None is the input x."""
 
     block: Slice
@@ -36,27 +36,27 @@ class Vector:
     block: Slice
 
 
-Atom: TypeAlias = Product | Vector
+Atom: TypeAlias = Monomial | Vector
 
 
 @dataclass(frozen=True)
-class Sum:
+class Polynomial:
     """Atoms with their coefficients, plus an expression."""
 
     atoms: Mapping[Atom, float] = field(default_factory=dict)
     rest: sp.Expr = sp.S.Zero
 
-    def __add__(self, other: Sum) -> Sum:
+    def __add__(self, other: Polynomial) -> Polynomial:
         atoms = dict(self.atoms)
         for atom, c in other.atoms.items():
             atoms[atom] = atoms.get(atom, 0.0) + c
-        return Sum({a: c for a, c in atoms.items() if c}, self.rest + other.rest)
+        return Polynomial({a: c for a, c in atoms.items() if c}, self.rest + other.rest)
 
-    def times(self, c: sp.Expr) -> Sum:
+    def times(self, c: sp.Expr) -> Polynomial:
         """The sum times a number."""
         if c == 0:
-            return Sum()
-        return Sum({a: float(c) * k for a, k in self.atoms.items()}, c * self.rest)
+            return Polynomial()
+        return Polynomial({a: float(c) * k for a, k in self.atoms.items()}, c * self.rest)
 
     @property
     def number(self) -> sp.Expr | None:
@@ -76,9 +76,9 @@ def exact(value: float) -> sp.Expr:
     return sp.Float(value)
 
 
-def number(value: float) -> Sum:
+def number(value: float) -> Polynomial:
     """A number as a sum without atoms."""
-    return Sum(rest=exact(value))
+    return Polynomial(rest=exact(value))
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Groups:
         self.known: dict[frozenset[tuple[Atom, float]], Group] = {}
         self._reported = 0
 
-    def close(self, value: Sum) -> sp.Expr:
+    def close(self, value: Polynomial) -> sp.Expr:
         """The value as an expression."""
         if not value.atoms:
             return value.rest
@@ -112,7 +112,7 @@ class Groups:
         self._reported = len(self.known)
         return [atom for group in fresh for atom in group.atoms]
 
-    def behind(self, value: Sum) -> list[Atom]:
+    def behind(self, value: Polynomial) -> list[Atom]:
         """The atoms of a value, also those behind the symbols of its rest."""
         found = list(value.atoms)
         for group in self.known.values():

@@ -18,8 +18,8 @@ from rnnmft.tracing.assembly import Assembly
 from rnnmft.tracing.bindings import Binding, Slice, parameter_of, read, write
 from rnnmft.tracing.exporting import Exported, export
 from rnnmft.tracing.signature import Call
-from rnnmft.tracing.sums import Group, Groups, Product
-from rnnmft.tracing.walk import Walk
+from rnnmft.tracing.sums import Group, Groups, Monomial
+from rnnmft.tracing.walk import GraphWalk
 
 __all__ = ["Traced", "trace"]
 
@@ -184,7 +184,7 @@ def trace(
     names = exported.call.states
     symbols = [cast("State", State(n)) for n in names]
     x = cast("Input", Input("x" if "x" not in names else "x_in"))
-    walk = Walk(module, exported, symbols, x)
+    walk = GraphWalk(module, exported, symbols, x)
     closed = [walk.groups.close(value) for value in walk.results]
     reached = _reached(walk.groups, closed)
     taken = [x.name, *(s.name for s in symbols)]
@@ -227,13 +227,13 @@ def _reached(groups: Groups, expressions: Sequence[sp.Expr]) -> list[Group]:
             waiting += [
                 atom.operand
                 for atom in by_symbol[symbol].atoms
-                if isinstance(atom, Product) and atom.operand is not None
+                if isinstance(atom, Monomial) and atom.operand is not None
             ]
     return [g for g in groups.known.values() if g.symbol in found]
 
 
 def _record(
-    cell: Cell, assembly: Assembly, walk: Walk, exported: Exported, symbols: Sequence[State]
+    cell: Cell, assembly: Assembly, walk: GraphWalk, exported: Exported, symbols: Sequence[State]
 ) -> Traced:
     order = [p.name for p in cell.preactivations]
     bindings = {assembly.names[term]: term.binding for term in assembly.terms if not term.is_vector}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnmft.tracing.arrays import Array, Parameter, Value, blocks, grid_of
+from rnnmft.tracing.arrays import Array, TracedParameter, Value, blocks, grid_of
 from rnnmft.tracing.context import Context, is_number
 from rnnmft.tracing.refusal import RefusalError
 
@@ -92,10 +92,10 @@ def _unbind(context: Context, value: Value, axis: int = 0) -> list[Value]:
 
 
 def _cat(context: Context, values: Sequence[Value], axis: int = 0) -> Array:
-    if any(is_number(v) or (isinstance(v, Parameter) and len(v.long) > 1) for v in values):
+    if any(is_number(v) or (isinstance(v, TracedParameter) and len(v.long) > 1) for v in values):
         raise RefusalError("it joins constants or matrices: only states, inputs and vectors join")
     arrays = [
-        grid_of(v, blocks(max(v.shape), context.width)) if isinstance(v, Parameter) else v
+        grid_of(v, blocks(max(v.shape), context.width)) if isinstance(v, TracedParameter) else v
         for v in values
     ]
     if len({(a.unit, a.batch) for a in arrays}) > 1:

@@ -11,7 +11,7 @@ import torch
 
 from rnnmft.errors import CellError
 from rnnmft.language.symbols import Input, State
-from rnnmft.tracing.arrays import Array, Parameter
+from rnnmft.tracing.arrays import Array, TracedParameter
 from rnnmft.tracing.bindings import parameter_of
 from rnnmft.tracing.context import Context, constant, is_number
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
@@ -19,19 +19,19 @@ from rnnmft.tracing.exporting import Exported
 from rnnmft.tracing.operations import apply
 from rnnmft.tracing.refusal import RefusalError
 from rnnmft.tracing.source import (
-    Place,
+    SourcePlace,
     assigned_names,
     aten_name,
     file_of,
     place_of_node,
     spoken_name,
 )
-from rnnmft.tracing.sums import Atom, Groups, Sum
+from rnnmft.tracing.sums import Atom, Groups, Polynomial
 
-__all__ = ["Walk"]
+__all__ = ["GraphWalk"]
 
 
-class Walk:
+class GraphWalk:
     """The values of a graph's nodes, in the order of the graph.
 
     Args:
@@ -54,7 +54,7 @@ class Walk:
         self.module = module
         self.exported = exported
         self.groups = Groups()
-        self.places: dict[Atom, Place | None] = {}
+        self.places: dict[Atom, SourcePlace | None] = {}
         self.labels: dict[Atom, str] = {}
         self.numbers: dict[str, float] = {}
         self._first_names = _first_names(module)
@@ -72,7 +72,7 @@ class Walk:
                 self._values[node] = self._value(node)
         self.results = [self._result(node) for node in exported.results]
 
-    def _result(self, node: torch.fx.Node) -> Sum:
+    def _result(self, node: torch.fx.Node) -> Polynomial:
         value = self._values[node]
         if isinstance(value, Array) and value.grid.size == 1:
             return value.grid.flat[0]
@@ -106,12 +106,12 @@ class Walk:
         symbol, width = self._symbols[name]
         batch = self.exported.batch
         grid = np.empty((1,) if batch is None else (1, 1), dtype=object)
-        grid.fill(Sum(rest=symbol))
+        grid.fill(Polynomial(rest=symbol))
         if batch is None:
             return Array(grid, -1, (width,))
         return Array(grid, -1, (width,), -2, batch)
 
-    def _held(self, placeholder: str) -> Array | Parameter:
+    def _held(self, placeholder: str) -> Array | TracedParameter:
         """A parameter; a scalar, or a buffer with one value everywhere, is a number."""
         name = self.exported.holds[placeholder]
         unregistered = name in self.exported.constants
@@ -132,12 +132,14 @@ class Walk:
                 "the module holds a tensor that is neither a parameter nor a buffer; register it"
             )
         shape = tuple(tensor.shape)
-        return Parameter(name, tuple((0, n) for n in shape), tuple(range(len(shape))))
+        return TracedParameter(name, tuple((0, n) for n in shape), tuple(range(len(shape))))
 
     def _apply(self, node: torch.fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:
         name = aten_name(node)
         if (name in LINEAR or name in FUNCTIONS) and all(
-            is_number(a) for a in (*args, *kwargs.values()) if isinstance(a, Array | Parameter)
+            is_number(a)
+            for a in (*args, *kwargs.values())
+            if isinstance(a, Array | TracedParameter)
         ):
             return _folded(node, args, kwargs)
         value = node.meta.get("val")

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rnnmft.records import Quantity
 from rnnmft.simulation import Simulation
 from rnnmft.spectra.law import JacobianLaw
-from rnnmft.validation.setting import POINTS, Setting
+from rnnmft.validation.setting import POINTS, SimulationSetting
 
 __all__ = ["choose_points", "measured_dimension", "predicted_dimension", "sensitive_point"]
 
@@ -68,7 +68,7 @@ def sensitive_point(squares: Array) -> float | None:
     return None
 
 
-def choose_points(setting: Setting, width: int, tying: str) -> dict[int, float]:
+def choose_points(setting: SimulationSetting, width: int, tying: str) -> dict[int, float]:
     """{T: z} for every horizon, from a few networks that are thrown away afterwards.
 
     One z for both theories, so that their difference can be measured.

@@ -11,7 +11,7 @@ from rnnmft.errors import Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import TYINGS
 from rnnmft.simulation import Simulation
-from rnnmft.validation.extrapolation import Design, Extrapolation, extrapolate, with_level
+from rnnmft.validation.extrapolation import Extrapolation, WidthDesign, extrapolate, with_level
 from rnnmft.validation.gaps import measured_gaps
 from rnnmft.validation.plan import Plan, make_plan
 from rnnmft.validation.provenance import provenance
@@ -178,7 +178,7 @@ def _comparison(plan: Plan, target: Target, samples: list[Array]) -> Comparison:
     return Claim(target, *fitted, verdict)
 
 
-def _evolution(design: Design, runs: list[Simulation]) -> dict[str, dict[str, Extrapolation]]:
+def _evolution(design: WidthDesign, runs: list[Simulation]) -> dict[str, dict[str, Extrapolation]]:
     """The moments over time, extrapolated, where every network has them."""
     found: dict[str, dict[str, Extrapolation]] = {quantity: {} for quantity in _SERIES}
     for quantity in _SERIES:

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from rnnmft.errors import ParameterError
 from rnnmft.records import Record
 
-__all__ = ["Design", "Extrapolation", "LinearEstimate", "extrapolate", "with_level"]
+__all__ = ["Extrapolation", "LinearEstimate", "WidthDesign", "extrapolate", "with_level"]
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Design(Record):
+class WidthDesign(Record):
     """Widths (at least three, increasing) and how many networks of each.
 
     >>> Design((64, 128, 256), (40, 20, 10)).coefficients(0).round(3)
@@ -91,7 +91,7 @@ class Extrapolation(Record):
     for a + b/N.
     """
 
-    design: Design
+    design: WidthDesign
     limit: LinearEstimate
     slope: LinearEstimate
     curvature: LinearEstimate
@@ -99,7 +99,9 @@ class Extrapolation(Record):
     sems: Array
 
 
-def extrapolate(design: Design, samples: Sequence[Any], rounding: float = 0.0) -> Extrapolation:
+def extrapolate(
+    design: WidthDesign, samples: Sequence[Any], rounding: float = 0.0
+) -> Extrapolation:
     """Fit a + b/N to samples of each width.
 
     Args:
@@ -140,7 +142,7 @@ def extrapolate(design: Design, samples: Sequence[Any], rounding: float = 0.0) -
 
 
 def with_level(
-    design: Design, samples: Sequence[Array], scale: Array, rounding: float = 0.0
+    design: WidthDesign, samples: Sequence[Array], scale: Array, rounding: float = 0.0
 ) -> tuple[Extrapolation, Extrapolation]:
     """The extrapolated values, and their level: the mean of value / scale."""
     levels = [(s / scale).reshape(len(s), -1).mean(axis=1) for s in samples]

@@ -29,32 +29,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rnnmft.content import Content
 from rnnmft.errors import ParameterError, ParseError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.language.laws import law_from_dict
 from rnnmft.validation.experiment import Progress, validate
 from rnnmft.validation.report import ValidationReport
 
-__all__ = ["Request", "read_claims"]
+__all__ = ["Claims", "read_claims"]
 
+# How each option is read; `validate` knows its domain.
+_READ: Mapping[str, Callable[[Content, str], Any]] = {
+    "widths": Content.wholes,
+    "networks": lambda of, name: _networks(of, name),
+    "seed": lambda of, name: of.whole(name, 0),
+    "steps": lambda of, name: of.whole(name, 1),
+    "tyings": Content.texts,
+    "horizons": Content.wholes,
+    "lags": Content.wholes,
+    "false_alarm_rate": Content.number,
+    "control": Content.number,
+    "gap": Content.truth,
+    "dtype": Content.text,
+    "sampling": lambda of, name: _wholes(of.table(name)),
+    "start": lambda of, name: _start(of, name),
+}
 _REQUIRED = ("cell", "widths", "networks", "seed")
-_OPTIONS = (
-    "steps",
-    "tyings",
-    "horizons",
-    "lags",
-    "false_alarm_rate",
-    "control",
-    "gap",
-    "dtype",
-    "sampling",
-    "start",
-)
-_KEYS = (*_REQUIRED, *_OPTIONS, "weights", "ensemble", "parameters", "inputs")
+_KEYS = ("cell", *_READ, "weights", "ensemble", "parameters", "inputs")
 
 
 @dataclass(frozen=True)
-class Request:
+class Claims:
     """One file of claims, ready to be tested."""
 
     cell: Cell
@@ -77,7 +82,7 @@ class Request:
         )
 
 
-def read_claims(path: Path, resolve: Callable[[str], Cell]) -> Request:
+def read_claims(path: Path, resolve: Callable[[str], Cell]) -> Claims:
     """Read a file of claims.
 
     Args:
@@ -85,32 +90,63 @@ def read_claims(path: Path, resolve: Callable[[str], Cell]) -> Request:
         resolve: gives the cell of a name.
 
     Raises:
-        ParseError: the file is not TOML, or has a key that it must not or lacks one that it must.
+        ParseError: the file is not TOML, has a key that it must not or lacks one that it must, or a
+            value of another kind than its key's.
         ParameterError: a value is outside its domain.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        of = Content(tomllib.loads(path.read_text(encoding="utf-8"))).only(_KEYS)
+        for key in _REQUIRED:
+            of.value(key)
+        cell = resolve(of.text("cell"))
+        options = {name: read(of, name) for name, read in _READ.items() if name in of}
+        return Claims(cell, _ensemble(of, cell), _inputs(of), options)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ParseError(f"{path}: {error}") from None
-    for key in data:
-        if key not in _KEYS:
-            raise ParseError(f"{path}: unknown key {key!r}; known are {', '.join(_KEYS)}")
-    for key in _REQUIRED:
-        if key not in data:
-            raise ParseError(f"{path}: {key!r} is missing")
-    for key in ("ensemble", "parameters", "inputs", "sampling"):
-        if not isinstance(data.get(key, {}), dict):
-            raise ParseError(f"{path}: {key!r} must be a table")
-    if not isinstance(data["cell"], str):
-        raise ParseError(f"{path}: 'cell' must be a name")
-    cell = resolve(data["cell"])
-    laws = {name: law_from_dict(law) for name, law in data.get("parameters", {}).items()}
-    ensemble = cell.ensemble(
-        data.get("weights", "gaussian"), laws or None, **data.get("ensemble", {})
+        raise ParseError(str(error), source=str(path)) from None
+    except ParseError as error:
+        raise ParseError(error.reason, error.line, error.column, str(path)) from None
+    except ParameterError as error:
+        raise ParameterError(f"{path}: {error}") from None
+
+
+def _ensemble(of: Content, cell: Cell) -> Ensemble:
+    weights = _by_name(of, "weights", Content.text) if "weights" in of else "gaussian"
+    laws = of.table("parameters").tables() if "parameters" in of else ()
+    rows = of.table("ensemble").tables() if "ensemble" in of else ()
+    given = {name: {key: row.number(key) for key in row} for name, row in rows}
+    return cell.ensemble(
+        weights, {n: law_from_dict(law.values) for n, law in laws} or None, **given
     )
-    try:
-        inputs = Inputs(**data.get("inputs", {}))
-    except TypeError as error:
-        raise ParameterError(f"{path}: inputs: {error}") from None
-    wanted = ("widths", "networks", "seed", *_OPTIONS)
-    return Request(cell, ensemble, inputs, {key: data[key] for key in wanted if key in data})
+
+
+def _inputs(of: Content) -> Inputs:
+    if "inputs" not in of:
+        return Inputs()
+    table = of.table("inputs").only(("R", "correlation", "temporal"))
+    given: dict[str, Any] = {k: table.number(k) for k in table if k != "temporal"}
+    if "temporal" in table:
+        named = isinstance(table.value("temporal"), str)
+        given["temporal"] = table.text("temporal") if named else tuple(table.numbers("temporal"))
+    return Inputs(**given)
+
+
+def _networks(of: Content, name: str) -> int | list[int]:
+    """How many of each width, or of all."""
+    one = isinstance(of.value(name), int)
+    return of.whole(name, 2) if one else of.wholes(name)
+
+
+def _start(of: Content, name: str) -> float | dict[str, float]:
+    return _by_name(of, name, Content.number)
+
+
+def _by_name(of: Content, name: str, read: Callable[[Content, str], Any]) -> Any:
+    """One value, or a table of them by name."""
+    if not isinstance(of.value(name), Mapping):
+        return read(of, name)
+    table = of.table(name)
+    return {key: read(table, key) for key in table}
+
+
+def _wholes(of: Content) -> dict[str, int]:
+    return {name: of.whole(name, 0) for name in of}

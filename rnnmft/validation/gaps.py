@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rnnmft.parameters import TYINGS
 from rnnmft.simulation import Simulation
-from rnnmft.validation.extrapolation import Design, with_level
+from rnnmft.validation.extrapolation import WidthDesign, with_level
 from rnnmft.validation.plan import Plan
 from rnnmft.validation.record import Gap
 from rnnmft.validation.target import Target, stationary_window
@@ -38,7 +38,7 @@ def measured_gaps(plan: Plan, runs: Mapping[str, list[Simulation]]) -> list[Gap]
 
 
 def _gap(
-    target: Target, tied: Prediction | None, design: Design, runs: list[Simulation]
+    target: Target, tied: Prediction | None, design: WidthDesign, runs: list[Simulation]
 ) -> Gap | None:
     samples = [target.measured(run) for run in runs]
     if not all(np.isfinite(s).all() for s in samples):

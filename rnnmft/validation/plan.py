@@ -11,7 +11,7 @@ from rnnmft.errors import DerivationError, ParameterError
 from rnnmft.parameters import TYINGS
 from rnnmft.solvers.results import Trajectory
 from rnnmft.validation.effective_dimension import choose_points
-from rnnmft.validation.extrapolation import Design
+from rnnmft.validation.extrapolation import WidthDesign
 from rnnmft.validation.sample_size import (
     PILOT_NETWORKS,
     Pilot,
@@ -20,7 +20,7 @@ from rnnmft.validation.sample_size import (
     needed_networks,
     share_networks,
 )
-from rnnmft.validation.setting import PILOT, Setting
+from rnnmft.validation.setting import PILOT, SimulationSetting
 from rnnmft.validation.target import Target, Untested
 from rnnmft.validation.theories import Theory, Units, checked_units, solve_theory
 
@@ -54,19 +54,19 @@ class Plan:
         control: the fraction by which controls move predictions.
     """
 
-    setting: Setting
+    setting: SimulationSetting
     theory: dict[str, Trajectory]
     claims: dict[str, list[Target]]
     shown: dict[str, list[Target]]
     untested: list[Untested]
-    design: dict[str, Design]
+    design: dict[str, WidthDesign]
     pilot: dict[str, Pilot]
     threshold: float
     control: float
 
 
 def make_plan(
-    setting: Setting,
+    setting: SimulationSetting,
     tyings: Iterable[str],
     widths: Any,
     networks: Any,
@@ -100,12 +100,14 @@ def make_plan(
         plan.design.update(dict.fromkeys(tested, given))
     if gap and claims.get("untied") and "tied" not in plan.design:
         counts = plan.design["untied"].networks
-        plan.design["tied"] = Design(given.widths, tuple(max(n // _GAP_SHARE, 2) for n in counts))
+        plan.design["tied"] = WidthDesign(
+            given.widths, tuple(max(n // _GAP_SHARE, 2) for n in counts)
+        )
     return plan
 
 
 def _solve(
-    setting: Setting, tyings: list[str], units: Units, precision: float
+    setting: SimulationSetting, tyings: list[str], units: Units, precision: float
 ) -> tuple[dict[str, Theory], list[Untested]]:
     """The theories that there are; one that does not exist is left out if another does."""
     solved: dict[str, Theory] = {}
@@ -122,7 +124,7 @@ def _solve(
 
 def _sized(
     plan: Plan, widths: tuple[int, ...], tested: list[str]
-) -> dict[str, tuple[Design, Pilot]]:
+) -> dict[str, tuple[WidthDesign, Pilot]]:
     """The networks of each theory, by a pilot; they share the time."""
     needs = {
         tying: needed_networks(

@@ -13,7 +13,7 @@ from typing import Any
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Record, json_safe
 from rnnmft.solvers.results import Trajectory
-from rnnmft.validation.extrapolation import Design, Extrapolation
+from rnnmft.validation.extrapolation import Extrapolation, WidthDesign
 from rnnmft.validation.provenance import Provenance
 from rnnmft.validation.sample_size import Pilot
 from rnnmft.validation.target import Target, Untested
@@ -146,7 +146,7 @@ class ValidationRecord(Record):
     ensemble: Ensemble
     inputs: Inputs
     start: Mapping[str, float]
-    design: Mapping[str, Design]
+    design: Mapping[str, WidthDesign]
     pilot: Mapping[str, Pilot]
     steps: int
     horizons: tuple[int, ...]

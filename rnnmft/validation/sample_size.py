@@ -19,7 +19,7 @@ from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_count
 from rnnmft.records import Record
 from rnnmft.simulation import Simulation
-from rnnmft.validation.extrapolation import Design
+from rnnmft.validation.extrapolation import WidthDesign
 from rnnmft.validation.target import Target
 
 __all__ = [
@@ -58,7 +58,7 @@ class Pilot(Record):
     networks: int
 
 
-def given_design(widths: Any, networks: Any) -> Design:
+def given_design(widths: Any, networks: Any) -> WidthDesign:
     """The design of networks given by the caller: one number, or one for each width.
 
     Raises:
@@ -69,7 +69,7 @@ def given_design(widths: Any, networks: Any) -> Design:
         counts = tuple(check_count("each of networks", n, 2) for n in networks)
     else:
         counts = (check_count("networks", networks, 2),) * len(widths)
-    return Design(widths, counts)
+    return WidthDesign(widths, counts)
 
 
 def _listed(name: str, values: Any) -> list[Any]:
@@ -119,7 +119,7 @@ def needed_networks(
         control: by how much controls move predictions, as a fraction of the scale.
     """
     variances = {t.name: _level_variance(t, pilot) * pilot.width for t in targets}
-    factor = Design(tuple(widths), (2,) * len(widths)).variance_factor() * 2
+    factor = WidthDesign(tuple(widths), (2,) * len(widths)).variance_factor() * 2
     whole = needed_error(threshold, control) ** 2
 
     def networks(target: Target) -> float:
@@ -134,14 +134,14 @@ def needed_networks(
 
 def share_networks(
     widths: Sequence[int], needs: Mapping[str, Need]
-) -> dict[str, tuple[Design, Pilot]]:
+) -> dict[str, tuple[WidthDesign, Pilot]]:
     """Designs of all theories; where the time is too short, the same part of what each needs."""
     numbers = sum(need.wanted * need.cost for need in needs.values())
     part = min(1.0, _MOST_NUMBERS / numbers) if numbers else 1.0
     found = {}
     for tying, need in needs.items():
         networks = max(_FEWEST, math.ceil(part * need.wanted))
-        design = Design(tuple(widths), (networks,) * len(widths))
+        design = WidthDesign(tuple(widths), (networks,) * len(widths))
         drawn = (need.pilot.width, need.pilot.networks, need.pilot.seed)
         wanted = math.ceil(need.wanted)
         found[tying] = design, Pilot(*drawn, need.variances, need.decisive, wanted, networks)

@@ -13,7 +13,7 @@ from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import check_count, check_start
 from rnnmft.simulation import Simulation, simulate
 
-__all__ = ["PILOT", "POINTS", "Setting", "make_setting"]
+__all__ = ["PILOT", "POINTS", "SimulationSetting", "make_setting"]
 
 # Part of the seeds: the order must not change.
 _TYINGS = ("untied", "tied")
@@ -24,7 +24,7 @@ _OPERATIONS = 200.0
 
 
 @dataclass(frozen=True)
-class Setting:
+class SimulationSetting:
     """What every simulation of a validation shares.
 
     `points` are {horizon: z < 0} of the effective dimensions (`effective_dimension`).
@@ -101,7 +101,7 @@ def make_setting(
     device: str,
     dtype: str,
     start: Any = 0.0,
-) -> Setting:
+) -> SimulationSetting:
     """Check what a simulation would check only after the theory was solved."""
     if not isinstance(cell, Cell):
         raise ParameterError(f"cell must be a Cell, got {cell!r}")
@@ -109,7 +109,7 @@ def make_setting(
         raise ParameterError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
     steps = check_count("steps", steps)
     counted = {check_count("each of lags", lag) for lag in lags}
-    return Setting(
+    return SimulationSetting(
         cell,
         cell.ensemble() if ensemble is None else ensemble,
         Inputs() if inputs is None else inputs,

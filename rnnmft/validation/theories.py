@@ -18,7 +18,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import ParameterError, Status
 from rnnmft.solvers.results import Trajectory
 from rnnmft.validation.jacobian_targets import gradient_growth, singular_values
-from rnnmft.validation.setting import Setting
+from rnnmft.validation.setting import SimulationSetting
 from rnnmft.validation.target import Claimed, Target, Untested, stationary_window
 from rnnmft.validation.targets import autocorrelations, moments_over_time, stationary_variances
 
@@ -77,7 +77,7 @@ class Theory:
         return [t for t in self.targets if not t.primary]
 
 
-def solve_theory(setting: Setting, tying: str, units: Units, precision: float) -> Theory:
+def solve_theory(setting: SimulationSetting, tying: str, units: Units, precision: float) -> Theory:
     """Solve a theory and draw up what is compared of it.
 
     Args:
@@ -148,7 +148,7 @@ def _explodes(trajectory: Trajectory) -> bool:
     return any(m[-1] > _EXPLODING * m[early] > 0 for m in moments)
 
 
-def _most(setting: Setting, trajectories: int) -> int:
+def _most(setting: SimulationSetting, trajectories: int) -> int:
     # What the weights see is averaged once for all preactivations: the first costs twice.
     preactivations = (len(setting.cell.preactivations) + 1) / 2
     return int(_MOST_WORK / (preactivations * (setting.steps * trajectories) ** 2))

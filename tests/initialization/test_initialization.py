@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,10 @@ import torch
 from rnnmft import cells
 from rnnmft.cells import Inputs
 from rnnmft.cli.app import main
-from rnnmft.errors import InfeasibleError, ParameterError, ParseError
+from rnnmft.errors import InfeasibleError, ParameterError, ParseError, Status
 from rnnmft.initialization.critical import critical
 from rnnmft.initialization.initialization import Initialization
+from rnnmft.records import Quantity
 
 PUBLISHED = {"e": {"mu_b": 0, "q": 16}}
 
@@ -81,6 +84,148 @@ class TestFiles:
         files.write(tmp_path / "init.json", content)
         with pytest.raises(ParseError, match="damaged"):
             Initialization.from_json(tmp_path / "init.json")
+
+
+# A path into the content, and what no reader may take there.
+_NUMBERS = (
+    "horizon",
+    "burn_in",
+    "inputs.R",
+    "inputs.correlation",
+    "ensemble.e.sigma_w",
+    "untied_ensemble.e.mu_b",
+    "choices.e.share",
+    "choices.e.mu_b",
+    "choices.e.q",
+    "fixed.e.q",
+    "sampling.units",
+    "sampling.seed",
+    "sampling.tolerance",
+)
+_TEXTS = (
+    "tying",
+    "objective",
+    "method",
+    "solved_for",
+    "choices.e.balance",
+    "cell.toml",
+    "ensemble.e.weights",
+    "sampling.dtype",
+    "inputs.temporal",
+)
+_TABLES = ("cell", "inputs", "ensemble", "ensemble.e", "choices", "choices.e", "fixed", "fixed.e")
+_TABLES += ("tied_growth", "sampling", "untied_ensemble")
+_NO_NUMBER = ["inf", "NaN", "1", True, [1.0], {}, float("inf"), float("-inf"), float("nan")]
+
+
+def _damaged(init: Initialization, folder: Path, place: str, value: object) -> Path:
+    """The file with one value changed by hand and the digest made to fit, where JSON has it."""
+    from rnnmft.initialization import files
+
+    content = json.loads(json.dumps(init.to_dict()))
+    *tables, last = place.split(".")
+    at = content
+    for name in tables:
+        at = at[name]
+    assert last in at, place
+    if value is MISSING:
+        del at[last]
+    else:
+        at[last] = value
+    path = folder / "init.json"
+    try:
+        files.write(path, content)
+        text = path.read_text(encoding="utf-8")
+        if isinstance(value, float):  # `write` turned it into a word
+            path.write_text(json.dumps({**json.loads(text), **content}), encoding="utf-8")
+    except ValueError:
+        path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+MISSING = object()
+
+
+class TestDamage:
+    """Every refusal is one sentence that names the file."""
+
+    def refused(self, path: Path) -> str:
+        with pytest.raises(ParseError) as caught:
+            Initialization.from_json(path)
+        said = str(caught.value)
+        assert said.startswith(f"{path}"), said
+        assert "damaged" in said
+        assert "\n" not in said
+        return said
+
+    def test_the_damage_alone_is_refused(self, published: Initialization, tmp_path: Path) -> None:
+        path = _damaged(published, tmp_path, "inputs.R", 0.4616)
+        assert Initialization.from_json(path) == published
+
+    @pytest.mark.parametrize("value", _NO_NUMBER, ids=repr)
+    @pytest.mark.parametrize("place", _NUMBERS)
+    def test_no_number(
+        self, place: str, value: object, published: Initialization, tmp_path: Path
+    ) -> None:
+        said = self.refused(_damaged(published, tmp_path, place, value))
+        named = place.rpartition(".")[2] in said
+        assert named or "no finite number" in said, said
+
+    @pytest.mark.parametrize("value", [1, 0.5, True, "neither", [], {}], ids=repr)
+    @pytest.mark.parametrize("place", _TEXTS)
+    def test_no_text(
+        self, place: str, value: object, published: Initialization, tmp_path: Path
+    ) -> None:
+        if (place, value) == ("method", "neither"):
+            return
+        self.refused(_damaged(published, tmp_path, place, value))
+
+    @pytest.mark.parametrize("value", [1, None, "text", [], [{}], {"x": 1}], ids=repr)
+    @pytest.mark.parametrize("place", _TABLES)
+    def test_no_table(
+        self, place: str, value: object, published: Initialization, tmp_path: Path
+    ) -> None:
+        self.refused(_damaged(published, tmp_path, place, value))
+
+    @pytest.mark.parametrize("place", [*_NUMBERS, *_TEXTS, *_TABLES, "reasons"])
+    def test_missing(self, place: str, published: Initialization, tmp_path: Path) -> None:
+        if place == "fixed.e":
+            return
+        if place == "fixed.e.q":
+            return
+        said = self.refused(_damaged(published, tmp_path, place, MISSING))
+        assert "missing" in said or "no 'toml'" in said, said
+
+    @pytest.mark.parametrize(
+        "text", ["1e999", "NaN", "Infinity", "-Infinity", "1" + "0" * 5000, "[" * 100_000]
+    )
+    def test_what_json_does_not_know(
+        self, text: str, published: Initialization, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "init.json"
+        published.to_json(path)
+        whole = path.read_text(encoding="utf-8")
+        path.write_text(whole.replace('"horizon": 10.0', f'"horizon": {text}'), encoding="utf-8")
+        assert path.read_text(encoding="utf-8") != whole
+        self.refused(path)
+
+    def test_a_key_that_stands_twice(self, published: Initialization, tmp_path: Path) -> None:
+        path = tmp_path / "init.json"
+        published.to_json(path)
+        whole = path.read_text(encoding="utf-8")
+        path.write_text(whole.replace('"horizon"', '"burn_in"'), encoding="utf-8")
+        assert "'burn_in' stands twice" in self.refused(path)
+
+    def test_a_growth_that_is_not_finite_comes_back(
+        self, published: Initialization, tmp_path: Path
+    ) -> None:
+        growth = Quantity("growth", -math.inf, 0.0, Status.OK, "per step")
+        init = replace(published, tied_growth={"answer": growth})
+        init.to_json(tmp_path / "init.json")
+        assert Initialization.from_json(tmp_path / "init.json") == init
+        wrong = replace(published, tied_growth={"answer": replace(growth, value=math.nan)})
+        wrong.to_json(tmp_path / "wrong.json")
+        assert "is nan" in self.refused(tmp_path / "wrong.json")
 
 
 def _changed(init: Initialization, folder: Path, **change: object) -> Path:

@@ -13,7 +13,7 @@ from rnnmft import cells
 from rnnmft.activations import define_activation, sigmoid, tanh
 from rnnmft.cells import Cell, Input, Preactivation, RandomParameter, State
 from rnnmft.errors import CellError, ParseError
-from rnnmft.language.text import MAX_LINE, MAX_NAMES, MAX_TEXT
+from rnnmft.language.text import MAX_LINE, MAX_NAMES, MAX_TEXT, loads
 from rnnmft.language.toml_positions import Positions
 
 h, c, x, u = State("h"), State("c"), Input("x"), RandomParameter("u")
@@ -307,3 +307,33 @@ def test_positions_of_every_kind_of_value() -> None:
     assert at["t", "u", "d"] == "d ="
     assert at["w", "q"] == "q ="
     assert [text[i] for i in places["t", "u", "k"].characters] == ["v", "'"]
+
+
+_TOML = """name = "k"
+states = ["h"]
+[preactivations]
+e = { sees = "h" }
+[update]
+h = "tanh(e)"
+"""
+_NO_VALUES = (
+    "inf",
+    "-inf",
+    "nan",
+    "1e999",
+    '"1e999"',
+    '"nan"',
+    '"tanh(e)/0"',
+    "true",
+    "1979-05-27",
+)
+
+
+@pytest.mark.parametrize("value", [*_NO_VALUES, '"1e400*tanh(e)"', "1.5", "[1]", "[[1]]"])
+@pytest.mark.parametrize("damaged", ['"tanh(e)"', '["h"]', '"h" }', '{ sees = "h" }'])
+def test_what_is_no_finite_number_and_no_text_is_refused(damaged: str, value: str) -> None:
+    assert damaged in _TOML
+    changed = _TOML.replace(damaged, value + (" }" if damaged == '"h" }' else ""))
+    with pytest.raises((ParseError, CellError)) as caught:
+        loads(changed)
+    assert "\n" not in str(caught.value)

@@ -13,7 +13,7 @@ from rnnmft import MeanField, cells
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.report import singular_values
 from rnnmft.report.attempt import attempt
-from rnnmft.report.densities import Density, TooSlowError
+from rnnmft.report.densities import DensityCurve, TooSlowError
 from rnnmft.report.glance import glance
 from rnnmft.report.gradients import solve_gradients
 from rnnmft.report.memory import memory_lags, solve_memory
@@ -87,7 +87,7 @@ def test_only_slowness_ends_the_densities_of_longer_horizons(
     """Untied points do not converge, tied ones are slow: the latter are not begun a second time."""
     asked: list[tuple[str, int]] = []
 
-    def fails(law: Any, axis: Any, budget: Any) -> Density:
+    def fails(law: Any, axis: Any, budget: Any) -> DensityCurve:
         asked.append((law.tying, law.horizon))
         if law.tying == "untied":
             raise ConvergenceError(Status.NOT_CONVERGED)

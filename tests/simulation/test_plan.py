@@ -4,7 +4,7 @@ import pytest
 
 from rnnmft import Inputs, ParameterError, cells, simulate
 from rnnmft.cells import Ensemble, Normal, PreactivationLaw
-from rnnmft.simulation.plan import Batch, checked_plan
+from rnnmft.simulation.plan import NetworkBatch, checked_plan
 
 CELL = cells.minimal()
 GOOD = {"cell": CELL, "ensemble": CELL.ensemble(), "inputs": Inputs(), "device": "cpu"}
@@ -73,8 +73,8 @@ def test_horizons_are_sorted_and_single():
 
 
 def test_batches_keep_the_networks_in_order_and_the_jacobians_first():
-    assert list(plan().batches()) == [Batch(0, 4, True), Batch(4, 6, False)]
-    assert list(plan(jacobian_horizons=()).batches()) == [Batch(0, 10, False)]
+    assert list(plan().batches()) == [NetworkBatch(0, 4, True), NetworkBatch(4, 6, False)]
+    assert list(plan(jacobian_horizons=()).batches()) == [NetworkBatch(0, 10, False)]
     three = 3 * plan().bytes_per_network(True)
     assert [b.count for b in plan(memory=three).batches() if b.jacobians] == [3, 1]
     assert [b.count for b in plan(memory=1).batches()] == [1] * 10

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from rnnmft.errors import ParameterError
-from rnnmft.validation.extrapolation import Design, extrapolate
+from rnnmft.validation.extrapolation import WidthDesign, extrapolate
 from rnnmft.validation.verdicts import Prediction, Verdict, judge
 
 FALSE_ALARM = 1e-6
-DESIGN = Design((32, 64, 128), (60, 60, 60))
+DESIGN = WidthDesign((32, 64, 128), (60, 60, 60))
 STEPS, VALIDATIONS, THRESHOLD = 12, 300, 0.05
 
 Array = NDArray[np.float64]
@@ -84,7 +84,7 @@ def test_heavy_tails_do_not_raise_more_false_alarms_than_declared() -> None:
         samples.append(
             np.exp(spread * rng.standard_normal((networks, validations)) - spread**2 / 2)
         )
-    found = extrapolate(Design(widths, (networks,) * 3), samples).limit
+    found = extrapolate(WidthDesign(widths, (networks,) * 3), samples).limit
     p_values = 2 * stats.t.sf(np.abs(found.value - 1.0) / found.error, found.degrees)
     alarms = int((p_values < rate).sum())
     assert stats.binom.sf(alarms - 1, validations, rate) > FALSE_ALARM
@@ -117,7 +117,7 @@ def test_curvature_is_noticed() -> None:
 
 
 def test_the_coefficients_reproduce_polynomials() -> None:
-    design = Design((64, 100, 256, 512), (10, 40, 7, 3))
+    design = WidthDesign((64, 100, 256, 512), (10, 40, 7, 3))
     n = np.array(design.widths, dtype=float)
     for values, want in ((n**0, (1, 0)), (1 / n, (0, 1)), (3 - 5 / n, (3, -5))):
         for power in (0, 1):
@@ -177,13 +177,13 @@ def test_a_design_needs_three_increasing_widths(
     widths: tuple[int, ...], networks: tuple[int, ...]
 ) -> None:
     with pytest.raises(ParameterError, match="at least three different widths"):
-        Design(widths, networks)
+        WidthDesign(widths, networks)
 
 
 @pytest.mark.parametrize("networks", [(5, 5), (5, 5, 1)])
 def test_a_design_needs_two_networks_of_each(networks: tuple[int, ...]) -> None:
     with pytest.raises(ParameterError, match="at least 2 for each"):
-        Design((32, 64, 128), networks)
+        WidthDesign((32, 64, 128), networks)
 
 
 def test_samples_must_fit_the_design_and_be_finite() -> None:

@@ -58,10 +58,10 @@ def test_a_file_is_read_into_what_validate_takes(tmp_path: Path) -> None:
         (("seed = 1", "seeds = 1"), ParseError, "unknown key 'seeds'"),
         (("seed = 1", ""), ParseError, "'seed' is missing"),
         (("[4, 4, 4]", "[4, 4"), ParseError, "claims.toml"),
-        (('"indrnn"', "3"), ParseError, "'cell' must be a name"),
-        (("seed = 1", "seed = 1\nensemble = 3"), ParseError, "'ensemble' must be a table"),
+        (('"indrnn"', "3"), ParseError, "cell must be text, got 3"),
+        (("seed = 1", "seed = 1\nensemble = 3"), ParseError, "ensemble must be a table"),
         (("R = 0.5", "R = -1"), ParameterError, "R must be"),
-        (("R = 0.5", "Q = 1"), ParameterError, "inputs"),
+        (("R = 0.5", "Q = 1"), ParseError, "unknown key 'Q' in inputs"),
         (('"uniform"', '"cauchy"'), ParameterError, "cauchy"),
         (('"indrnn"', '"nothing"'), ValueError, "no cell named 'nothing'"),
     ],
@@ -71,6 +71,62 @@ def test_what_is_refused(
 ) -> None:
     with pytest.raises(error, match=sentence):
         read_claims(written(tmp_path, GOOD.replace(*change)), cells.get)
+
+
+NOT_NUMBERS = ("inf", "-inf", "nan", "1e999", '"NaN"', '"1"', "true", "{}", "[[1]]", "1979-05-27")
+
+
+@pytest.mark.parametrize("value", NOT_NUMBERS)
+@pytest.mark.parametrize(
+    "place",
+    [
+        "widths = %s",
+        "networks = %s",
+        "seed = %s",
+        "steps = %s",
+        "horizons = %s",
+        "horizons = [1, %s]",
+        "lags = %s",
+        "false_alarm_rate = %s",
+        "control = %s",
+        "sampling.particles = %s",
+        "start.h = %s",
+        "inputs.R = %s",
+        "inputs.correlation = %s",
+        "inputs.temporal = [1.0, %s]",
+        "ensemble.e.sigma_w = %s",
+        "parameters.u.high = %s",
+    ],
+)
+def test_a_number_that_is_none_is_refused_in_a_sentence(
+    place: str, value: str, tmp_path: Path
+) -> None:
+    key = place.split(" ")[0]
+    lines = [line for line in GOOD.splitlines() if not line.startswith(f"{key} ")]
+    text = "\n".join(lines)
+    if key == "inputs.R" or key.startswith("inputs"):
+        text = text.replace("[inputs]\nR = 0.5", "")
+    if key.startswith("parameters"):
+        head, _, tail = text.partition("[parameters.u]")
+        text = (
+            f'{head}parameters.u.law = "uniform"\nparameters.u.low = 0.0\n[inputs]'
+            + (tail.partition("[inputs]")[2])
+        )
+    path = written(tmp_path, f"{place % value}\n{text}")
+    with pytest.raises((ParseError, ParameterError)) as caught:
+        read_claims(path, cells.get)
+    said = str(caught.value)
+    assert said.startswith(str(path)), said
+    assert "\n" not in said
+    # The sentence is about the number, not about the damage that this test did beside it.
+    assert key.rpartition(".")[2] in said, said
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "claims.toml"
+    path.write_bytes(b"cell = '\xff'")
+    with pytest.raises(ParseError, match=r"claims\.toml"):
+        read_claims(path, cells.get)
 
 
 def test_a_file_says_where_the_states_start(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from rnnmft.records import Quantity
 from rnnmft.solvers.results import Trajectory
 from rnnmft.spectra.law import JacobianLaw
 from rnnmft.validation import ValidationReport, validate
-from rnnmft.validation.extrapolation import Design, extrapolate
+from rnnmft.validation.extrapolation import WidthDesign, extrapolate
 from rnnmft.validation.setting import make_setting
 from rnnmft.validation.theories import Units, solve_theory
 from rnnmft.validation.verdicts import Prediction, judge
@@ -213,7 +213,7 @@ def test_units_that_are_too_few_are_named(both: ValidationReport) -> None:
     }
     prediction = Prediction(np.array(1.0), np.array(0.01), np.array(1.0), "standard error", 15.0)
     rng = np.random.default_rng(1)
-    design = Design(WIDTHS, (50, 50, 50))
+    design = WidthDesign(WIDTHS, (50, 50, 50))
     fitted = extrapolate(design, [1 + 1e-4 * rng.standard_normal(50) for _ in WIDTHS])
     found = judge(prediction, fitted, fitted, 1e-3, 0.02)
     assert (found.outcome, found.limited_by) == ("inconclusive", "units")

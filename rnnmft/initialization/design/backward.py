@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,23 +72,21 @@ class Solution:
         return law.sigma_v**2 * self.design.inputs.R / self.q[name]
 
 
-@dataclass(frozen=True)
 class Backward:
     """The equations of one cell's critical ensembles.
 
-    Attributes:
+    Args:
         theory: the averages at given laws.
         weights: "gaussian" or "orthogonal", or by preactivation.
         laws: of elementwise random parameters.
     """
 
-    theory: GivenLaws
-    weights: str | Mapping[str, str]
-    laws: Mapping[str, Law]
-    #: log q of the last design by preactivation: a search asks for neighbours.
-    found: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
-    #: Averages by (q, mu): a root is asked for again once it is found.
-    known: dict[Any, Averages] = field(default_factory=dict, compare=False, repr=False)
+    def __init__(
+        self, theory: GivenLaws, weights: str | Mapping[str, str], laws: Mapping[str, Law]
+    ) -> None:
+        self.theory, self.weights, self.laws = theory, weights, laws
+        # Averages by (q, mu): a root is asked for again once it is found.
+        self._known: dict[Any, Averages] = {}
 
     @property
     def coarse(self) -> Backward:
@@ -96,8 +94,13 @@ class Backward:
         theory = self.theory.coarse
         return self if theory is self.theory else Backward(theory, self.weights, self.laws)
 
-    def solve(self, design: Design) -> Solution:
+    def solve(self, design: Design, near: Solution | None = None) -> Solution:
         """The critical ensemble of a design.
+
+        Args:
+            design: what is chosen.
+            near: the solution of a neighbour, from which a search for one q starts; from q = 1
+                where there is none.
 
         Raises:
             InfeasibleError: no ensemble is; the message says which inequality fails.
@@ -114,9 +117,8 @@ class Backward:
 
         if len(unknown) == 1:
             (name,) = unknown
-            near = self.found.get(name)
-            self.found[name] = _first_root(lambda v: gap([v])[0], name, near)
-            logs = [self.found[name]]
+            start = None if near is None else math.log(near.q[name])
+            logs = [_first_root(lambda v: gap([v])[0], name, start)]
         else:
             found = root(gap, np.zeros(len(unknown)), tol=_NEWTON)
             logs = list(found.x)
@@ -151,12 +153,12 @@ class Backward:
 
     def _averages(self, q: Mapping[str, float], mu: Mapping[str, float]) -> Averages:
         laws = tuple((name, q[name], mu[name]) for name in mu)
-        if laws not in self.known:
+        if laws not in self._known:
             try:
-                self.known[laws] = self.theory.at(q, mu)
+                self._known[laws] = self.theory.at(q, mu)
             except ConvergenceError as error:
                 raise InfeasibleError(str(error), "E[gain^2] < 1") from None
-        return self.known[laws]
+        return self._known[laws]
 
     def _squares(
         self, design: Design, q: Mapping[str, float], averages: Averages

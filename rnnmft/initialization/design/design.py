@@ -20,7 +20,10 @@ from rnnmft.initialization.design.roles import Roles
 from rnnmft.language import Cell, Inputs
 from rnnmft.parameters import PREACTIVATION_PARAMETERS, Parameter
 
-__all__ = ["Choice", "Design", "checked_fix", "design"]
+__all__ = ["BALANCES", "Choice", "Design", "checked_fix", "design"]
+
+#: Which of its numbers the equation of a preactivation may give.
+BALANCES = ("sigma_v", "sigma_b", "sigma_w", "q")
 
 _Q = Parameter("q", 0.0, float("inf"), (0.1, 16.0), 1.0, "variance of the preactivation")
 _KNOWN = {**PREACTIVATION_PARAMETERS, "q": _Q}
@@ -32,7 +35,7 @@ Fix = Mapping[str, Mapping[str, float]]
 class Choice:
     """One preactivation: numbers that are chosen, None where they are to be found.
 
-    `balance` is the one that its equation gives: "sigma_v", "sigma_b", "sigma_w" or "q".
+    `balance` is the one that its equation gives, of `BALANCES`.
     """
 
     mu_b: float

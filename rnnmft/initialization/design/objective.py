@@ -27,14 +27,14 @@ from rnnmft.errors import ConvergenceError, InfeasibleError
 from rnnmft.initialization.design.backward import Backward, Solution
 from rnnmft.initialization.design.design import Design
 from rnnmft.initialization.design.sound import feasible, settles, unsettled
-from rnnmft.solvers.closed.closed_moments import timescale as timescale_of
 from rnnmft.solvers.closed.cross_fixed_points import cross_roots
 from rnnmft.solvers.closed.recursion import point_of
+from rnnmft.solvers.timescale import timescale as timescale_of
 
 __all__ = [
     "Direction",
     "NothingCritical",
-    "Target",
+    "SearchTarget",
     "direction_of",
     "isometry",
     "one_step_variance",
@@ -114,7 +114,7 @@ class NothingCritical(InfeasibleError):
 
 
 @dataclass(frozen=True)
-class Target:
+class SearchTarget:
     """What a search shall reach: `measure` of a solution at most `at_most`, above its least."""
 
     measure: Callable[[Solution], float]
@@ -123,14 +123,16 @@ class Target:
     name: str
 
 
-def isometry(horizon: float) -> Target:
+def isometry(horizon: float) -> SearchTarget:
     """T sigma^2 within 1 of the least that the direction offers."""
-    return Target(lambda s: horizon * one_step_variance(s), _SIGMA_0**2, True, "variance of J J^T")
+    return SearchTarget(
+        lambda s: horizon * one_step_variance(s), _SIGMA_0**2, True, "variance of J J^T"
+    )
 
 
-def timescale(horizon: float) -> Target:
+def timescale(horizon: float) -> SearchTarget:
     """xi_c of at least T."""
-    return Target(
+    return SearchTarget(
         lambda s: math.log(horizon / max(correlation_time(s), _LEAST_TIME)),
         0.0,
         False,
@@ -172,7 +174,7 @@ def one_step_variance(solution: Solution) -> float:
 
 
 def search(
-    backward: Backward, design: Design, direction: Direction, target: Target, horizon: float
+    backward: Backward, design: Design, direction: Direction, target: SearchTarget, horizon: float
 ) -> Solution:
     """The first point along a direction that meets the target, and to which networks settle.
 
@@ -180,12 +182,14 @@ def search(
         NothingCritical, Unsettled: no point is critical, or networks settle to none of them.
         InfeasibleError: none meets the target; the message gives the best.
     """
+    last: Solution | None = None  # where the next search starts
 
     @cache
     def measured(at: float) -> tuple[Solution, float]:
         moved = direction.move(design, at)
-        solution = feasible(backward, moved, direction.parameter == "q")
-        return solution, target.measure(solution)
+        nonlocal last
+        last = feasible(backward, moved, direction.parameter == "q", last)
+        return last, target.measure(last)
 
     rows, reason = _rows(direction, target, measured)
     if not rows:
@@ -217,7 +221,7 @@ def search(
 
 
 def _rows(
-    direction: Direction, target: Target, measured: Callable[[float], tuple[Solution, float]]
+    direction: Direction, target: SearchTarget, measured: Callable[[float], tuple[Solution, float]]
 ) -> tuple[list[tuple[float, float]], str]:
     """(point, measure) where there is a solution, in order; and why there is none elsewhere.
 
@@ -255,7 +259,7 @@ def _rows(
 
 
 def _out_of_reach(
-    direction: Direction, target: Target, rows: list[tuple[float, float]]
+    direction: Direction, target: SearchTarget, rows: list[tuple[float, float]]
 ) -> InfeasibleError:
     """How near the target one gets."""
     at, value = min(rows, key=lambda row: row[1])

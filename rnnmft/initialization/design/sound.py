@@ -45,8 +45,12 @@ class Unsettled(InfeasibleError):
     """There are critical ensembles, but networks do not settle to their stationary states."""
 
 
-def feasible(backward: Backward, design: Design, searched: bool = False) -> Solution:
+def feasible(
+    backward: Backward, design: Design, searched: bool = False, near: Solution | None = None
+) -> Solution:
     """The solution; where the main preactivation's q is free, the least q that is sound.
+
+    A search for another q starts from that of a solution `near`, where one is given.
 
     Sound is a q of which the input brings a share, and at which the stationary state is stable:
     what second moments feed back through the weights may undo half of what a step forgets, no more.
@@ -56,12 +60,12 @@ def feasible(backward: Backward, design: Design, searched: bool = False) -> Solu
     """
     main = design.main
     if main is None or searched or not design.is_free(main, "q"):
-        return backward.solve(design)
+        return backward.solve(design, near)
     start, choice = design.choices[main].q, design.choices[main]
     if start is None or choice.balance != "sigma_v":
-        return backward.solve(design)
+        return backward.solve(design, near)
     try:
-        solution = backward.solve(design)
+        solution = backward.solve(design, near)
         if solution.input_share(main) >= LEAST_INPUT and stability(solution) >= 0:
             return solution
     except InfeasibleError:

@@ -22,7 +22,7 @@ from rnnmft.initialization.design.nearest import with_nearest, with_wide
 from rnnmft.initialization.design.objective import (
     Direction,
     NothingCritical,
-    Target,
+    SearchTarget,
     direction_of,
     isometry,
     search,
@@ -138,7 +138,7 @@ def _searched(
     backward: Backward,
     start: Design,
     direction: Direction,
-    target: Target,
+    target: SearchTarget,
     request: Request,
     reasons: list[str],
 ) -> tuple[Direction, Solution]:

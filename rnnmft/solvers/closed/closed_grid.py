@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.correlation import correlation, defined
 from rnnmft.solvers.closed.reached_grid import Reached, reach
 from rnnmft.solvers.closed.recursion import Array, Point, UntiedRecursion
 from rnnmft.solvers.closed.start import start_moments
@@ -86,7 +87,9 @@ class ClosedGrid:
     def undefined(self) -> Flags:
         """Where a state has no variance, so that nothing correlates, (B,)."""
         squares = [self._square(s) for s in self._states()]
-        return self.reached.certain & ~(self._moments[squares] > 0).all(axis=0)
+        return self.reached.certain & ~defined(self._moments[squares], self.reached.error).all(
+            axis=0
+        )
 
     # --- quantities ----------------------------------------------------------------------------
 
@@ -110,8 +113,7 @@ class ClosedGrid:
         for s in of.derivation.cell.states:
             cross = self._cross.values[of.cross_keys.index(n.state_key(s, s, trajectories=2))]
             second = self._moments[self._square(s.name)]
-            found = np.full(self.size, np.nan)
-            rows.append(np.divide(cross, second, out=found, where=second > 0))
+            rows.append(correlation(cross, second))
         return self._sure(np.stack(rows), self._cross.certain)
 
     def xi_q(self) -> Array:

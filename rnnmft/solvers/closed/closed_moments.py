@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnmft.correlation import correlation_error, require_variance
 from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
@@ -20,13 +21,19 @@ from rnnmft.solvers.closed.evolution import columns, evolve, worse
 from rnnmft.solvers.closed.fixed_points import Root, reached_from, roots
 from rnnmft.solvers.closed.homogeneous import scale_free
 from rnnmft.solvers.closed.recursion import Array, Point, point_of, untied_recursion
-from rnnmft.solvers.closed.sensitivity import moved, radius
+from rnnmft.solvers.closed.sensitivity import (
+    means_with_error,
+    moved,
+    radius,
+    step_with_error,
+)
 from rnnmft.solvers.closed.start import start_moments
 from rnnmft.solvers.gradient_means import means_one_by_one
 from rnnmft.solvers.jacobian import JacobianMoments
 from rnnmft.solvers.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
+from rnnmft.solvers.timescale import NO_CORRELATION_TIME, timescale, timescale_error
 
-__all__ = ["ClosedMoments", "timescale"]
+__all__ = ["ClosedMoments"]
 
 
 # A slope this near to 1 cannot be told from it: a hundred times what integrals are computed to
@@ -37,14 +44,6 @@ _ADDS_UP = (
     "But only linearly in time: the network is critical, its variance map has slope 1 everywhere, "
     "and what each step adds stays."
 )
-
-
-def timescale(slope: float) -> float:
-    """xi = -1/log|slope|, in steps: 0 where the slope is 0, inf where it is 1 or more. Eq. (xi)."""
-    size = abs(slope)
-    if size == 0.0:
-        return 0.0
-    return -1.0 / math.log(size) if size < 1.0 else math.inf
 
 
 class ClosedMoments:
@@ -135,20 +134,35 @@ class ClosedMoments:
 
     def _fixed_point(self, at: Root, status: Status) -> FixedPoint:
         square, _ = columns(self.recursion)
-        means = self.recursion.means(at.moments[:, None], self.point)[:, 0]
-        q = self.recursion.step(at.moments[:, None], self.point)[2]
+        setting = self.recursion, at.moments, at.errors, self.point
+        means, mean_errors = means_with_error(*setting)
+        step = step_with_error(*setting)
+        slope, slope_error = self._radius(self.recursion.slope, at)
+
+        def by_state(values: Array) -> dict[str, float]:
+            return {s: float(v) for s, v in zip(square, values, strict=True)}
+
+        def by_preactivation(values: Array) -> dict[str, float]:
+            return {p.name: float(v) for p, v in zip(self.cell.preactivations, values, strict=True)}
+
+        second = list(square.values())
         return FixedPoint(
             tying="untied",
-            second_moment={s: float(at.moments[i]) for s, i in square.items()},
-            mean={s: float(v) for s, v in zip(square, means, strict=True)},
-            preactivation_variance={
-                p.name: float(q[i, 0]) for i, p in enumerate(self.cell.preactivations)
-            },
+            second_moment=by_state(at.moments[second]),
+            mean=by_state(means),
+            preactivation_variance=by_preactivation(step.q),
             slope=at.slope,
             stable=at.stable,
             error=at.error,
             status=status,
+            errors={
+                "second_moment": by_state(at.errors[second]),
+                "mean": by_state(mean_errors),
+                "preactivation_variance": by_preactivation(step.q_error),
+            },
             moments=at.moments,
+            # The root's own slope is that beside a kink.
+            slope_error=slope_error + abs(slope - at.slope),
         )
 
     def fixed_points(self) -> list[FixedPoint]:
@@ -170,8 +184,10 @@ class ClosedMoments:
         """The stationary cross moments that two trajectories approach, and all there are."""
         at = self._attractor()
         square, _ = columns(self.recursion)
-        if any(at.moments[i] <= 0 for i in square.values()):
-            raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
+        require_variance(
+            {s: at.moments[i] for s, i in square.items()},
+            {s: at.errors[i] for s, i in square.items()},
+        )
         found = cross_roots(self.recursion, self.point, at.moments, at.errors)
         stable = [r for r in found if r.slope < 1.0]
         if not stable:
@@ -189,27 +205,47 @@ class ClosedMoments:
         """
         chosen, found = self._cross
         square, pair = columns(self.recursion)
-        moments = self._attractor().moments
+        at = self._attractor()
 
-        def correlations(values: Array) -> dict[str, float]:
-            return {s: float(values[pair[s]] / moments[square[s]]) for s in pair}
+        def correlations(of: CrossRoot) -> dict[str, float]:
+            return {s: float(of.cross[pair[s]] / at.moments[square[s]]) for s in pair}
 
+        def errors(of: CrossRoot) -> dict[str, float]:
+            return {
+                s: float(
+                    correlation_error(
+                        of.cross[pair[s]], at.moments[i], of.errors[pair[s]], at.errors[i]
+                    )
+                )
+                for s, i in square.items()
+            }
+
+        others = [r for r in found if r is not chosen]
+        own = errors(chosen)
         return CorrelationFixedPoint(
             tying="untied",
-            correlation=correlations(chosen.cross),
+            correlation=correlations(chosen),
             cross_moment={s: float(chosen.cross[i]) for s, i in pair.items()},
             slope=chosen.slope,
-            error=float(chosen.errors.max()),
+            error=max(own.values()),
             status=self._reached[1],
-            others=tuple((correlations(r.cross), r.slope) for r in found if r is not chosen),
+            others=tuple((correlations(r), r.slope) for r in others),
+            errors={
+                "correlation": own,
+                "cross_moment": {s: float(chosen.errors[i]) for s, i in pair.items()},
+            },
+            slope_error=chosen.slope_error,
+            other_errors=tuple((errors(r), r.slope_error) for r in others),
         )
 
     # --- timescales and gradients --------------------------------------------------------------
 
-    def _radius(self, matrices: Callable[[Array, Point], Array]) -> tuple[float, float]:
-        """A spectral radius at the fixed point and its error."""
-        at, _ = self._linearised
-        value, error = moved(lambda m: radius(matrices(m, self.point)), at.moments, at.errors)
+    def _radius(
+        self, matrices: Callable[[Array, Point], Array], at: Root | None = None
+    ) -> tuple[float, float]:
+        """A spectral radius and its error, at a fixed point: that where slopes are taken."""
+        root = self._linearised[0] if at is None else at
+        value, error = moved(lambda m: radius(matrices(m, self.point)), root.moments, root.errors)
         return float(value), float(error) + self.recursion.rtol * float(value)
 
     @cached_property
@@ -223,18 +259,32 @@ class ClosedMoments:
         Where the second moment grows linearly (`homogeneous`), nothing is forgotten.
         """
         slope, slope_error = self._radius(self.recursion.slope)
-        chi_1, chi_1_error = self._chi_1
+        chi_1 = *self._chi_1, self._linearised[1]
         if self._reached[0] is None:
-            error = {"xi_q": 0.0, "xi_c": 0.0, "chi_1": chi_1_error}
-            return Timescales("untied", math.inf, math.inf, chi_1, error)
-        chosen, _ = self._cross
-        error = {
-            "xi_q": _timescale_error(slope, slope_error),
-            "xi_c": _timescale_error(chosen.slope, chosen.slope_error),
-            "chi_1": chi_1_error,
+            never = math.inf, 0.0, Status.OK
+            return Timescales.of("untied", {"xi_q": never, "xi_c": never, "chi_1": chi_1})
+        status = self._reached[1]
+        found = {
+            "xi_q": (timescale(slope), timescale_error(slope, slope_error), status),
+            "xi_c": self._correlation_time(status),
+            "chi_1": chi_1,
         }
-        xi_q, xi_c = timescale(slope), timescale(chosen.slope)
-        return Timescales("untied", xi_q, xi_c, chi_1, error, self._reached[1])
+        return Timescales.of("untied", found)
+
+    def _correlation_time(self, status: Status) -> tuple[float, float, Status]:
+        """xi_c, its error and status; nan where the stationary state is zero.
+
+        Raises:
+            ConvergenceError: there is a variance, and no stable correlation.
+        """
+        try:
+            chosen, _ = self._cross
+        except ConvergenceError as error:
+            if error.status is not Status.UNDEFINED:
+                raise
+            return NO_CORRELATION_TIME
+        slope = chosen.slope
+        return timescale(slope), timescale_error(slope, chosen.slope_error), status
 
     def gradient_growth(self) -> Quantity:
         """log of the tangent operator's leading eigenvalue, per step."""
@@ -299,13 +349,3 @@ class ClosedMoments:
 
         value, error = moved(mean, at.moments, at.errors)
         return value, error + horizon * self.recursion.rtol * np.abs(value)
-
-
-def _timescale_error(slope: float, error: float) -> float:
-    """d xi / d slope = xi^2 / slope; the bound is infinite where slope + error reaches 1."""
-    xi = timescale(slope)
-    if xi in (0.0, math.inf):
-        return 0.0
-    if slope + error >= 1.0:
-        return math.inf
-    return timescale(slope + error) - xi

@@ -107,7 +107,7 @@ def _cross_root(
     by, factor = displaced(moments, errors)
     single = np.stack([moments, moments + by], axis=1)
     pair = np.repeat(cross[:, None], 2, axis=1)
-    new, added, _, _ = recursion.cross_step(pair, single, point)
+    new, added, *_ = recursion.cross_step(pair, single, point)
     matrices = recursion.cross_slope(pair, single, point)
     residual = np.abs(new[:, 0] - cross) + added[:, 0] + factor * np.abs(new[:, 1] - new[:, 0])
     own = linear_error(matrices[0], residual)
@@ -116,7 +116,8 @@ def _cross_root(
     beside = recursion.cross_slope(inward[:, None], moments[:, None], point)
     slopes = radius(np.concatenate([matrices, beside]))
     slope_error = factor * abs(slopes[1] - slopes[0]) + cross_factor * abs(slopes[2] - slopes[0])
-    return CrossRoot(cross, float(slopes[0]), own, float(slope_error + added[:, 0].max(initial=0)))
+    slope_error += added[:, 0].max(initial=0.0) + recursion.rtol * slopes[0]
+    return CrossRoot(cross, float(slopes[0]), own, float(slope_error))
 
 
 def late_cross(recursion: UntiedRecursion, point: Point, moments: Array, cross: Array) -> Array:

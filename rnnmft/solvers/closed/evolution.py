@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from rnnmft.correlation import correlation, ratio_errors
 from rnnmft.errors import Status
 from rnnmft.numerics.compile import STATUSES
 from rnnmft.solvers.closed.recursion import Array, Point, UntiedRecursion
-from rnnmft.solvers.closed.sensitivity import cross_step_with_error, step_with_error
-from rnnmft.solvers.results import Trajectory
+from rnnmft.solvers.closed.sensitivity import (
+    cross_step_with_error,
+    means_with_error,
+    step_with_error,
+)
+from rnnmft.solvers.results import Trajectory, trajectory_status
 
 __all__ = ["columns", "evolve", "worse"]
 
@@ -36,13 +41,14 @@ def evolve(of: UntiedRecursion, start: tuple[Array, Array], point: Point, steps:
             # What had not diverged by then is not known from there on.
             history.append(tuple(np.where(np.isinf(r), np.inf, np.nan) for r in history[-1]))
             continue
-        cross, cross_error, q_ab, cross_codes = cross_step_with_error(
-            of, cross, cross_error, moments, error, point
-        )
+        pair = cross_step_with_error(of, cross, cross_error, moments, error, point)
+        mean, mean_error = means_with_error(of, moments, error, point)
         size = float(np.abs(moments).max(initial=0.0))
-        moments, error, q, codes = step_with_error(of, moments, error, point)
-        status = worse(status, codes, cross_codes)
-        row = (moments, cross, q, q_ab, error, cross_error)
+        single = step_with_error(of, moments, error, point)
+        moments, error, cross, cross_error = single.new, single.error, pair.new, pair.error
+        status = worse(status, single.status, pair.status)
+        row = (moments, cross, single.q, pair.q, mean)
+        row += (error, cross_error, single.q_error, pair.q_error, mean_error)
         if not all((np.abs(r) < _HUGE).all() for r in row[:4]):
             ended = True
             if status is Status.OK or size > _LARGE:
@@ -52,43 +58,38 @@ def evolve(of: UntiedRecursion, start: tuple[Array, Array], point: Point, steps:
         left = steps - len(history)
         if left and not ended and _settled(history, left):
             history += [row] * left
-    return _trajectory(
-        of, start, point, [np.stack(part) for part in zip(*history, strict=True)], status
-    )
+    return _trajectory(of, [np.stack(part) for part in zip(*history, strict=True)], status)
 
 
-def _trajectory(
-    of: UntiedRecursion,
-    start: tuple[Array, Array],
-    point: Point,
-    parts: list[Array],
-    status: Status,
-) -> Trajectory:
-    moments, cross, q, q_ab, error, cross_error = parts
-    steps = len(parts[0])
-    names = [p.name for p in of.derivation.cell.preactivations]
+def _trajectory(of: UntiedRecursion, parts: list[Array], status: Status) -> Trajectory:
+    moments, cross, q, q_ab, mean, *errors = parts
+    error, cross_error, q_error, q_ab_error, mean_error = errors
     square, pair = columns(of)
-    before = np.concatenate([start[0][None], moments[:-1]])
-    means = of.means(before.T, point)
-    second = {s: moments[:, i] for s, i in square.items()}
-    crossed = {s: cross[:, i] for s, i in pair.items()}
-    correlation = {s: _correlation(crossed[s], second[s]) for s in second}
-    if status is Status.OK and any(np.isnan(c).all() for c in correlation.values()):
-        status = Status.UNDEFINED
+    names = {p.name: i for i, p in enumerate(of.derivation.cell.preactivations)}
+    states = {s: i for i, s in enumerate(square)}
+
+    def named(values: Array, at: dict[str, int]) -> dict[str, Array]:
+        return {name: values[:, i] for name, i in at.items()}
+
+    second, crossed = named(moments, square), named(cross, pair)
+    error_by_kind = {
+        "second_moment": named(error, square),
+        "cross_moment": named(cross_error, pair),
+        "mean": named(mean_error, states),
+        "preactivation_variance": named(q_error, names),
+        "preactivation_covariance": named(q_ab_error, names),
+    }
     return Trajectory(
         tying="untied",
-        steps=steps,
+        steps=len(moments),
         second_moment=second,
         cross_moment=crossed,
-        correlation=correlation,
-        mean={s: np.broadcast_to(row, steps) for s, row in zip(square, means, strict=True)},
-        preactivation_variance={n: q[:, i] for i, n in enumerate(names)},
-        preactivation_covariance={n: q_ab[:, i] for i, n in enumerate(names)},
-        error={
-            "second_moment": {s: error[:, i] for s, i in square.items()},
-            "cross_moment": {s: cross_error[:, i] for s, i in pair.items()},
-        },
-        status=status,
+        correlation={s: correlation(crossed[s], second[s]) for s in second},
+        mean=named(mean, states),
+        preactivation_variance=named(q, names),
+        preactivation_covariance=named(q_ab, names),
+        error={**error_by_kind, "correlation": ratio_errors(second, crossed, error_by_kind)},
+        **trajectory_status(second, status),
     )
 
 
@@ -111,15 +112,9 @@ def _settled(history: list[tuple[Array, ...]], left: int) -> bool:
     def still(old: Array, new: Array, part: float) -> bool:
         return bool((left * np.abs(new - old) <= part * np.abs(new).max(initial=0.0)).all())
 
-    # Four rows of moments and covariances, two of their errors.
-    parts = (*[_STILL] * 4, *[_STILL_ERROR] * 2)
+    # Five rows of moments, covariances and means, and as many of their errors.
+    parts = (*[_STILL] * 5, *[_STILL_ERROR] * 5)
     return all(map(still, history[-2], history[-1], parts))
-
-
-def _correlation(cross: Array, second: Array) -> Array:
-    """cross / second; nan where there is no variance, or none that is finite."""
-    defined = (second > 0) & np.isfinite(second)
-    return np.divide(cross, second, out=np.full_like(cross, np.nan), where=defined)
 
 
 def worse(status: Status, *found: Any) -> Status:

@@ -112,7 +112,7 @@ def _root(recursion: UntiedRecursion, point: Point, moments: Array) -> Root:
     # At a kink a vanishing variance has no slope; what lies beside it has, and decides.
     beside = np.where(even & (moments == 0.0), _BESIDE, moments)
     matrix = recursion.slope(beside[:, None], point)[0]
-    new, error, _, status = recursion.step(moments[:, None], point)
+    new, error, _, status, _ = recursion.step(moments[:, None], point)
     residual = np.abs(new[:, 0] - moments) + error[:, 0]
     slope = float(radius(matrix[None])[0])
     return Root(moments, slope, linear_error(matrix, residual), STATUSES[int(status[0])])

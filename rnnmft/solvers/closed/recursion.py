@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import sympy as sp
@@ -23,7 +24,7 @@ from rnnmft.numerics.quadrature import RTOL
 from rnnmft.theory.derivation import Derivation, closed_derivation
 from rnnmft.theory.notation import MomentKey
 
-__all__ = ["Array", "Point", "UntiedRecursion", "point_of", "untied_recursion"]
+__all__ = ["Array", "MomentUpdate", "Point", "UntiedRecursion", "point_of", "untied_recursion"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int8]
@@ -46,6 +47,19 @@ def point_of(derivation: Derivation, ensemble: Ensemble, inputs: Inputs) -> Poin
         for name in ("sigma_w", "sigma_v", "mu_b", "sigma_b"):
             point[getattr(n, name)[p]] = np.array([getattr(law, name)])
     return point
+
+
+class MomentUpdate(NamedTuple):
+    """One update: new moments and their errors (n, B), q and status of it (K, B), (B,), q's errors.
+
+    Of cross moments, q is the covariance of the preactivations.
+    """
+
+    new: Array
+    error: Array
+    q: Array
+    status: Codes
+    q_error: Array
 
 
 @dataclass(frozen=True)
@@ -199,23 +213,21 @@ class UntiedRecursion:
         )
         return values.astype(float), errors.astype(float), np.asarray(host(found.status))
 
-    def step(self, moments: Array, point: Point) -> tuple[Array, Array, Array, Codes]:
-        """One update: (new moments, their errors, q of the step, status): (n, B), .., (B,)."""
-        values, errors, status = self._call(self._step, point, moments)
-        count = len(self.keys)
-        return values[:count], errors[:count], values[count:], status
+    def step(self, moments: Array, point: Point) -> MomentUpdate:
+        """One update of moments (n, B)."""
+        return self._stepped(self._step, len(self.keys), point, moments)
 
-    def means(self, moments: Array, point: Point) -> Array:
-        """E[s] of every state after the update from given moments, (states, B)."""
-        return self._call(self._mean, point, moments)[0]
+    def means(self, moments: Array, point: Point) -> tuple[Array, Array]:
+        """E[s] of every state after the update from given moments, and errors, (states, B)."""
+        return self._call(self._mean, point, moments)[:2]
 
-    def cross_step(
-        self, cross: Array, moments: Array, point: Point
-    ) -> tuple[Array, Array, Array, Codes]:
+    def cross_step(self, cross: Array, moments: Array, point: Point) -> MomentUpdate:
         """One update of the cross moments, given the one-trajectory moments before it."""
-        values, errors, status = self._call(self._cross_step, point, cross, moments)
-        count = len(self.cross_keys)
-        return values[:count], errors[:count], values[count:], status
+        return self._stepped(self._cross_step, len(self.cross_keys), point, cross, moments)
+
+    def _stepped(self, program: Program, count: int, point: Point, *moments: Array) -> MomentUpdate:
+        values, errors, status = self._call(program, point, *moments)
+        return MomentUpdate(values[:count], errors[:count], values[count:], status, errors[count:])
 
     def _solve(self, values: Array, count: int) -> Array:
         """Stationary moments of an affine map: inf if its radius is not below 1; nan if unknown."""

@@ -11,9 +11,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rnnmft.solvers.closed.recursion import Array, Codes, Point, UntiedRecursion
+from rnnmft.solvers.closed.recursion import Array, MomentUpdate, Point, UntiedRecursion
 
-__all__ = ["cross_step_with_error", "displaced", "moved", "radius", "step_with_error"]
+__all__ = [
+    "cross_step_with_error",
+    "displaced",
+    "means_with_error",
+    "moved",
+    "radius",
+    "step_with_error",
+]
 
 # A displacement, of the values: below, rounding would be a part of 1e-10 / 1e-6 of a difference;
 # above, it would no longer be of first order.
@@ -45,11 +52,20 @@ def moved(function: Callable[[Array], Array], values: Array, error: Array) -> tu
 
 def step_with_error(
     of: UntiedRecursion, moments: Array, error: Array, point: Point
-) -> tuple[Array, Array, Array, Codes]:
-    """One update of moments (n,): new moments, their errors, q of the step, status codes."""
+) -> MomentUpdate:
+    """One update of moments (n,): all of it without the axis of the batch."""
     by, factor = displaced(moments, error)
-    new, added, q, status = of.step(np.stack([moments, moments + by], axis=1), point)
-    return new[:, 0], added[:, 0] + factor * np.abs(new[:, 1] - new[:, 0]), q[:, 0], status[:1]
+    found = of.step(np.stack([moments, moments + by], axis=1), point)
+    return _carried(found, lambda v: factor * np.abs(v[:, 1] - v[:, 0]))
+
+
+def means_with_error(
+    of: UntiedRecursion, moments: Array, error: Array, point: Point
+) -> tuple[Array, Array]:
+    """E[s] of every state after the update of moments (n,), and the errors, (states,)."""
+    by, factor = displaced(moments, error)
+    value, added = of.means(np.stack([moments, moments + by], axis=1), point)
+    return value[:, 0], added[:, 0] + factor * np.abs(value[:, 1] - value[:, 0])
 
 
 def cross_step_with_error(
@@ -59,18 +75,32 @@ def cross_step_with_error(
     moments: Array,
     error: Array,
     point: Point,
-) -> tuple[Array, Array, Array, Codes]:
+) -> MomentUpdate:
     """One update of cross moments (n,), displaced towards zero: no correlation may exceed 1."""
     by, factor = displaced(moments, error)
     cross_by, cross_factor = displaced(cross, cross_error)
     towards = cross - np.where(cross < 0, -cross_by, cross_by)
-    new, added, q, status = of.cross_step(
+    found = of.cross_step(
         np.stack([cross, cross, towards], axis=1),
         np.stack([moments, moments + by, moments], axis=1),
         point,
     )
-    own = factor * np.abs(new[:, 1] - new[:, 0]) + cross_factor * np.abs(new[:, 2] - new[:, 0])
-    return new[:, 0], added[:, 0] + own, q[:, 0], status[:1]
+
+    def change(v: Array) -> Array:
+        return factor * np.abs(v[:, 1] - v[:, 0]) + cross_factor * np.abs(v[:, 2] - v[:, 0])
+
+    return _carried(found, change)
+
+
+def _carried(found: MomentUpdate, change: Callable[[Array], Array]) -> MomentUpdate:
+    """The first of the batch, its errors with what displacements change."""
+    return MomentUpdate(
+        found.new[:, 0],
+        found.error[:, 0] + change(found.new),
+        found.q[:, 0],
+        found.status[:1],
+        found.q_error[:, 0] + change(found.q),
+    )
 
 
 def radius(matrices: Array) -> Array:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.correlation import correlation
 from rnnmft.units.repetitions import Reading, calibrated_error, mean_and_error
 
 __all__ = [
@@ -52,9 +53,9 @@ def cross_moments(values: Mapping[str, Array]) -> dict[str, Array]:
 def correlations(values: Mapping[str, Array]) -> dict[str, Array]:
     """E[s_a s_b] / sqrt(E[s_a^2] E[s_b^2]); nan where a variance vanishes."""
     found = {}
-    with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 is nan, as documented
+    with np.errstate(invalid="ignore", over="ignore"):  # what has diverged has none
         for name, v in named(values, "second").items():
-            found[name] = v[..., 0, 1] / np.sqrt(v[..., 0, 0] * v[..., 1, 1])
+            found[name] = correlation(v[..., 0, 1], np.sqrt(v[..., 0, 0] * v[..., 1, 1]))
     return found
 
 

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.correlation import defined, require_variance
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
-from rnnmft.records import Quantity
+from rnnmft.records import STANDARD_ERROR, Quantity
 from rnnmft.sampling import FEWEST, Sampling
 from rnnmft.solvers.jacobian import JacobianMoments
 from rnnmft.solvers.memory_time import memory_time
@@ -32,6 +33,7 @@ from rnnmft.solvers.results import (
     FixedPoint,
     Timescales,
     Trajectory,
+    trajectory_status,
 )
 from rnnmft.solvers.sampled.checks import check, decided_by_many
 from rnnmft.solvers.sampled.growth_search import (
@@ -53,6 +55,7 @@ from rnnmft.solvers.sampled.readings import (
 )
 from rnnmft.solvers.sampled.relaxation import Rate, decay_rate, settling
 from rnnmft.solvers.sampled.runs import SampledSetting
+from rnnmft.solvers.timescale import NO_CORRELATION_TIME
 from rnnmft.units.repetitions import Samples, draw_repetitions, estimate
 
 __all__ = ["SampledUnits"]
@@ -154,20 +157,18 @@ class SampledUnits:
             pairs = estimate(drawn, read)
             values[kind] = {n: m for n, (m, _) in pairs.items()}
             errors[kind] = {n: e for n, (_, e) in pairs.items()}
-        status = check(drawn)
-        if any(np.isnan(c).any() for c in values["correlation"].values()):
-            status = Status.UNDEFINED
-        if any(not (v < _HUGE).all() for v in values["second_moment"].values()):
+        status, second = check(drawn), values["second_moment"]
+        if any(not (v < _HUGE).all() for v in second.values()):
             status = Status.DIVERGES
         return Trajectory(
             tying=self.tying,
             steps=steps,
             **values,
             error=errors,
-            status=status,
-            error_kind="standard error",
+            error_kind=STANDARD_ERROR,
             method=self.method,
             units=drawn.sampling.total,
+            **trajectory_status(second, status),
         )
 
     @property
@@ -260,6 +261,7 @@ class SampledUnits:
             method=self.method,
             errors=errors,
             units=at.samples.sampling.total,
+            error_kind=STANDARD_ERROR,
         )
 
     def fixed_points(self) -> list[FixedPoint]:
@@ -277,8 +279,10 @@ class SampledUnits:
         """
         at = self._stationary_pair
         second = at.late(second_moments)
-        if any((v <= 0).any() for v, _ in second.values()):
-            raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
+        require_variance(
+            {n: v for n, (v, _) in second.items()},
+            {n: math.hypot(float(e), at.remaining[n]) for n, (_, e) in second.items()},
+        )
         found, cross = at.late(correlations), at.late(cross_moments)
         growth = self._cross_growth
         slope = math.exp(growth.value)
@@ -304,6 +308,7 @@ class SampledUnits:
             errors=errors,
             slope_error=growth.error * slope,
             units=at.samples.sampling.total,
+            error_kind=STANDARD_ERROR,
         )
 
     def timescales(self) -> Timescales:
@@ -319,16 +324,15 @@ class SampledUnits:
             xi_q, error_q = _timescale(self._approach(at))
         else:
             xi_q, error_q = _timescale(Rate(-float(growth), float(growth.error), True))
-        xi_c, error_c = _timescale(Rate(-float(cross.value), float(cross.error), True))
-        statuses = (at.status, growth.status, cross.status)
-        return Timescales(
-            tying=self.tying,
-            xi_q=xi_q,
-            xi_c=xi_c,
-            chi_1=chi_1,
-            error={"xi_q": error_q, "xi_c": error_c, "chi_1": chi_1 * float(growth.error)},
-            status=next((s for s in statuses if s is not Status.OK), Status.OK),
-        )
+        xi_c = *_timescale(Rate(-float(cross.value), float(cross.error), True)), cross.status
+        if not all(defined(v) for v, _ in at.late(second_moments).values()):
+            xi_c = NO_CORRELATION_TIME
+        found = {
+            "xi_q": (xi_q, error_q, at.status),
+            "xi_c": xi_c,
+            "chi_1": (chi_1, chi_1 * float(growth.error), growth.status),
+        }
+        return Timescales.of(self.tying, found, STANDARD_ERROR)
 
     def _approach(self, at: _Settled) -> Rate:
         """The slowest rate at which a second moment becomes stationary, over the states."""
@@ -364,7 +368,7 @@ class SampledUnits:
             timescale={n: t for n, (t, _) in times.items()},
             timescale_error={n: e for n, (_, e) in times.items()},
             status=settled if settled is not Status.OK else check(drawn),
-            error_kind="standard error",
+            error_kind=STANDARD_ERROR,
             method=self.method,
             units=drawn.sampling.total,
         )
@@ -402,7 +406,7 @@ class SampledUnits:
         status = check(drawn)
         if status is Status.OK and not decided_by_many(drawn.values, horizon):
             status = Status.NOT_CONVERGED
-        return Quantity(name, value, error, status, error_kind="standard error")
+        return Quantity(name, value, error, status, error_kind=STANDARD_ERROR)
 
     def jacobian_moments(self, horizon: int, burn_in: int) -> JacobianMoments:
         """m_1 of the T-step Jacobian that starts after burn_in steps from the zero state."""
@@ -471,7 +475,7 @@ class SampledUnits:
             found.limit.error,
             found.status if at.status is Status.OK else at.status,
             unit="per step",
-            error_kind="standard error",
+            error_kind=STANDARD_ERROR,
         )
 
 

@@ -16,13 +16,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.errors import DerivationError, Status
+from rnnmft.correlation import correlation, correlation_error, ratio_errors
+from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
-from rnnmft.solvers.closed.closed_moments import timescale
 from rnnmft.solvers.gradient_means import means_one_by_one
 from rnnmft.solvers.jacobian import JacobianMoments
-from rnnmft.solvers.results import CorrelationFixedPoint, FixedPoint, Timescales, Trajectory
+from rnnmft.solvers.results import (
+    CorrelationFixedPoint,
+    FixedPoint,
+    Timescales,
+    Trajectory,
+    trajectory_status,
+)
+from rnnmft.solvers.timescale import NO_CORRELATION_TIME, timescale, timescale_error
 from rnnmft.solvers.transport.accumulated_model import AccumulatedModel, Joint, OneLaw
 from rnnmft.solvers.transport.accumulated_tangent import (
     tangent_operator,
@@ -38,8 +45,6 @@ __all__ = ["TransportedLaw"]
 Array = NDArray[np.float64]
 # Of moments: 50 eps, since two levels may agree by accident.
 _ROUNDING = 1e-14
-# A rate below this, in d xi_c = xi_c^2 / rate times its error.
-_LEAST_RATE = 1e-12
 # For two trajectories, whose law has the square of the points: 72^2 numbers, moved by 72^3
 # operations a singular vector. Their difference is the error.
 _JOINT: tuple[Level, Level] = ((56, 14), (72, 18))
@@ -113,14 +118,7 @@ class TransportedLaw:
         """Moments after 1, .., steps updates from the start."""
         fine = self._history(steps, LEVELS[0], _JOINT[1])
         coarse = self._history(steps, _JOINT[1], _JOINT[0])
-        second = fine["second_moment"]
-        correlation = {
-            s: np.divide(
-                fine["cross_moment"][s], v, out=np.full(steps, np.nan), where=np.asarray(v > 0)
-            )
-            for s, v in second.items()
-        }
-        undefined = any(np.isnan(c).all() for c in correlation.values())
+        second, cross = fine["second_moment"], fine["cross_moment"]
         error = {
             kind: {n: np.abs(fine[kind][n] - coarse[kind][n]) + _ROUNDING for n in fine[kind]}
             for kind in fine
@@ -128,15 +126,15 @@ class TransportedLaw:
         return Trajectory(
             tying="untied",
             steps=steps,
-            correlation=correlation,
-            error=error,
-            status=Status.UNDEFINED if undefined else Status.OK,
+            correlation={s: correlation(cross[s], v) for s, v in second.items()},
+            error={**error, "correlation": ratio_errors(second, cross, error)},
             method=self.method,
             second_moment=second,
-            cross_moment=fine["cross_moment"],
+            cross_moment=cross,
             mean=fine["mean"],
             preactivation_variance=fine["preactivation_variance"],
             preactivation_covariance=fine["preactivation_covariance"],
+            **trajectory_status(second, Status.OK),
         )
 
     # --- fixed points --------------------------------------------------------------------------
@@ -146,6 +144,7 @@ class TransportedLaw:
         model, slope = self.laws.model(level), self.laws.slopes[index]
         q = model.variances(law.second, law.second[model.form.state.name])
         status = Status.OK if self.laws.met(index) else Status.NOT_CONVERGED
+        squares = {p.name: self.ensemble[p.name].sigma_w ** 2 for p in self.cell.preactivations}
         return FixedPoint(
             tying="untied",
             second_moment=dict(law.second),
@@ -156,7 +155,20 @@ class TransportedLaw:
             error=error,
             status=status if slope < 1.0 else Status.UNSTABLE,
             method=self.method,
+            errors={
+                "second_moment": dict.fromkeys(law.second, error),
+                "mean": {s: self._mean_error(index, s) for s in law.mean},
+                # q is linear in the second moment that it sees.
+                "preactivation_variance": {n: w * error for n, w in squares.items()},
+            },
+            slope_error=self.laws.slope_error(index),
         )
+
+    def _mean_error(self, index: int, state: str) -> float:
+        """By how much less resolution moves E[s]."""
+        law, error, _ = self.laws.points[index]
+        coarse = self.laws.model_of(law, COARSE).stationary(law.second).mean[state]
+        return abs(law.mean[state] - coarse) + error
 
     def fixed_points(self) -> list[FixedPoint]:
         """Every fixed point found, by increasing second moment."""
@@ -169,43 +181,57 @@ class TransportedLaw:
     # --- two trajectories ----------------------------------------------------------------------
 
     @cached_property
-    def _pair(self) -> tuple[Joint, OneLaw, float, float]:
+    def _pair(self) -> tuple[Joint, Joint, OneLaw, float, float]:
+        """Finer and coarser pair, the law, the rate of approach and that rate's error."""
         (coarse, _, rough), (joint, at, rate) = (
             stationary_pair(self.laws, level) for level in _JOINT
         )
-        error = max(
-            abs(joint.cross[s] - coarse.cross[s]) / max(at.second[s], np.finfo(float).tiny)
-            for s in at.second
-        )
-        return joint, at, rate, error + abs(rate - rough)
+        return joint, coarse, at, rate, abs(rate - rough)
 
     def correlation_fixed_point(self) -> CorrelationFixedPoint:
         """The stationary correlation that two runs approach."""
-        joint, at, rate, error = self._pair
+        joint, coarse, at, rate, rate_error = self._pair
+        cross_error = {s: abs(v - coarse.cross[s]) for s, v in joint.cross.items()}
+        second_error = self.laws.reached[1]
+        errors = {
+            s: float(correlation_error(joint.cross[s], v, cross_error[s], second_error))
+            for s, v in at.second.items()
+        }
         return CorrelationFixedPoint(
             tying="untied",
             correlation={s: joint.cross[s] / at.second[s] for s in at.second},
             cross_moment=dict(joint.cross),
             slope=rate,
-            error=error,
+            error=max(errors.values()),
+            errors={"correlation": errors, "cross_moment": cross_error},
+            slope_error=rate_error,
         )
 
     def timescales(self) -> Timescales:
         """xi_q and xi_c from the rates of approach; chi_1 = exp(gradient growth)."""
-        index = self.laws.attractor
-        slope, (_, _, rate, error) = self.laws.slopes[index], self._pair
-        xi_q, xi_c = timescale(slope), timescale(rate)
-        return Timescales(
-            tying="untied",
-            xi_q=xi_q,
-            xi_c=xi_c,
-            chi_1=math.exp(float(self.gradient_growth())),
-            error={
-                "xi_q": xi_q**2 * self.laws.points[index][1],
-                "xi_c": xi_c**2 / max(rate, _LEAST_RATE) * error,
-            },
-            status=self.fixed_point().status,
-        )
+        index, growth = self.laws.attractor, self.gradient_growth()
+        slope, status = self.laws.slopes[index], self.fixed_point().status
+        chi_1 = math.exp(float(growth))
+        found = {
+            "xi_q": (
+                timescale(slope),
+                timescale_error(slope, self.laws.slope_error(index)),
+                status,
+            ),
+            "xi_c": self._correlation_time(status),
+            "chi_1": (chi_1, chi_1 * math.expm1(float(growth.error)), growth.status),
+        }
+        return Timescales.of("untied", found)
+
+    def _correlation_time(self, status: Status) -> tuple[float, float, Status]:
+        """xi_c, its error and status; nan where the stationary state is zero."""
+        try:
+            *_, rate, error = self._pair
+        except ConvergenceError as failed:
+            if failed.status is not Status.UNDEFINED:
+                raise
+            return NO_CORRELATION_TIME
+        return timescale(rate), timescale_error(rate, error), status
 
     # --- gradients -----------------------------------------------------------------------------
 

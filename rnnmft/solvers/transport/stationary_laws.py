@@ -230,6 +230,13 @@ class StationaryLaws:
         """The rate of the slowest perturbation of each."""
         return [self._slope(law, level) for law, _, level in self.points]
 
+    def slope_error(self, index: int) -> float:
+        """By how much less resolution moves the rate of one, and what its search leaves open."""
+        law, _, _ = self.points[index]
+        coarse = self.model_of(law, COARSE).stationary(law.second)
+        slope = self.slopes[index]
+        return abs(slope - self._slope(coarse, COARSE)) + 1e-9 * slope
+
     def _slope(self, at: OneLaw, level: Level) -> float:
         """The rate of the slowest perturbation of the second moments: power iteration.
 

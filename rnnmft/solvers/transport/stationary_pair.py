@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.errors import ConvergenceError, Status
+from rnnmft.correlation import require_variance
 from rnnmft.solvers.transport.accumulated_model import Joint, OneLaw
 from rnnmft.solvers.transport.slow_limit import slow_limit
 from rnnmft.solvers.transport.stationary_laws import Level, StationaryLaws
@@ -28,8 +28,7 @@ def stationary_pair(of: StationaryLaws, level: Level) -> tuple[Joint, OneLaw, fl
         ConvergenceError: there is none, or the stationary state is zero.
     """
     drivers = of.reached[0].second
-    if min(drivers.values()) <= 0.0:
-        raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
+    require_variance(drivers, of.reached[1])
     model = of.model(level)
     at = model.stationary(drivers)
     # Independent trajectories, or equal ones, may be a pair at rest that shows no rate.

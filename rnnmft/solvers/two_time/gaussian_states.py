@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.errors import DerivationError, Status
+from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
 from rnnmft.solvers.jacobian import JacobianMoments
@@ -30,6 +30,7 @@ from rnnmft.solvers.results import (
     Timescales,
     Trajectory,
 )
+from rnnmft.solvers.timescale import NO_CORRELATION_TIME, timescale, timescale_error
 from rnnmft.solvers.two_time.kernel import StationaryKernel
 from rnnmft.solvers.two_time.linear_states import LinearStates
 from rnnmft.solvers.two_time.pairs import settle_pair
@@ -182,7 +183,18 @@ class GaussianStates:
                 "mean": {n: _ROUNDING * abs(float(v)) for n, v in zip(states, mean, strict=True)},
                 "preactivation_variance": dict.fromkeys(self.ensemble, error),
             },
+            slope_error=self._slowest_error(kernel, slope),
         )
+
+    def _slowest_error(self, kernel: StationaryKernel, slope: float) -> float:
+        """Of the slope of the slowest part of an approach; its own size where that is not proven.
+
+        A slope that is not proven to be the slowest is a lower bound, below 1 where it is stable.
+        """
+        moved, proven = slowest_mode(kernel, 1.0 + _MOVED)
+        if not proven:
+            return max(abs(1.0 - slope), slope)
+        return self._through(kernel, moved - slope) + _ROUNDING
 
     def _covariances(self, kernel: StationaryKernel) -> Array:
         """Of each state with itself, at the lags of the window, (m, L + 1)."""
@@ -211,7 +223,10 @@ class GaussianStates:
         second = self._covariances(own)[:, 0] + square
         slope, error = self._slope(pair)
         alike = self.inputs.correlation == 1.0 or not self.system.fed
-        one = (dict.fromkeys(states, 1.0), self._slope(own)[0])
+        slope_at_one, error_at_one = self._slope(own)
+        one, at_one = (
+            (dict.fromkeys(states, v), w) for v, w in ((1.0, slope_at_one), (0.0, error_at_one))
+        )
         bounds = (pair.error + own.error) / second + _ROUNDING
         errors = {
             "correlation": {n: float(e) for n, e in zip(states, bounds, strict=True)},
@@ -227,6 +242,7 @@ class GaussianStates:
             others=(one,) if alike and pair is not own else (),
             errors=errors,
             slope_error=error,
+            other_errors=(at_one,) if alike and pair is not own else (),
         )
 
     # --- perturbations -------------------------------------------------------------------------
@@ -264,22 +280,33 @@ class GaussianStates:
         power of t stands in front. At the zero state, where no correlation is defined, xi_c is that
         of the cross moment.
         """
-        own = self._kernel
-        zero = not own.looked_at[0][:, 0].any()
+        own, status = self._kernel, self._status
         slow, resolved = self._slowest
-        moved, _ = slowest_mode(own, 1.0 + _MOVED)
-        slow_error = self._through(own, moved - slow) + _ROUNDING
         chi_1, chi_1_error = self._slope(own)
-        slope, slope_error = (chi_1, chi_1_error) if zero else self._slope(self._pair)
-        xi_q, xi_q_error = _timescale(slow, slow_error)
-        xi_c, xi_c_error = _timescale(slope, slope_error)
-        status = own.status
-        if status is Status.OK and not resolved:
-            status, xi_q_error = Status.NOT_CONVERGED, xi_q
-        if status is Status.OK and zero:
-            status = Status.UNDEFINED if self._stable else Status.UNSTABLE
-        errors = {"xi_q": float(xi_q_error), "xi_c": float(xi_c_error), "chi_1": float(chi_1_error)}
-        return Timescales("tied", xi_q, xi_c, chi_1, errors, status)
+        slow_error = self._slowest_error(own, slow) if resolved else math.inf
+        settles = status if resolved else Status.worst(status, Status.NOT_CONVERGED)
+        found = {
+            "xi_q": (timescale(slow), timescale_error(slow, slow_error), settles),
+            "xi_c": self._correlation_time(status),
+            "chi_1": (chi_1, chi_1_error, status),
+        }
+        return Timescales.of("tied", found)
+
+    @property
+    def _status(self) -> Status:
+        """Of what is said of the stationary state's perturbations."""
+        return Status.worst(self._kernel.status, Status.OK if self._stable else Status.UNSTABLE)
+
+    def _correlation_time(self, status: Status) -> tuple[float, float, Status]:
+        """xi_c, its error and status; nan where the stationary state is zero."""
+        try:
+            pair = self._pair
+        except ConvergenceError as error:
+            if error.status is not Status.UNDEFINED:
+                raise
+            return NO_CORRELATION_TIME
+        slope, error = self._slope(pair)
+        return timescale(slope), timescale_error(slope, error), Status.worst(status, pair.status)
 
     # --- memory --------------------------------------------------------------------------------
 
@@ -325,13 +352,3 @@ def _extended(values: Array, far: float, lags: int) -> Array:
     found = np.full(lags + 1, float(far))
     found[: len(values)] = values[: lags + 1]
     return found
-
-
-def _timescale(slope: float, error: float) -> tuple[float, float]:
-    """xi = -1 / log(slope) and its error: 0 where the slope is 0, inf where it is 1 or more."""
-    if slope <= 0.0:
-        return 0.0, 0.0
-    if slope >= 1.0:
-        return math.inf, 0.0
-    xi = -1.0 / math.log(slope)
-    return xi, xi * xi * error / slope if slope + error < 1.0 else math.inf

@@ -34,7 +34,7 @@ from scipy.sparse.linalg import LinearOperator, eigs
 
 from rnnmft.solvers.two_time.lags import gain
 from rnnmft.solvers.two_time.linear_states import LinearStates
-from rnnmft.solvers.two_time.response import Response
+from rnnmft.solvers.two_time.response import PerturbationResponse
 
 __all__ = ["bound_eigenvalues", "edge", "leading_growth", "plateau_modes", "resolvent"]
 
@@ -62,7 +62,7 @@ _UNBOUND = 1e-13
 _MOST_LAGS, _AGREED = 1 << 19, 1e-12
 
 
-def resolvent(response: Response, growth: complex) -> Array:
+def resolvent(response: PerturbationResponse, growth: complex) -> Array:
     """Gamma(omega) at lambda, (K, K, L + 1)."""
     system = response.system
     gains = gain(system.rows, system.A, system.B, growth, response.lags.frequencies)
@@ -71,7 +71,7 @@ def resolvent(response: Response, growth: complex) -> Array:
     return np.moveaxis(np.linalg.solve(kept, gains), 0, -1)
 
 
-def bound_eigenvalues(response: Response, growth: float, count: int = 1) -> Array:
+def bound_eigenvalues(response: PerturbationResponse, growth: float, count: int = 1) -> Array:
     """The leading eigenvalues of W -> (S - S(inf)) Gamma * W at a real lambda."""
     bump, lags = response.bump, response.lags
     if not bump.any():
@@ -154,7 +154,7 @@ def _largest(system: LinearStates, far: Array) -> float:
     return float(brentq(excess, low, high, xtol=_XTOL, rtol=_RTOL))
 
 
-def leading_growth(response: Response) -> tuple[float, float]:
+def leading_growth(response: PerturbationResponse) -> tuple[float, float]:
     """lambda at which perturbations neither grow nor decay relative to lambda^(t+s), and its error.
 
     Eq. (growth-modes).
@@ -171,7 +171,7 @@ def leading_growth(response: Response) -> tuple[float, float]:
     return found, moved
 
 
-def _on_window(response: Response) -> float:
+def _on_window(response: PerturbationResponse) -> float:
     system = response.system
     low = edge(system, response.far)
     high = edge(system, np.abs(response.far) + np.abs(response.bump).max(1, initial=0.0))

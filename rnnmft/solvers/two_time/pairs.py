@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.correlation import require_variance
 from rnnmft.errors import ConvergenceError, Status
 from rnnmft.solvers.two_time.evolution import StateRow
 from rnnmft.solvers.two_time.followed import Followed
@@ -41,8 +42,8 @@ def settle_pair(own: StationaryKernel) -> StationaryKernel:
         ConvergenceError: no stable root was found, or the stationary state is zero.
     """
     system = own.system
-    if not own.looked_at[0][:, 0].any():
-        raise ConvergenceError(Status.UNDEFINED, "The stationary state is zero.")
+    variances = own.seen_from(np.eye(len(system.A)))[0][:, 0] + system.mean**2
+    require_variance({s.name: v for s, v in zip(system.cell.states, variances, strict=True)})
     share = system.inputs.correlation if system.fed else 1.0
     if share == 1.0 and perturbation(own)[0] < 1.0:
         return own

@@ -20,7 +20,7 @@ from rnnmft.solvers.two_time.kernel import StationaryKernel
 from rnnmft.solvers.two_time.lags import Lags
 from rnnmft.solvers.two_time.linear_states import LinearStates
 
-__all__ = ["KernelResponse", "Response"]
+__all__ = ["KernelResponse", "PerturbationResponse"]
 
 Array = NDArray[Any]
 # Differences and plateaus below this share of the largest value are rounding of the integrals,
@@ -29,7 +29,7 @@ _NOISE = 1e-11
 
 
 @dataclass(frozen=True)
-class Response:
+class PerturbationResponse:
     """S on a window of lags and beyond.
 
     Attributes:
@@ -47,10 +47,10 @@ class Response:
         """The window."""
         return Lags(self.bump.shape[1] - 1)
 
-    def widened(self) -> Response:
+    def widened(self) -> PerturbationResponse:
         """On a window twice as long."""
         more = np.zeros((len(self.far), self.lags.length))
-        return Response(self.system, np.concatenate([self.bump, more], 1), self.far)
+        return PerturbationResponse(self.system, np.concatenate([self.bump, more], 1), self.far)
 
     @property
     def whole(self) -> KernelResponse:
@@ -60,14 +60,16 @@ class Response:
         )
 
     @staticmethod
-    def of(kernel: StationaryKernel, scale: float = 1.0) -> Response:
+    def of(kernel: StationaryKernel, scale: float = 1.0) -> PerturbationResponse:
         """S of a stationary kernel; `scale` multiplies every covariance."""
         near, far = kernel.averages("slope", scale)
-        return Response(kernel.system, *_apart(near, far, np.abs(near).max(1, initial=0.0)))
+        return PerturbationResponse(
+            kernel.system, *_apart(near, far, np.abs(near).max(1, initial=0.0))
+        )
 
 
 @dataclass(frozen=True)
-class KernelResponse(Response):
+class KernelResponse(PerturbationResponse):
     """S and B.
 
     Attributes:

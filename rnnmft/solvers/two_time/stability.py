@@ -11,7 +11,7 @@ from rnnmft.solvers.two_time.growth import leading_growth, plateau_modes
 from rnnmft.solvers.two_time.jost import JostModes
 from rnnmft.solvers.two_time.kernel import StationaryKernel
 from rnnmft.solvers.two_time.modes import KernelModes
-from rnnmft.solvers.two_time.response import KernelResponse, Response
+from rnnmft.solvers.two_time.response import KernelResponse, PerturbationResponse
 
 __all__ = ["modes_of", "perturbation", "slowest_mode"]
 
@@ -47,7 +47,7 @@ def perturbation(kernel: StationaryKernel, scale: float = 1.0) -> tuple[float, f
 
     Beside the kernel of two trajectories it is what their covariance is perturbed by.
     """
-    response = Response.of(kernel, scale)
+    response = PerturbationResponse.of(kernel, scale)
     if len(kernel.system.A) == 1:
         return JostModes(response.whole).slowest()[0], 0.0
     growth, error = leading_growth(response)

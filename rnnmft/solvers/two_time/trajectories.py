@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.correlation import correlation
 from rnnmft.errors import Status
 from rnnmft.records import Quantity
-from rnnmft.solvers.results import Trajectory
+from rnnmft.solvers.results import Trajectory, trajectory_status
 from rnnmft.solvers.two_time.evolution import Evolution, StateRow
 from rnnmft.solvers.two_time.hermite import HermiteOverlaps
 from rnnmft.solvers.two_time.linear_states import LinearStates
@@ -50,14 +51,15 @@ def follow_moments(system: LinearStates, steps: int, method: str) -> Trajectory:
             }
             for kind, names in values.items()
         }
-    second = values["second_moment"].values()
-    status = Status.OK
-    if any(np.isnan(c).all() for c in values["correlation"].values()):
-        status = Status.UNDEFINED
-    if any(not (v < _HUGE).all() for v in second):
-        status = Status.DIVERGES
+    second = values["second_moment"]
+    diverged = any(not (v < _HUGE).all() for v in second.values())
     return Trajectory(
-        tying="tied", steps=steps, **values, error=errors, status=status, method=method
+        tying="tied",
+        steps=steps,
+        **values,
+        error=errors,
+        method=method,
+        **trajectory_status(second, Status.DIVERGES if diverged else Status.OK),
     )
 
 
@@ -80,8 +82,6 @@ def _moments(system: LinearStates, steps: int, scale: float) -> tuple[dict[str, 
         rows[2, t, : len(names)], rows[3, t, : len(names)] = m.variance, m.covariance
         rows[4, t, : len(states)] = m.mean
     second, cross, variance, covariance, mean = rows
-    with np.errstate(invalid="ignore"):  # inf / inf, where moments diverged: undefined
-        correlation = np.where(second > 0, cross / np.where(second > 0, second, 1.0), np.nan)
 
     def table(values: Array, of: list[str]) -> dict[str, Array]:
         return {name: values[:, i].copy() for i, name in enumerate(of)}
@@ -89,7 +89,7 @@ def _moments(system: LinearStates, steps: int, scale: float) -> tuple[dict[str, 
     return {
         "second_moment": table(second, states),
         "cross_moment": table(cross, states),
-        "correlation": table(correlation, states),
+        "correlation": table(correlation(cross, second), states),
         "mean": table(mean, states),
         "preactivation_variance": table(variance, names),
         "preactivation_covariance": table(covariance, names),

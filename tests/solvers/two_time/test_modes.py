@@ -13,7 +13,7 @@ from rnnmft.solvers.two_time.gaussian_states import GaussianStates
 from rnnmft.solvers.two_time.growth import edge, leading_growth
 from rnnmft.solvers.two_time.jost import JostModes
 from rnnmft.solvers.two_time.modes import KernelModes
-from rnnmft.solvers.two_time.response import KernelResponse, Response
+from rnnmft.solvers.two_time.response import KernelResponse, PerturbationResponse
 from tests.solvers.sampled_errors import CONTROL
 from tests.solvers.two_time.rate_cells import SILENT, rate_theory
 
@@ -34,7 +34,7 @@ def kernel(name):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_growth_by_the_jost_function_and_by_the_lags(name):
     """One by decaying solutions, the other by eigenvalues of an operator on a window."""
-    response = Response.of(kernel(name))
+    response = PerturbationResponse.of(kernel(name))
     by_lags, error = leading_growth(response)
     z, counted = JostModes(response.whole).slowest()
     assert counted
@@ -86,7 +86,7 @@ def test_the_kernel_of_a_chaotic_network_is_stable_and_its_trajectories_are_not(
     at = kernel("chaos")
     modes = JostModes(KernelResponse.of(at))
     assert modes.stable
-    assert JostModes(Response.of(at).whole).slowest()[0] > 1
+    assert JostModes(PerturbationResponse.of(at).whole).slowest()[0] > 1
 
 
 @pytest.mark.parametrize("leak", [0.5, 0.05])
