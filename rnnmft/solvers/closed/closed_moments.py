@@ -8,18 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from rnnmft.correlation import correlation_error, require_variance
-from rnnmft.errors import ConvergenceError, DerivationError, ParameterError, Status
+from rnnmft.errors import ConvergenceError, ParameterError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
 from rnnmft.solvers.closed.cross_fixed_points import CrossRoot, cross_roots, late_cross
-from rnnmft.solvers.closed.evolution import columns, evolve, worse
+from rnnmft.solvers.closed.evolution import columns, evolve
 from rnnmft.solvers.closed.fixed_points import Root, reached_from, roots
 from rnnmft.solvers.closed.homogeneous import scale_free
+from rnnmft.solvers.closed.jacobian import closed_jacobian
 from rnnmft.solvers.closed.recursion import Array, Point, point_of, untied_recursion
 from rnnmft.solvers.closed.sensitivity import (
     means_with_error,
@@ -305,47 +305,5 @@ class ClosedMoments:
     def jacobian_moments(self, horizon: int, burn_in: int) -> JacobianMoments:
         """Moments of the T-step J J^T: every m_k for T = 1; m_1 for any T."""
         at, status = self._linearised
-
-        def compute(highest: int) -> tuple[Any, Any, Status]:
-            if highest == 1:
-                return (*self._mean_over(horizon, at), status)
-            if horizon != 1:
-                raise DerivationError(
-                    f"m_2 and higher of the {horizon}-step Jacobian are not derived yet; "
-                    "m_1 is, and every moment at horizon 1"
-                )
-            return self._one_step(highest, at)
-
-        return JacobianMoments("untied", horizon, "quadrature", compute)
-
-    def _one_step(self, highest: int, at: Root) -> tuple[Array, Array, Status]:
         weights = {p.name: self.ensemble[p.name].weights for p in self.cell.preactivations}
-        own: list[Array] = []
-        codes: list[Any] = []
-
-        def moments(m: Array) -> Array:
-            values, errors, status = self.recursion.jacobian_moments(
-                highest, weights, m, self.point
-            )
-            own.append(errors[:, 0])
-            codes.append(status)
-            return values
-
-        values, error = moved(moments, at.moments, at.errors)
-        if not np.isfinite(values).all():
-            values = np.where(np.isfinite(values), values, np.inf)
-            return values, np.where(np.isfinite(values), error + own[0], np.inf), Status.DIVERGES
-        return values, error + own[0], worse(self._linearised[1], codes[0])
-
-    def _mean_over(self, horizon: int, at: Root) -> tuple[Array, Array]:
-        """m_1(T): the tangent operator's T-th power on E[ds_a ds_b] = delta_ab."""
-        identity = np.array([float(i == j) for i, j in self.recursion.derivation.tangent.pairs])
-        states = len(self.cell.states)
-
-        def mean(m: Array) -> Array:
-            operators = self.recursion.tangent(m, self.point)
-            powers = np.linalg.matrix_power(operators, horizon)
-            return (identity @ powers @ identity)[None] / states
-
-        value, error = moved(mean, at.moments, at.errors)
-        return value, error + horizon * self.recursion.rtol * np.abs(value)
+        return closed_jacobian(self.recursion, weights, self.point, at, status, horizon)
