@@ -119,8 +119,8 @@ class Status(Enum):
         "network of that width rather than its limit; take more particles."
     )
     INCONSISTENT = (
-        "A check of the answer against itself failed: sampled and prescribed variances, or "
-        "independent repetitions, differ by more than chance."
+        "A check of the answer against itself failed: sampled and prescribed variances or "
+        "covariances, or independent repetitions, differ by more than chance."
     )
     UNSTABLE = "This fixed point is unstable: the recursion does not approach it."
     INVALID = "An input of this element is outside its domain."

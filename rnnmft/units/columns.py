@@ -43,6 +43,14 @@ class Columns:
         self._room -= 1
         self.count += 1
 
+    def rotate(self, rotation: Tensor) -> None:
+        """The columns' sums with the weights (R, n, n') in place of the columns."""
+        shape = (self.repetitions, rotation.shape[2], self.units)
+        columns = self.add(self.like.new_zeros(shape), rotation.transpose(1, 2))
+        self.blocks, self.count, self._room = [], 0, 0
+        for column in columns.unbind(1):
+            self.append(column)
+
     def overlap(self, values: Tensor) -> Tensor:
         """Averages over units of each column times each of P rows: (R, P, M) -> (R, P, n)."""
         found = [torch.bmm(values, b.transpose(1, 2)) for b in self._filled(self.count)]

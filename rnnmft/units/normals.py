@@ -22,6 +22,8 @@ Tensor = torch.Tensor
 # Sobol dimensions (and calls of a generator) are taken so many at a time: a matter of time and of
 # 16 rows of memory.
 _BLOCK = 16
+# Points of a few thousand are no more even than random ones in dimensions beyond these, and dearer.
+_QUASI = min(DIMENSIONS, 4096)
 
 
 class Draws:
@@ -78,7 +80,7 @@ class Draws:
         return torch.stack(drawn).to(self.dtype).clamp_(eps, 1 - eps)
 
     def _quasi(self, count: int) -> bool:
-        return self.sampling.normals == "sobol" and self._dimension + count <= DIMENSIONS
+        return self.sampling.normals == "sobol" and self._dimension + count <= _QUASI
 
     def _sobol(self, count: int) -> Tensor:
         first, self._dimension = self._dimension, self._dimension + count

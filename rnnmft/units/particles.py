@@ -18,6 +18,7 @@ Eq. (tied-kernel).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ from rnnmft.language import Cell, Ensemble, Inputs, Preactivation
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.sampling import Sampling
+from rnnmft.units.forgotten_covariance import OCTAVES
 from rnnmft.units.input_signal import InputSignal, MovingAverage
 from rnnmft.units.normals import Draws
 from rnnmft.units.weight_action import WeightAction
@@ -208,6 +210,20 @@ class UnitProcess:
             found.append(zero if self.x is None else self.x)
         return found
 
+    # --- copies ---------------------------------------------------------------------------------
+
+    def copy(self) -> UnitProcess:
+        """The same units, which go on as these would, and apart from them."""
+        same = [self.cell, self.ensemble, self.inputs, self.sampling, self._update, self._sees]
+        same += [self._groups, self.arguments, *self._groups]
+        return copy.deepcopy(self, {id(value): value for value in same})
+
+    @property
+    def bytes(self) -> int:
+        """What it takes to keep it: the columns of the weights, and some numbers a unit."""
+        columns = sum(w.columns for w in self._weights.values()) + 16 * self.shape[1]
+        return columns * self.shape[0] * self.shape[2] * self.like.element_size()
+
     # --- averages ------------------------------------------------------------------------------
 
     def second_moments(self) -> dict[str, Tensor]:
@@ -226,13 +242,24 @@ class UnitProcess:
 
     @property
     def directions(self) -> int:
-        """How many directions the weights have seen, of those that saw most."""
-        return max((w.basis.count for w in self._weights.values()), default=0)
+        """The most directions that weights had at once, of those that had most."""
+        return max((w.most for w in self._weights.values()), default=0)
 
     @property
     def defect(self) -> float:
         """How far the bases are from orthonormal: rounding, or something is wrong."""
         return max((w.basis.defect() for w in self._weights.values()), default=0.0)
+
+    @property
+    def forgotten(self) -> Tensor:
+        """Mean and mean square gap of the covariance of W y by octave of the lag, (2, R, octaves).
+
+        Of those weights whose gap is largest.
+        """
+        gaps = [w.forgotten.means for w in self._weights.values()]
+        if not gaps:
+            return self.like.new_zeros((2, self.shape[0], OCTAVES))
+        return max(gaps, key=lambda means: float(means[1].max()))
 
     def setting(self) -> Mapping[str, Any]:
         """What was sampled, JSON-safe."""

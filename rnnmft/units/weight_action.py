@@ -7,9 +7,12 @@ numbers a direction, and shows a new one only where y leaves the basis:
     W y = sigma_w (sum_j <y, u_j> zeta_j + |r| zeta_new),    r = y - sum_j <y, u_j> u_j
 
 This is a network of M units, in law, at O(M n) a step. Several W_k that see the same y share the
-basis; each has its own zeta. Rounding cannot make W y longer than sigma_w |y| (Bessel), as it does
-where W y is drawn from its conditional law given the past: there the covariance of a slow y with
-its own past is inverted, whose condition number is squared.
+basis; each has its own zeta. A run that shows more than a few hundred directions goes on with those
+that its future can tell apart (`recent_span`), at O(M) a step.
+
+Rounding cannot make W y longer than sigma_w |y| (Bessel), as it does where W y is drawn from its
+conditional law given the past: there the covariance of a slow y with its own past is inverted,
+whose condition number is squared.
 
 Eq. (tied-basis), Eq. (bessel).
 """
@@ -21,7 +24,9 @@ from collections.abc import Callable
 import torch
 
 from rnnmft.units.columns import Columns
+from rnnmft.units.forgotten_covariance import ForgottenCovariance
 from rnnmft.units.orthonormal_basis import OrthonormalBasis
+from rnnmft.units.recent_span import RecentSpan
 
 __all__ = ["WeightAction"]
 
@@ -35,6 +40,10 @@ class WeightAction:
         like: a tensor of the wanted dtype and device.
         repetitions, units: R and M.
         normals: (count) -> independent standard normal numbers, (R, count, M).
+
+    Attributes:
+        most: the largest number of directions so far.
+        forgotten: what was lost with those that were dropped, if any were.
     """
 
     def __init__(
@@ -44,10 +53,24 @@ class WeightAction:
         self._normals = normals
         self._zeta: dict[str, Columns] = {}
         self._coordinates: Tensor | None = None
+        self.forgotten = ForgottenCovariance(like, repetitions)
+        self._recent, self.most = RecentSpan(), 0
 
     def see(self, y: Tensor) -> None:
         """What the matrices act on from now, (R, P, M)."""
+        before = self.basis.count
+        if self._recent.is_exceeded(before):
+            self._turn(self._recent.rotation(before, self.basis.resolution))
         self._coordinates = self.basis.coordinates(y)
+        self._recent.append(self._coordinates)
+        self.most = max(self.most, self.basis.count)
+        self.forgotten.append(y, self._coordinates)
+
+    def _turn(self, turn: Tensor) -> None:
+        """Directions, and the numbers that belong to them, become those of V, (R, n, n')."""
+        for columns in (*map(self._zeta_of, self._zeta), self.basis.columns):
+            columns.rotate(turn)
+        self.forgotten.rotate(turn)
 
     def product(self, name: str, sigma_w: float, start: Tensor) -> Tensor:
         """`start` + W y, (R, P, M), for the matrix of that name. Eq. (tied-basis)."""
@@ -59,6 +82,11 @@ class WeightAction:
         """sigma_w^2 sum_j <y, u_j>^2: what the variance of W y stands for, (R, P). Eq. (bessel)."""
         assert self._coordinates is not None
         return sigma_w**2 * self._coordinates.square().sum(2)
+
+    @property
+    def columns(self) -> int:
+        """How many numbers a unit are kept."""
+        return self.basis.count * (1 + len(self._zeta)) + self.forgotten.kept
 
     def _zeta_of(self, name: str) -> Columns:
         """The numbers of one matrix, as many as there are directions."""

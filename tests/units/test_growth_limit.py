@@ -193,7 +193,7 @@ def test_pooled_logarithms_of_equal_repetitions_are_theirs():
 
 def growth_of(cell, ensemble, inputs, plan, burn_in=0):
     units = SampledUnits(cell, ensemble, inputs, "tied", plan)
-    draw = lambda p, horizon: units._drawn_tangents(p, horizon, burn_in)  # noqa: E731
+    draw = lambda p, horizon: units.drawing.drawn_tangents(p, horizon, burn_in)  # noqa: E731
     return search_growth(draw, plan, tied=True)
 
 

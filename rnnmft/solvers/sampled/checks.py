@@ -4,6 +4,7 @@
 * The variance of every preactivation over the units is what the draw stood for, within chance and
   a network's 1/M: a mechanism that breaks the law of e (a longer row, a lost part) is seen here.
 * Independent repetitions agree: none of them alone makes the spread.
+* Directions that a basis dropped did not return: no covariance was lost with them.
 * There are more units than directions: otherwise this is a network of that width.
 
 Eq. (tied-basis), Eq. (q), Eq. (unit-bias).
@@ -32,6 +33,8 @@ _CHANCE = 6.0
 _FINITE = 64.0
 # The part of all directions from which on units are few.
 _FILLED = 0.75
+# The part of the variance that a covariance of W y may have lost at some lag.
+_LOST = 0.02
 # Units, over all repetitions, that shall decide a mean squared gradient: fewer, and their spread is
 # no guide to the rare unit that was not drawn.
 _DECIDING = 200.0
@@ -45,6 +48,8 @@ def check(samples: Samples) -> Status:
     if float(values["check/defect"].max()) > _DEFECT[sampling.dtype]:
         return Status.INCONSISTENT
     if not _variances_hold(values, sampling.per_repetition) or not _repetitions_agree(values):
+        return Status.INCONSISTENT
+    if not _covariances_hold(values, sampling.per_repetition):
         return Status.INCONSISTENT
     if float(values["check/directions"].max()) > _FILLED * sampling.per_repetition:
         return Status.FEW_UNITS
@@ -72,6 +77,18 @@ def _variances_hold(values: Mapping[str, Array], units: int) -> bool:
         if abs(float(mean)) > chance + _FINITE / units + 1e-9:
             return False
     return True
+
+
+def _covariances_hold(values: Mapping[str, Array], units: int) -> bool:
+    """What was lost with dropped directions, at any octave of the lag: its mean, and its square.
+
+    States overlap by chance, in M units with a variance of 1 / M or less.
+    """
+    mean, error = mean_and_error(values["check/gap"])
+    chance = _CHANCE * calibrated_error(error, len(values["check/gap"]))
+    square = values["check/square_gap"].mean(0)
+    returned = (np.abs(mean) > chance + _LOST) | (square > _LOST**2 + 2.0 / units)
+    return not returned.any()
 
 
 def _repetitions_agree(values: Mapping[str, Array]) -> bool:

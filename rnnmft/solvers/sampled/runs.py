@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.kept_runs import KeptRuns
 from rnnmft.units.averaged_tangent import AveragedTangent, numbers_a_unit
+from rnnmft.units.forgotten_covariance import witnesses_of
 from rnnmft.units.particles import UnitProcess, recurrent_groups, trajectories_coincide
+from rnnmft.units.recent_span import KEPT
 
 __all__ = ["SampledSetting"]
 
@@ -26,7 +29,7 @@ Array = NDArray[np.float64]
 Tensor = torch.Tensor
 
 
-@dataclass(frozen=True)
+@dataclass
 class SampledSetting:
     """A cell at an ensemble, tied or untied, and the runs that measure it."""
 
@@ -35,6 +38,7 @@ class SampledSetting:
     inputs: Inputs
     tying: str
     start: Mapping[str, float] = field(default_factory=dict)
+    kept: KeptRuns = field(default_factory=KeptRuns, compare=False, repr=False)
 
     def process(
         self, sampling: Sampling, repetitions: Iterable[int], trajectories: int
@@ -68,7 +72,8 @@ class SampledSetting:
         groups = recurrent_groups(self.cell)
         recurrent = [names for y, names in groups.items() if y != 0]
         columns = (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
-        kept = steps * trajectories * columns
+        kept = min(steps * trajectories, KEPT + trajectories) * columns
+        kept += witnesses_of(steps) * trajectories * len(recurrent) * (self.tying == "tied")
         lags = 1 if isinstance(self.inputs.temporal, str) else len(self.inputs.temporal)
         kept += lags * trajectories * (len(self.cell.preactivations) + 1)
         size = len(self.cell.states) + len(self.cell.preactivations) + 2
@@ -88,11 +93,13 @@ class SampledSetting:
     ) -> dict[str, Array]:
         """second/state, pre/name: (R, steps, P, P); mean/state, prescribed/name: (R, steps).
 
-        check/directions and check/defect, (R, 1), say what became of the bases.
+        check/.. say what became of the bases.
         """
-        process = self.process(sampling, repetitions, trajectories)
-        found: dict[str, list[Tensor]] = {}
-        for _ in range(steps):
+        which = (sampling, tuple(repetitions), trajectories, tuple(self.start.items()))
+        process, found = self.kept.resume(
+            which, steps, lambda: self.process(sampling, which[1], trajectories), recorded=True
+        )
+        for _ in range(process.time, steps):
             process.step()
             for name, value in process.second_moments().items():
                 found.setdefault(f"second/{name}", []).append(value)
@@ -101,6 +108,7 @@ class SampledSetting:
             for name, value in process.preactivation_moments().items():
                 found.setdefault(f"pre/{name}", []).append(value)
                 found.setdefault(f"prescribed/{name}", []).append(process.prescribed[name][:, 0])
+        self.kept.keep(which, process, found)
         return _stacked(found | _checks(process))
 
     def tangents(
@@ -127,9 +135,14 @@ class SampledSetting:
             the logarithms of the drive's kernel summed over the times of one sum, where the
             weights are tied and not zero (`AveragedTangent.log_kernel_sums`).
         """
-        process = self.process(sampling, repetitions, trajectories)
-        for _ in range(burn_in):
-            process.step()
+        which = (sampling, tuple(repetitions), trajectories, tuple(self.start.items()))
+        process, _ = self.kept.resume(
+            which, burn_in, lambda: self.process(sampling, which[1], trajectories), recorded=False
+        )
+        if process.time < burn_in:
+            for _ in range(process.time, burn_in):
+                process.step()
+            self.kept.keep(which, process)
         tangent = AveragedTangent(process, (0, trajectories - 1))
         found: dict[str, list[Tensor]] = {"m_1": [], "log_m_1": [], "check/effective": []}
         for _ in range(horizon):
@@ -170,10 +183,17 @@ class SampledSetting:
 
 
 def _checks(process: UnitProcess) -> dict[str, list[Tensor]]:
-    """What became of the bases, (R, 1): check/directions and check/defect."""
+    """What became of the bases: check/directions and check/defect, (R, 1), the gaps, (R, octaves).
+
+    check/gap and check/square_gap are of the covariance that was lost with dropped directions.
+    """
     numbers = {"directions": float(process.directions), "defect": process.defect}
     ones = process.like.new_ones(process.shape[0])
-    return {f"check/{name}": [number * ones] for name, number in numbers.items()}
+    gap, square = process.forgotten
+    return {f"check/{name}": [number * ones] for name, number in numbers.items()} | {
+        "check/gap": list(gap.unbind(1)),
+        "check/square_gap": list(square.unbind(1)),
+    }
 
 
 def _stacked(found: Mapping[str, list[Tensor]]) -> dict[str, Array]:

@@ -23,6 +23,7 @@ from rnnmft import (
     derive,
 )
 from rnnmft.sampling import NORMALS, Sampling
+from rnnmft.solvers.sampled.drawing import Drawing
 from rnnmft.solvers.sampled.sampled_units import SampledUnits
 from rnnmft.units.repetitions import calibrated_error
 from tests.solvers.sampled.tied_references import NAMES, reference
@@ -196,7 +197,7 @@ def test_a_slow_approach_is_waited_for():
     units = SampledUnits(cell, cell.ensemble(), Inputs(), "tied", Sampling(1 << 13, device="cpu"))
     found = units.fixed_point()
     assert agree(found.second_moment["h"], found.errors["second_moment"]["h"], 1.0)
-    assert units._stationary.steps >= 128
+    assert units.drawing.stationary.steps >= 128
     memory = units.autocorrelation(60)
     truth = a ** np.arange(61.0)
     assert agree(memory.value["h"], memory.error["h"], truth)
@@ -256,7 +257,7 @@ def test_autocorrelation_is_there_for_every_theory(name, tying):
 def test_one_run_gives_every_horizon(monkeypatch):
     """Asking for T = 5, 2, 1 after 5 runs the units once."""
     runs = []
-    original = SampledUnits._tangents
+    original = Drawing.tangents
 
     def counted(self, horizon, burn_in):
         known = dict(self._gradients)
@@ -264,7 +265,7 @@ def test_one_run_gives_every_horizon(monkeypatch):
         runs.append(self._gradients != known)
         return found
 
-    monkeypatch.setattr(SampledUnits, "_tangents", counted)
+    monkeypatch.setattr(Drawing, "tangents", counted)
     field = MeanField(cells.minimal(), tying="tied", particles=1 << 12)
     means = field.jacobian_means(5)
     again = [float(field.jacobian(T).mean) for T in (5, 2, 1)]

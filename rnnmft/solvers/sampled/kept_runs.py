@@ -1,0 +1,65 @@
+"""Runs that are kept where they ended, so that a longer run of the same units goes on from there.
+
+Units are numbered and their numbers drawn in the order of the steps: going on is the same as
+starting again, to the bit, without the steps that were taken before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import torch
+
+from rnnmft.units.particles import UnitProcess
+
+__all__ = ["KeptRuns"]
+
+Tensor = torch.Tensor
+#: What was recorded at each step, by name.
+Recorded = dict[str, list[Tensor]]
+
+
+@dataclass
+class _Kept:
+    process: UnitProcess
+    recorded: Recorded | None
+    size: int
+
+
+class KeptRuns:
+    """The last few runs, within an amount of memory. On a processor: a GPU's memory is for units.
+
+    Args:
+        memory: bytes that all of them may take.
+    """
+
+    def __init__(self, memory: int = 1 << 27) -> None:
+        self.memory = memory
+        self.runs: dict[Hashable, _Kept] = {}
+
+    def resume(
+        self, which: Hashable, steps: int, start: Callable[[], UnitProcess], *, recorded: bool
+    ) -> tuple[UnitProcess, Recorded]:
+        """A process that is free to go on, and what was recorded of it so far.
+
+        Args:
+            which: units these are.
+            steps: that the process may have taken, at most.
+            start: makes it where none is kept.
+            recorded: whether every step so far must be on record.
+        """
+        kept = self.runs.get(which)
+        if kept is None or kept.process.time > steps or (recorded and kept.recorded is None):
+            return start(), {}
+        return kept.process.copy(), {n: list(rows) for n, rows in (kept.recorded or {}).items()}
+
+    def keep(self, which: Hashable, process: UnitProcess, recorded: Recorded | None = None) -> None:
+        """Keep a copy of a process as it is now, in place of an earlier one."""
+        size = process.bytes
+        if size > self.memory or process.like.device.type != "cpu":
+            return
+        self.runs.pop(which, None)
+        while self.runs and sum(k.size for k in self.runs.values()) + size > self.memory:
+            del self.runs[next(iter(self.runs))]
+        self.runs[which] = _Kept(process.copy(), recorded and dict(recorded), size)
