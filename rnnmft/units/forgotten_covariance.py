@@ -8,7 +8,7 @@ directions kept. The gap between the two, relative to their lengths,
 is 0 where nothing was lost, and large where a part of an earlier state is hidden from all that was
 kept and returns. It is measured against witnesses: states of earlier times, evenly spread over the
 run, which are not the ones whose span is kept. Unrelated states of M units overlap by chance,
-1 / sqrt(M) or less with either sign.
+1 / sqrt(M) or less with either sign. Eq. (tied-basis).
 """
 
 from __future__ import annotations

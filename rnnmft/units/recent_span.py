@@ -16,7 +16,7 @@ whatever was dropped, and so is its covariance with W y_s for every chosen y_s. 
   unit bend the past out of the span of the last states; its covariance with them is smooth in the
   lag, and is held at these lags. Sums, since what is frozen beside a fast noise stands out of them.
 
-What is lost in between is measured: see `forgotten_covariance`.
+What is lost in between is measured: see `forgotten_covariance`. Eq. (tied-basis).
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ Series = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 #: A run of so many steps; how many directions it is expected to see, where that is known.
 Draw = Callable[[int, int | None], Samples]
 
+#: Steps of a run, doubled: quarters of 16 and more are compared.
 FIRST_STEPS = 64
+# Eight memories of a state that lasts for a thousand steps, and e^-6 of what it came from.
 _MOST_STEPS = 8192
 # Units times steps times directions that the longest run may take, with the fewest units: some 20
 # seconds of one core. A run that adds a direction at every step takes 6e9 with the most steps.

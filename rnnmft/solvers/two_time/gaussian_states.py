@@ -31,7 +31,7 @@ from rnnmft.solvers.results import (
     Trajectory,
 )
 from rnnmft.solvers.timescale import NO_CORRELATION_TIME, timescale, timescale_error
-from rnnmft.solvers.two_time.kernel import StationaryKernel
+from rnnmft.solvers.two_time.kernel import StationaryKernel, extended
 from rnnmft.solvers.two_time.linear_states import LinearStates
 from rnnmft.solvers.two_time.pairs import settle_pair
 from rnnmft.solvers.two_time.settling import settle, zero_kernel
@@ -339,16 +339,9 @@ class GaussianStates:
         kernel, mean = self._kernel, self.system.mean
         covariances, far = kernel.seen_from(np.eye(len(self.system.A)))
         values = {
-            s.name: _extended(covariances[i], far[i], lags) + mean[i] ** 2
+            s.name: extended(covariances[i], far[i], lags) + mean[i] ** 2
             for i, s in enumerate(self.cell.states)
         }
         for k, p in enumerate(self.cell.preactivations):
-            values[p.name] = _extended(kernel.covariance(k), kernel.plateau[k], lags)
+            values[p.name] = extended(kernel.covariance(k), kernel.plateau[k], lags)
         return values
-
-
-def _extended(values: Array, far: float, lags: int) -> Array:
-    """Values at lags 0, .., `lags`; beyond the window at their plateau."""
-    found = np.full(lags + 1, float(far))
-    found[: len(values)] = values[: lags + 1]
-    return found

@@ -20,7 +20,7 @@ from rnnmft.solvers.two_time.lags import Lags, gain
 from rnnmft.solvers.two_time.linear_states import LinearStates
 from rnnmft.solvers.two_time.pair_curve import PairCurve
 
-__all__ = ["StationaryKernel", "fed_by_input", "input_parts", "weighted_averages"]
+__all__ = ["StationaryKernel", "extended", "fed_by_input", "input_parts", "weighted_averages"]
 
 Array = NDArray[Any]
 
@@ -105,3 +105,10 @@ def input_parts(system: LinearStates, lags: Lags, share: float) -> tuple[Array, 
     if system.inputs.temporal == "constant":
         return np.zeros(lags.length + 1), share * system.inputs.R
     return share * system.input(lags.length + 1), 0.0
+
+
+def extended(values: Array, far: float, lags: int) -> Array:
+    """Values at lags 0, .., `lags`; beyond the window at their plateau."""
+    found = np.full(lags + 1, float(far))
+    found[: len(values)] = values[: lags + 1]
+    return found
