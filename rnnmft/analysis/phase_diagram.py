@@ -229,8 +229,8 @@ def _scalar(field: MeanField, name: str) -> tuple[Any, Status]:
         pair = field.correlation_fixed_point()
         return list(pair.correlation.values()), pair.status
     if name in ("xi_q", "xi_c"):
-        times = field.timescales()
-        return getattr(times, name), times.status
+        time = field.timescales().quantity(name)
+        return float(time), time.status
     if name in ("gradient_growth", "chi_1"):
         growth = field.gradient_growth()
         return float(growth) if name != "chi_1" else math.exp(float(growth)), growth.status

@@ -17,6 +17,7 @@ from rnnmft.diagnosis.measurement import GradientSeries
 from rnnmft.errors import ConvergenceError, RnnmftError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Record
+from rnnmft.solvers.results import Timescales
 
 __all__ = ["LONGEST", "TheoryAnswer", "ask_theory"]
 
@@ -107,13 +108,19 @@ def ask_theory(
         second_moment=at.second_moment,
         preactivation_variance=at.preactivation_variance,
         growth=growth,
-        xi_q=None if times is None else times.xi_q,
-        xi_c=None if times is None else times.xi_c,
+        xi_q=_known(times, "xi_q"),
+        xi_c=_known(times, "xi_c"),
         log10_mean=mean,
         log10_error=error,
         log10_means=() if series is None else tuple(map(float, series.log10[:length])),
         missing=tuple(missing),
     )
+
+
+def _known(times: Timescales | None, name: str) -> float | None:
+    """A timescale, where there is one: a zero state has no correlation to forget."""
+    value = math.nan if times is None else getattr(times, name)
+    return None if math.isnan(value) else value
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,9 @@ def _timescales(mean_field: MeanField) -> Iterator[_Reading]:
     for name, says in (("xi_q", "memory of the variance"), ("xi_c", "memory of the input")):
         value, error = getattr(times, name), times.error[name]
         latex = rf"\xi_{name[-1]}"
-        if sampled and not error < value:
+        if math.isnan(value):
+            yield _Reading(latex, says, "undefined", note="a zero state has no correlation")
+        elif sampled and not error < value:
             yield _unresolved(latex, says, value)
         elif math.isinf(value):
             yield _Reading(latex, says, "∞", note="no decay: the slope of the map is 1 or more")

@@ -256,7 +256,7 @@ class ValidationRecord(Record):
 
     def to_json(self, path: str | Path) -> None:
         """Write `to_dict()` as JSON, a list of numbers in one line."""
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
         text = re.sub(r"\[[^][{}\"]*\]", lambda found: " ".join(found[0].split()), text)
         Path(path).write_text(text + "\n", encoding="utf-8")
 
