@@ -50,7 +50,17 @@ SYMBOLIC += ("language", "cells", "theory")
 NUMERIC = ("numpy", "scipy", "torch")
 
 # What an import inside a function may keep lazy, itself or inside a file of the package.
-HEAVY = {"jinja2", "markupsafe", "matplotlib", "mpmath", "numpy", "rich", "scipy", "sympy"}
+HEAVY = {
+    "jinja2",
+    "latex2mathml",
+    "markupsafe",
+    "matplotlib",
+    "mpmath",
+    "numpy",
+    "rich",
+    "scipy",
+    "sympy",
+}
 HEAVY |= {"torch", "xarray"}
 
 # (module, imported module): why this breach of the law is right.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from rnnmft.page.latex import MINUS
+__all__ = ["MINUS", "count", "percent", "percent_error", "plus_minus", "significant"]
 
-__all__ = ["count", "percent", "percent_error", "plus_minus", "significant"]
-
+MINUS = "\N{MINUS SIGN}"
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rnnmft.page.latex import IDENTIFIERS
 from rnnmft.page.mathml import mathml
 
 if TYPE_CHECKING:
@@ -13,6 +12,16 @@ if TYPE_CHECKING:
 
 __all__ = ["prose"]
 
+_GREEK = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi
+        pi rho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma
+        Upsilon Phi Psi Omega ell infty
+        """,
+    )
+)
 _MARK = r"(?:[A-Za-z0-9]+|\*)"
 _SYMBOL = re.compile(
     rf"(?<![\w\\])(?P<stem>J J(?=\^)|[A-Za-z]+)(?P<sub>_{_MARK})?(?P<sup>\^{_MARK})?"
@@ -27,7 +36,7 @@ def prose(text: str) -> Markup:
     is a Greek name by itself.
 
     >>> print(prose("with mean mu_b < 2"))
-    with mean <math><msub><mi>μ</mi><mi>b</mi></msub></math> &lt; 2
+    with mean <math><mrow><msub><mi>μ</mi><mrow><mi>b</mi></mrow></msub></mrow></math> &lt; 2
     """
     from markupsafe import Markup, escape
 
@@ -43,7 +52,7 @@ def prose(text: str) -> Markup:
 def _latex(found: re.Match[str]) -> str | None:
     stem, below = found["stem"], found["sub"] or found["late"]
     above = "^*" if found["star"] else found["sup"]
-    greek = stem in IDENTIFIERS and len(stem) > 1
+    greek = stem in _GREEK
     if not greek and (len(stem.split()[0]) > 1 or not (below or above)):
         return None
     text = f"\\{stem}" if greek else stem

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from rnnmft.analysis.correlation_map import correlation_map
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.page.figure import BLACK, BLUE, GREY, RED, Figure, draw_figure
-from rnnmft.page.latex import MINUS
-from rnnmft.page.numbers import count, significant
+from rnnmft.page.numbers import MINUS, count, significant
 
 if TYPE_CHECKING:
     import xarray
