@@ -22,7 +22,8 @@ FLOORS = {
     "parameters": 2,
     "records": 2,
     "expectation": 2,
-    "closed_forms": 3,
+    "dirac_deltas": 3,
+    "closed_forms": 4,
     "regression": 3,
     "language": 3,
     "sampling": 3,
@@ -46,7 +47,7 @@ FLOORS = {
 
 # SymPy in, SymPy out: no numbers on these floors.
 SYMBOLIC = ("errors", "activations", "parameters", "expectation", "closed_forms", "regression")
-SYMBOLIC += ("language", "cells", "theory")
+SYMBOLIC += ("dirac_deltas", "language", "cells", "theory")
 NUMERIC = ("numpy", "scipy", "torch")
 
 # What an import inside a function may keep lazy, itself or inside a file of the package.

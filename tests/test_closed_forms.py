@@ -22,7 +22,8 @@ from rnnmft.activations import (
     step,
     tanh,
 )
-from rnnmft.closed_forms import closed_form, without_deltas
+from rnnmft.closed_forms import closed_form
+from rnnmft.dirac_deltas import without_deltas
 from rnnmft.expectation import GaussianExpectation, gaussian_expectation
 from tests.meaning import MEANING
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import sympy as sp
 
-from rnnmft.closed_forms import without_deltas
+from rnnmft.dirac_deltas import without_deltas
 from rnnmft.errors import DerivationError, ParameterError
 from rnnmft.language import Cell, State
 from rnnmft.parameters import check_tying

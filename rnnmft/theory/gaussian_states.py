@@ -22,7 +22,8 @@ from typing import cast
 
 import sympy as sp
 
-from rnnmft.closed_forms import closed_form, without_deltas
+from rnnmft.closed_forms import closed_form
+from rnnmft.dirac_deltas import without_deltas
 from rnnmft.errors import DerivationError
 from rnnmft.expectation import GaussianExpectation
 from rnnmft.language import Cell, Preactivation

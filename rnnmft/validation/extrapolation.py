@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 class WidthDesign(Record):
     """Widths (at least three, increasing) and how many networks of each.
 
-    >>> Design((64, 128, 256), (40, 20, 10)).coefficients(0).round(3)
+    >>> WidthDesign((64, 128, 256), (40, 20, 10)).coefficients(0).round(3)
     array([-0.5,  0.5,  1. ])
     """
 
