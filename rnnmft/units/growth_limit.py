@@ -68,7 +68,8 @@ class GrowthLimit:
     """A growth rate per step.
 
     Attributes:
-        value: the middle of the bracket; -inf where everything has died out.
+        value: the middle of the bracket; -inf where everything has died out, nan where m_1 is not
+            a number.
         error: standard deviation of a number anywhere in the bracket, together with the noise.
         noise: the part of it that more units would make smaller.
     """
@@ -99,7 +100,9 @@ def growth_limit(
     if log_means.shape[1] < _FEWEST:
         raise ValueError(f"a growth rate needs {_FEWEST} steps, got {log_means.shape[1]}")
     if not np.isfinite(log_means).all():
-        dead = not np.isnan(log_means).any() and log_means[:, -1].max() == -math.inf
+        if np.isnan(log_means).any():
+            return GrowthLimit(math.nan, math.inf, math.inf)
+        dead = log_means[:, -1].max() == -math.inf
         return GrowthLimit(-math.inf if dead else math.inf, 0.0, 0.0)
     means, sums = _Slopes.of(log_means, 1), None
     if log_sums is not None and (log_sums == -math.inf).all():

@@ -128,7 +128,9 @@ def test_growth_of_what_died_or_overflowed_and_of_too_little():
     died[:, 5:] = -math.inf
     assert growth_limit(died).value == -math.inf
     assert growth_limit(np.full((4, 32), math.inf)).value == math.inf
-    assert growth_limit(np.full((4, 32), math.nan)).value == math.inf
+    unknown = growth_limit(np.full((4, 32), math.nan))
+    assert math.isnan(unknown.value)
+    assert unknown.error == math.inf
     with pytest.raises(ValueError, match="16 steps"):
         growth_limit(np.zeros((4, 15)))
 

@@ -88,6 +88,8 @@ def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 
         drawn = draw(plan, horizon)
         limit = limit_of(drawn, horizon, tied)
         found = GrowthFound(limit, Status.OK, horizon, plan.total)
+        if math.isnan(limit.value):
+            return replace(found, status=Status.UNDEFINED)
         if not decided_by_many(drawn.values, horizon):
             return replace(found, status=Status.NOT_CONVERGED)
         if limit.error <= wanted:
@@ -121,6 +123,8 @@ def search_cross_growth(
             end = _resolved(drawn.values["m_1"], _JUST_CLEAR)
         limit = limit_of(drawn, end, tied)
         found = GrowthFound(limit, Status.OK, horizon, drawn.sampling.total)
+        if math.isnan(limit.value):
+            return replace(found, status=Status.UNDEFINED)
         if end == 1:
             return replace(found, status=Status.NOT_CONVERGED)
         wanted = min(max(_CROSS_WANTED * abs(limit.value), _LEAST_WANTED), _WANTED)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.sparse.linalg import LinearOperator, gmres
 
+from rnnmft.errors import ConvergenceError, Status
 from rnnmft.solvers.two_time.growth import bound_eigenvalues, edge, plateau_modes, resolvent
 from rnnmft.solvers.two_time.lags import gain
 from rnnmft.solvers.two_time.response import KernelResponse
@@ -46,6 +47,9 @@ _BOUND = 6
 # beyond 1, where stability ends. A zero that is missed is one that `outside` counts, and the answer
 # says so.
 _NEAREST, _SCAN, _RANGE = 1e-4, 24, 1.05
+# GMRES's tolerance, restart and cycles: f is then as well known as sums over the window are. What
+# takes more is said to be unknown.
+_REACHING = {"rtol": 1e-12, "restart": 80, "maxiter": 4}
 # Of a zero, as GMRES's 1e-12 allows; and |f| there, which is large at a pole.
 _XTOL, _RTOL, _ZERO = 1e-13, 1e-12, 1e-6
 
@@ -114,7 +118,9 @@ class KernelModes:
             return (x - lags.filtered(gamma, bump * x)).ravel()
 
         operator = LinearOperator((bump.size, bump.size), matvec=apply, dtype=complex)
-        found, _ = gmres(operator, free.ravel(), rtol=1e-12, restart=80, maxiter=4)
+        found, failed = gmres(operator, free.ravel(), **_REACHING)
+        if failed:
+            raise ConvergenceError(Status.STALLED, "The modes of the kernel cannot be told apart.")
         return found.reshape(bump.shape)
 
     # --- its zeros -----------------------------------------------------------------------------

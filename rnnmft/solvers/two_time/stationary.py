@@ -14,6 +14,7 @@ Eq. (stationary-kernel).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,8 +47,8 @@ _HALVINGS = 12
 # GMRES's tolerances, restart and cycles: of a step (inexact ones only cost another), and of an
 # error.
 _STEP = {"rtol": 1e-9, "restart": 60, "maxiter": 5}
-# And of an error, of which three digits are plenty.
-_OF_ERROR = {"rtol": 1e-3, "restart": 60, "maxiter": 2}
+# And of an error, of which three digits are plenty: near criticality they take some cycles more.
+_OF_ERROR = {"rtol": 1e-3, "restart": 60, "maxiter": 20}
 # Steps and tails below this share of the largest covariance are as good as none.
 _SETTLED = 1e-13
 # Where Newton's method makes no more progress (a step is not a third of the one before): rounding.
@@ -242,7 +243,9 @@ class KernelEquation:
         total = 0.0
         for shape in shapes:
             if shape.any():
-                answer, _ = gmres(jacobian, shape, M=inverse, **_OF_ERROR)
+                answer, failed = gmres(jacobian, shape, M=inverse, **_OF_ERROR)
+                if failed:
+                    return math.inf
                 parts = answer[: -self._count].reshape(forgotten.shape), answer[-self._count :]
                 far = self._gains[..., 0] @ parts[1]
                 reply = self.lags.filtered(self._gains, parts[0]) + far[:, None]
