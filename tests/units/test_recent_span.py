@@ -238,7 +238,7 @@ def test_the_memory_of_slow_linear_cells(leak, sigma_w, steps, units):
 @pytest.mark.slow
 def test_a_pair_of_slow_linear_trajectories():
     """Independent inputs: c* = 0, and cross moments decay as -2 log(1 - leak + leak sigma_w)."""
-    leak, sigma_w, h = 0.01, 0.5, State("h")
+    leak, sigma_w, h = 0.02, 0.5, State("h")
     cell = Cell("linear", update={h: (1 - leak) * h + leak * Preactivation("e", h)})
     inputs = Inputs(correlation=0.0)
     sampling = Sampling(8192, 8, device="cpu")
