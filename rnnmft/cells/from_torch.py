@@ -14,7 +14,9 @@ def from_torch(
     module: Any,
     *,
     states: Sequence[str] | Mapping[str, int] | None = None,
-    input: int | None = None,
+    input: int | str | Mapping[str, int] | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    returned: int | Sequence[int] | None = None,
     name: str | None = None,
 ) -> Cell:
     """Read a cell from a PyTorch module: nn.RNNCell, GRUCell, LSTMCell, or one's own.
@@ -48,4 +50,6 @@ def from_torch(
     """
     from rnnmft.tracing import trace
 
-    return trace(module, states=states, input=input, name=name).cell
+    return trace(
+        module, states=states, input=input, arguments=arguments, returned=returned, name=name
+    ).cell

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnnmft.tracing.bindings import Slice
-from rnnmft.tracing.refusal import RefusalError
+from rnnmft.tracing.refusal import MixedRefusalError, RefusalError
 from rnnmft.tracing.sums import Sum, Vector
 
 __all__ = ["Array", "Parameter", "Value", "as_block", "blocks", "grid_of"]
@@ -81,11 +81,11 @@ class Array:
         if (start, stop) == (0, self.shape[axis]):
             return self
         if axis - self.grid.ndim == self.batch:
-            raise RefusalError("it takes a part of the batch")
+            raise MixedRefusalError("it takes a part of the batch")
         if axis - self.grid.ndim == self.unit:
             edges = [sum(self.widths[:j]) for j in range(len(self.widths) + 1)]
             if start not in edges or stop not in edges:
-                raise RefusalError(
+                raise MixedRefusalError(
                     f"its range {start}:{stop} cuts through the {_listed(self.widths)} units: "
                     "the units of a cell are all alike"
                 )
@@ -118,7 +118,7 @@ class Array:
         )
         width = self.widths[0]
         if self.unit != -1 or split or len({*self.widths}) > 1 or shape[-1] % width:
-            raise RefusalError(f"its reshape of {old} to {tuple(shape)} mixes units")
+            raise MixedRefusalError(f"its reshape of {old} to {tuple(shape)} mixes units")
         grid = list(shape)
         grid[-1] = shape[-1] // width
         if at is not None:
@@ -145,7 +145,7 @@ class Array:
 
     def _keep(self, axis: int, what: str) -> None:
         if axis - self.grid.ndim in (self.unit, self.batch):
-            raise RefusalError(what)
+            raise MixedRefusalError(what)
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import sympy as sp
 import torch
 
 from rnnmft.errors import CellError
-from rnnmft.language.symbols import Input, State
+from rnnmft.language.symbols import Input, RandomParameter, State
 from rnnmft.tracing.arrays import Array, Parameter
 from rnnmft.tracing.bindings import parameter_of
 from rnnmft.tracing.context import Context, constant, is_number
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
 from rnnmft.tracing.exporting import Exported
 from rnnmft.tracing.operations import apply
-from rnnmft.tracing.refusal import RefusalError
+from rnnmft.tracing.refusal import MixedRefusalError, MixedUnitsError, RefusalError
 from rnnmft.tracing.source import (
     Place,
     assigned_names,
@@ -39,6 +40,7 @@ class Walk:
         exported: its graph.
         states: the symbols of the states, in the order in which forward takes them.
         x: the symbol of the input.
+        vectors: the symbols of further arguments that are one number a unit.
 
     Attributes:
         groups: the closed sums.
@@ -49,7 +51,12 @@ class Walk:
     """
 
     def __init__(
-        self, module: torch.nn.Module, exported: Exported, states: Sequence[State], x: Input
+        self,
+        module: torch.nn.Module,
+        exported: Exported,
+        states: Sequence[State],
+        x: Input,
+        vectors: Mapping[str, RandomParameter],
     ) -> None:
         self.module = module
         self.exported = exported
@@ -58,13 +65,14 @@ class Walk:
         self.labels: dict[Atom, str] = {}
         self.numbers: dict[str, float] = {}
         self._first_names = _first_names(module)
-        self._symbols = {
-            exported.input: (x, exported.input_width),
-            **{
-                name: (state, exported.width)
-                for name, state in zip(exported.states, states, strict=True)
-            },
+        self._symbols: dict[str, tuple[sp.Symbol, int]] = {
+            name: (state, exported.width)
+            for name, state in zip(exported.states, states, strict=True)
         }
+        for name, place in exported.vectors.items():
+            self._symbols[place] = (vectors[name], exported.width)
+        if exported.input is not None:
+            self._symbols[exported.input] = (x, exported.input_width)
         self._values: dict[torch.fx.Node, Any] = {}
         needed = _ancestors(exported.results)
         for node in exported.graph.nodes:
@@ -85,7 +93,7 @@ class Walk:
             try:
                 return self._held(node.name)
             except RefusalError as reason:
-                raise self._refused(node, str(reason)) from None
+                raise self._refused(node, reason) from None
         if node.op != "call_function":
             raise self._refused(node, "it is no operation on tensors")
         args: Any = torch.fx.map_arg(node.args, self._valued)
@@ -95,7 +103,7 @@ class Walk:
         try:
             value = self._apply(node, list(args), dict(kwargs))
         except RefusalError as reason:
-            raise self._refused(node, str(reason)) from None
+            raise self._refused(node, reason) from None
         self._note(node, value)
         return value
 
@@ -161,14 +169,15 @@ class Walk:
                 for atom in behind:
                     self.labels.setdefault(atom, name)
 
-    def _refused(self, node: torch.fx.Node, reason: str) -> CellError:
+    def _refused(self, node: torch.fx.Node, reason: str | RefusalError) -> CellError:
         place = place_of_node(node) or next(
             (found for user in node.users if (found := place_of_node(user))), None
         )
         what = f"the parameter {self.exported.holds.get(node.name, node.name)!r}"
         if node.op == "call_function":
             what = spoken_name(node)
-        return CellError(
+        kind = MixedUnitsError if isinstance(reason, MixedRefusalError) else CellError
+        return kind(
             f"cannot trace {type(self.module).__name__}: {what} has no place in a cell: {reason}; "
             f"at {place or file_of(self.module)}"
         )
