@@ -20,7 +20,7 @@ from rnnmft.errors import CellError
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.tracing.examples import own_randomness
 
-__all__ = ["check_beside", "traced_step"]
+__all__ = ["agree", "check_beside", "traced_step"]
 
 _BATCH = 5
 # Rounding in some hundred operations of numbers of order one leaves 1e-13 in double and 1e-5 in
@@ -41,7 +41,6 @@ def check_beside(module: torch.nn.Module, traced: Any) -> None:
     if first.is_meta:
         return  # PyTorch's own cells, whose traces are tested
     dtype = first.dtype if first.numel() else torch.get_default_dtype()
-    tolerance = _TOLERANCE.get(dtype, 0.05)
     generator = torch.Generator().manual_seed(0)
 
     def draw(size: int) -> Any:
@@ -56,12 +55,15 @@ def check_beside(module: torch.nn.Module, traced: Any) -> None:
             ours = _with_gradients(lambda x, s: traced_step(traced, own, x, s), x, states, draw)
         names = [f"the new {n}" for n in traced.states]
         grads = ["the input", *(f"the old {n}" for n in traced.states)]
-        _compare(module, names, ours[0], theirs[0], tolerance, "computes {what} otherwise")
+        _compare(module, names, ours[0], theirs[0], "computes {what} otherwise than")
         _compare(
-            module, grads, ours[1], theirs[1], tolerance,
-            "gives gradients of {what} that are not the derivative of its forward (a backward or "
-            "a hook of its own?)",
-        )  # fmt: skip
+            module,
+            grads,
+            ours[1],
+            theirs[1],
+            "has gradients of {what} that are not the derivative of its forward (a backward or a "
+            "hook of its own), and so not those of",
+        )
 
 
 def traced_step(
@@ -143,21 +145,22 @@ def _with_gradients(
 
 
 def _compare(
-    module: Any,
-    names: Sequence[str],
-    ours: Sequence[Any],
-    theirs: Sequence[Any],
-    tolerance: float,
-    sentence: str,
+    module: Any, names: Sequence[str], ours: Sequence[Any], theirs: Sequence[Any], sentence: str
 ) -> None:
     for name, a, b in zip(names, ours, theirs, strict=True):
-        scale = 1.0 + b.nan_to_num(0.0, 0.0, 0.0).abs().max().item() if b.numel() else 1.0
-        wrong = ~torch.isclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
-        if bool(wrong.any()):
-            place = tuple(wrong.nonzero()[0].tolist())
-            said = sentence.format(what=name)
+        place = agree(a, b)
+        if place is not None:
             raise CellError(
-                f"cannot trace {type(module).__name__}: the module {said} than the cell that was "
-                f"read from it: at {place} the module has {b[place].item():.6g} and the cell "
-                f"{a[place].item():.6g}, on random numbers"
+                f"cannot trace {type(module).__name__}: on random numbers the module "
+                f"{sentence.format(what=name)} the cell that was read from it: at {place} the "
+                f"module has {float(b[place]):.6g} and the cell {float(a[place]):.6g}"
             )
+
+
+def agree(a: Any, b: Any) -> tuple[int, ...] | None:
+    """None where two tensors agree within rounding, else the first place where they do not."""
+    tolerance = _TOLERANCE.get(b.dtype, 0.05)
+    finite = b.nan_to_num(0.0, 0.0, 0.0).abs()
+    scale = 1.0 + (float(finite.max()) if b.numel() else 0.0)
+    same = torch.isclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+    return None if bool(same.all()) else tuple((~same).nonzero()[0].tolist())

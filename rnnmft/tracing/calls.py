@@ -27,6 +27,8 @@ class Call:
         holders: the arguments that hold them.
         input: the argument that is the input, or None.
         given: {further argument: its value: a number, or a vector of one number a unit}.
+        number: how further arguments that are numbers are given: "plain", or as tensors "column"
+            (B, 1), "elements" (B,) and "units" (B, N).
         positional: the arguments that may be given by position.
         called: what the source calls the states.
         returned: the places of the new states' tensors among the tensors that forward returns.
@@ -37,6 +39,7 @@ class Call:
     holders: tuple[str, ...]
     input: str | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
+    number: str = "plain"
     positional: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
     returned: tuple[int, ...] = ()
@@ -71,7 +74,10 @@ class Call:
     def _argument(self, value: Any, like: Any) -> Any:
         """A vector as the states are held: a row for each element of the batch."""
         if not isinstance(value, torch.Tensor):
-            return value
+            lead = tuple(like.shape[:-1])
+            shapes = {"column": (*lead, 1), "elements": lead, "units": tuple(like.shape)}
+            shape = shapes.get(self.number)
+            return value if shape is None else like.new_full(shape, float(value))
         row = value.to(like.device, like.dtype)
         if not self.batched or row.ndim == 2:
             return row
@@ -105,10 +111,11 @@ def calls(
         held = held[:1]
     keys = spelling.keys.get(held[0], ())
     fields = spelling.fields.get(held[0], ())
-    for form in forms(len(held), keys, fields, count):
-        if count is not None and form.count != count:
-            continue
-        yield _call(signature, form, held, names, given)
+    numbers = any(isinstance(value, (int, float)) for value in given.values())
+    for number in ("plain", "column", "elements", "units")[: None if numbers else 1]:
+        for form in forms(len(held), keys, fields, count):
+            if count is None or form.count == count:
+                yield _call(signature, form, held, names, given, number)
 
 
 def joined_calls(
@@ -127,6 +134,7 @@ def _call(
     held: tuple[str, ...],
     names: Sequence[str] | None,
     given: Mapping[str, Any],
+    number: str = "plain",
 ) -> Call:
     own = _state_names(form, signature)
     return Call(
@@ -135,6 +143,7 @@ def _call(
         holders=held,
         input=signature.input,
         given=given,
+        number=number,
         positional=signature.positional,
         called=own,
     )

@@ -23,7 +23,7 @@ def batch_size(module: torch.nn.Module, *sizes: int) -> int:
 def examples(
     module: torch.nn.Module, width: int, inputs: int, batch: int | None, count: int
 ) -> tuple[Any, list[Any]]:
-    """Standard normal x, (batch, inputs), and states, (batch, width) each; vectors without batch."""
+    """Standard normal x, (batch, inputs), and states, (batch, width); vectors without a batch."""
     first = next((t for t in module.parameters() if t.is_floating_point()), torch.zeros(0))
     lead = () if batch is None else (batch,)
     generator = torch.Generator().manual_seed(count + 2 * width + 3 * inputs)

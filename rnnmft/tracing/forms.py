@@ -75,7 +75,7 @@ class Form:
         if self.container == "dict":
             return [dict(zip(self.keys, tensors, strict=True))]
         if self.container == "fields":
-            return [namedtuple("State", self.keys)(*tensors)]  # noqa: PYI024
+            return [namedtuple("State", self.keys)(*tensors)]
         kind = list if self.container == "list" else tuple
         if self.group:
             inner = [tuple(tensors[j : j + self.group]) for j in range(0, len(tensors), self.group)]

@@ -1,4 +1,4 @@
-"""What a user says of a module: its states, its input, further arguments, which result is a state."""
+"""What a user says of a module: its states, its input, further arguments, its results."""
 
 from __future__ import annotations
 

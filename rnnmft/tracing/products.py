@@ -44,6 +44,9 @@ def _matrix_axes(matrix: Parameter) -> tuple[int, int]:
     """Its own axes that stand first and second in the view."""
     if len(matrix.long) == 2:
         return matrix.long[0], matrix.long[1]
+    last = matrix.axes[-2:]
+    if len(last) == 2 and len(matrix.long) < 2 and None not in last:
+        return last  # type: ignore[return-value]  # a column: the input is one number
     raise RefusalError(f"the parameter {matrix.name!r} is no matrix here: it sums over the units")
 
 
