@@ -79,12 +79,20 @@ class Search:
     def fits(self) -> Iterator[Fit]:
         """Every call that fits, one for each form of the states, likely ones first."""
         for call in calls(self.signature, self.hints.states, self.hints.arguments):
+            if self._is_ambiguous and not call.form.container:
+                continue  # it runs with a plainer form, of whose results nothing tells the state
             yield from self._first(call)
 
     def joined(self) -> Iterator[Fit]:
         """Those that hold several states in one tensor of width k N."""
         for call in joined_calls(self.signature, self.hints.states, self.hints.arguments):
+            if self._is_ambiguous:
+                return
             yield from self._first(call)
+
+    @property
+    def _is_ambiguous(self) -> bool:
+        return self.closest is not None and isinstance(self.closest.error, AmbiguousResultError)
 
     def _first(self, call: Call) -> Iterator[Fit]:
         for width, inputs in self._guesses(call):

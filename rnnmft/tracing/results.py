@@ -92,7 +92,7 @@ def new_states(
     if part is not None:
         return _distinct_tensors(leaves, part)
     if len(fit) == wanted == len(leaves) and (wanted == 1 or not form.container):
-        return _distinct_tensors(leaves, _in_order(leaves, fit, names, returned))
+        return _in_order(leaves, _distinct_tensors(leaves, fit), names, returned)
     once = [j for n, j in enumerate(fit) if not _among(leaves, j, fit[:n])]
     if len(once) == wanted:
         return tuple(once)
