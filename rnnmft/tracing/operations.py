@@ -19,6 +19,7 @@ from rnnmft.tracing.products import linear, matrix_product
 from rnnmft.tracing.refusal import RefusalError
 from rnnmft.tracing.sums import Groups, Sum, exact, number
 from rnnmft.tracing.views import VIEWS, transpose
+from rnnmft.tracing.writes import write_entry, write_slice
 
 __all__ = ["KEPT", "REASONS", "apply"]
 
@@ -26,8 +27,8 @@ __all__ = ["KEPT", "REASONS", "apply"]
 _COUPLES = "it couples the units, which a cell does by its matrices alone"
 _RANDOM = "it draws random numbers at every step; a cell's parameters are drawn once"
 _STRUCTURE = "it makes a matrix whose entries are not independent; for a diagonal one write d * h"
-_CHOICE = "it chooses by value; relu, hard_tanh, maximum and the like are known"
-_COMPARISONS = ("gt", "lt", "ge", "le", "eq", "ne")
+_CHOICE = "it holds for single values alone, and nowhere in the limit"
+_COMPARISONS = ("eq", "ne")
 REASONS = {
     **dict.fromkeys(["layer_norm", "rms_norm", "group_norm", "native_layer_norm"], _COUPLES),
     **dict.fromkeys(["_softmax", "softmax.int", "_log_softmax", "log_softmax.int"], _COUPLES),
@@ -37,7 +38,6 @@ REASONS = {
     **dict.fromkeys(["eye", "diag", "diag_embed", "triu", "tril", "arange"], _STRUCTURE),
     **dict.fromkeys(["_weight_norm", "_weight_norm_interface", "linalg_qr"], _STRUCTURE),
     "batch_norm": "it couples the elements of a batch, and has a memory of its own",
-    **dict.fromkeys(["where.self", "where.ScalarOther", "where.ScalarSelf"], _CHOICE),
     **dict.fromkeys([f"{c}.{k}" for c in _COMPARISONS for k in ("Scalar", "Tensor")], _CHOICE),
     **dict.fromkeys(["conv1d", "convolution"], "it couples neighbouring units with shared weights"),
     "roll": "it moves units around",
@@ -55,8 +55,8 @@ def apply(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, An
     if name in LINEAR or name in FUNCTIONS:
         return _pointwise(name, context, args, kwargs)
     if name not in _OPERATIONS:
-        if name.endswith("_scatter") or name in ("copy", "index_put"):
-            raise RefusalError("it writes into a part of a tensor")
+        if name.endswith("_scatter") or name in ("scatter", "index_put"):
+            raise RefusalError("it writes into single units: the units of a cell are all alike")
         raise RefusalError(REASONS.get(name, "it is none of the operations of a cell"))
     return _OPERATIONS[name](context, *args, **kwargs)
 
@@ -180,6 +180,22 @@ def _filled(place: int) -> Callable[..., Array]:
     return operation
 
 
+def _zero(context: Context, *_: Any, **__: Any) -> Array:
+    """Zeros, and memory that is written to before it is read (or the module is random)."""
+    return constant(0.0)
+
+
+def _one(context: Context, *_: Any, **__: Any) -> Array:
+    return constant(1.0)
+
+
+def _copied(context: Context, to: Value, value: Value, *_: Any, **__: Any) -> Value:
+    """What is written over the whole of a tensor."""
+    if is_number(value) or tuple(value.shape) == context.shape:
+        return value
+    return value.expand(context.shape)
+
+
 def _number_of(context: Context, value: Value) -> Array:
     if isinstance(value, Array) and value.is_number:
         return value
@@ -217,6 +233,13 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(["addmm", "addmv", "baddbmm"], _affine),
     **dict.fromkeys(["clone", "alias", "contiguous", "_to_copy", "lift_fresh_copy"], _same),
     "detach": _detach,
+    "copy": _copied,
+    "slice_scatter": write_slice,
+    "select_scatter": write_entry,
+    **dict.fromkeys(["empty.memory_format", "zeros", "new_zeros", "new_empty"], _zero),
+    **dict.fromkeys(["zeros_like", "empty_like", "new_empty_strided"], _zero),
+    **dict.fromkeys(["ones", "new_ones", "ones_like"], _one),
+    "new_full": _filled(2),
     **dict.fromkeys(["dropout", "alpha_dropout", "feature_dropout"], _dropout),
     "full": _filled(1),
     "full_like": _filled(1),

@@ -127,7 +127,12 @@ def _part(leaves: Sequence[Leaf], fit: Sequence[int], form: Form) -> tuple[int, 
             parts.setdefault(leaf.path[:-nesting], []).append(j)
     if not form.container and () in parts and len(parts) == 1:
         return None  # arguments of their own come back in one tuple, with or without an output
-    whole = [p for p in parts.values() if len(p) == form.leaves and all(j in fit for j in p)]
+    whole = [
+        places
+        for path, places in parts.items()
+        if len(places) == form.leaves == sum(leaf.path[: len(path)] == path for leaf in leaves)
+        and all(j in fit for j in places)
+    ]
     return tuple(whole[0]) if len(whole) == 1 else None
 
 
