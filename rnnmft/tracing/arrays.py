@@ -18,7 +18,7 @@ from rnnmft.tracing.bindings import Slice
 from rnnmft.tracing.refusal import MixedRefusalError, RefusalError
 from rnnmft.tracing.sums import Sum, Vector
 
-__all__ = ["Array", "Parameter", "Value", "as_block", "blocks", "grid_of"]
+__all__ = ["Array", "Parameter", "Value", "as_block", "blocks", "grid_of", "grid_of_stack"]
 
 
 @dataclass(frozen=True)
@@ -157,12 +157,14 @@ class Parameter:
         ranges: (start, stop) along its own axes.
         axes: its own axes in the order of the view; None for an axis of length one that was added.
         scale: a number that it was multiplied by.
+        multiple: c, where the module holds the constant matrix c times the identity; else None.
     """
 
     name: str
     ranges: tuple[tuple[int, int], ...]
     axes: tuple[int | None, ...]
     scale: float = 1.0
+    multiple: float | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -253,6 +255,17 @@ def grid_of(parameter: Parameter, widths: Sequence[int]) -> Array:
     grid = np.empty(len(entries), dtype=object)
     grid[:] = entries
     return Array(grid.reshape(shape), place - len(shape), tuple(widths))
+
+
+def grid_of_stack(parameter: Parameter, widths: Sequence[int]) -> Array:
+    """A stack of vectors, one a gate, as an array; the units stand last."""
+    if len(parameter.long) == 1:
+        return grid_of(parameter, widths)
+    place = next(j for j, n in enumerate(parameter.shape) if n > 1)
+    parts = [
+        grid_of_stack(parameter.select(place, j), widths) for j in range(parameter.shape[place])
+    ]
+    return replace(parts[0], grid=np.stack([p.grid for p in parts], place))
 
 
 def _right(shape: Sequence[int], rank: int) -> tuple[int, ...]:

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from rnnmft.tracing.arrays import Array, Parameter, Value, blocks, grid_of
+from rnnmft.tracing.arrays import Array, Parameter, Value, blocks, grid_of, grid_of_stack
+from rnnmft.tracing.contractions import einsum, matmul
 from rnnmft.tracing.context import Context, constant, is_number
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
-from rnnmft.tracing.products import linear, matrix_product
+from rnnmft.tracing.products import linear
 from rnnmft.tracing.refusal import RefusalError
 from rnnmft.tracing.sums import Groups, Sum, exact, number
 from rnnmft.tracing.views import VIEWS, transpose
@@ -62,6 +63,7 @@ def apply(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, An
 
 
 def _pointwise(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, Any]) -> Value:
+    args = _with_stacks(args)
     matrices = [a for a in args if isinstance(a, Parameter) and len(a.long) > 1]
     if matrices:
         return _scaled(name, args, matrices[0])
@@ -82,6 +84,23 @@ def _pointwise(name: str, context: Context, args: Sequence[Any], kwargs: dict[st
         return Sum(rest=FUNCTIONS[name](*closed, **keywords))
 
     return _each(one, arrays)
+
+
+def _with_stacks(args: Sequence[Any]) -> list[Any]:
+    """Stacks of vectors, one a gate, as arrays where they meet an array with an axis of gates."""
+    like = next((a for a in args if isinstance(a, Array) and a.unit == -1), None)
+    if like is None or like.grid.ndim < 3 - (like.batch is None):
+        return list(args)
+
+    def meets(value: Any) -> bool:
+        return (
+            isinstance(value, Parameter)
+            and len(value.long) == 2
+            and value.axes[-1] is not None
+            and value.shape[-1] == sum(like.widths)
+        )
+
+    return [grid_of_stack(a, like.widths) if meets(a) else a for a in args]
 
 
 def _keyword(value: Any) -> Any:
@@ -206,20 +225,16 @@ def _affine(
     context: Context, bias: Value, a: Value, b: Value, *, beta: float = 1, alpha: float = 1
 ) -> Value:
     """beta * bias + alpha * (a @ b)."""
-    product = _pointwise("mul.Scalar", context, [_matmul(context, a, b), alpha], {})
+    product = _pointwise("mul.Scalar", context, [matmul(context, a, b), alpha], {})
     added = _pointwise("mul.Scalar", context, [bias, beta], {})
     return _pointwise("add.Tensor", context, [added, product], {})
 
 
-def _matmul(context: Context, a: Value, b: Value) -> Array:
-    return matrix_product(a, b, context.width, context.groups)
-
-
 def _linear(context: Context, x: Value, weight: Value, bias: Value | None = None) -> Value:
     if not isinstance(weight, Parameter):
-        return _matmul(context, x, transpose(context, weight, -1, -2))
+        return matmul(context, x, transpose(context, weight, -1, -2))
     if isinstance(x, Parameter):
-        return _matmul(context, x, weight)
+        return matmul(context, x, weight)
     product = linear(x, weight, context.width, context.groups)
     if bias is None:
         return product
@@ -229,7 +244,8 @@ def _linear(context: Context, x: Value, weight: Value, bias: Value | None = None
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     **VIEWS,
     "linear": _linear,
-    **dict.fromkeys(["matmul", "mm", "mv", "bmm"], _matmul),
+    "einsum": einsum,
+    **dict.fromkeys(["matmul", "mm", "mv", "bmm"], matmul),
     **dict.fromkeys(["addmm", "addmv", "baddbmm"], _affine),
     **dict.fromkeys(["clone", "alias", "contiguous", "_to_copy", "lift_fresh_copy"], _same),
     "detach": _detach,

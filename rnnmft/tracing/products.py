@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import sympy as sp
@@ -11,7 +12,7 @@ from rnnmft.language.symbols import Input
 from rnnmft.tracing.arrays import Array, Parameter, Value, as_block, blocks
 from rnnmft.tracing.bindings import Slice
 from rnnmft.tracing.refusal import RefusalError
-from rnnmft.tracing.sums import Groups, Product, Sum
+from rnnmft.tracing.sums import Groups, Product, Sum, exact
 
 __all__ = ["linear", "matrix_product"]
 
@@ -23,12 +24,27 @@ def matrix_product(a: Value, b: Value, width: int, groups: Groups) -> Array:
             f"it multiplies the parameters {a.name!r} and {b.name!r}: a recurrent matrix must be "
             "one parameter, its entries independent"
         )
+    for seen, matrix in ((a, b), (b, a)):
+        if isinstance(matrix, Parameter) and matrix.multiple is not None:
+            return _multiple(seen, matrix)
     if isinstance(b, Parameter) and isinstance(a, Array):
         return linear(a, b, width, groups, transposed=False)
     if isinstance(a, Parameter) and isinstance(b, Array):
         axis = -2 if len(b.shape) > 1 else -1
         return _product(b, axis, a, _matrix_axes(a), width, groups)
     raise RefusalError("it multiplies two things that are no parameters, and so couples the units")
+
+
+def _multiple(seen: Value, matrix: Parameter) -> Array:
+    """A multiple of the identity times an array."""
+    size = matrix.shape[-1]
+    if not isinstance(seen, Array) or sum(seen.widths) != size or matrix.shape != (size, size):
+        raise RefusalError(f"it takes a part of the identity matrix {matrix.name!r}")
+    c = exact(matrix.scale * (matrix.multiple or 0.0))
+    grid = np.empty_like(seen.grid)
+    for index in np.ndindex(grid.shape):
+        grid[index] = seen.grid[index].times(c)
+    return replace(seen, grid=grid)
 
 
 def linear(

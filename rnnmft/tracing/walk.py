@@ -129,18 +129,22 @@ class Walk:
             name = self._first_names.get(name, name)
             tensor = parameter_of(self.module, name)
         learnable = name in dict(self.module.named_parameters())
-        alike = not learnable and not unregistered and bool((tensor == tensor.flatten()[0]).all())
+        alike = not learnable and bool((tensor == tensor.flatten()[0]).all())
         if tensor.numel() == 1 or alike:
             value = float(tensor.flatten()[0])
-            if not unregistered:
+            if not unregistered or _is_attribute(self.module, name):
                 self.numbers[name] = value
             return constant(value)
-        if unregistered:
+        if unregistered and not _is_attribute(self.module, name):
             raise RefusalError(
-                "the module holds a tensor that is neither a parameter nor a buffer; register it"
+                "its forward makes a tensor of numbers that are not all alike; a cell's parameters "
+                "are held by the module"
             )
         shape = tuple(tensor.shape)
-        return Parameter(name, tuple((0, n) for n in shape), tuple(range(len(shape))))
+        ranges, axes = tuple((0, n) for n in shape), tuple(range(len(shape)))
+        if learnable or len(shape) != 2:
+            return Parameter(name, ranges, axes)
+        return Parameter(name, ranges, axes, multiple=_multiple_of_identity(name, tensor))
 
     def _apply(self, node: torch.fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:
         name = aten_name(node)
@@ -209,6 +213,38 @@ def _ancestors(nodes: Sequence[torch.fx.Node]) -> set[torch.fx.Node]:
             found.add(node)
             waiting += node.all_input_nodes
     return found
+
+
+def _multiple_of_identity(name: str, matrix: torch.Tensor) -> float | None:
+    """c of a constant matrix c times the identity, None of one whose entries look independent.
+
+    Raises:
+        RefusalError: its entries are not: most are zero, or it is symmetric.
+    """
+    rows, columns = matrix.shape
+    square = rows == columns
+    c = matrix[0, 0]
+    if square and torch.equal(matrix, c * torch.eye(rows, dtype=matrix.dtype, device=c.device)):
+        return float(c)
+    zeros = float((matrix == 0).double().mean())
+    if zeros > _MANY_ZEROS or (square and (matrix.abs() == matrix.T.abs()).all()):
+        raise RefusalError(
+            f"the constant matrix {name!r} is no matrix of independent entries (it is sparse, "
+            "triangular, symmetric or antisymmetric)"
+        )
+    return None
+
+
+# A matrix of independent draws holds no exact zeros.
+_MANY_ZEROS = 0.1
+
+
+def _is_attribute(module: torch.nn.Module, name: str) -> bool:
+    """Whether a tensor that is not registered can be read from the module by its name."""
+    owner: Any = module
+    for part in name.split("."):
+        owner = getattr(owner, part, None)
+    return isinstance(owner, torch.Tensor)
 
 
 def _first_names(module: torch.nn.Module) -> dict[str, str]:
