@@ -137,9 +137,7 @@ def _step_of(module: torch.nn.Module, traced: Any, x: Any, states: Sequence[Any]
     return tuple(torch.stack(parts) for parts in zip(*rows, strict=True))
 
 
-def _with_gradients(
-    step: Any, x: Any, states: Sequence[Any]
-) -> tuple[list[Any], list[Any] | None]:
+def _with_gradients(step: Any, x: Any, states: Sequence[Any]) -> tuple[list[Any], list[Any] | None]:
     """The new states, and the pull-back of a fixed vector to the input and the old states.
 
     None for the latter where torch cannot pull back (writes in place may be in its way).

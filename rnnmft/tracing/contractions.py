@@ -56,7 +56,9 @@ def einsum(context: Context, equation: str, operands: Sequence[Value], **_: Any)
     gates = [n for n in free if n != out]
     last = seen.permute([of_seen.index(n) for n in of_seen if n != units] + [of_seen.index(units)])
     ordered = matrix.permute([of_matrix.index(n) for n in (*gates, units, out)])
-    product = _over(gates, ordered, lambda m: matrix_product(last, m, context.width, context.groups))
+    product = _over(
+        gates, ordered, lambda m: matrix_product(last, m, context.width, context.groups)
+    )
     names = [*gates, *(n for n in of_seen if n != units), out]
     return product.permute([names.index(n) for n in wanted])
 

@@ -174,7 +174,9 @@ FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
     **dict.fromkeys(["ge.Scalar", "ge.Tensor"], _not_below),
     **dict.fromkeys(["lt.Scalar", "lt.Tensor"], lambda a, b: _above(b, a)),
     **dict.fromkeys(["le.Scalar", "le.Tensor"], lambda a, b: _not_below(b, a)),
-    **dict.fromkeys(["where.self", "where.ScalarOther", "where.ScalarSelf", "where.Scalar"], choice),
+    **dict.fromkeys(
+        ["where.self", "where.ScalarOther", "where.ScalarSelf", "where.Scalar"], choice
+    ),
     **dict.fromkeys(["masked_fill.Scalar", "masked_fill.Tensor"], lambda x, m, v: choice(m, v, x)),
     **dict.fromkeys(["logical_and", "bitwise_and.Tensor"], lambda a, b: a * b),
     **dict.fromkeys(["logical_or", "bitwise_or.Tensor"], lambda a, b: a + b - a * b),

@@ -251,7 +251,9 @@ class Masked(Vanilla):
 
 
 def test_a_further_argument_is_asked_for():
-    with pytest.raises(CellError, match=r"argument 'ts'.*arguments=\{'ts': 1.0\}.*states=\('h', 't"):
+    with pytest.raises(
+        CellError, match=r"argument 'ts'.*arguments=\{'ts': 1.0\}.*states=\('h', 't"
+    ):
         trace(Timed())
 
 
