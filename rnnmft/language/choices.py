@@ -136,8 +136,10 @@ def _product(term: sp.Expr) -> sp.Expr:
 
 
 def _moved(rest: sp.Expr, argument: sp.Expr, new: sp.Expr) -> sp.Expr | None:
-    """D with `new` in the place of the argument; None where D is not 0 at argument 0, or the
-    argument is not affine in a symbol."""
+    """D with `new` in the place of the argument, or None.
+
+    None where D is not 0 at argument 0, or the argument is not affine in a symbol.
+    """
     if not rest.free_symbols & argument.free_symbols:
         return None
     for symbol in sorted(argument.free_symbols, key=str):

@@ -83,6 +83,12 @@ class Search:
                 continue  # it runs with a plainer form, of whose results nothing tells the state
             yield from self._first(call)
 
+    def one_state(self) -> Iterator[Fit]:
+        """Those with one state in one tensor (B, N), whatever the user named."""
+        for call in calls(self.signature, ("h",), self.hints.arguments):
+            if call.form.tensor == "rows" and not call.form.container:
+                yield from self._first(call)
+
     def joined(self) -> Iterator[Fit]:
         """Those that hold several states in one tensor of width k N."""
         for call in joined_calls(self.signature, self.hints.states, self.hints.arguments):

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from rnnmft.tracing.arrays import Array, Parameter, Value, blocks, grid_of, grid_of_stack
-from rnnmft.tracing.contractions import einsum, matmul
 from rnnmft.tracing.context import Context, constant, is_number
+from rnnmft.tracing.contractions import einsum, matmul
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
 from rnnmft.tracing.products import linear
 from rnnmft.tracing.refusal import RefusalError

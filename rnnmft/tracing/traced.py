@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from rnnmft.tracing.beside import check_beside
 from rnnmft.tracing.bindings import Binding, Slice, parameter_of, read, write
 from rnnmft.tracing.calls import Call
 from rnnmft.tracing.exporting import Exported, check, evaluation, export, quiet
-from rnnmft.tracing.fitting import Search
+from rnnmft.tracing.fitting import Fit, Search
 from rnnmft.tracing.hints import drawn_arguments, read_hints
 from rnnmft.tracing.refusal import MixedUnitsError, TwoPlacesError
 from rnnmft.tracing.signature import signature_of
@@ -213,7 +213,7 @@ _MORE = 5
 def _first(module: torch.nn.Module, search: Search, name: str | None) -> Traced:
     """The first call whose graph is a cell's."""
     refused: CellError | None = None
-    for fit in islice(chain(search.fits(), search.joined()), 1 + _MORE):
+    for fit in islice(chain(search.fits(), _joined(module, search)), 1 + _MORE):
         try:
             return _read(module, export(module, fit), name)
         except MixedUnitsError as error:
@@ -225,6 +225,22 @@ def _first(module: torch.nn.Module, search: Search, name: str | None) -> Traced:
         except CellError as error:
             raise refused or error from error
     raise refused or search.refusal()
+
+
+def _joined(module: torch.nn.Module, search: Search) -> Iterator[Fit]:
+    """Calls that hold several states in one tensor, unless it is one state whose units are alike.
+
+    Every cell of 2 N units could be read as one of two states of N.
+    """
+    for fit in search.one_state():
+        try:
+            _read(module, export(module, fit), None)
+            return
+        except MixedUnitsError:
+            break
+        except CellError:
+            return
+    yield from search.joined()
 
 
 def _read(module: torch.nn.Module, exported: Exported, name: str | None) -> Traced:

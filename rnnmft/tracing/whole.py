@@ -61,9 +61,9 @@ def check_whole(module: torch.nn.RNNBase, layers: Sequence[Any]) -> None:
         if place is not None:
             raise CellError(
                 f"{name} is not {_parent(module)} with its parameters (a forward of its own, or a "
-                f"hook): on random numbers the module has {float(b[place]):.6g} and the cells of its layers "
-                f"{float(a[place]):.6g} for one {what}; give the cell that it runs, as a module whose forward "
-                "takes the input and the states of one step"
+                f"hook): on random numbers the module has {float(b[place]):.6g} and the cells of "
+                f"its layers {float(a[place]):.6g} for one {what}; give the cell that it runs, as "
+                "a module whose forward takes the input and the states of one step"
             )
 
 

@@ -24,7 +24,7 @@ CONTINUOUS = {
         sp.Piecewise((e - 1, e > 1), (e + 1, e < -1), (0, True)),
         lambda x: np.sign(x) * np.maximum(abs(x) - 1, 0),
     ),
-    "reversed": (sp.Piecewise((0, 1 < e), (1 - e, True)), lambda x: np.where(x > 1, 0, 1 - x)),
+    "reversed": (sp.Piecewise((0, e > 1), (1 - e, True)), lambda x: np.where(x > 1, 0, 1 - x)),
     "sign": (sp.sign(e) * sp.log(1 + sp.Abs(e)), lambda x: np.sign(x) * np.log1p(abs(x))),
     "floats": (
         sp.Piecewise((0.3 * e, e > -0.7), (-0.21, True)),
