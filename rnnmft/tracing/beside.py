@@ -147,7 +147,7 @@ def _with_gradients(step: Any, x: Any, states: Sequence[Any]) -> tuple[list[Any]
         given = [t.clone() for t in leaves]
         new = list(step(given[0], given[1:]))
         vector = torch.linspace(-1.0, 1.0, new[0].shape[-1]).to(new[0])
-        total = sum((n * (k + vector.cos())).sum() for k, n in enumerate(new, 1))
+        total: Any = sum((n * (k + vector.cos())).sum() for k, n in enumerate(new, 1))
         gradients: Sequence[Any] = [None] * len(leaves)
         if getattr(total, "requires_grad", False):
             try:

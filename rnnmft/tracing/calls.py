@@ -104,13 +104,14 @@ def calls(
     signature: Signature, names: Sequence[str] | None, given: Mapping[str, Any]
 ) -> Iterator[Call]:
     """The ways to call a module of this signature, likely ones first."""
-    held = signature.states
+    held: tuple[str, ...] = signature.states
     spelling = signature.spelling
     count = None if names is None else len(names)
     if count is not None and len(held) > 1 and count != len(held):
         held = held[:1]
-    keys = spelling.keys.get(held[0], ())
-    fields = spelling.fields.get(held[0], ())
+    first = next(iter(held))
+    keys = spelling.keys.get(first, ())
+    fields = spelling.fields.get(first, ())
     numbers = any(isinstance(value, (int, float)) for value in given.values())
     for number in ("plain", "column", "elements", "units")[: None if numbers else 1]:
         for form in forms(len(held), keys, fields, count):
@@ -153,7 +154,7 @@ def _state_names(form: Form, signature: Signature) -> tuple[str, ...]:
     """Names for the states: of their arguments, keys or parts, or the usual ones."""
     if len(signature.states) > 1:
         return _distinct([state_name(n) for n in signature.states])
-    held = signature.states[0]
+    held = next(iter(signature.states))
     parts = form.keys or signature.spelling.parts.get(held, ())
     if form.count == 1 and not form.container:
         return (state_name(held),)

@@ -37,9 +37,9 @@ def _stacked(arrays: Sequence[Array]) -> Array:
     return replace(arrays[0], grid=np.stack([a.grid for a in arrays], 0))
 
 
-def einsum(context: Context, equation: str, operands: Sequence[Value], **_: Any) -> Value:
+def einsum(context: Context, equation: str, operands: Sequence[Value], **_options: Any) -> Value:
     """A parameter's matrix, or a stack of them, times a state or the input."""
-    given, _, wanted = equation.replace(" ", "").partition("->")
+    given, _arrow, wanted = equation.replace(" ", "").partition("->")
     labels = given.split(",")
     if "." in equation or not wanted or len(labels) != 2 or len(operands) != 2:
         raise RefusalError(f"the contraction {equation!r} is no product of a matrix and a state")

@@ -158,7 +158,7 @@ def export(module: torch.nn.Module, fit: Fit) -> Exported:
                 program = program.run_decompositions(_decompositions())
         except Exception as error:
             raise _translated(module, error) from error
-    signature = program.graph_signature
+    signature: Any = program.graph_signature
     users = list(signature.user_inputs)
     x_name = users.pop(0) if call.input is not None else None
     count = len(states)
@@ -178,7 +178,11 @@ def export(module: torch.nn.Module, fit: Fit) -> Exported:
                 **signature.inputs_to_lifted_tensor_constants,
             }.items()
         },
-        constants={n.removeprefix(_PREFIX): t for n, t in program.constants.items()},
+        constants={
+            n.removeprefix(_PREFIX): t
+            for n, t in program.constants.items()
+            if isinstance(t, torch.Tensor)
+        },
         input=x_name,
         states=tuple(users[:count]),
         vectors=dict(zip(vectors, users[count:], strict=True)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -43,7 +44,8 @@ def _multiple(seen: Value, matrix: Parameter) -> Array:
     c = exact(matrix.scale * (matrix.multiple or 0.0))
     grid = np.empty_like(seen.grid)
     for index in np.ndindex(grid.shape):
-        grid[index] = seen.grid[index].times(c)
+        entry: Any = seen.grid[index]
+        grid[index] = entry.times(c)
     return replace(seen, grid=grid)
 
 

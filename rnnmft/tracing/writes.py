@@ -43,7 +43,8 @@ def write_slice(
         first, last = edges.index(first), edges.index(last)
     grid = whole.grid.copy()
     index = tuple(slice(first, last) if a == place else slice(None) for a in range(grid.ndim))
-    grid[index] = value.grid.flat[0] if is_number(value) else _array(context, value).grid
+    written = _array(context, value).grid
+    grid[index] = written.flat[0] if is_number(value) else written
     return replace(whole, grid=grid)
 
 
@@ -74,5 +75,5 @@ def _spread(context: Context, value: Value, like: Value) -> Array:
     if typical.batch is not None:
         shape[typical.batch] = 1
     grid = np.empty(shape, dtype=object)
-    grid.fill(value.grid.flat[0])
+    grid.fill(_array(context, value).grid.flat[0])
     return replace(typical, grid=grid, widths=widths)

@@ -190,7 +190,7 @@ def test_writes_into_blocks():
 
 
 class Constants(nn.Module):
-    """Tensors that are plain attributes: the identity, a mask of ones, and a mask with a pattern."""
+    """Plain attributes: the identity, a mask of ones, and a matrix with a pattern."""
 
     def __init__(self, pattern=None):
         super().__init__()

@@ -233,7 +233,7 @@ def test_an_input_of_one_number(make):
 
 
 def test_one_unit_is_no_mean_field():
-    with pytest.raises(CellError, match="has one unit, .* the limit of many"):
+    with pytest.raises(CellError, match=r"has one unit, .* the limit of many"):
         trace(nn.GRUCell(3, 1))
 
 
