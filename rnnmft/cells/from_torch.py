@@ -14,30 +14,40 @@ def from_torch(
     module: Any,
     *,
     states: Sequence[str] | Mapping[str, int] | None = None,
-    input: int | None = None,
+    input: int | str | Mapping[str, int] | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    returned: int | Sequence[int] | None = None,
     name: str | None = None,
 ) -> Cell:
     """Read a cell from a PyTorch module: nn.RNNCell, GRUCell, LSTMCell, or one's own.
 
-    The module's forward takes the input and the states, as forward(x, h), forward(x, (h, c)) or
-    forward(x, h, c), and returns the new states, alone or after an output. It is run by
-    `torch.export` in evaluation mode; nothing of the module changes. A matrix times a state or the
-    input becomes a preactivation, with everything that is added to it; a fused matrix becomes one
-    for each gate; elementwise operations become SymPy; a vector that multiplies units, or a bias
-    that is not added to one matrix product alone, becomes a `RandomParameter`; a scalar becomes
-    the number that it is.
+    The module's forward takes the input and the states, one by one, in a tuple, list, dictionary
+    or named tuple, or in one tensor, (B, 2 N), (2, B, N), (1, B, N), and returns the new states
+    in the same form, alone or beside outputs; forward(h) has no input. The module is run on random
+    numbers to see how it is called, exported by `torch.export` in evaluation mode, and run again
+    beside the cell that was read, in value and in derivative; nothing of it changes. A matrix
+    times a state or the input becomes a preactivation, with everything that is added to it; a
+    fused matrix becomes one for each gate; elementwise operations become SymPy; a vector that
+    multiplies units, or a bias that is not added to one matrix product alone, becomes a
+    `RandomParameter`; a scalar becomes the number that it is.
 
     Args:
-        module: a `torch.nn.Module` whose parameters have widths of at least 2.
+        module: a `torch.nn.Module` of two units or more.
         states: the names of the states in forward's order, or {name: width}. Needed only where
             they cannot be told from forward's signature and the shapes of the parameters.
-        input: the width of the input, under the same condition.
+        input: the width of the input, its argument's name, or {name: width}, likewise.
+        arguments: {further argument of forward: its value}, a number, or a law of
+            `rnnmft.language.laws` for one number a unit, which becomes a `RandomParameter`.
+        returned: the places of the new states among the tensors that forward returns, counted
+            from 0; needed where an output is as wide as a state and no name tells them apart.
         name: the cell's name; the module's class where it is not given.
 
     Raises:
         CellError: naming what is no part of a cell, and where it stands in the module's source:
             normalisation over units, dropout that stays on in evaluation, products of states,
-            matrices that are made of others, one matrix in two places, choices by value.
+            matrices that are made of others, one matrix in two places, branches on values, a
+            further argument without a value; a backward that is not the forward's derivative; or
+            showing both where the module and the cell that was read from it differ.
 
     `rnnmft.tracing.trace` gives the cell together with the places of its parameters in the module.
 
@@ -48,4 +58,6 @@ def from_torch(
     """
     from rnnmft.tracing import trace
 
-    return trace(module, states=states, input=input, name=name).cell
+    return trace(
+        module, states=states, input=input, arguments=arguments, returned=returned, name=name
+    ).cell

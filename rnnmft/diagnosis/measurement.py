@@ -169,8 +169,8 @@ class _Step:
         return values.to(self.device, self.dtype)
 
     def __call__(self, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        def call(*arguments: Any) -> Any:
-            return torch.func.functional_call(self.module, self.held, arguments)
+        def call(*arguments: Any, **named: Any) -> Any:
+            return torch.func.functional_call(self.module, self.held, arguments, named)
 
         if self.traced.batched:
             return self.traced.step(call, x, states)

@@ -20,6 +20,7 @@ from sympy.core.function import AppliedUndef
 
 from rnnmft.activations import Activation, canonical_functions
 from rnnmft.errors import CellError
+from rnnmft.language.choices import without_jumps
 from rnnmft.language.ensemble import Ensemble, build_ensemble
 from rnnmft.language.laws import Law
 from rnnmft.language.symbols import Input, Preactivation, RandomParameter, State, evaluated
@@ -28,7 +29,7 @@ from rnnmft.language.toml_writer import cell_to_toml
 __all__ = ["Cell", "Input", "Preactivation", "RandomParameter", "State", "dependency_order"]
 
 _ELEMENTWISE = (sp.Add, sp.Mul, sp.Pow, sp.Number, sp.NumberSymbol, sp.exp, sp.erf, sp.sin, sp.cos)
-_ELEMENTWISE += (sp.log, sp.Abs, sp.sign, Activation)
+_ELEMENTWISE += (sp.log, sp.Abs, sp.sign, sp.atan, Activation)
 _ARGUMENTS = ("self", "weights", "parameters")
 
 
@@ -216,7 +217,8 @@ def _expression(value: Any, place: str) -> sp.Expr:
     if isinstance(value, str):
         raise CellError(f"{place} is text; write an expression, or use cells.load for text")
     try:
-        expression = evaluated(canonical_functions(sp.sympify(value, strict=True)))
+        written = canonical_functions(sp.sympify(value, strict=True))
+        expression = evaluated(without_jumps(written))
     except sp.SympifyError:
         raise CellError(f"{place} is not an expression: {value!r}") from None
     for node in sp.preorder_traversal(expression):

@@ -41,6 +41,7 @@ FUNCTIONS: Mapping[str, Callable[[Any], sp.Expr]] = {
     "abs": sp.Abs,
     "cos": sp.cos,
     "log": sp.log,
+    "atan": sp.atan,
     "sign": sp.sign,
 }
 _DERIVATIVES = {

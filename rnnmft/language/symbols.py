@@ -13,6 +13,7 @@ import sympy as sp
 
 from rnnmft.activations import canonical_functions
 from rnnmft.errors import CellError, ParameterError
+from rnnmft.language.choices import without_jumps
 
 __all__ = ["Input", "Preactivation", "RandomParameter", "State", "evaluated", "real_number"]
 
@@ -82,7 +83,7 @@ class Preactivation(_Named):
             expression = None
         if not isinstance(expression, sp.Expr):
             raise CellError(f"Preactivation {name!r}: sees must be an expression, got {sees!r}")
-        self.sees = evaluated(canonical_functions(expression))
+        self.sees = evaluated(without_jumps(canonical_functions(expression)))
         self.has_input = bool(input) or isinstance(input, Input)
         if self.sees == 0 and not self.has_input:
             raise CellError(f"Preactivation {name!r} sees nothing: neither a state nor the input")

@@ -10,8 +10,11 @@
     g = { sees = "sigmoid(z)*h", input = false }
     a = { sees = 0 }
 
+    [let]                           # names for what is written more than once, if any
+    new = "tanh(g + a)"
+
     [update]
-    h = "(1 - sigmoid(z))*h + sigmoid(z)*tanh(g + a)"
+    h = "(1 - sigmoid(z))*h + sigmoid(z)*new"
 
 Nothing in the text is ever evaluated as Python; see `rnnmft.language.grammar` for what it
 may hold, and its bounds. `Cell.to_toml` writes the same form.
@@ -40,7 +43,9 @@ MAX_TEXT = 16_384
 MAX_LINE = 2_048
 MAX_NAMES = 64
 _NAME = re.compile(r"[^\W\d]\w*")
-_KEYS = ("name", "states", "inputs", "parameters", "preactivations", "update")
+_KEYS = ("name", "states", "inputs", "parameters", "preactivations", "let", "update")
+# What names of a [let] table stand for, written out: each can double the one before.
+MAX_SIZE = 20_000
 
 Functions = Mapping[str, Callable[[Any], sp.Expr]]
 
@@ -104,6 +109,7 @@ class _Reader:
         self.inputs = self._names("inputs", Input, required=False)
         self.parameters = self._names("parameters", RandomParameter, required=False)
         self.rows = self._table("preactivations", required=False)
+        self.lets = self._table("let", required=False)
         self.updates = self._table("update")
         self._check_names()
         self.symbols: dict[str, sp.Symbol] = {**self.states, **self.inputs, **self.parameters}
@@ -113,17 +119,21 @@ class _Reader:
     def cell(self) -> Cell:
         """The cell; what only the whole can show is checked by `Cell`."""
         for name in self._order():
-            self.symbols[name] = self._preactivation(name, self.rows[name])
+            if name in self.rows:
+                self.symbols[name] = self._preactivation(name, self.rows[name])
+            else:
+                self.symbols[name] = self._let(name)
         preactivations = [self.symbols[name] for name in self.rows]
         update = {s: self._expression(self.updates[n], "update", n) for n, s in self.states.items()}
         return Cell(self.data["name"], update, preactivations)
 
     def _order(self) -> list[str]:
-        """The preactivations each behind those that it names unless there is a circle."""
+        """Preactivations and lets, each behind those that it names unless there is a circle."""
         names = {
             name: set(_NAME.findall(str(row.get("sees")))) if isinstance(row, dict) else set()
             for name, row in self.rows.items()
         }
+        names |= {name: set(_NAME.findall(str(text))) for name, text in self.lets.items()}
         order: list[str] = []
         waiting = list(names)
         while waiting:
@@ -188,6 +198,7 @@ class _Reader:
             "inputs": self.inputs,
             "parameters": self.parameters,
             "preactivations": self.rows,
+            "let": self.lets,
         }
         if sum(map(len, kinds.values())) > MAX_NAMES:
             raise ParseError(f"a text cell has at most {MAX_NAMES} names")
@@ -195,7 +206,7 @@ class _Reader:
         for kind, names in kinds.items():
             for index, name in enumerate(names):
                 if name in seen:
-                    place = name if kind == "preactivations" else str(index)
+                    place = name if kind in ("preactivations", "let") else str(index)
                     self.refuse(f"{name!r} stands in {seen[name]} and in {kind}", kind, place)
                 seen[name] = kind
         for name in self.updates:
@@ -207,6 +218,19 @@ class _Reader:
                 self.refuse(f"state {name!r} has no update", "update")
 
     # --- preactivations and expressions --------------------------------------------------------
+
+    def _let(self, name: str) -> sp.Expr:
+        """What a name of the [let] table stands for."""
+        unread = [n for n in self.lets if n not in self.symbols]
+        if not _NAME.fullmatch(name):
+            self.refuse(f"{name!r} is no name", "let", name)
+        circle = set(_NAME.findall(str(self.lets[name]))).intersection(unread)
+        if circle:
+            self.refuse(f"circle: {name!r} needs {min(circle)!r}, which needs it", "let", name)
+        value = self._expression(self.lets[name], "let", name)
+        if _size(value, {}) > MAX_SIZE:
+            self.refuse(f"{name!r} stands for more than {MAX_SIZE} symbols", "let", name)
+        return value
 
     def _preactivation(self, name: str, row: Any) -> Preactivation:
         path = ("preactivations", name)
@@ -242,6 +266,13 @@ class _Reader:
             return line or 1, column or 1
 
         return parse_expression(text, self.symbols, self.functions, at)
+
+
+def _size(expression: sp.Basic, known: dict[sp.Basic, int]) -> int:
+    """The number of nodes when written out; parts that occur again are counted without a walk."""
+    if expression not in known:
+        known[expression] = 1 + sum(_size(part, known) for part in expression.args)
+    return known[expression]
 
 
 def _toml_error(message: str, end: tuple[int, int]) -> ParseError:

@@ -15,10 +15,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnnmft.tracing.bindings import Slice
-from rnnmft.tracing.refusal import RefusalError
-from rnnmft.tracing.sums import Polynomial, Vector
+from rnnmft.tracing.refusal import MixedRefusalError, RefusalError
+from rnnmft.tracing.sums import Sum, Vector
 
-__all__ = ["Array", "TracedParameter", "Value", "as_block", "blocks", "grid_of"]
+__all__ = ["Array", "Parameter", "Value", "as_block", "blocks", "grid_of", "grid_of_stack"]
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ class Array:
         if (start, stop) == (0, self.shape[axis]):
             return self
         if axis - self.grid.ndim == self.batch:
-            raise RefusalError("it takes a part of the batch")
+            raise MixedRefusalError("it takes a part of the batch")
         if axis - self.grid.ndim == self.unit:
             edges = [sum(self.widths[:j]) for j in range(len(self.widths) + 1)]
             if start not in edges or stop not in edges:
-                raise RefusalError(
+                raise MixedRefusalError(
                     f"its range {start}:{stop} cuts through the {_listed(self.widths)} units: "
                     "the units of a cell are all alike"
                 )
@@ -118,7 +118,7 @@ class Array:
         )
         width = self.widths[0]
         if self.unit != -1 or split or len({*self.widths}) > 1 or shape[-1] % width:
-            raise RefusalError(f"its reshape of {old} to {tuple(shape)} mixes units")
+            raise MixedRefusalError(f"its reshape of {old} to {tuple(shape)} mixes units")
         grid = list(shape)
         grid[-1] = shape[-1] // width
         if at is not None:
@@ -145,7 +145,7 @@ class Array:
 
     def _keep(self, axis: int, what: str) -> None:
         if axis - self.grid.ndim in (self.unit, self.batch):
-            raise RefusalError(what)
+            raise MixedRefusalError(what)
 
 
 @dataclass(frozen=True)
@@ -157,12 +157,14 @@ class TracedParameter:
         ranges: (start, stop) along its own axes.
         axes: its own axes in the order of the view; None for an axis of length one that was added.
         scale: a number that it was multiplied by.
+        multiple: c, where the module holds the constant matrix c times the identity; else None.
     """
 
     name: str
     ranges: tuple[tuple[int, int], ...]
     axes: tuple[int | None, ...]
     scale: float = 1.0
+    multiple: float | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -253,6 +255,17 @@ def grid_of(parameter: TracedParameter, widths: Sequence[int]) -> Array:
     grid = np.empty(len(entries), dtype=object)
     grid[:] = entries
     return Array(grid.reshape(shape), place - len(shape), tuple(widths))
+
+
+def grid_of_stack(parameter: Parameter, widths: Sequence[int]) -> Array:
+    """A stack of vectors, one a gate, as an array; the units stand last."""
+    if len(parameter.long) == 1:
+        return grid_of(parameter, widths)
+    place = next(j for j, n in enumerate(parameter.shape) if n > 1)
+    parts = [
+        grid_of_stack(parameter.select(place, j), widths) for j in range(parameter.shape[place])
+    ]
+    return replace(parts[0], grid=np.stack([p.grid for p in parts], place))
 
 
 def _right(shape: Sequence[int], rank: int) -> tuple[int, ...]:

@@ -15,12 +15,12 @@ from typing import Any
 
 import sympy as sp
 
-from rnnmft.errors import CellError
 from rnnmft.language.symbols import Preactivation, RandomParameter
 from rnnmft.tracing.bindings import Binding, Slice
 from rnnmft.tracing.naming import Names, gate_name, plain_name
-from rnnmft.tracing.source import SourcePlace, file_of
-from rnnmft.tracing.sums import Atom, Group, Monomial, Vector, exact
+from rnnmft.tracing.refusal import TwoPlacesError
+from rnnmft.tracing.source import Place, file_of
+from rnnmft.tracing.sums import Atom, Group, Product, Vector, exact
 
 __all__ = ["Assembly", "Term"]
 
@@ -81,7 +81,7 @@ class Assembly:
                 if atom.block.overlaps(other.block):
                     places = dict.fromkeys(self.places.get(a) for a in (other, atom))
                     known = [f"at {place}" for place in places if place is not None]
-                    raise CellError(
+                    raise TwoPlacesError(
                         f"cannot trace {type(self.module).__name__}: the parameter "
                         f"{atom.block.parameter!r} has two places in the cell, where it would need "
                         "two independent parameters; "

@@ -22,8 +22,10 @@ from rnnmft.activations import (
     silu,
     softplus,
     softsign,
+    step,
     tanh,
 )
+from rnnmft.language.choices import choice
 from rnnmft.tracing.refusal import RefusalError
 from rnnmft.tracing.sums import Polynomial, exact
 
@@ -125,6 +127,24 @@ def _elu(
     return scale * (relu(x) + alpha * (sp.exp(-inner * relu(-x)) - 1))
 
 
+def _above(a: sp.Expr, b: sp.Expr) -> sp.Expr:
+    """a > b as an indicator, one where it holds and zero elsewhere."""
+    return step(a - b)
+
+
+def _not_below(a: sp.Expr, b: sp.Expr) -> sp.Expr:
+    return 1 - step(b - a)
+
+
+def _hard_shrink(x: sp.Expr, threshold: sp.Expr = sp.S.Half) -> sp.Expr:
+    """x outside of [-threshold, threshold], 0 inside."""
+    return x * (step(x - threshold) + step(-threshold - x))
+
+
+def _threshold(x: sp.Expr, threshold: sp.Expr, value: sp.Expr) -> sp.Expr:
+    return choice(step(x - threshold), x, value)
+
+
 # Of expressions; a number among the arguments comes as an expression too.
 FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
     "mul.Tensor": lambda a, b: a * b,
@@ -146,6 +166,21 @@ FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
     "celu": lambda x, alpha=sp.S.One: _elu(x, alpha, inner=1 / alpha),
     "log_sigmoid": lambda x: -softplus(-x),
     "mish": lambda x: x * tanh(softplus(x)),
+    "atan": sp.atan,
+    "softshrink": lambda x, by=sp.S.Half: relu(x - by) - relu(-x - by),
+    "hardshrink": _hard_shrink,
+    "threshold": _threshold,
+    **dict.fromkeys(["gt.Scalar", "gt.Tensor"], _above),
+    **dict.fromkeys(["ge.Scalar", "ge.Tensor"], _not_below),
+    **dict.fromkeys(["lt.Scalar", "lt.Tensor"], lambda a, b: _above(b, a)),
+    **dict.fromkeys(["le.Scalar", "le.Tensor"], lambda a, b: _not_below(b, a)),
+    **dict.fromkeys(
+        ["where.self", "where.ScalarOther", "where.ScalarSelf", "where.Scalar"], choice
+    ),
+    **dict.fromkeys(["masked_fill.Scalar", "masked_fill.Tensor"], lambda x, m, v: choice(m, v, x)),
+    **dict.fromkeys(["logical_and", "bitwise_and.Tensor"], lambda a, b: a * b),
+    **dict.fromkeys(["logical_or", "bitwise_or.Tensor"], lambda a, b: a + b - a * b),
+    **dict.fromkeys(["logical_not", "bitwise_not"], lambda a: 1 - a),
     "erf": sp.erf,
     "erfc": lambda x: 1 - sp.erf(x),
     "sin": sp.sin,

@@ -1,4 +1,4 @@
-"""A module's forward as a graph of aten operations: example inputs, `torch.export`, its errors.
+"""A step of a module as a graph of aten operations: `torch.export`, its errors, what it forbids.
 
 The module is in evaluation mode while it is traced, and as it was afterwards.
 """
@@ -17,30 +17,34 @@ from typing import Any
 import torch
 
 from rnnmft.errors import CellError
+from rnnmft.tracing.calls import Call
+from rnnmft.tracing.examples import examples
+from rnnmft.tracing.fitting import Fit
 from rnnmft.tracing.operations import KEPT
-from rnnmft.tracing.signature import Call, calls
-from rnnmft.tracing.sizes import guesses
 from rnnmft.tracing.source import aten_name, file_of, place_of_error
+from rnnmft.tracing.values import replayed
 
-__all__ = ["Exported", "evaluation", "export"]
+__all__ = ["Exported", "check", "evaluation", "export", "quiet"]
+
+_PREFIX = "module."
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A forward as a graph.
+    """A step as a graph.
 
     Attributes:
         graph: `torch.fx.Graph` of aten operations.
         call: how the module was called.
         width: of the states.
-        input_width: of the input.
+        input_width: of the input; 0 where there is none.
         batch: the size of the batch, or None for a module that takes vectors.
         holds: {placeholder: the name of a parameter, buffer or constant}.
         constants: the tensors that the module holds without having registered them.
-        input: the placeholder of x.
+        input: the placeholder of x, or None.
         states: the placeholders of the states.
+        vectors: {further argument: its placeholder}, of those that are one number a unit.
         results: the nodes of the new states, in the same order.
-        returned: their places among the tensors that forward returns.
     """
 
     graph: torch.fx.Graph
@@ -50,44 +54,50 @@ class Exported:
     batch: int | None
     holds: Mapping[str, str]
     constants: Mapping[str, torch.Tensor]
-    input: str
+    input: str | None
     states: tuple[str, ...]
+    vectors: Mapping[str, str]
     results: tuple[Any, ...]
-    returned: tuple[int, ...]
 
 
-class _MisfitError(Exception):
-    """The module cannot be called, or does not return its states, with these sizes."""
+class _Step(torch.nn.Module):
+    """A module as the function (x, *states, *vectors) -> the new states."""
+
+    def __init__(self, module: torch.nn.Module, call: Call, vectors: Sequence[str]) -> None:
+        super().__init__()
+        self.module, self.call, self.vectors = module, call, tuple(vectors)
+
+    def forward(self, *tensors: Any) -> tuple[Any, ...]:
+        x, rest = (tensors[0], tensors[1:]) if self.call.input is not None else (None, tensors)
+        count = len(self.call.states)
+        vectors = dict(zip(self.vectors, rest[count:], strict=True))
+        # A state that is returned as it came would be no result of an operation.
+        return tuple(s.clone() for s in self.call.step(self.module, x, rest[:count], vectors))
 
 
-def export(
-    module: torch.nn.Module, states: Sequence[str] | None, width: int | None, inputs: int | None
-) -> Exported:
-    """The graph of the module's forward for the first sizes and call that fit.
+def check(module: Any) -> None:
+    """Refuse what is no module that can be traced.
 
     Raises:
-        CellError: none fits; the forward depends on its data; it keeps a memory of its own.
+        CellError: saying what to give instead.
     """
-    _check(module)
-    misfit: Exception | None = None
-    with evaluation(module), _quiet():
-        ways = list(calls(module, states))
-        for batched in (True, False):
-            for sizes in guesses(module, width, inputs):
-                for call in ways:
-                    try:
-                        return _export(module, call, *sizes, batched)
-                    except _MisfitError as error:
-                        misfit = misfit or error
-    raise _no_fit(module, width, inputs, misfit) from misfit
-
-
-def _check(module: Any) -> None:
     if not isinstance(module, torch.nn.Module):
         raise CellError(f"from_torch takes a torch.nn.Module that is a cell, got {module!r}")
     name = type(module).__name__
+    if isinstance(module, torch.jit.ScriptModule):
+        given = getattr(module, "original_name", name)
+        raise CellError(
+            f"{given} is scripted, and its Python source is gone: give the module itself, before "
+            "torch.jit.script or torch.jit.trace"
+        )
     if isinstance(module, torch.nn.RNNBase):
-        raise CellError(f"{name} runs over a sequence; give its cell, torch.nn.{name}Cell")
+        kind = next(k for k in ("LSTM", "GRU", "RNN") if isinstance(module, getattr(torch.nn, k)))
+        raise CellError(f"{name} runs over a sequence; give its cell, torch.nn.{kind}Cell")
+    if getattr(module, "hidden_size", None) == 1:
+        raise CellError(
+            f"{name} has one unit, and a mean field is the limit of many: give it with "
+            "hidden_size=2 or more, which is the same cell"
+        )
     if any(torch.nn.parameter.is_lazy(t) for t in (*module.parameters(), *module.buffers())):
         raise CellError(f"{name} has parameters without a shape yet: call it once before tracing")
     if not hasattr(torch.export, "default_decompositions"):
@@ -114,7 +124,7 @@ def evaluation(module: torch.nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without what torch.export logs and prints about failures: they become exceptions here."""
     logger = logging.getLogger("torch")
     level = logger.level
@@ -126,43 +136,58 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _export(
-    module: torch.nn.Module, call: Call, width: int, inputs: int, batched: bool
-) -> Exported:
-    batch = _batch_size(module, width, inputs) if batched else None
-    arguments = call.arguments(*_examples(module, width, inputs, batch, len(call.states)))
+def export(module: torch.nn.Module, fit: Fit) -> Exported:
+    """The graph of a module's step, called as it fits.
+
+    Raises:
+        CellError: the forward depends on its data, keeps a memory of its own, or torch cannot
+            export it.
+    """
+    call, batch = fit.call, fit.batch
+    x, states = examples(module, fit.width, fit.inputs, batch, len(call.states))
+    vectors = [n for n, value in call.given.items() if not isinstance(value, (int, float))]
+    _, rows = examples(module, fit.width, 1, batch, len(vectors))
+    tensors = [*([x] if call.input is not None else []), *states, *rows]
+    step = _Step(module, call, vectors).train(module.training)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            program = torch.export.export(module, arguments, strict=False)
+            with replayed(fit.values):
+                program = torch.export.export(step, tuple(tensors), strict=False)
             if not _is_mapped(program.graph):
                 program = program.run_decompositions(_decompositions())
         except Exception as error:
             raise _translated(module, error) from error
-    _check_memory(module, program, said)
-    shape = (width,) if batch is None else (batch, width)
-    return _exported(program, call, width, inputs, batch, shape)
-
-
-def _batch_size(module: torch.nn.Module, *sizes: int) -> int:
-    """A prime that is no size of the module, so that the axis of the batch can be told apart."""
-    taken = {n for t in (*module.parameters(), *module.buffers()) for n in t.shape} | {*sizes}
-    candidate = 7
-    while candidate in taken or any(candidate % d == 0 for d in range(2, candidate)):
-        candidate += 1
-    return candidate
-
-
-def _examples(
-    module: torch.nn.Module, width: int, inputs: int, batch: int | None, count: int
-) -> tuple[Any, list[Any]]:
-    first = next((t for t in module.parameters() if t.is_floating_point()), torch.zeros(0))
-    lead = () if batch is None else (batch,)
-    make = {"dtype": first.dtype, "device": first.device}
-    # Separate tensors: torch.export takes two names of one tensor for one state.
-    return torch.zeros(*lead, inputs, **make), [
-        torch.zeros(*lead, width, **make) for _ in range(count)
-    ]
+    signature: Any = program.graph_signature
+    users = list(signature.user_inputs)
+    x_name = users.pop(0) if call.input is not None else None
+    count = len(states)
+    _check_memory(module, program, said, dict(zip(users, call.holders, strict=False)))
+    output = next(n for n in program.graph.nodes if n.op == "output")
+    return Exported(
+        graph=program.graph,
+        call=call,
+        width=fit.width,
+        input_width=fit.inputs,
+        batch=batch,
+        holds={
+            place: name.removeprefix(_PREFIX)
+            for place, name in {
+                **signature.inputs_to_parameters,
+                **signature.inputs_to_buffers,
+                **signature.inputs_to_lifted_tensor_constants,
+            }.items()
+        },
+        constants={
+            n.removeprefix(_PREFIX): t
+            for n, t in program.constants.items()
+            if isinstance(t, torch.Tensor)
+        },
+        input=x_name,
+        states=tuple(users[:count]),
+        vectors=dict(zip(vectors, users[count:], strict=True)),
+        results=tuple(output.args[0]),
+    )
 
 
 def _is_mapped(graph: torch.fx.Graph) -> bool:
@@ -186,117 +211,39 @@ def _decompositions() -> Any:
     return table
 
 
-def _translated(module: torch.nn.Module, error: Exception) -> Exception:
-    """A misfit of shapes, or a `CellError` for what no sizes can mend."""
-    kind = type(error).__name__
-    text = str(error).strip().splitlines()[0] if str(error).strip() else kind
+def _translated(module: torch.nn.Module, error: Exception) -> CellError:
+    """Why torch cannot export a forward that runs."""
+    kind, name = type(error).__name__, type(module).__name__
+    place = place_of_error(error) or file_of(module)
     if "DataDependent" in kind or "data-dependent" in str(error):
-        place = place_of_error(error)
         return CellError(
-            f"cannot trace {type(module).__name__}: its forward depends on the values of its data, "
-            f"at {place or file_of(module)}"
+            f"cannot trace {name}: its forward depends on the values of its data, at {place}"
         )
-    return _MisfitError(f"{kind}: {text}")
+    text = str(error).strip().splitlines()
+    return CellError(
+        f"cannot trace {name}: torch.export fails with {kind}"
+        f"{f' ({text[0][:160]})' if text else ''}, at {place}"
+    )
 
 
-def _check_memory(module: torch.nn.Module, program: Any, said: Sequence[Any]) -> None:
+def _check_memory(
+    module: torch.nn.Module, program: Any, said: Sequence[Any], holders: Mapping[str, str]
+) -> None:
     """What a module remembers by itself is a state that its arguments do not show."""
     name = type(module).__name__
     signature = program.graph_signature
     changed = [*signature.buffers_to_mutate.values(), *signature.user_inputs_to_mutate.values()]
     changed += [*getattr(signature, "parameters_to_mutate", {}).values()]
     if changed:
+        known = [holders.get(n, n.removeprefix(_PREFIX)) for n in changed]
         raise CellError(
-            f"cannot trace {name}: its forward changes {', '.join(map(repr, changed))} in place; "
+            f"cannot trace {name}: its forward changes {', '.join(map(repr, known))} in place; "
             "a cell's states are its arguments, and it returns the new ones"
         )
     for one in said:
         if "assigned during export" in str(one.message):
+            text = str(one.message).splitlines()[0].replace(f"self.{_PREFIX}", "self.")
             raise CellError(
                 f"cannot trace {name}: its forward keeps a tensor in an attribute of the module "
-                f"({str(one.message).splitlines()[0]}); a cell's states are its arguments"
+                f"({text}); a cell's states are its arguments"
             )
-
-
-def _exported(
-    program: Any,
-    call: Call,
-    width: int,
-    inputs: int,
-    batch: int | None,
-    shape: tuple[int, ...],
-) -> Exported:
-    signature = program.graph_signature
-    holds = {
-        **signature.inputs_to_parameters,
-        **signature.inputs_to_buffers,
-        **signature.inputs_to_lifted_tensor_constants,
-    }
-    users = list(signature.user_inputs)
-    x = users.pop(call.input if not call.nested else min(call.input * len(call.states), len(users)))
-    output = next(n for n in program.graph.nodes if n.op == "output")
-    leaves = output.args[0]
-    returned = _returned(leaves, program.call_spec.out_spec, len(call.states), shape)
-    return Exported(
-        graph=program.graph,
-        call=call,
-        width=width,
-        input_width=inputs,
-        batch=batch,
-        holds=holds,
-        constants=program.constants,
-        input=x,
-        states=tuple(users),
-        results=tuple(leaves[j] for j in returned),
-        returned=returned,
-    )
-
-
-def _returned(
-    leaves: Sequence[Any], spec: Any, count: int, shape: tuple[int, ...]
-) -> tuple[int, ...]:
-    """Which of the tensors that forward returns are the new states: all, or what follows an output.
-
-    PyTorch's own modules return (output, state); a tuple of states followed by one tensor is taken
-    as (states, output).
-    """
-    if dict in _kinds(spec):
-        raise _MisfitError("forward returns a dictionary: its entries have no order")
-    nested = spec.children() if callable(getattr(spec, "children", None)) else spec.children_specs
-    leads = count > 1 and len(nested) == 2 and nested[0].num_leaves == count < len(leaves)
-    start = 0 if leads else max(len(leaves) - count, 0)
-    chosen = leaves[start : start + count]
-    if len(chosen) != count or any(_shape(n) != shape for n in chosen):
-        found = ", ".join(str(_shape(n)) for n in leaves)
-        raise _MisfitError(
-            f"forward must return {count} new states of shape {shape}, got {found or 'nothing'}"
-        )
-    return tuple(range(start, start + count))
-
-
-def _kinds(spec: Any) -> set[Any]:
-    nested = spec.children() if callable(getattr(spec, "children", None)) else spec.children_specs
-    return {spec.type, *(kind for one in nested for kind in _kinds(one))}
-
-
-def _shape(node: Any) -> tuple[int, ...] | None:
-    value = node.meta.get("val") if isinstance(node, torch.fx.Node) else None
-    return tuple(value.shape) if isinstance(value, torch.Tensor) else None
-
-
-def _no_fit(
-    module: torch.nn.Module, width: int | None, inputs: int | None, misfit: Exception | None
-) -> CellError:
-    name = type(module).__name__
-    if misfit is None:
-        return CellError(
-            f"cannot trace {name}: no sizes of its state and input are known; pass them, as in "
-            "from_torch(module, states={'h': 64}, input=32) (widths of 2 or more)"
-        )
-    known = "" if width and inputs else " pass states={'h': width} and input=width, or"
-    place = place_of_error(misfit.__cause__) if misfit.__cause__ else None
-    where = f" (at {place})" if place else ""
-    return CellError(
-        f"cannot trace {name}: no call of it fits.{known} see what the first one says: "
-        f"{misfit}{where}"
-    )

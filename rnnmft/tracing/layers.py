@@ -14,6 +14,7 @@ import torch
 
 from rnnmft.errors import CellError
 from rnnmft.tracing.traced import Traced, trace
+from rnnmft.tracing.whole import check_whole
 
 __all__ = ["Layer", "recurrent_layers"]
 
@@ -78,6 +79,7 @@ def recurrent_layers(module: torch.nn.Module) -> tuple[Layer, ...]:
             cell = _cell_of(module, f"_l{index}" + "_reverse" * reverse)
             name = f"layer {index}" + ", reverse" * reverse
             found.append(Layer(name, index, reverse, cell, _trace(cell)))
+    check_whole(module, found)
     return tuple(found)
 
 
@@ -93,25 +95,13 @@ def _trace(module: torch.nn.Module) -> Traced:
 def _trace_torch(
     kind: type[Any], input_size: int, hidden_size: int, bias: bool, nonlinearity: str | None
 ) -> Traced:
-    """One of PyTorch's cells; of its two biases, bias_ih is the one that is written to.
-
-    No operation tells an axis of length 1 from none: where the input is one number, a twin with
-    two is traced, and its input matrices are cut.
-    """
-    traced = trace(_cell(kind, max(input_size, 2), hidden_size, bias, nonlinearity))
-
-    def cut(slices: Any) -> Any:
-        return tuple(replace(s, ranges=(s.ranges[0], (0, input_size))) for s in slices)
-
+    """One of PyTorch's cells; of its two biases, bias_ih is the one that is written to."""
+    traced = trace(_cell(kind, input_size, hidden_size, bias, nonlinearity))
     bindings = {
-        name: replace(
-            b,
-            input=cut(b.input),
-            bias=tuple(sorted(b.bias, key=lambda s: s.parameter != "bias_ih")),
-        )
+        name: replace(b, bias=tuple(sorted(b.bias, key=lambda s: s.parameter != "bias_ih")))
         for name, b in traced.bindings.items()
     }
-    return replace(traced, bindings=MappingProxyType(bindings), input_width=input_size)
+    return replace(traced, bindings=MappingProxyType(bindings))
 
 
 def _cell_of(module: torch.nn.RNNBase, suffix: str) -> Any:

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from rnnmft.tracing.arrays import Array, TracedParameter, Value, blocks, grid_of
+from rnnmft.tracing.arrays import Array, Parameter, Value, blocks, grid_of, grid_of_stack
 from rnnmft.tracing.context import Context, constant, is_number
+from rnnmft.tracing.contractions import einsum, matmul
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
-from rnnmft.tracing.products import linear, matrix_product
+from rnnmft.tracing.products import linear
 from rnnmft.tracing.refusal import RefusalError
 from rnnmft.tracing.sums import Groups, Polynomial, exact, number
 from rnnmft.tracing.views import VIEWS, transpose
+from rnnmft.tracing.writes import write_entry, write_slice
 
 __all__ = ["KEPT", "REASONS", "apply"]
 
@@ -26,8 +28,8 @@ __all__ = ["KEPT", "REASONS", "apply"]
 _COUPLES = "it couples the units, which a cell does by its matrices alone"
 _RANDOM = "it draws random numbers at every step; a cell's parameters are drawn once"
 _STRUCTURE = "it makes a matrix whose entries are not independent; for a diagonal one write d * h"
-_CHOICE = "it chooses by value; relu, hard_tanh, maximum and the like are known"
-_COMPARISONS = ("gt", "lt", "ge", "le", "eq", "ne")
+_CHOICE = "it holds for single values alone, and nowhere in the limit"
+_COMPARISONS = ("eq", "ne")
 REASONS = {
     **dict.fromkeys(["layer_norm", "rms_norm", "group_norm", "native_layer_norm"], _COUPLES),
     **dict.fromkeys(["_softmax", "softmax.int", "_log_softmax", "log_softmax.int"], _COUPLES),
@@ -37,7 +39,6 @@ REASONS = {
     **dict.fromkeys(["eye", "diag", "diag_embed", "triu", "tril", "arange"], _STRUCTURE),
     **dict.fromkeys(["_weight_norm", "_weight_norm_interface", "linalg_qr"], _STRUCTURE),
     "batch_norm": "it couples the elements of a batch, and has a memory of its own",
-    **dict.fromkeys(["where.self", "where.ScalarOther", "where.ScalarSelf"], _CHOICE),
     **dict.fromkeys([f"{c}.{k}" for c in _COMPARISONS for k in ("Scalar", "Tensor")], _CHOICE),
     **dict.fromkeys(["conv1d", "convolution"], "it couples neighbouring units with shared weights"),
     "roll": "it moves units around",
@@ -55,14 +56,15 @@ def apply(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, An
     if name in LINEAR or name in FUNCTIONS:
         return _pointwise(name, context, args, kwargs)
     if name not in _OPERATIONS:
-        if name.endswith("_scatter") or name in ("copy", "index_put"):
-            raise RefusalError("it writes into a part of a tensor")
+        if name.endswith("_scatter") or name in ("scatter", "index_put"):
+            raise RefusalError("it writes into single units: the units of a cell are all alike")
         raise RefusalError(REASONS.get(name, "it is none of the operations of a cell"))
     return _OPERATIONS[name](context, *args, **kwargs)
 
 
 def _pointwise(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, Any]) -> Value:
-    matrices = [a for a in args if isinstance(a, TracedParameter) and len(a.long) > 1]
+    args = _with_stacks(args)
+    matrices = [a for a in args if isinstance(a, Parameter) and len(a.long) > 1]
     if matrices:
         return _scaled(name, args, matrices[0])
     arrays = _aligned([a for a in args if isinstance(a, Array | TracedParameter)], context.width)
@@ -82,6 +84,23 @@ def _pointwise(name: str, context: Context, args: Sequence[Any], kwargs: dict[st
         return Polynomial(rest=FUNCTIONS[name](*closed, **keywords))
 
     return _each(one, arrays)
+
+
+def _with_stacks(args: Sequence[Any]) -> list[Any]:
+    """Stacks of vectors, one a gate, as arrays where they meet an array with an axis of gates."""
+    like = next((a for a in args if isinstance(a, Array) and a.unit == -1), None)
+    if like is None or like.grid.ndim < 3 - (like.batch is None):
+        return list(args)
+
+    def meets(value: Any) -> bool:
+        return (
+            isinstance(value, Parameter)
+            and len(value.long) == 2
+            and value.axes[-1] is not None
+            and value.shape[-1] == sum(like.widths)
+        )
+
+    return [grid_of_stack(a, like.widths) if meets(a) else a for a in args]
 
 
 def _keyword(value: Any) -> Any:
@@ -180,6 +199,22 @@ def _filled(place: int) -> Callable[..., Array]:
     return operation
 
 
+def _zero(context: Context, *_: Any, **__: Any) -> Array:
+    """Zeros, and memory that is written to before it is read (or the module is random)."""
+    return constant(0.0)
+
+
+def _one(context: Context, *_: Any, **__: Any) -> Array:
+    return constant(1.0)
+
+
+def _copied(context: Context, to: Value, value: Value, *_: Any, **__: Any) -> Value:
+    """What is written over the whole of a tensor."""
+    if is_number(value) or tuple(value.shape) == context.shape:
+        return value
+    return value.expand(context.shape)
+
+
 def _number_of(context: Context, value: Value) -> Array:
     if isinstance(value, Array) and value.is_number:
         return value
@@ -190,20 +225,16 @@ def _affine(
     context: Context, bias: Value, a: Value, b: Value, *, beta: float = 1, alpha: float = 1
 ) -> Value:
     """beta * bias + alpha * (a @ b)."""
-    product = _pointwise("mul.Scalar", context, [_matmul(context, a, b), alpha], {})
+    product = _pointwise("mul.Scalar", context, [matmul(context, a, b), alpha], {})
     added = _pointwise("mul.Scalar", context, [bias, beta], {})
     return _pointwise("add.Tensor", context, [added, product], {})
 
 
-def _matmul(context: Context, a: Value, b: Value) -> Array:
-    return matrix_product(a, b, context.width, context.groups)
-
-
 def _linear(context: Context, x: Value, weight: Value, bias: Value | None = None) -> Value:
-    if not isinstance(weight, TracedParameter):
-        return _matmul(context, x, transpose(context, weight, -1, -2))
-    if isinstance(x, TracedParameter):
-        return _matmul(context, x, weight)
+    if not isinstance(weight, Parameter):
+        return matmul(context, x, transpose(context, weight, -1, -2))
+    if isinstance(x, Parameter):
+        return matmul(context, x, weight)
     product = linear(x, weight, context.width, context.groups)
     if bias is None:
         return product
@@ -213,10 +244,18 @@ def _linear(context: Context, x: Value, weight: Value, bias: Value | None = None
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     **VIEWS,
     "linear": _linear,
-    **dict.fromkeys(["matmul", "mm", "mv", "bmm"], _matmul),
+    "einsum": einsum,
+    **dict.fromkeys(["matmul", "mm", "mv", "bmm"], matmul),
     **dict.fromkeys(["addmm", "addmv", "baddbmm"], _affine),
     **dict.fromkeys(["clone", "alias", "contiguous", "_to_copy", "lift_fresh_copy"], _same),
     "detach": _detach,
+    "copy": _copied,
+    "slice_scatter": write_slice,
+    "select_scatter": write_entry,
+    **dict.fromkeys(["empty.memory_format", "zeros", "new_zeros", "new_empty"], _zero),
+    **dict.fromkeys(["zeros_like", "empty_like", "new_empty_strided"], _zero),
+    **dict.fromkeys(["ones", "new_ones", "ones_like"], _one),
+    "new_full": _filled(2),
     **dict.fromkeys(["dropout", "alpha_dropout", "feature_dropout"], _dropout),
     "full": _filled(1),
     "full_like": _filled(1),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -11,7 +13,7 @@ from rnnmft.language.symbols import Input
 from rnnmft.tracing.arrays import Array, TracedParameter, Value, as_block, blocks
 from rnnmft.tracing.bindings import Slice
 from rnnmft.tracing.refusal import RefusalError
-from rnnmft.tracing.sums import Groups, Monomial, Polynomial
+from rnnmft.tracing.sums import Groups, Product, Sum, exact
 
 __all__ = ["linear", "matrix_product"]
 
@@ -23,12 +25,28 @@ def matrix_product(a: Value, b: Value, width: int, groups: Groups) -> Array:
             f"it multiplies the parameters {a.name!r} and {b.name!r}: a recurrent matrix must be "
             "one parameter, its entries independent"
         )
-    if isinstance(b, TracedParameter) and isinstance(a, Array):
+    for seen, matrix in ((a, b), (b, a)):
+        if isinstance(matrix, Parameter) and matrix.multiple is not None:
+            return _multiple(seen, matrix)
+    if isinstance(b, Parameter) and isinstance(a, Array):
         return linear(a, b, width, groups, transposed=False)
     if isinstance(a, TracedParameter) and isinstance(b, Array):
         axis = -2 if len(b.shape) > 1 else -1
         return _product(b, axis, a, _matrix_axes(a), width, groups)
     raise RefusalError("it multiplies two things that are no parameters, and so couples the units")
+
+
+def _multiple(seen: Value, matrix: Parameter) -> Array:
+    """A multiple of the identity times an array."""
+    size = matrix.shape[-1]
+    if not isinstance(seen, Array) or sum(seen.widths) != size or matrix.shape != (size, size):
+        raise RefusalError(f"it takes a part of the identity matrix {matrix.name!r}")
+    c = exact(matrix.scale * (matrix.multiple or 0.0))
+    grid = np.empty_like(seen.grid)
+    for index in np.ndindex(grid.shape):
+        entry: Any = seen.grid[index]
+        grid[index] = entry.times(c)
+    return replace(seen, grid=grid)
 
 
 def linear(
@@ -44,6 +62,9 @@ def _matrix_axes(matrix: TracedParameter) -> tuple[int, int]:
     """Its own axes that stand first and second in the view."""
     if len(matrix.long) == 2:
         return matrix.long[0], matrix.long[1]
+    last = matrix.axes[-2:]
+    if len(last) == 2 and len(matrix.long) < 2 and None not in last:
+        return last  # type: ignore[return-value]  # a column: the input is one number
     raise RefusalError(f"the parameter {matrix.name!r} is no matrix here: it sums over the units")
 
 

@@ -1,101 +1,158 @@
-"""What a cell module's forward takes: where the input is, how the states come, their names."""
+"""What a module's forward takes, by its signature and its source: input, states, further arguments.
+
+Names say what is what: a state has a name that states have, or forward returns something of that
+name. Everything else is a further argument, of which nothing is guessed.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rnnmft.errors import CellError
+from rnnmft.tracing.spelling import Spelling, spelling_of
 
-__all__ = ["Call", "calls"]
+__all__ = ["Signature", "signature_of", "state_name"]
 
-_INPUTS = ("x", "xt", "x_t", "input", "inputs", "inp", "input_", "input_t", "u_t", "data", "token")
+_INPUTS = {"x", "xt", "x_t", "input", "inputs", "inp", "input_", "input_t", "u_t", "data", "token"}
+_INPUTS |= {"x_in", "inputs_t", "xs", "features", "observation", "obs", "input_tensor", "embedded"}
 _STATES = {
-    **dict.fromkeys(["hx", "hidden", "hidden_state", "state", "states", "hid", "ht"], "h"),
-    **dict.fromkeys(["cx", "cell", "cell_state", "ct"], "c"),
+    **dict.fromkeys(["hx", "hy", "hn", "h", "hid", "ht", "hidden", "state", "states"], "h"),
+    **dict.fromkeys(["hiddens", "hidden_state", "hidden_states", "hxs", "carry"], "h"),
+    **dict.fromkeys(["cx", "cy", "cn", "c", "ct", "cell", "cell_state"], "c"),
 }
-_AFFIXES = ("prev_", "old_", "last_", "_prev", "_old", "_last", "_tm1", "_t", "_0", "_in")
-_TUPLES = {1: ("h",), 2: ("h", "c"), 3: ("h", "c", "m")}
+_BEFORE = (
+    "prev_",
+    "old_",
+    "last_",
+    "new_",
+    "next_",
+    "current_",
+    "updated_",
+    "initial_",
+    "previous_",
+)
+_BEHIND = ("_prev", "_old", "_last", "_new", "_next", "_tm1", "_t", "_0", "_in", "_previous")
+_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclass(frozen=True)
-class Call:
-    """One way to call a module: forward(x, h), forward(x, (h, c)), forward(x, h, c), ...
+class Signature:
+    """What forward takes.
 
     Attributes:
-        states: their names.
-        nested: whether they come as one tuple.
-        input: the place of x among forward's arguments.
+        positional: the arguments that may be given by position, in order.
+        input: the argument that is the input, or None.
+        states: the arguments that are states, in order.
+        further: the others that must be given.
+        optional: the others that may be left out.
+        spelling: how forward's source writes its arguments and results.
     """
 
+    positional: tuple[str, ...]
+    input: str | None
     states: tuple[str, ...]
-    nested: bool
-    input: int = 0
-
-    def arguments(self, x: Any, states: Sequence[Any]) -> tuple[Any, ...]:
-        """The arguments of forward."""
-        given: list[Any] = [tuple(states)] if self.nested else list(states)
-        given.insert(self.input, x)
-        return tuple(given)
+    further: tuple[str, ...]
+    optional: tuple[str, ...]
+    spelling: Spelling
 
 
-def calls(module: Any, states: Sequence[str] | None) -> Iterator[Call]:
-    """The ways to call the module that its signature allows, likely ones first.
+def signature_of(
+    module: Any,
+    states: Sequence[str] | None,
+    input: Any,
+    arguments: Mapping[str, Any],
+) -> Signature:
+    """Read forward's signature with the user's hints.
 
     Raises:
-        CellError: forward takes no state, or not as many as were named.
+        CellError: forward takes no state, a name is none of its arguments, or a further argument
+            has no value.
     """
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    signature = inspect.signature(type(module).forward)
-    taken = [p for p in list(signature.parameters.values())[1:] if p.kind in kinds]
-    if len(taken) < 2:
+    name = type(module).__name__
+    taken = [
+        p
+        for p in inspect.signature(module.forward).parameters.values()
+        if p.kind in (*_KINDS, inspect.Parameter.KEYWORD_ONLY)
+    ]
+    names = [p.name for p in taken]
+    for key in arguments:
+        if key not in names:
+            raise CellError(
+                f"arguments names {key!r}, which {name}.forward does not take; it takes "
+                f"{', '.join(names) or 'nothing'}"
+            )
+    spelling = spelling_of(module)
+    open_ = [p for p in taken if p.name not in arguments]
+    x = _input([p.name for p in open_], states, input)
+    rest = [p for p in open_ if p.name != x]
+    held = _states([p.name for p in rest], [p.default is p.empty for p in rest], states, spelling)
+    if not held:
         raise CellError(
-            f"{type(module).__name__}.forward must take the input and the state, as in "
-            f"forward(x, h) or forward(x, (h, c)); it takes ({', '.join(p.name for p in taken)})"
+            f"{name}.forward must take the input and the state, as in forward(x, h) or "
+            f"forward(x, (h, c)), or the state alone, as in forward(h); it takes "
+            f"({', '.join(names)})"
         )
-    place = 1 if taken[1].name in _INPUTS and taken[0].name not in _INPUTS else 0
-    rest = [p for j, p in enumerate(taken) if j != place]
-    required = sum(p.default is p.empty for p in rest)
-    counts = [len(rest), *([required] if 0 < required < len(rest) else [])]
-    if place == 0 and required < len(rest):
-        counts += [n for n in range(len(rest) - 1, 0, -1) if n not in counts and n >= required]
-    if states is not None:
-        yield from _named(module, tuple(states), counts, place)
-        return
-    for count in counts:
-        yield Call(_distinct([_state_name(p.name) for p in rest[:count]]), False, place)
-    if 1 in counts:
-        yield Call(_TUPLES[2], True, place)
-        yield Call(_TUPLES[1], True, place)
-        yield Call(_TUPLES[3], True, place)
+    others = [p for p in rest if p.name not in held]
+    return Signature(
+        positional=tuple(p.name for p in taken if p.kind in _KINDS),
+        input=x,
+        states=held,
+        further=tuple(p.name for p in others if p.default is p.empty),
+        optional=tuple(p.name for p in others if p.default is not p.empty),
+        spelling=spelling,
+    )
 
 
-def _named(
-    module: Any, states: tuple[str, ...], counts: Sequence[int], place: int
-) -> Iterator[Call]:
-    if len(states) in counts:
-        yield Call(states, False, place)
-    if 1 in counts:
-        yield Call(states, True, place)
-    if len(states) not in counts and 1 not in counts:
-        raise CellError(
-            f"states names {len(states)} states, but {type(module).__name__}.forward takes "
-            f"{counts[0]} besides the input"
-        )
+def _input(names: Sequence[str], states: Sequence[str] | None, input: Any) -> str | None:
+    """The argument that is the input: the one so named, or the first of several."""
+    if isinstance(input, str):
+        if input not in names:
+            raise CellError(f"input names {input!r}, which forward does not take")
+        return input
+    free = [n for n in names if n not in (states or ())]
+    known = [n for n in free if n in _INPUTS]
+    if known:
+        return known[0]
+    return free[0] if free and len(names) > 1 else None
 
 
-def _state_name(argument: str) -> str:
+def _states(
+    names: Sequence[str], required: Sequence[bool], hint: Sequence[str] | None, spelling: Spelling
+) -> tuple[str, ...]:
+    """Those of the arguments that are states."""
+    if hint is not None:
+        if all(n in names for n in hint):
+            return tuple(hint)
+        if len(hint) > 1 and sum(required) == len(hint):
+            return tuple(n for n, needed in zip(names, required, strict=True) if needed)
+    known = [n for n in names if _known(n)]
+    first = known[0] if known else next(iter(names), None)
+    if first is None:
+        return ()
+    returned = {state_name(n) for n in spelling.returned if n is not None}
+    found = [first]
+    for n in names[names.index(first) + 1 :]:
+        if _known(n) or state_name(n) in returned:
+            found.append(n)
+    return tuple(found)
+
+
+def _known(name: str) -> bool:
+    """Whether it is a name that states have: h, c, hidden, prev_state, h1, c_2."""
+    return re.sub(r"_?\d+$", "", state_name(name)) in ("h", "c")
+
+
+def state_name(argument: str) -> str:
+    """The name of a state from that of an argument or a variable: h_prev, new_h, hidden -> h."""
     name = argument
-    for affix in _AFFIXES:
-        name = name.removeprefix(affix) if affix.endswith("_") else name.removesuffix(affix)
+    for _ in range(2):
+        for affix in _BEFORE:
+            name = name.removeprefix(affix)
+        for affix in _BEHIND:
+            name = name.removesuffix(affix) or name
     name = _STATES.get(name, name).strip("_")
     return name if name.isidentifier() else "h"
-
-
-def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    found: list[str] = []
-    for name in names:
-        found.append(name if name not in found else f"{name}_{len(found) + 1}")
-    return tuple(found)

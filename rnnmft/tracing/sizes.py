@@ -27,22 +27,29 @@ _INPUT += ("n_inputs", "num_inputs", "in_dim", "in_size", "d_in", "d_input", "di
 MOST = 60
 
 
-def guesses(module: Any, width: int | None, inputs: int | None) -> Iterator[tuple[int, int]]:
+def guesses(
+    module: Any, width: int | None, inputs: int | None, has_input: bool = True
+) -> Iterator[tuple[int, int]]:
     """Pairs (width of the state, width of the input), likely ones first, at most `MOST`.
 
     Args:
         module: the cell module.
         width: the state's, where it is known.
         inputs: the input's, where it is known.
+        has_input: whether there is one; its width is 0 where there is none.
     """
     shapes = [tuple(t.shape) for t in (*module.parameters(), *module.buffers())]
     widths = [width] if width is not None else _widths(module, shapes)
-    pairs = (
-        (n, k)
-        for n in widths
-        for k in ([inputs] if inputs is not None else _inputs(module, shapes, n))
-    )
+    pairs = ((n, k) for n in widths for k in _known(module, shapes, n, inputs, has_input))
     yield from islice(pairs, MOST)
+
+
+def _known(
+    module: Any, shapes: list[tuple[int, ...]], width: int, inputs: int | None, has_input: bool
+) -> list[int]:
+    if not has_input:
+        return [0]
+    return [inputs] if inputs is not None else _inputs(module, shapes, width)
 
 
 def _attributes(module: Any, names: tuple[str, ...]) -> list[int]:
@@ -69,4 +76,6 @@ def _inputs(module: Any, shapes: list[tuple[int, ...]], width: int) -> list[int]
     found += [n for n in sizes if n % width]
     found += [n - width for n in sizes if n > width]
     found += [width, *sizes]
-    return [n for n in dict.fromkeys(found) if n > 1]
+    likely = [n for n in dict.fromkeys(found) if n > 1]
+    # One number last: it would be spread over the units where it is the wrong guess.
+    return [*likely, 1]

@@ -18,6 +18,7 @@ __all__ = [
     "assigned_names",
     "aten_name",
     "file_of",
+    "is_outside",
     "place_of_error",
     "place_of_node",
     "spoken_name",
@@ -47,7 +48,8 @@ def place_of_node(node: Any) -> SourcePlace | None:
         SourcePlace(m["file"], int(m["line"]))
         for m in _FRAME.finditer(node.meta.get("stack_trace") or "")
     ]
-    return _innermost(found) or (found[-1] if found else None)
+    inside = [p for p in found if not p.file.startswith(_FOLDERS[0])]
+    return _innermost(found) or (inside[-1] if inside else None)
 
 
 def file_of(module: Any) -> str:
@@ -72,8 +74,13 @@ def place_of_error(error: BaseException) -> SourcePlace | None:
     return _innermost(found)
 
 
-def _innermost(places: list[SourcePlace]) -> SourcePlace | None:
-    outside = [p for p in places if not p.file.startswith((*_FOLDERS, *_GENERATED))]
+def is_outside(file: str) -> bool:
+    """Whether a file is a user's: neither torch's nor of this room, nor generated."""
+    return not file.startswith((*_FOLDERS, *_GENERATED))
+
+
+def _innermost(places: list[Place]) -> Place | None:
+    outside = [p for p in places if is_outside(p.file)]
     return outside[-1] if outside else None
 
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any, cast
 
 import sympy as sp
 import torch
-from torch.utils._pytree import tree_leaves
 
 from rnnmft.errors import CellError, ParameterError
 from rnnmft.language.cell import Cell
-from rnnmft.language.symbols import Input, State
+from rnnmft.language.symbols import Input, RandomParameter, State
 from rnnmft.tracing.assembly import Assembly
+from rnnmft.tracing.beside import check_beside
 from rnnmft.tracing.bindings import Binding, Slice, parameter_of, read, write
-from rnnmft.tracing.exporting import Exported, export
-from rnnmft.tracing.signature import Call
-from rnnmft.tracing.sums import Group, Groups, Monomial
-from rnnmft.tracing.walk import GraphWalk
+from rnnmft.tracing.calls import Call
+from rnnmft.tracing.exporting import Exported, check, evaluation, export, quiet
+from rnnmft.tracing.fitting import Fit, Search
+from rnnmft.tracing.hints import drawn_arguments, read_hints
+from rnnmft.tracing.refusal import MixedUnitsError, TwoPlacesError
+from rnnmft.tracing.signature import signature_of
+from rnnmft.tracing.sums import Group, Groups, Product
+from rnnmft.tracing.walk import Walk
 
 __all__ = ["Traced", "trace"]
 
@@ -44,8 +49,7 @@ class Traced:
         width: of the states of the module that was traced.
         input_width: of its input.
         call: how forward is called.
-        returned: the places of the new states among the tensors that it returns.
-        batched: whether it takes batches, or vectors alone.
+        given: {random parameter that is an argument of forward: its values, shape (N,)}.
     """
 
     cell: Cell
@@ -56,8 +60,12 @@ class Traced:
     width: int
     input_width: int
     call: Call
-    returned: tuple[int, ...]
-    batched: bool
+    given: Mapping[str, torch.Tensor]
+
+    @property
+    def batched(self) -> bool:
+        """Whether forward takes batches, or vectors alone."""
+        return self.call.batched
 
     def step(
         self, module: Callable[..., Any], x: torch.Tensor, states: Sequence[torch.Tensor]
@@ -69,8 +77,7 @@ class Traced:
             x: the input, (batch, N_in), or (N_in,) where the module takes vectors alone.
             states: (batch, N) each (or (N,)), in the order of `states`, as is what is returned.
         """
-        leaves = tree_leaves(module(*self.call.arguments(x, states)))
-        return tuple(leaves[j] for j in self.returned)
+        return self.call.step(module, x, states, self.given)
 
     def parameters(self, module: torch.nn.Module) -> dict[str, tuple[Any, Any, Any]]:
         """{preactivation: (W, V, b)} as they are in the module: new tensors, without gradients.
@@ -101,7 +108,8 @@ class Traced:
             CellError: the module has other parameters, or other numbers, than the traced one.
         """
         self._check(module)
-        return {name: read(module, slices) for name, slices in self.elementwise.items()}
+        own = {name: read(module, slices) for name, slices in self.elementwise.items()}
+        return {**own, **{name: values.clone() for name, values in self.given.items()}}
 
     def write_(
         self,
@@ -137,6 +145,8 @@ class Traced:
                     continue
                 plan.append((slices, value, f"{part} of {name!r}"))
         for name, value in elementwise.items():
+            if name in self.given:
+                continue  # an argument of forward is no part of the module
             plan.append((_known(self.elementwise, name, "parameter"), value, repr(name)))
         for slices, value, what in plan:
             _check_shape(slices, value, what)
@@ -160,7 +170,9 @@ def trace(
     module: torch.nn.Module,
     *,
     states: Sequence[str] | Mapping[str, int] | None = None,
-    input: int | None = None,
+    input: int | str | Mapping[str, int] | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    returned: int | Sequence[int] | None = None,
     name: str | None = None,
 ) -> Traced:
     """Read a cell from a PyTorch module; see `rnnmft.cells.from_torch`, which gives the cell alone.
@@ -168,26 +180,80 @@ def trace(
     Args:
         module: the module.
         states: the names of the states in forward's order, or {name: width}.
-        input: the width of the input.
+        input: the width of the input, its argument's name, or {name: width}.
+        arguments: {further argument of forward: a number, or a law of `rnnmft.language.laws`}.
+        returned: the places of the new states among the tensors that forward returns.
         name: the cell's name.
 
     Raises:
-        CellError: naming the operation that is no part of a cell, and the module's source line.
+        CellError: naming the operation that is no part of a cell, and the module's source line; or
+            the cell, run beside the module on random numbers, does not step as it does.
 
     >>> traced = trace(torch.nn.GRUCell(3, 4))
     >>> traced.bindings["z"].recurrent
     (Slice(parameter='weight_hh', ranges=((4, 8), (0, 4)), axes=(0, 1), scale=1.0),)
     """
+    check(module)
+    hints = read_hints(states, input, arguments, returned)
     known = _NAMES.get(type(module))
-    named, width = _sizes(states)
-    exported = export(module, named or (known and known[1]), width, input)
+    if known and hints.states is None:
+        hints = replace(hints, states=known[1])
+    with evaluation(module), quiet():
+        signature = signature_of(module, hints.states, hints.input, hints.arguments)
+        search = Search(module, signature, hints)
+        traced = _first(module, search, name)
+        check_beside(module, traced)
+    return traced
+
+
+# How many more calls are exported where the first one that fits is refused for what it mixes.
+_MORE = 5
+
+
+def _first(module: torch.nn.Module, search: Search, name: str | None) -> Traced:
+    """The first call whose graph is a cell's."""
+    refused: CellError | None = None
+    for fit in islice(chain(search.fits(), _joined(module, search)), 1 + _MORE):
+        try:
+            return _read(module, export(module, fit), name)
+        except MixedUnitsError as error:
+            refused = refused or error
+        except TwoPlacesError as error:
+            # What acts on each of a stack of states alike takes the axis of the stack for a batch.
+            if fit.call.form.tensor not in ("stacked", "beside"):
+                raise refused or error from error
+        except CellError as error:
+            raise refused or error from error
+    raise refused or search.refusal()
+
+
+def _joined(module: torch.nn.Module, search: Search) -> Iterator[Fit]:
+    """Calls that hold several states in one tensor, unless it is one state whose units are alike.
+
+    Every cell of 2 N units could be read as one of two states of N.
+    """
+    for fit in search.one_state():
+        try:
+            _read(module, export(module, fit), None)
+            return
+        except MixedUnitsError:
+            break
+        except CellError:
+            return
+    yield from search.joined()
+
+
+def _read(module: torch.nn.Module, exported: Exported, name: str | None) -> Traced:
+    """The cell in a graph."""
+    known = _NAMES.get(type(module))
     names = exported.call.states
     symbols = [cast("State", State(n)) for n in names]
     x = cast("Input", Input("x" if "x" not in names else "x_in"))
-    walk = GraphWalk(module, exported, symbols, x)
+    vectors = {n: RandomParameter(n) for n in exported.vectors}
+    walk = Walk(module, exported, symbols, x, vectors)
     closed = [walk.groups.close(value) for value in walk.results]
     reached = _reached(walk.groups, closed)
-    taken = [x.name, *(s.name for s in symbols)]
+    taken = [x.name, *(s.name for s in symbols), *vectors]
     assembly = Assembly(reached, walk.places, walk.labels, module, taken)
     update = {s: assembly.resolve(e) for s, e in zip(symbols, closed, strict=True)}
     if known:
@@ -198,22 +264,6 @@ def trace(
         preactivations=assembly.preactivations,
     )
     return _record(cell, assembly, walk, exported, symbols)
-
-
-def _sizes(
-    states: Sequence[str] | Mapping[str, int] | None,
-) -> tuple[tuple[str, ...] | None, int | None]:
-    """(names, width) from what the user said about the states."""
-    if states is None:
-        return None, None
-    if isinstance(states, str) or not states:
-        raise CellError(f"states must be names or {{name: width}}, got {states!r}")
-    if not isinstance(states, Mapping):
-        return tuple(states), None
-    widths = {*states.values()}
-    if len(widths) > 1:
-        raise CellError(f"the states of a cell have one width, got {dict(states)!r}")
-    return tuple(states), widths.pop()
 
 
 def _reached(groups: Groups, expressions: Sequence[sp.Expr]) -> list[Group]:
@@ -248,8 +298,7 @@ def _record(
         width=exported.width,
         input_width=exported.input_width,
         call=exported.call,
-        returned=exported.returned,
-        batched=exported.batch is not None,
+        given=MappingProxyType(drawn_arguments(exported.call.given, exported.width)),
     )
 
 

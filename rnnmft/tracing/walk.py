@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import sympy as sp
 import torch
 
 from rnnmft.errors import CellError
-from rnnmft.language.symbols import Input, State
-from rnnmft.tracing.arrays import Array, TracedParameter
+from rnnmft.language.symbols import Input, RandomParameter, State
+from rnnmft.tracing.arrays import Array, Parameter
 from rnnmft.tracing.bindings import parameter_of
 from rnnmft.tracing.context import Context, constant, is_number
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
 from rnnmft.tracing.exporting import Exported
 from rnnmft.tracing.operations import apply
-from rnnmft.tracing.refusal import RefusalError
+from rnnmft.tracing.refusal import MixedRefusalError, MixedUnitsError, RefusalError
 from rnnmft.tracing.source import (
     SourcePlace,
     assigned_names,
@@ -39,6 +40,7 @@ class GraphWalk:
         exported: its graph.
         states: the symbols of the states, in the order in which forward takes them.
         x: the symbol of the input.
+        vectors: the symbols of further arguments that are one number a unit.
 
     Attributes:
         groups: the closed sums.
@@ -49,7 +51,12 @@ class GraphWalk:
     """
 
     def __init__(
-        self, module: torch.nn.Module, exported: Exported, states: Sequence[State], x: Input
+        self,
+        module: torch.nn.Module,
+        exported: Exported,
+        states: Sequence[State],
+        x: Input,
+        vectors: Mapping[str, RandomParameter],
     ) -> None:
         self.module = module
         self.exported = exported
@@ -58,13 +65,14 @@ class GraphWalk:
         self.labels: dict[Atom, str] = {}
         self.numbers: dict[str, float] = {}
         self._first_names = _first_names(module)
-        self._symbols = {
-            exported.input: (x, exported.input_width),
-            **{
-                name: (state, exported.width)
-                for name, state in zip(exported.states, states, strict=True)
-            },
+        self._symbols: dict[str, tuple[sp.Symbol, int]] = {
+            name: (state, exported.width)
+            for name, state in zip(exported.states, states, strict=True)
         }
+        for name, place in exported.vectors.items():
+            self._symbols[place] = (vectors[name], exported.width)
+        if exported.input is not None:
+            self._symbols[exported.input] = (x, exported.input_width)
         self._values: dict[torch.fx.Node, Any] = {}
         needed = _ancestors(exported.results)
         for node in exported.graph.nodes:
@@ -85,7 +93,7 @@ class GraphWalk:
             try:
                 return self._held(node.name)
             except RefusalError as reason:
-                raise self._refused(node, str(reason)) from None
+                raise self._refused(node, reason) from None
         if node.op != "call_function":
             raise self._refused(node, "it is no operation on tensors")
         args: Any = torch.fx.map_arg(node.args, self._valued)
@@ -95,7 +103,7 @@ class GraphWalk:
         try:
             value = self._apply(node, list(args), dict(kwargs))
         except RefusalError as reason:
-            raise self._refused(node, str(reason)) from None
+            raise self._refused(node, reason) from None
         self._note(node, value)
         return value
 
@@ -121,18 +129,22 @@ class GraphWalk:
             name = self._first_names.get(name, name)
             tensor = parameter_of(self.module, name)
         learnable = name in dict(self.module.named_parameters())
-        alike = not learnable and not unregistered and bool((tensor == tensor.flatten()[0]).all())
+        alike = not learnable and bool((tensor == tensor.flatten()[0]).all())
         if tensor.numel() == 1 or alike:
             value = float(tensor.flatten()[0])
-            if not unregistered:
+            if not unregistered or _is_attribute(self.module, name):
                 self.numbers[name] = value
             return constant(value)
-        if unregistered:
+        if unregistered and not _is_attribute(self.module, name):
             raise RefusalError(
-                "the module holds a tensor that is neither a parameter nor a buffer; register it"
+                "its forward makes a tensor of numbers that are not all alike; a cell's parameters "
+                "are held by the module"
             )
         shape = tuple(tensor.shape)
-        return TracedParameter(name, tuple((0, n) for n in shape), tuple(range(len(shape))))
+        ranges, axes = tuple((0, n) for n in shape), tuple(range(len(shape)))
+        if learnable or len(shape) != 2:
+            return Parameter(name, ranges, axes)
+        return Parameter(name, ranges, axes, multiple=_multiple_of_identity(name, tensor))
 
     def _apply(self, node: torch.fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:
         name = aten_name(node)
@@ -163,14 +175,15 @@ class GraphWalk:
                 for atom in behind:
                     self.labels.setdefault(atom, name)
 
-    def _refused(self, node: torch.fx.Node, reason: str) -> CellError:
+    def _refused(self, node: torch.fx.Node, reason: str | RefusalError) -> CellError:
         place = place_of_node(node) or next(
             (found for user in node.users if (found := place_of_node(user))), None
         )
         what = f"the parameter {self.exported.holds.get(node.name, node.name)!r}"
         if node.op == "call_function":
             what = spoken_name(node)
-        return CellError(
+        kind = MixedUnitsError if isinstance(reason, MixedRefusalError) else CellError
+        return kind(
             f"cannot trace {type(self.module).__name__}: {what} has no place in a cell: {reason}; "
             f"at {place or file_of(self.module)}"
         )
@@ -202,6 +215,38 @@ def _ancestors(nodes: Sequence[torch.fx.Node]) -> set[torch.fx.Node]:
             found.add(node)
             waiting += node.all_input_nodes
     return found
+
+
+def _multiple_of_identity(name: str, matrix: torch.Tensor) -> float | None:
+    """c of a constant matrix c times the identity, None of one whose entries look independent.
+
+    Raises:
+        RefusalError: its entries are not: most are zero, or it is symmetric.
+    """
+    rows, columns = matrix.shape
+    square = rows == columns
+    c = matrix[0, 0]
+    if square and torch.equal(matrix, c * torch.eye(rows, dtype=matrix.dtype, device=c.device)):
+        return float(c)
+    zeros = float((matrix == 0).double().mean())
+    if zeros > _MANY_ZEROS or (square and (matrix.abs() == matrix.T.abs()).all()):
+        raise RefusalError(
+            f"the constant matrix {name!r} is no matrix of independent entries (it is sparse, "
+            "triangular, symmetric or antisymmetric)"
+        )
+    return None
+
+
+# A matrix of independent draws holds no exact zeros.
+_MANY_ZEROS = 0.1
+
+
+def _is_attribute(module: torch.nn.Module, name: str) -> bool:
+    """Whether a tensor that is not registered can be read from the module by its name."""
+    owner: Any = module
+    for part in name.split("."):
+        owner = getattr(owner, part, None)
+    return isinstance(owner, torch.Tensor)
 
 
 def _first_names(module: torch.nn.Module) -> dict[str, str]:

@@ -111,7 +111,7 @@ REFUSED = [
     ("q", 1, 1, "unknown name 'q'; known are h, x, e$"),
     ("h*q", 1, 3, "unknown name 'q'"),
     ("h +\n  q", 2, 3, "unknown name 'q'"),
-    ("f(h)", 1, 1, "'f' is an unknown function; known functions are abs, cos, erf, exp, "),
+    ("f(h)", 1, 1, "'f' is an unknown function; known functions are abs, atan, cos, erf, exp, "),
     ("h(2)", 1, 1, "'h' is no function"),
     ("tanh", 1, 1, r"'tanh' is a function: write tanh\(...\)"),
     ("tanh h", 1, 1, "'tanh' is a function"),

@@ -490,14 +490,6 @@ class Branching(Simple):
         return torch.relu(self.pre(x, h))
 
 
-class Choosing(Simple):
-    """An activation by torch.where."""
-
-    def forward(self, x, h):
-        pre = self.pre(x, h)
-        return torch.where(pre > 0, pre, 0.3 * pre)  # refused here
-
-
 class CuttingGradients(Simple):
     """A state without its gradient."""
 
@@ -611,7 +603,6 @@ REFUSED = {
     SelfProduct: "couples the units",
     Convolved: "conv1d",
     Branching: "depends on the values",
-    Choosing: "where",
     CuttingGradients: "gradient",
     HalfFrozen: "units of a cell are all alike",
     Bottleneck: "two smaller matrices",

@@ -1,0 +1,206 @@
+"""Which call of a module fits: it is run on random numbers, with one guess after the other.
+
+A call fits if forward takes it and returns the new states as it was given the old ones. The attempt
+that came closest is what the message shows where none fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from rnnmft.errors import CellError
+from rnnmft.tracing.calls import Call, calls, joined_calls
+from rnnmft.tracing.examples import batch_size, examples, own_randomness
+from rnnmft.tracing.hints import Hints, drawn_arguments
+from rnnmft.tracing.results import AmbiguousResultError, ResultError, new_states
+from rnnmft.tracing.signature import Signature
+from rnnmft.tracing.sizes import guesses
+from rnnmft.tracing.source import place_of_error
+from rnnmft.tracing.values import Values, recorded
+
+__all__ = ["Fit", "Search"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A call that a module takes.
+
+    Attributes:
+        call: the call.
+        width: of the states.
+        inputs: of the input; 0 where there is none.
+        batch: the size of the batch of the run, or None for a module that takes vectors.
+        values: what forward read of its data while it ran.
+    """
+
+    call: Call
+    width: int
+    inputs: int
+    batch: int | None
+    values: Values
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One that failed: how far it came, and what it was."""
+
+    reach: tuple[int, int]
+    call: Call
+    width: int
+    inputs: int
+    batch: int | None
+    error: Exception
+
+
+class Search:
+    """The calls of a module that fit.
+
+    Args:
+        module: in evaluation mode.
+        signature: what its forward takes.
+        hints: what the user says of it.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        signature: Signature,
+        hints: Hints,
+    ) -> None:
+        self.module, self.signature, self.hints = module, signature, hints
+        self.closest: _Attempt | None = None
+        self._buffers = dict(module.named_buffers())
+
+    def fits(self) -> Iterator[Fit]:
+        """Every call that fits, one for each form of the states, likely ones first."""
+        for call in calls(self.signature, self.hints.states, self.hints.arguments):
+            if self._is_ambiguous and not call.form.container:
+                continue  # it runs with a plainer form, of whose results nothing tells the state
+            yield from self._first(call)
+
+    def one_state(self) -> Iterator[Fit]:
+        """Those with one state in one tensor (B, N), whatever the user named."""
+        for call in calls(self.signature, ("h",), self.hints.arguments):
+            if call.form.tensor == "rows" and not call.form.container:
+                yield from self._first(call)
+
+    def joined(self) -> Iterator[Fit]:
+        """Those that hold several states in one tensor of width k N."""
+        for call in joined_calls(self.signature, self.hints.states, self.hints.arguments):
+            if self._is_ambiguous:
+                return
+            yield from self._first(call)
+
+    @property
+    def _is_ambiguous(self) -> bool:
+        return self.closest is not None and isinstance(self.closest.error, AmbiguousResultError)
+
+    def _first(self, call: Call) -> Iterator[Fit]:
+        for width, inputs in self._guesses(call):
+            found = self._run(call, width, inputs)
+            if found is not None:
+                yield found
+                return
+
+    def _guesses(self, call: Call) -> Iterator[tuple[int, int]]:
+        hints = self.hints
+        return guesses(self.module, hints.width, hints.input_width, call.input is not None)
+
+    def _run(self, call: Call, width: int, inputs: int) -> Fit | None:
+        batch = batch_size(self.module, width, inputs) if call.batched else None
+        x, states = examples(self.module, width, inputs, batch, len(call.states))
+        counter = _Counter()
+        try:
+            args, kwargs = call.arguments(x, states, drawn_arguments(call.given, width))
+            with own_randomness(), torch.no_grad(), recorded() as values, counter:
+                held = {n: b.clone() for n, b in self._buffers.items()}
+                result = torch.func.functional_call(self.module, held, args, kwargs)
+            shape = call.form.shape(batch or 1, width)
+            returned = self.hints.returned or new_states(
+                result, call.form, call.called, self.signature.spelling.returned, shape
+            )
+        except Exception as error:
+            finished = isinstance(error, ResultError) + isinstance(error, AmbiguousResultError)
+            self._note(_Attempt((finished, counter.count), call, width, inputs, batch, error))
+            return None
+        return Fit(replace(call, returned=returned), width, inputs, batch, values)
+
+    def _note(self, attempt: _Attempt) -> None:
+        if self.closest is None or attempt.reach > self.closest.reach:
+            self.closest = attempt
+
+    def refusal(self) -> CellError:
+        """What to say where nothing fits: the closest attempt and the hint to write."""
+        name, best = type(self.module).__name__, self.closest
+        if self.signature.further:
+            return further_argument(self.module, self.signature)
+        if best is None:
+            return CellError(
+                f"cannot trace {name}: no sizes of its state and input are known; pass them, as in "
+                "from_torch(module, states={'h': 64}, input=32)"
+            )
+        place = place_of_error(best.error)
+        where = f" (at {place})" if place else ""
+        if isinstance(best.error, AmbiguousResultError):
+            return CellError(
+                f"cannot trace {name}: {best.error}; say which by from_torch(module, returned=0), "
+                "the place of the new state among them, from 0"
+            )
+        return CellError(
+            f"cannot trace {name}: no call of it fits; the closest is {_spoken(best)}, where "
+            f"{_reason(best.error)}{where}; say what it takes, as in from_torch(module, "
+            f"states={{{best.call.states[0]!r}: {best.width}}}, input={best.inputs})"
+        )
+
+
+def further_argument(module: torch.nn.Module, signature: Signature) -> CellError:
+    """A further argument has no value."""
+    one = signature.further[0]
+    held = ", ".join(map(repr, (*signature.states, one)))
+    return CellError(
+        f"cannot trace {type(module).__name__}: its forward takes the further argument {one!r}, "
+        f"of which nothing is known; give its value, as in from_torch(module, "
+        f"arguments={{{one!r}: 1.0}}) (a number, or a law of rnnmft.language.laws for one number "
+        f"a unit), or name it among the states, as in states=({held})"
+    )
+
+
+def _spoken(attempt: _Attempt) -> str:
+    """A call in words: forward(x of shape (7, 3), h of shape (7, 4))."""
+    call, lead = attempt.call, () if attempt.batch is None else (attempt.batch,)
+    parts = []
+    if call.input is not None:
+        parts.append(f"{call.input} of shape {(*lead, attempt.inputs)}")
+    shape = call.form.shape(attempt.batch or 1, attempt.width)
+    count = call.form.leaves
+    for holder in call.holders:
+        kind = call.form.container
+        held = f"a {kind} of {count} of shape {shape}" if kind else f"of shape {shape}"
+        parts.append(f"{holder} {held}")
+    return f"forward({', '.join(parts)})"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    if isinstance(error, ResultError):
+        return str(error)
+    return f"it raises {type(error).__name__}" + (f" ({text[0][:160]})" if text else "")
+
+
+class _Counter(TorchDispatchMode):
+    """Counts the operations of a run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))

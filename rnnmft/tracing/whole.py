@@ -1,0 +1,98 @@
+"""A whole nn.RNN, GRU or LSTM beside its layers' cells: a forward of a subclass, a hook, a patch.
+
+Its parameters tell the cells of its layers; whether its forward is what they do is seen by running
+both over two steps of random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from rnnmft.errors import CellError
+from rnnmft.tracing.beside import agree
+from rnnmft.tracing.examples import own_randomness
+from rnnmft.tracing.exporting import evaluation
+
+__all__ = ["check_whole"]
+
+_STEPS, _BATCH = 2, 3
+
+
+def check_whole(module: torch.nn.RNNBase, layers: Sequence[Any]) -> None:
+    """Run the module beside its layers.
+
+    Args:
+        module: nn.RNN, nn.GRU, nn.LSTM or a subclass.
+        layers: of `rnnmft.tracing.layers`, in the order in which data meet them.
+
+    Raises:
+        CellError: its forward cannot be called as that of its parent, gives something else, or has
+            other gradients.
+    """
+    first = next(module.parameters())
+    if first.is_meta:
+        _check_untouched(module)
+        return
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(_STEPS, _BATCH, module.input_size, generator=generator).to(first)
+    name = type(module).__name__
+    with evaluation(module), own_randomness(), torch.enable_grad():
+        x = [drawn.clone().requires_grad_() for _ in range(2)]
+        try:
+            given = x[0].transpose(0, 1) if module.batch_first else x[0]
+            output = module(given)[0]
+            theirs = output.transpose(0, 1) if module.batch_first else output
+            ours = _run(layers, x[1])
+            grads = [
+                torch.autograd.grad(o.cos().sum(), i)[0] for o, i in ((ours, x[1]), (theirs, x[0]))
+            ]
+        except Exception as error:
+            raise CellError(
+                f"{name} has a forward of its own that cannot be called as "
+                f"{_parent(module)}'s: {type(error).__name__}; give the cell that it runs, as a "
+                "module whose forward takes the input and the states of one step"
+            ) from error
+    for what, pair in (("output", (ours, theirs)), ("gradient of the input", tuple(grads))):
+        a, b = (t.detach() for t in pair)
+        place = agree(a, b)
+        if place is not None:
+            raise CellError(
+                f"{name} is not {_parent(module)} with its parameters (a forward of its own, or a "
+                f"hook): on random numbers the module has {float(b[place]):.6g} and the cells of "
+                f"its layers {float(a[place]):.6g} for one {what}; give the cell that it runs, as "
+                "a module whose forward takes the input and the states of one step"
+            )
+
+
+def _check_untouched(module: torch.nn.RNNBase) -> None:
+    """Without numbers nothing can be run: then the forward must be PyTorch's."""
+    parent = getattr(torch.nn, _parent(module).removeprefix("torch.nn."))
+    hooks = (*module._forward_hooks, *module._forward_pre_hooks)
+    if type(module).forward is not parent.forward or "forward" in vars(module) or hooks:
+        raise CellError(
+            f"{type(module).__name__} has a forward of its own, and no numbers on the meta device "
+            "to run it on: give it on another device"
+        )
+
+
+def _parent(module: Any) -> str:
+    kinds = (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)
+    return next(f"torch.nn.{k.__name__}" for k in kinds if isinstance(module, k))
+
+
+def _run(layers: Sequence[Any], x: Any) -> Any:
+    """The output of the last layer, by the cells."""
+    for index in range(layers[-1].index + 1):
+        runs = []
+        for layer in (one for one in layers if one.index == index):
+            zeros = [x.new_zeros(x.shape[1], layer.traced.width) for _ in layer.traced.states]
+            states, outputs = zeros, []
+            for t in reversed(range(len(x))) if layer.reverse else range(len(x)):
+                states = list(layer.traced.step(layer.module, x[t], states))
+                outputs.append(states[layer.traced.states.index("h")])
+            runs.append(torch.stack(outputs[::-1] if layer.reverse else outputs))
+        x = torch.cat(runs, -1)
+    return x
