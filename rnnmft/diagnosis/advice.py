@@ -13,6 +13,7 @@ from rnnmft.errors import RnnmftError
 from rnnmft.initialization.critical import critical
 from rnnmft.initialization.initialization import Initialization
 from rnnmft.language import Inputs
+from rnnmft.tracing import HintOptions
 
 __all__ = ["advise"]
 
@@ -26,6 +27,7 @@ def advise(
     measure: Callable[[torch.nn.Module], Sequence[float]],
     threshold: float,
     seed: int,
+    hints: HintOptions,
 ) -> tuple[Advice, ...]:
     """Advice for the layers that are not healthy; nothing where all are.
 
@@ -38,6 +40,7 @@ def advise(
         measure: log10 m_1(T) of every layer of a module.
         threshold: the largest |log10 m_1(T)| that is healthy.
         seed: of the copy that is drawn.
+        hints: how the module is read.
     """
     sick = tuple(layer.layer for layer in layers if layer.verdict != "healthy")
     if not sick:
@@ -53,7 +56,7 @@ def advise(
         try:
             found = critical(first.cell, inputs, weights, tying, **options)
             drawn = copy.deepcopy(module)
-            found.apply_(drawn, torch.Generator().manual_seed(seed))
+            found.apply_(drawn, torch.Generator().manual_seed(seed), **hints)
         except RnnmftError as error:
             if not tried:
                 return (Advice(sick, f"No critical ensemble was found: {error}", None, ()),)

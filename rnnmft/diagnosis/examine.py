@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
@@ -19,7 +19,7 @@ from rnnmft.diagnosis.theory import LONGEST, ask_theory
 from rnnmft.errors import ParameterError
 from rnnmft.language import Inputs
 from rnnmft.parameters import check_count
-from rnnmft.tracing import Layer, evaluation, recurrent_layers
+from rnnmft.tracing import HintOptions, Layer, evaluation, recurrent_layers
 
 __all__ = ["diagnose"]
 
@@ -39,6 +39,7 @@ def diagnose(
     particles: int = 1 << 14,
     advice: bool = True,
     seed: int = 0,
+    **hints: Unpack[HintOptions],
 ) -> Diagnosis:
     """Say whether gradients live through a module's sequences, where it stands, and what mends it.
 
@@ -63,6 +64,7 @@ def diagnose(
         particles: units that the theory samples.
         advice: whether to look for an ensemble that mends it, and to try it on a copy.
         seed: of everything random.
+        hints: states, input, arguments, returned: of `from_torch`, for a module of one's own.
 
     Raises:
         CellError: the module is no cell, or has a projection.
@@ -79,7 +81,7 @@ def diagnose(
     check_count("seed", seed, 0)
     if not 0.0 < threshold < float("inf"):
         raise ParameterError(f"threshold must be a positive number, got {threshold!r}")
-    layers = recurrent_layers(module)
+    layers = recurrent_layers(module, **hints)
     random = torch.Generator().manual_seed(seed)
     width = layers[0].traced.input_width
     if data is None:
@@ -100,10 +102,10 @@ def diagnose(
 
     def measure(other: torch.nn.Module) -> list[float]:
         with evaluation(other), torch.no_grad():
-            runs = _runs(recurrent_layers(other), x, burn_in, probes, random)
+            runs = _runs(recurrent_layers(other, **hints), x, burn_in, probes, random)
             return [run.gradients.at(length)[0] for _, _, run in runs]
 
-    given = advise(found, module, measure, threshold, seed) if advice else ()
+    given = advise(found, module, measure, threshold, seed, hints) if advice else ()
     return Diagnosis(type(module).__name__, length, source, threshold, tuple(found), given)
 
 

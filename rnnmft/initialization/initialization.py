@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import sympy as sp
 
@@ -18,6 +18,8 @@ from rnnmft.initialization.source import source
 
 if TYPE_CHECKING:
     import torch
+
+    from rnnmft.tracing import HintOptions
 
 __all__ = ["Initialization"]
 
@@ -36,7 +38,10 @@ class Initialization(CriticalEnsemble):
     # --- into networks -------------------------------------------------------------------------
 
     def apply_(
-        self, module: torch.nn.Module, generator: torch.Generator | None = None
+        self,
+        module: torch.nn.Module,
+        generator: torch.Generator | None = None,
+        **hints: Unpack[HintOptions],
     ) -> torch.nn.Module:
         """Draw the parameters of a torch module from the ensemble, in place; returns the module.
 
@@ -46,6 +51,7 @@ class Initialization(CriticalEnsemble):
         Args:
             module: nn.RNN, nn.GRU, nn.LSTM, their cells, or a module that `cells.from_torch` reads.
             generator: the source of randomness; torch's own if absent.
+            hints: states, input, arguments, returned: of `from_torch`, for a module of one's own.
         """
         from rnnmft.initialization.modules import apply_
 
@@ -53,7 +59,7 @@ class Initialization(CriticalEnsemble):
         if getattr(module, "num_layers", 1) > 1:
             below = self._handed_up()
             gain = (self.inputs.R / below) ** 0.5 if below > 0 and self.inputs.R > 0 else 1.0
-        return apply_(self.ensemble, module, generator, cell=self.cell, layer_gain=gain)
+        return apply_(self.ensemble, module, generator, cell=self.cell, layer_gain=gain, **hints)
 
     def _handed_up(self) -> float:
         """The tied E[h^2] that a layer above sees: stationary, or its mean over the horizon."""

@@ -8,7 +8,7 @@ b_k: iid N(mu_b, sigma_b^2), all of it in the first of two bias vectors; the oth
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import torch
 
@@ -16,7 +16,7 @@ from rnnmft.errors import ParameterError
 from rnnmft.initialization.matching import matching_names
 from rnnmft.language import Cell, Ensemble, PreactivationLaw
 from rnnmft.simulation.weights import haar_reflectors
-from rnnmft.tracing import Layer, recurrent_layers
+from rnnmft.tracing import HintOptions, Layer, recurrent_layers
 
 __all__ = ["apply_"]
 
@@ -31,6 +31,7 @@ def apply_(
     *,
     cell: Cell | None = None,
     layer_gain: float = 1.0,
+    **hints: Unpack[HintOptions],
 ) -> Module:
     """Draw the module's parameters from the ensemble, in place.
 
@@ -49,6 +50,7 @@ def apply_(
         layer_gain: a factor on sigma_v above the first layer. A layer above sees the h of the one
             below, of second moment E[h^2] instead of R: sqrt(R / E[h^2]) keeps the variance
             sigma_v^2 E[x^2] that the input gives to a preactivation the same in every layer.
+        hints: states, input, arguments, returned: of `from_torch`, for a module of one's own.
 
     Returns:
         The module.
@@ -68,7 +70,7 @@ def apply_(
         raise ParameterError(f"ensemble must come from cell.ensemble(...), got {ensemble!r}")
     if not 0.0 < layer_gain < float("inf"):
         raise ParameterError(f"layer_gain must be a positive number, got {layer_gain!r}")
-    found = recurrent_layers(module)
+    found = recurrent_layers(module, **hints)
     names = matching_names(ensemble, cell, found[0].traced.cell)
     for layer in found:
         _check_biases(layer, ensemble, names)

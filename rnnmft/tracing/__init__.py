@@ -2,7 +2,17 @@
 
 from rnnmft.tracing.bindings import Binding, Slice
 from rnnmft.tracing.exporting import evaluation
+from rnnmft.tracing.hints import HintOptions
 from rnnmft.tracing.layers import Layer, recurrent_layers
 from rnnmft.tracing.traced import Traced, trace
 
-__all__ = ["Binding", "Layer", "Slice", "Traced", "evaluation", "recurrent_layers", "trace"]
+__all__ = [
+    "Binding",
+    "HintOptions",
+    "Layer",
+    "Slice",
+    "Traced",
+    "evaluation",
+    "recurrent_layers",
+    "trace",
+]

@@ -1,8 +1,8 @@
 """Tensors of a graph as grids of blocks of units, and parameters as views that are not yet used.
 
 A tensor of shape (batch, k N) is k blocks of N units that all have the same expression, one
-`Sum` a block. Its grid is a NumPy array of those sums with the tensor's axes: the batch axis has
-length one there, the axis of the units one entry a block. Reshaping a tensor reshapes its grid.
+`Polynomial` a block. Its grid is a NumPy array of those sums with the tensor's axes: the batch axis
+has length one there, the axis of the units one entry a block. Reshaping a tensor reshapes its grid.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 
 from rnnmft.tracing.bindings import Slice
 from rnnmft.tracing.refusal import MixedRefusalError, RefusalError
-from rnnmft.tracing.sums import Sum, Vector
+from rnnmft.tracing.sums import Polynomial, Vector
 
-__all__ = ["Array", "Parameter", "Value", "as_block", "blocks", "grid_of", "grid_of_stack"]
+__all__ = ["Array", "TracedParameter", "Value", "as_block", "blocks", "grid_of", "grid_of_stack"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Array:
     """A tensor of units.
 
     Attributes:
-        grid: of `Sum`, one entry a block.
+        grid: of `Polynomial`, one entry a block.
         unit: the axis of the units, from the right (negative); 0 for a number.
         widths: the sizes of the blocks along it.
         batch: the axis of the batch, from the right, or None.
@@ -257,7 +257,7 @@ def grid_of(parameter: TracedParameter, widths: Sequence[int]) -> Array:
     return Array(grid.reshape(shape), place - len(shape), tuple(widths))
 
 
-def grid_of_stack(parameter: Parameter, widths: Sequence[int]) -> Array:
+def grid_of_stack(parameter: TracedParameter, widths: Sequence[int]) -> Array:
     """A stack of vectors, one a gate, as an array; the units stand last."""
     if len(parameter.long) == 1:
         return grid_of(parameter, widths)

@@ -19,8 +19,8 @@ from rnnmft.language.symbols import Preactivation, RandomParameter
 from rnnmft.tracing.bindings import Binding, Slice
 from rnnmft.tracing.naming import Names, gate_name, plain_name
 from rnnmft.tracing.refusal import TwoPlacesError
-from rnnmft.tracing.source import Place, file_of
-from rnnmft.tracing.sums import Atom, Group, Product, Vector, exact
+from rnnmft.tracing.source import SourcePlace, file_of
+from rnnmft.tracing.sums import Atom, Group, Monomial, Vector, exact
 
 __all__ = ["Assembly", "Term"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnmft.tracing.arrays import Array, Parameter, Value
+from rnnmft.tracing.arrays import Array, TracedParameter, Value
 from rnnmft.tracing.context import Context
 from rnnmft.tracing.products import matrix_product
 from rnnmft.tracing.refusal import RefusalError
@@ -18,7 +18,7 @@ __all__ = ["einsum", "matmul"]
 
 def matmul(context: Context, a: Value, b: Value) -> Array:
     """a @ b; of a stack of matrices, one product after the other."""
-    stack = next((v for v in (a, b) if isinstance(v, Parameter) and len(v.long) == 3), None)
+    stack = next((v for v in (a, b) if isinstance(v, TracedParameter) and len(v.long) == 3), None)
     if stack is None:
         return matrix_product(a, b, context.width, context.groups)
     other = b if stack is a else a
@@ -43,9 +43,11 @@ def einsum(context: Context, equation: str, operands: Sequence[Value], **_option
     labels = given.split(",")
     if "." in equation or not wanted or len(labels) != 2 or len(operands) != 2:
         raise RefusalError(f"the contraction {equation!r} is no product of a matrix and a state")
-    pairs = sorted(zip(operands, labels, strict=True), key=lambda p: isinstance(p[0], Parameter))
+    pairs = sorted(
+        zip(operands, labels, strict=True), key=lambda p: isinstance(p[0], TracedParameter)
+    )
     (seen, of_seen), (matrix, of_matrix) = pairs
-    if not isinstance(seen, Array) or not isinstance(matrix, Parameter):
+    if not isinstance(seen, Array) or not isinstance(matrix, TracedParameter):
         raise RefusalError("it multiplies two things that are not a parameter and a state")
     summed = (set(of_seen) & set(of_matrix)) - set(wanted)
     free = [n for n in of_matrix if n not in summed]
@@ -63,13 +65,15 @@ def einsum(context: Context, equation: str, operands: Sequence[Value], **_option
     return product.permute([names.index(n) for n in wanted])
 
 
-def _out(free: Sequence[str], labels: str, matrix: Parameter, width: int) -> str:
+def _out(free: Sequence[str], labels: str, matrix: TracedParameter, width: int) -> str:
     """Which of a parameter's axes counts the units that come out: of the width, the last one."""
     fit = [n for n in free if matrix.shape[labels.index(n)] % width == 0]
     return (fit or free)[-1]
 
 
-def _over(gates: Sequence[str], matrix: Parameter, one: Callable[[Parameter], Array]) -> Array:
+def _over(
+    gates: Sequence[str], matrix: TracedParameter, one: Callable[[TracedParameter], Array]
+) -> Array:
     """A product for each index of the axes of gates, stacked in their order."""
     if not gates:
         return one(matrix)

@@ -1,8 +1,8 @@
 """The elementwise operations of PyTorch as SymPy expressions with rnnmft's activations.
 
-`LINEAR` and `FUNCTIONS` are tables from aten's names to functions of `Sum`s and numbers. What is
-not in them is refused. Each function is exact; those that rnnmft has no activation for are composed
-of those that it has, for example elu(x) = relu(x) + a (exp(-relu(-x)) - 1).
+`LINEAR` and `FUNCTIONS` are tables from aten's names to functions of `Polynomial`s and numbers.
+What is not in them is refused. Each function is exact; those that rnnmft has no activation for are
+composed of those that it has, for example elu(x) = relu(x) + a (exp(-relu(-x)) - 1).
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Exported:
     results: tuple[Any, ...]
 
 
-class _Step(torch.nn.Module):
+class _ExportedStep(torch.nn.Module):
     """A module as the function (x, *states, *vectors) -> the new states."""
 
     def __init__(self, module: torch.nn.Module, call: Call, vectors: Sequence[str]) -> None:
@@ -148,7 +148,7 @@ def export(module: torch.nn.Module, fit: Fit) -> Exported:
     vectors = [n for n, value in call.given.items() if not isinstance(value, (int, float))]
     _, rows = examples(module, fit.width, 1, batch, len(vectors))
     tensors = [*([x] if call.input is not None else []), *states, *rows]
-    step = _Step(module, call, vectors).train(module.training)
+    step = _ExportedStep(module, call, vectors).train(module.training)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -33,6 +33,15 @@ class Hints:
     input_width: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     returned: tuple[int, ...] | None = None
+
+
+class HintOptions(TypedDict, total=False):
+    """The hints as keyword arguments: of `from_torch`, `diagnose` and `apply_` alike."""
+
+    states: Sequence[str] | Mapping[str, int] | None
+    input: int | str | Mapping[str, int] | None
+    arguments: Mapping[str, Any] | None
+    returned: int | Sequence[int] | None
 
 
 def read_hints(states: Any, input: Any, arguments: Any, returned: Any) -> Hints:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
 from rnnmft.errors import CellError
+from rnnmft.tracing.hints import HintOptions
 from rnnmft.tracing.traced import Traced, trace
 from rnnmft.tracing.whole import check_whole
 
@@ -50,15 +51,17 @@ class Layer:
         return self.traced.parameters(self.module)
 
 
-def recurrent_layers(module: torch.nn.Module) -> tuple[Layer, ...]:
+def recurrent_layers(module: torch.nn.Module, **hints: Unpack[HintOptions]) -> tuple[Layer, ...]:
     """The layers in the order in which data meet them; forward before reverse.
 
     Args:
         module: nn.RNN, nn.GRU or nn.LSTM with any number of layers and directions, or a module
             that `rnnmft.cells.from_torch` reads. Dropout between layers does not matter.
+        hints: of `from_torch`, for a module of one's own.
 
     Raises:
-        CellError: a projection (proj_size), parametrised weights, or a module that is no cell.
+        CellError: a projection (proj_size), parametrised weights, a module that is no cell, or
+            hints for one of PyTorch's layers, which needs none.
 
     >>> [layer.name for layer in recurrent_layers(torch.nn.GRU(3, 4, 2, bidirectional=True))]
     ['layer 0', 'layer 0, reverse', 'layer 1', 'layer 1, reverse']
@@ -66,7 +69,12 @@ def recurrent_layers(module: torch.nn.Module) -> tuple[Layer, ...]:
     if not isinstance(module, torch.nn.Module):
         raise CellError(f"module must be a torch.nn.Module, got {module!r}")
     if not isinstance(module, torch.nn.RNNBase):
-        return (Layer(type(module).__name__, 0, False, module, _trace(module)),)
+        return (Layer(type(module).__name__, 0, False, module, _trace(module, hints)),)
+    if any(value is not None for value in hints.values()):
+        raise CellError(
+            f"{type(module).__name__} is read as it is: {', '.join(hints)} are for modules of "
+            "one's own"
+        )
     if module.proj_size:
         raise CellError(
             f"{type(module).__name__} has proj_size={module.proj_size}: its hidden state is a "
@@ -78,15 +86,15 @@ def recurrent_layers(module: torch.nn.Module) -> tuple[Layer, ...]:
         for reverse in (False, True)[: 1 + module.bidirectional]:
             cell = _cell_of(module, f"_l{index}" + "_reverse" * reverse)
             name = f"layer {index}" + ", reverse" * reverse
-            found.append(Layer(name, index, reverse, cell, _trace(cell)))
+            found.append(Layer(name, index, reverse, cell, _trace(cell, {})))
     check_whole(module, found)
     return tuple(found)
 
 
-def _trace(module: torch.nn.Module) -> Traced:
+def _trace(module: torch.nn.Module, hints: HintOptions) -> Traced:
     """The module as a cell."""
-    if type(module) not in _CELLS.values():
-        return trace(module)
+    if type(module) not in _CELLS.values() or any(v is not None for v in hints.values()):
+        return trace(module, **hints)
     options = (module.hidden_size, bool(module.bias), getattr(module, "nonlinearity", None))
     return _trace_torch(type(module), int(module.input_size), *options)  # type: ignore[arg-type]
 

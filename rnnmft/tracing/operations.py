@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnmft.tracing.arrays import Array, Parameter, Value, blocks, grid_of, grid_of_stack
+from rnnmft.tracing.arrays import Array, TracedParameter, Value, blocks, grid_of, grid_of_stack
 from rnnmft.tracing.context import Context, constant, is_number
 from rnnmft.tracing.contractions import einsum, matmul
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
@@ -64,7 +64,7 @@ def apply(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, An
 
 def _pointwise(name: str, context: Context, args: Sequence[Any], kwargs: dict[str, Any]) -> Value:
     args = _with_stacks(args)
-    matrices = [a for a in args if isinstance(a, Parameter) and len(a.long) > 1]
+    matrices = [a for a in args if isinstance(a, TracedParameter) and len(a.long) > 1]
     if matrices:
         return _scaled(name, args, matrices[0])
     arrays = _aligned([a for a in args if isinstance(a, Array | TracedParameter)], context.width)
@@ -94,7 +94,7 @@ def _with_stacks(args: Sequence[Any]) -> list[Any]:
 
     def meets(value: Any) -> bool:
         return (
-            isinstance(value, Parameter)
+            isinstance(value, TracedParameter)
             and len(value.long) == 2
             and value.axes[-1] is not None
             and value.shape[-1] == sum(like.widths)
@@ -231,9 +231,9 @@ def _affine(
 
 
 def _linear(context: Context, x: Value, weight: Value, bias: Value | None = None) -> Value:
-    if not isinstance(weight, Parameter):
+    if not isinstance(weight, TracedParameter):
         return matmul(context, x, transpose(context, weight, -1, -2))
-    if isinstance(x, Parameter):
+    if isinstance(x, TracedParameter):
         return matmul(context, x, weight)
     product = linear(x, weight, context.width, context.groups)
     if bias is None:

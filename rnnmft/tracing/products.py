@@ -13,7 +13,7 @@ from rnnmft.language.symbols import Input
 from rnnmft.tracing.arrays import Array, TracedParameter, Value, as_block, blocks
 from rnnmft.tracing.bindings import Slice
 from rnnmft.tracing.refusal import RefusalError
-from rnnmft.tracing.sums import Groups, Product, Sum, exact
+from rnnmft.tracing.sums import Groups, Monomial, Polynomial, exact
 
 __all__ = ["linear", "matrix_product"]
 
@@ -26,9 +26,9 @@ def matrix_product(a: Value, b: Value, width: int, groups: Groups) -> Array:
             "one parameter, its entries independent"
         )
     for seen, matrix in ((a, b), (b, a)):
-        if isinstance(matrix, Parameter) and matrix.multiple is not None:
+        if isinstance(matrix, TracedParameter) and matrix.multiple is not None:
             return _multiple(seen, matrix)
-    if isinstance(b, Parameter) and isinstance(a, Array):
+    if isinstance(b, TracedParameter) and isinstance(a, Array):
         return linear(a, b, width, groups, transposed=False)
     if isinstance(a, TracedParameter) and isinstance(b, Array):
         axis = -2 if len(b.shape) > 1 else -1
@@ -36,7 +36,7 @@ def matrix_product(a: Value, b: Value, width: int, groups: Groups) -> Array:
     raise RefusalError("it multiplies two things that are no parameters, and so couples the units")
 
 
-def _multiple(seen: Value, matrix: Parameter) -> Array:
+def _multiple(seen: Value, matrix: TracedParameter) -> Array:
     """A multiple of the identity times an array."""
     size = matrix.shape[-1]
     if not isinstance(seen, Array) or sum(seen.widths) != size or matrix.shape != (size, size):

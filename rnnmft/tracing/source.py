@@ -79,7 +79,7 @@ def is_outside(file: str) -> bool:
     return not file.startswith((*_FOLDERS, *_GENERATED))
 
 
-def _innermost(places: list[Place]) -> Place | None:
+def _innermost(places: list[SourcePlace]) -> SourcePlace | None:
     outside = [p for p in places if is_outside(p.file)]
     return outside[-1] if outside else None
 

@@ -23,8 +23,8 @@ from rnnmft.tracing.fitting import Fit, Search
 from rnnmft.tracing.hints import drawn_arguments, read_hints
 from rnnmft.tracing.refusal import MixedUnitsError, TwoPlacesError
 from rnnmft.tracing.signature import signature_of
-from rnnmft.tracing.sums import Group, Groups, Product
-from rnnmft.tracing.walk import Walk
+from rnnmft.tracing.sums import Group, Groups, Monomial
+from rnnmft.tracing.walk import GraphWalk
 
 __all__ = ["Traced", "trace"]
 
@@ -250,7 +250,7 @@ def _read(module: torch.nn.Module, exported: Exported, name: str | None) -> Trac
     symbols = [cast("State", State(n)) for n in names]
     x = cast("Input", Input("x" if "x" not in names else "x_in"))
     vectors = {n: RandomParameter(n) for n in exported.vectors}
-    walk = Walk(module, exported, symbols, x, vectors)
+    walk = GraphWalk(module, exported, symbols, x, vectors)
     closed = [walk.groups.close(value) for value in walk.results]
     reached = _reached(walk.groups, closed)
     taken = [x.name, *(s.name for s in symbols), *vectors]

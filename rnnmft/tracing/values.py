@@ -18,7 +18,7 @@ from typing import Any
 
 from torch.overrides import TorchFunctionMode
 
-from rnnmft.tracing.source import Place, is_outside
+from rnnmft.tracing.source import SourcePlace, is_outside
 
 __all__ = ["Values", "recorded", "replayed"]
 
@@ -31,7 +31,7 @@ _SAYING = {"print", "warn", "debug", "info", "warning", "log", "error", "critica
 class Values:
     """The values that checks read, {line: in the order of reading}."""
 
-    at: dict[Place, list[Any]] = field(default_factory=dict)
+    at: dict[SourcePlace, list[Any]] = field(default_factory=dict)
 
 
 class _Recorder(TorchFunctionMode):
@@ -88,12 +88,12 @@ def replayed(values: Values) -> Iterator[None]:
         yield
 
 
-def _checking() -> Place | None:
+def _checking() -> SourcePlace | None:
     """The line of the user's code that reads, if it is a check."""
     frame = sys._getframe(2)
     while frame is not None:
         if is_outside(frame.f_code.co_filename):
-            place = Place(frame.f_code.co_filename, frame.f_lineno)
+            place = SourcePlace(frame.f_code.co_filename, frame.f_lineno)
             return place if frame.f_lineno in _check_lines(place.file) else None
         frame = frame.f_back
     return None

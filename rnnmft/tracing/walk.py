@@ -12,7 +12,7 @@ import torch
 
 from rnnmft.errors import CellError
 from rnnmft.language.symbols import Input, RandomParameter, State
-from rnnmft.tracing.arrays import Array, Parameter
+from rnnmft.tracing.arrays import Array, TracedParameter
 from rnnmft.tracing.bindings import parameter_of
 from rnnmft.tracing.context import Context, constant, is_number
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
@@ -143,8 +143,8 @@ class GraphWalk:
         shape = tuple(tensor.shape)
         ranges, axes = tuple((0, n) for n in shape), tuple(range(len(shape)))
         if learnable or len(shape) != 2:
-            return Parameter(name, ranges, axes)
-        return Parameter(name, ranges, axes, multiple=_multiple_of_identity(name, tensor))
+            return TracedParameter(name, ranges, axes)
+        return TracedParameter(name, ranges, axes, multiple=_multiple_of_identity(name, tensor))
 
     def _apply(self, node: torch.fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:
         name = aten_name(node)

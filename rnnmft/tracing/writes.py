@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnmft.tracing.arrays import Array, Parameter, Value, blocks, grid_of
+from rnnmft.tracing.arrays import Array, TracedParameter, Value, blocks, grid_of
 from rnnmft.tracing.context import Context, is_number
 from rnnmft.tracing.refusal import MixedRefusalError, RefusalError
 
@@ -56,7 +56,7 @@ def write_entry(context: Context, to: Value, value: Value, axis: int, index: int
 
 
 def _array(context: Context, value: Value) -> Array:
-    if isinstance(value, Parameter):
+    if isinstance(value, TracedParameter):
         return grid_of(value, blocks(max(value.shape), context.width))
     return value
 

@@ -272,3 +272,31 @@ def test_a_module_that_is_no_cell_is_refused() -> None:
         diagnose(torch.nn.LSTM(8, 16, proj_size=4), 5)
     with pytest.raises(CellError, match="forward"):
         diagnose(torch.nn.Linear(8, 16), 5)
+
+
+def test_hints_say_which_tensor_is_the_state() -> None:
+    """`diagnose` and `apply_` take the hints of `from_torch`; PyTorch's own layers need none."""
+
+    class Ambiguous(torch.nn.Module):
+        """Returns an output as wide as its state before it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.V, self.W = torch.nn.Linear(4, 32), torch.nn.Linear(32, 32)
+
+        def forward(self, x: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            new = torch.tanh(self.V(x) + self.W(h))
+            return 2.0 * new, new
+
+    options = {"particles": 1024, "advice": False}
+    with pytest.raises(CellError, match="returned=0"):
+        diagnose(Ambiguous(), 20, **options)
+    ensemble = cells.vanilla().ensemble(e={"sigma_w": 1.7, "sigma_v": 0.3})
+    module = apply_(ensemble, Ambiguous(), cell=cells.vanilla(), returned=1)
+    found = diagnose(module, 20, returned=1, **options)
+    assert [s.name for s in found.layers[0].cell.states] == ["h"]
+    (gate,) = found.layers[0].gates
+    # The standard deviation of 1024 entries is known to 1 / sqrt(2048) = 2.2 % of itself.
+    assert gate.sigma_w == pytest.approx(1.7, rel=0.09)
+    with pytest.raises(CellError, match="read as it is"):
+        diagnose(torch.nn.LSTM(4, 8), 20, returned=1, **options)

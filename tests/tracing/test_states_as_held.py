@@ -223,7 +223,9 @@ class OneNumber(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "make", [OneNumber, lambda: nn.GRUCell(1, N), lambda: nn.LSTMCell(1, N)], ids=str
+    "make",
+    [OneNumber, lambda: nn.GRUCell(1, N), lambda: nn.LSTMCell(1, N)],
+    ids=["own", "gru", "lstm"],
 )
 def test_an_input_of_one_number(make):
     module = make()
