@@ -91,7 +91,8 @@ class WeightEnsemble:
         return found
 
 
-_TABLE = {
+#: Every ensemble that a text or a setting can name; `register_weights` adds to it.
+WEIGHT_ENSEMBLES = {
     "gaussian": WeightEnsemble("gaussian"),
     "orthogonal": WeightEnsemble("orthogonal", (1,), (1, 1)),
 }
@@ -103,9 +104,9 @@ def weight_ensemble(name: str) -> WeightEnsemble:
     Raises:
         ParameterError: there is none.
     """
-    if name not in _TABLE:
-        raise ParameterError(f"weights must be one of {', '.join(_TABLE)}, got {name!r}")
-    return _TABLE[name]
+    if name not in WEIGHT_ENSEMBLES:
+        raise ParameterError(f"weights must be one of {', '.join(WEIGHT_ENSEMBLES)}, got {name!r}")
+    return WEIGHT_ENSEMBLES[name]
 
 
 def register_weights(ensemble: WeightEnsemble) -> WeightEnsemble:
@@ -119,6 +120,6 @@ def register_weights(ensemble: WeightEnsemble) -> WeightEnsemble:
     >>> register_weights(WeightEnsemble("gaussian")).name
     'gaussian'
     """
-    if _TABLE.setdefault(ensemble.name, ensemble) != ensemble:
+    if WEIGHT_ENSEMBLES.setdefault(ensemble.name, ensemble) != ensemble:
         raise ParameterError(f"another weight ensemble is already called {ensemble.name!r}")
     return ensemble

@@ -72,6 +72,9 @@ class InputSequence:
         generators: one a network.
         width: N_in.
         dtype: of the result.
+
+    Attributes:
+        innovations: {step: the independent numbers drawn there}, those that are still needed.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class InputSequence:
         self.inputs, self.generators = inputs, generators
         self.width, self.dtype = width, dtype
         self._step = 0
-        self._innovations: dict[int, Tensor] = {}
+        self.innovations: dict[int, Tensor] = {}
         self._factor: np.ndarray | None = None
         if not isinstance(inputs.temporal, str):
             self._factor = temporal_factor(inputs, length)
@@ -103,14 +106,14 @@ class InputSequence:
         x = torch.zeros(shape, dtype=self.dtype, device=self.generators[0].device)
         for j in np.flatnonzero(row):
             x.add_(self._innovation(int(j)), alpha=float(row[j]))
-        for j in [j for j in self._innovations if not self._factor[t + 1 :, j].any()]:
-            del self._innovations[j]
+        for j in [j for j in self.innovations if not self._factor[t + 1 :, j].any()]:
+            del self.innovations[j]
         return x
 
     def _innovation(self, j: int) -> Tensor:
-        if j not in self._innovations:
-            self._innovations[j] = self._draw()
-        return self._innovations[j]
+        if j not in self.innovations:
+            self.innovations[j] = self._draw()
+        return self.innovations[j]
 
     def _draw(self) -> Tensor:
         c = self.inputs.correlation

@@ -33,6 +33,9 @@ class Draws:
         sampling: seed, units and kind of numbers.
         repetitions: the numbers of the repetitions.
         like: a tensor of the wanted dtype and device.
+
+    Attributes:
+        dimension: how many dimensions of the Sobol sequence were taken.
     """
 
     def __init__(self, sampling: Sampling, repetitions: Sequence[int], like: Tensor) -> None:
@@ -42,7 +45,7 @@ class Draws:
         seeds = [_seeds(sampling.seed, r) for r in repetitions]
         self._scramble = [torch.Generator().manual_seed(a) for a, _ in seeds]
         self._random = [torch.Generator(device=self.device).manual_seed(b) for _, b in seeds]
-        self._dimension = 0
+        self.dimension = 0
         self._ready = like.new_empty((self.shape[0], 0, self.shape[1]))
 
     def normal(self, count: int) -> Tensor:
@@ -80,10 +83,10 @@ class Draws:
         return torch.stack(drawn).to(self.dtype).clamp_(eps, 1 - eps)
 
     def _quasi(self, count: int) -> bool:
-        return self.sampling.normals == "sobol" and self._dimension + count <= _QUASI
+        return self.sampling.normals == "sobol" and self.dimension + count <= _QUASI
 
     def _sobol(self, count: int) -> Tensor:
-        first, self._dimension = self._dimension, self._dimension + count
+        first, self.dimension = self.dimension, self.dimension + count
         return sobol_points(first, count, self.shape[1], self._scramble, self.device)
 
 

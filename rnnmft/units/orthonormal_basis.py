@@ -15,12 +15,12 @@ import torch
 
 from rnnmft.units.columns import Columns
 
-__all__ = ["OrthonormalBasis"]
+__all__ = ["CANCELS", "OrthonormalBasis"]
 
 Tensor = torch.Tensor
 
-# A projection that leaves less than this part of |y|^2 has cancelled digits: it is repeated.
-_CANCELS = 0.5
+#: A projection that leaves less than this part of |y|^2 has cancelled digits: it is repeated.
+CANCELS = 0.5
 # How many of the last directions a check looks at.
 _CHECKED = 16
 
@@ -64,7 +64,7 @@ class OrthonormalBasis:
         rest = self.columns.add(y, inside, -1.0)
         outside = rest.square().mean(2, keepdim=True)
         whole = inside.square().sum(2, keepdim=True) + outside
-        if self.count and bool((outside < _CANCELS * whole).any()):
+        if self.count and bool((outside < CANCELS * whole).any()):
             more = self.columns.overlap(rest)
             inside = inside + more
             rest = self.columns.add(rest, more, -1.0)

@@ -59,6 +59,7 @@ class UnitProcess:
         states, e, x: the current values; `x` is None where the input does not enter elementwise.
         prescribed: {preactivation: variance on each trajectory that this step's draw stands for},
             (R, P).
+        weights: {y: what the weights that see y do to it}.
         now: the arguments of this step's update (old states; this step's e, parameters and x).
         time: how many steps were taken.
     """
@@ -98,7 +99,7 @@ class UnitProcess:
         self._sees = {
             y: compile_elementwise((y,), self.arguments, backend) for y in self._groups if y != 0
         }
-        self._weights = {y: self._action() for y in self._sees if self._is_seen(y)}
+        self.weights = {y: self._action() for y in self._sees if self._is_seen(y)}
         self._average = None
         if not isinstance(inputs.temporal, str):
             self._average = MovingAverage(inputs.temporal)
@@ -151,10 +152,10 @@ class UnitProcess:
         seen: dict[sp.Expr, Tensor] = {}
         for p in self.cell.preactivations:
             y = p.sees
-            if y in self._weights and y not in seen:
+            if y in self.weights and y not in seen:
                 seen[y] = self._sees[y](*self.values())[0].expand(self.shape)
                 if self.tied:
-                    self._weights[y].see(seen[y])
+                    self.weights[y].see(seen[y])
             value = self._tied(p) if self.tied else self._untied(p, seen.get(y))
             self.e[p.name] = self.ensemble[p.name].mu_b + value
         self.now = self.values()
@@ -173,8 +174,8 @@ class UnitProcess:
             if p.name not in self._bias:
                 self._bias[p.name] = law.sigma_b * self.draws.normal(1)
             value = value + self._bias[p.name]
-        if p.sees in self._weights and law.sigma_w > 0.0:
-            weights = self._weights[p.sees]
+        if p.sees in self.weights and law.sigma_w > 0.0:
+            weights = self.weights[p.sees]
             value = weights.product(p.name, law.sigma_w, value)
             variance = variance + weights.variance(law.sigma_w)
         self.prescribed[p.name] = variance
@@ -221,7 +222,7 @@ class UnitProcess:
     @property
     def bytes(self) -> int:
         """What it takes to keep it: the columns of the weights, and some numbers a unit."""
-        columns = sum(w.columns for w in self._weights.values()) + 16 * self.shape[1]
+        columns = sum(w.columns for w in self.weights.values()) + 16 * self.shape[1]
         return columns * self.shape[0] * self.shape[2] * self.like.element_size()
 
     # --- averages ------------------------------------------------------------------------------
@@ -243,12 +244,12 @@ class UnitProcess:
     @property
     def directions(self) -> int:
         """The most directions that weights had at once, of those that had most."""
-        return max((w.most for w in self._weights.values()), default=0)
+        return max((w.most for w in self.weights.values()), default=0)
 
     @property
     def defect(self) -> float:
         """How far the bases are from orthonormal: rounding, or something is wrong."""
-        return max((w.basis.defect() for w in self._weights.values()), default=0.0)
+        return max((w.basis.defect() for w in self.weights.values()), default=0.0)
 
     @property
     def forgotten(self) -> Tensor:
@@ -256,7 +257,7 @@ class UnitProcess:
 
         Of those weights whose gap is largest.
         """
-        gaps = [w.forgotten.means for w in self._weights.values()]
+        gaps = [w.forgotten.means for w in self.weights.values()]
         if not gaps:
             return self.like.new_zeros((2, self.shape[0], OCTAVES))
         return max(gaps, key=lambda means: float(means[1].max()))

@@ -39,21 +39,25 @@ _WINDOW, _AGE = 16, 4
 
 
 class RecentSpan:
-    """The coordinates of the chosen states, and the rotation onto what they span."""
+    """The coordinates of the chosen states, and the rotation onto what they span.
+
+    Attributes:
+        last: coordinates of the last K states, oldest first.
+    """
 
     def __init__(self) -> None:
-        self._last: deque[Tensor] = deque(maxlen=_WINDOW)
+        self.last: deque[Tensor] = deque(maxlen=_WINDOW)
         self._earlier: dict[int, Tensor] = {}
         self._steps, self._most = 0, KEPT
 
     def append(self, coordinates: Tensor) -> None:
         """One more state, (R, P, n)."""
-        self._last.append(coordinates)
+        self.last.append(coordinates)
         self._steps += 1
         number, since = divmod(self._steps, _WINDOW)
         if since == 0:
             count = coordinates.shape[2]
-            parts = [*self._last, *(self._earlier[n] for n in _parts(number))]
+            parts = [*self.last, *(self._earlier[n] for n in _parts(number))]
             self._earlier[number] = torch.stack([widened(c, count) for c in parts]).sum(0)
             self._earlier = {n: c for n, c in self._earlier.items() if number - n < _age(n)}
 
@@ -61,9 +65,9 @@ class RecentSpan:
         """Whether so many directions are too many."""
         return count >= self._most
 
-    def _chosen(self) -> list[Tensor]:
+    def chosen(self) -> list[Tensor]:
         """Coordinates of what the directions shall span."""
-        return [*self._last, *self._earlier.values()]
+        return [*self.last, *self._earlier.values()]
 
     def rotation(self, count: int, resolution: float) -> Tensor:
         """V of n directions, (R, n, n'); the coordinates kept here are already rotated by it.
@@ -72,7 +76,7 @@ class RecentSpan:
             count: n.
             resolution: what a state has of a direction is rounding below this part of its square.
         """
-        chosen = self._chosen()
+        chosen = self.chosen()
         rows = torch.cat([widened(row, count) for row in chosen], 1)
         size = rows.norm(dim=2, keepdim=True)
         # A few dozen numbers squared: not worth a GPU.
@@ -82,7 +86,7 @@ class RecentSpan:
         # A direction that one repetition lacks is zero there.
         directions = (directions * shown[:, :, None])[:, : int(shown.sum(1).max())]
         turn = directions.transpose(1, 2).to(chosen[0])
-        self._last = deque((widened(c, count) @ turn for c in self._last), _WINDOW)
+        self.last = deque((widened(c, count) @ turn for c in self.last), _WINDOW)
         self._earlier = {n: widened(c, count) @ turn for n, c in self._earlier.items()}
         self._most = turn.shape[2] + _WINDOW * chosen[0].shape[1]
         return turn

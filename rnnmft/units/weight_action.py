@@ -44,6 +44,8 @@ class WeightAction:
     Attributes:
         most: the largest number of directions so far.
         forgotten: what was lost with those that were dropped, if any were.
+        coordinates: <y, u_j> of what was seen last, (R, P, n).
+        zeta: {name of a matrix: its numbers, a column a direction}.
     """
 
     def __init__(
@@ -51,8 +53,8 @@ class WeightAction:
     ) -> None:
         self.basis = OrthonormalBasis(like, repetitions, units)
         self._normals = normals
-        self._zeta: dict[str, Columns] = {}
-        self._coordinates: Tensor | None = None
+        self.zeta: dict[str, Columns] = {}
+        self.coordinates: Tensor | None = None
         self.forgotten = ForgottenCovariance(like, repetitions)
         self._recent, self.most = RecentSpan(), 0
 
@@ -61,39 +63,39 @@ class WeightAction:
         before = self.basis.count
         if self._recent.is_exceeded(before):
             self._turn(self._recent.rotation(before, self.basis.resolution))
-        self._coordinates = self.basis.coordinates(y)
-        self._recent.append(self._coordinates)
+        self.coordinates = self.basis.coordinates(y)
+        self._recent.append(self.coordinates)
         self.most = max(self.most, self.basis.count)
-        self.forgotten.append(y, self._coordinates)
+        self.forgotten.append(y, self.coordinates)
 
     def _turn(self, turn: Tensor) -> None:
         """Directions, and the numbers that belong to them, become those of V, (R, n, n')."""
-        for columns in (*map(self._zeta_of, self._zeta), self.basis.columns):
+        for columns in (*map(self._zeta_of, self.zeta), self.basis.columns):
             columns.rotate(turn)
         self.forgotten.rotate(turn)
 
     def product(self, name: str, sigma_w: float, start: Tensor) -> Tensor:
         """`start` + W y, (R, P, M), for the matrix of that name. Eq. (tied-basis)."""
-        assert self._coordinates is not None  # `see` comes first
+        assert self.coordinates is not None  # `see` comes first
         zeta = self._zeta_of(name)
-        return zeta.add(start, sigma_w * self._coordinates)
+        return zeta.add(start, sigma_w * self.coordinates)
 
     def variance(self, sigma_w: float) -> Tensor:
         """sigma_w^2 sum_j <y, u_j>^2: what the variance of W y stands for, (R, P). Eq. (bessel)."""
-        assert self._coordinates is not None
-        return sigma_w**2 * self._coordinates.square().sum(2)
+        assert self.coordinates is not None
+        return sigma_w**2 * self.coordinates.square().sum(2)
 
     @property
     def columns(self) -> int:
         """How many numbers a unit are kept."""
-        return self.basis.count * (1 + len(self._zeta)) + self.forgotten.kept
+        return self.basis.count * (1 + len(self.zeta)) + self.forgotten.kept
 
     def _zeta_of(self, name: str) -> Columns:
         """The numbers of one matrix, as many as there are directions."""
         basis = self.basis.columns
-        if name not in self._zeta:
-            self._zeta[name] = Columns(self.basis.columns.like, basis.repetitions, basis.units)
-        zeta = self._zeta[name]
+        if name not in self.zeta:
+            self.zeta[name] = Columns(self.basis.columns.like, basis.repetitions, basis.units)
+        zeta = self.zeta[name]
         while zeta.count < self.basis.count:
             zeta.append(self._normals(1)[:, 0])
         return zeta

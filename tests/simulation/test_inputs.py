@@ -73,4 +73,4 @@ def test_old_innovations_are_forgotten():
     source = sequence(Inputs(temporal=(1.0, 0.6, 0.2)), 2, 9, 50)
     for _ in range(40):
         source.advance()
-    assert len(source._innovations) == 2
+    assert len(source.innovations) == 2

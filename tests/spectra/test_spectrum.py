@@ -145,7 +145,9 @@ def test_the_vanilla_cell_is_its_free_power_tied_or_not() -> None:
 def test_an_ensemble_of_ones_own_enters_by_its_series(monkeypatch: pytest.MonkeyPatch) -> None:
     """W = W_1 W_2 / sigma, psi = 1 + y: one linear step has the moments of two gaussian factors."""
     # What is registered here is forgotten afterwards.
-    monkeypatch.setattr(weight_ensembles, "_TABLE", dict(weight_ensembles._TABLE))
+    monkeypatch.setattr(
+        weight_ensembles, "WEIGHT_ENSEMBLES", dict(weight_ensembles.WEIGHT_ENSEMBLES)
+    )
     name = register_weights(WeightEnsemble("two gaussian factors", (1, 1))).name
     one, two = linear_units(1, name), linear_units(2, "gaussian")
     assert expanded_moments(one, 5)[0] == pytest.approx(fuss_catalan(2, 5), rel=1e-12)

@@ -63,7 +63,7 @@ def test_normals_are_standard(normals):
 
 def test_normals_are_the_points_through_the_inverse_distribution_function():
     """By SciPy's; far out the two differ by what 2^-53 moves: 1e-7 at 5.6 standard deviations."""
-    numbers, points = draws(units=1 << 14).normal(16), draws(units=1 << 14)._sobol(16)
+    numbers, points = draws(units=1 << 14).normal(16), draws(units=1 << 14).uniform(16)
     expected = torch.as_tensor(special.ndtri(points.numpy()))
     assert torch.allclose(numbers, expected, rtol=0, atol=1e-7)
 
@@ -98,10 +98,10 @@ def test_single_precision_uniforms_stay_inside():
 
 def test_pseudo_random_numbers_take_over_after_the_last_dimension():
     source = draws()
-    source._dimension = DIMENSIONS - 2
+    source.dimension = DIMENSIONS - 2
     assert torch.equal(torch.sort((source.uniform(2)[0, 0] * 256).long())[0], torch.arange(256))
     assert torch.isfinite(source.normal(3)).all()
-    assert source._dimension == DIMENSIONS
+    assert source.dimension == DIMENSIONS
 
 
 def test_numbers_do_not_depend_on_how_many_are_taken_at_a_time():

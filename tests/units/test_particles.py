@@ -221,8 +221,8 @@ def test_the_estimate_of_memory_covers_what_is_kept():
     for _ in range(32):
         process.step()
     kept = 0
-    for weights in process._weights.values():
-        for columns in (weights.basis.columns, *weights._zeta.values()):
+    for weights in process.weights.values():
+        for columns in (weights.basis.columns, *weights.zeta.values()):
             kept += sum(b.nbytes for b in columns.blocks)
     predicted = setting.unit_bytes(plan, 32, 2) * plan.total
     assert kept == 32 * 2 * 5 * 8 * plan.total
@@ -234,10 +234,10 @@ def test_gates_that_see_the_same_share_one_history():
     process = UnitProcess(cell, cell.ensemble(), Inputs(), "tied", sampling(1 << 10), 1)
     for _ in range(6):
         process.step()
-    (weights,) = process._weights.values()
+    (weights,) = process.weights.values()
     # The zero state shows nothing.
     assert weights.basis.count == 5
-    assert set(weights._zeta) == {"i", "f", "g", "o"}
+    assert set(weights.zeta) == {"i", "f", "g", "o"}
 
 
 def test_untied_units_keep_no_history():
@@ -246,7 +246,7 @@ def test_untied_units_keep_no_history():
     for _ in range(5):
         process.step()
     assert process.directions == 0
-    assert all(not w._zeta for w in process._weights.values())
+    assert all(not w.zeta for w in process.weights.values())
 
 
 def test_an_ensemble_of_another_cell_is_refused():

@@ -61,7 +61,7 @@ def test_the_directions_stay_few_and_orthonormal(dtype, sides):
     assert weights.most <= recent_span.KEPT + sides
     assert weights.basis.count <= 60 * sides
     assert weights.basis.defect() < 256 * rounding
-    rebuilt = weights.basis.columns.add(torch.zeros_like(y), weights._coordinates)
+    rebuilt = weights.basis.columns.add(torch.zeros_like(y), weights.coordinates)
     assert (rebuilt - y).abs().max() < 1e3 * rounding
 
 
@@ -178,7 +178,7 @@ def test_slopes_that_differ_from_unit_to_unit_are_held(monkeypatch):
         return float(weights.forgotten.means[0].mean(0).abs().max())
 
     held = largest()
-    monkeypatch.setattr(recent_span.RecentSpan, "_chosen", lambda self: list(self._last))
+    monkeypatch.setattr(recent_span.RecentSpan, "chosen", lambda self: list(self.last))
     assert held < 0.01
     assert largest() > 0.02
 

@@ -67,7 +67,7 @@ def test_the_basis_of_a_slow_process_is_orthonormal_to_rounding(dtype):
 
 def test_one_projection_would_lose_orthogonality(monkeypatch):
     """The control: without the second projection the same basis is not even orthonormal to 1e-6."""
-    monkeypatch.setattr("rnnmft.units.orthonormal_basis._CANCELS", 0.0)
+    monkeypatch.setattr("rnnmft.units.orthonormal_basis.CANCELS", 0.0)
     noise, y = vectors(200), vectors(1, seed=9)
     basis = OrthonormalBasis(like(), REPETITIONS, UNITS)
     for t in range(200):

@@ -20,10 +20,10 @@ from rnnmft import Inputs, cells
 from validation.calibration.asked import Question
 from validation.calibration.setting import Setting, Truth, Truths
 
-__all__ = ["gate_settings"]
+__all__ = ["WEIGHTS", "gate", "gate_settings", "pair"]
 
 _NODES = np.linspace(-10.0, 10.0, 801)
-_WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
+WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
 _EARLY, _LATE, _HORIZONS, _BURN_IN, _LAG, _R = 8, 64, (5, 40), 30, 10, 0.8
 # Below this E[u^2] an approach is over in a few steps, and shows no timescale to units.
 _SLOW = 0.8
@@ -34,16 +34,17 @@ _WHITE = ((-1.0, 1.0, 0.5), (0.5, 2.0, 0.8), (1.5, 0.5, 0.0), (2.5, 1.0, 0.5), (
 _CONSTANT = ((0.0, 1.0), (2.0, 1.5))
 
 
-def _gate(mu_b: float, q: float) -> Array:
+def gate(mu_b: float, q: float) -> Array:
+    """u = sigmoid(mu_b + sqrt(q) z) at the nodes z of the rule; `WEIGHTS` are its weights."""
     return 1.0 / (1.0 + np.exp(-(mu_b + math.sqrt(q) * _NODES)))
 
 
-def _pair(mu_b: float, q: float, c: float) -> tuple[float, float]:
+def pair(mu_b: float, q: float, c: float) -> tuple[float, float]:
     """E[u_a u_b] and E[(1 - u_a)(1 - u_b)] at correlation c of the preactivations."""
     shared, own = _NODES[:, None], _NODES[None, :]
     e = mu_b + math.sqrt(q) * (math.sqrt(c) * shared + math.sqrt(1.0 - c) * own)
-    given = (1.0 / (1.0 + np.exp(-e))) @ _WEIGHTS
-    return float(_WEIGHTS @ given**2), float(_WEIGHTS @ (1.0 - given) ** 2)
+    given = (1.0 / (1.0 + np.exp(-e))) @ WEIGHTS
+    return float(WEIGHTS @ given**2), float(WEIGHTS @ (1.0 - given) ** 2)
 
 
 def gate_settings() -> list[Setting]:
@@ -68,9 +69,9 @@ def gate_settings() -> list[Setting]:
 def _white(mu_b: float, sigma_v: float, c: float, tying: str, asked: str) -> Callable[[], Truths]:
     def truths() -> Truths:
         q = sigma_v**2 * _R
-        u = _gate(mu_b, q)
-        kept, new = float(_WEIGHTS @ u**2), float(_WEIGHTS @ (1.0 - u) ** 2) * _R
-        kept_ab, new_ab = _pair(mu_b, q, c)
+        u = gate(mu_b, q)
+        kept, new = float(WEIGHTS @ u**2), float(WEIGHTS @ (1.0 - u) ** 2) * _R
+        kept_ab, new_ab = pair(mu_b, q, c)
         found = _moments(kept, new, kept_ab, c * _R * new_ab)
         found[Question("gradient growth")] = math.log(kept)
         for T in _HORIZONS:
@@ -85,7 +86,7 @@ def _white(mu_b: float, sigma_v: float, c: float, tying: str, asked: str) -> Cal
             found[Question("mean", "h", _LATE)] = 0.0
         if tying == "tied":
             # The gates are independent of the state, and from step to step.
-            memory = float(_WEIGHTS @ u) ** _LAG
+            memory = float(WEIGHTS @ u) ** _LAG
             found[Question("autocorrelation C(tau)", "h", _LAG)] = new / (1.0 - kept) * memory
         return {question: Truth(value) for question, value in found.items()}
 
@@ -104,13 +105,13 @@ def _moments(kept: float, new: float, kept_ab: float, new_ab: float) -> dict[Que
 
 def _constant(mu_b: float, sigma_v: float) -> Callable[[], Truths]:
     def truths() -> Truths:
-        u = _gate(mu_b, sigma_v**2 * _R)
+        u = gate(mu_b, sigma_v**2 * _R)
         found = {
-            Question("second moment", "h", T): float(_WEIGHTS @ (1.0 - u**T) ** 2) * _R
+            Question("second moment", "h", T): float(WEIGHTS @ (1.0 - u**T) ** 2) * _R
             for T in (_EARLY, _LATE)
         }
         for T in _HORIZONS:
-            found[Question("m_1(T)", at=T, burn_in=_BURN_IN)] = float(_WEIGHTS @ u ** (2 * T))
+            found[Question("m_1(T)", at=T, burn_in=_BURN_IN)] = float(WEIGHTS @ u ** (2 * T))
         found[Question("gradient growth")] = 0.0
         return {question: Truth(value) for question, value in found.items()}
 

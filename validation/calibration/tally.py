@@ -29,7 +29,7 @@ from scipy import stats
 
 from validation.calibration.comparison import Comparison
 
-__all__ = ["ALL", "KindVerdict", "Tally", "false_alarm_rate"]
+__all__ = ["ALL", "KindVerdict", "Tally", "false_alarm_rate", "far_limit"]
 
 ALL = "all"
 _FAR, _FARTHEST = 3.0, 5.0
@@ -46,7 +46,7 @@ _WITHIN = 1.0
 Array = NDArray[np.float64]
 
 
-def _far_limit(count: int, kinds: int) -> int:
+def far_limit(count: int, kinds: int) -> int:
     """How many of `count` |z| may lie beyond 3, where so many kinds are judged.
 
     Independent normal numbers exceed it with a chance of at most .05 / (kinds + 1): the one more is
@@ -104,7 +104,7 @@ def _judge(kind: str, rows: Sequence[Comparison], kinds: int) -> KindVerdict:
     mean = float(wide.mean()) if len(wide) >= _ENOUGH else None
     said_so = len(rows) - len(promises)
     reasons = []
-    if far > _far_limit(len(sizes), kinds):
+    if far > far_limit(len(sizes), kinds):
         reasons.append(f"{far} of {len(sizes)} beyond 3")
     if farthest:
         reasons.append(f"{farthest} beyond 5")
@@ -198,7 +198,7 @@ def false_alarm_rate(
 
 def _rejects(kind: str, sizes: Array, wide: NDArray[np.bool_], kinds: int) -> NDArray[np.bool_]:
     """The rules about |z|, (suites, comparisons), by suite."""
-    found = (sizes > _FAR).sum(1) > _far_limit(sizes.shape[1], kinds)
+    found = (sizes > _FAR).sum(1) > far_limit(sizes.shape[1], kinds)
     found |= (sizes > _FARTHEST).any(1)
     if wide.sum() >= _ENOUGH:
         least, most = _means(kind)

@@ -17,13 +17,13 @@ from rnnmft import Inputs, cells, erf
 from validation.calibration.asked import Question
 from validation.calibration.setting import Setting, Truth, Truths
 
-__all__ = ["vanilla_settings"]
+__all__ = ["Erf", "vanilla_settings"]
 
 _STEPS, _HORIZONS, _BURN_IN, _ITERATIONS = (3, 12), (3, 12), 30, 20_000
 
 
 @dataclass(frozen=True)
-class _Erf:
+class Erf:
     """The vanilla cell of phi = erf at one ensemble, mu_b = 0."""
 
     sigma_w: float
@@ -34,6 +34,7 @@ class _Erf:
     constant: bool
 
     def drive(self, share: float) -> float:
+        """What input and bias add to E[e_a e_b] where the inputs share this part of R."""
         return self.sigma_v**2 * self.R * share + self.sigma_b**2
 
     def seen(self, covariance: float, q: float) -> float:
@@ -64,11 +65,11 @@ class _Erf:
 
 
 _CASES = (
-    _Erf(0.6, 1.0, 0.0, 1.0, 0.5, constant=False),
-    _Erf(0.9, 0.3, 0.2, 1.0, 0.5, constant=False),
-    _Erf(1.2, 0.5, 0.4, 0.8, 0.3, constant=True),
-    _Erf(2.0, 0.4, 0.3, 1.0, 0.9, constant=False),
-    _Erf(3.0, 1.0, 0.1, 0.5, 0.0, constant=True),
+    Erf(0.6, 1.0, 0.0, 1.0, 0.5, constant=False),
+    Erf(0.9, 0.3, 0.2, 1.0, 0.5, constant=False),
+    Erf(1.2, 0.5, 0.4, 0.8, 0.3, constant=True),
+    Erf(2.0, 0.4, 0.3, 1.0, 0.9, constant=False),
+    Erf(3.0, 1.0, 0.1, 0.5, 0.0, constant=True),
 )
 
 
@@ -86,7 +87,7 @@ def vanilla_settings() -> list[Setting]:
     return found
 
 
-def _truths(case: _Erf, exact: bool, tied: bool) -> Callable[[], Truths]:
+def _truths(case: Erf, exact: bool, tied: bool) -> Callable[[], Truths]:
     """Timescales are asked of quadrature alone: an approach of a few steps shows none to units."""
 
     def truths() -> Truths:
@@ -107,7 +108,7 @@ def _truths(case: _Erf, exact: bool, tied: bool) -> Callable[[], Truths]:
     return truths
 
 
-def _moments(case: _Erf) -> dict[Question, float]:
+def _moments(case: Erf) -> dict[Question, float]:
     found: dict[Question, float] = {}
     path = case.path(max(_STEPS))
     for T in _STEPS:
@@ -120,7 +121,7 @@ def _moments(case: _Erf) -> dict[Question, float]:
     return found
 
 
-def _gradients(case: _Erf) -> dict[Question, float]:
+def _gradients(case: Erf) -> dict[Question, float]:
     path = case.path(_BURN_IN + max(_HORIZONS))
     slopes = [case.slope(q, q) for q, _ in path[_BURN_IN:]]
     found = {Question("m_1(T)", at=T, burn_in=_BURN_IN): math.prod(slopes[:T]) for T in _HORIZONS}

@@ -121,20 +121,21 @@ class GaussianStates:
     # --- stationary ----------------------------------------------------------------------------
 
     @cached_property
-    def _kernel(self) -> StationaryKernel:
+    def kernel(self) -> StationaryKernel:
+        """The two-time kernel that the start settles to."""
         return settle(self.system)
 
     @cached_property
     def _slowest(self) -> tuple[float, bool]:
-        return slowest_mode(self._kernel)
+        return slowest_mode(self.kernel)
 
     @cached_property
     def _stable(self) -> bool:
-        return modes_of(self._kernel).stable
+        return modes_of(self.kernel).stable
 
     @cached_property
     def _pair(self) -> StationaryKernel:
-        return settle_pair(self._kernel)
+        return settle_pair(self.kernel)
 
     def fixed_point(self) -> FixedPoint:
         """The stationary state that the start approaches.
@@ -145,12 +146,12 @@ class GaussianStates:
         Raises:
             ConvergenceError: the second moment diverges.
         """
-        return self._fixed_point(self._kernel, self._slowest[0], self._stable)
+        return self._fixed_point(self.kernel, self._slowest[0], self._stable)
 
     def fixed_points(self) -> list[FixedPoint]:
         """The one that is reached, and the zero state where that is one."""
         reached = self.fixed_point()
-        if self.system.driven or not self._kernel.looked_at[0].any():
+        if self.system.driven or not self.kernel.looked_at[0].any():
             return [reached]
         zero = zero_kernel(self.system)
         slope = slowest_mode(zero)[0]
@@ -216,7 +217,7 @@ class GaussianStates:
         Raises:
             ConvergenceError: the second moment diverges, or the stationary state is zero.
         """
-        pair, own = self._pair, self._kernel
+        pair, own = self._pair, self.kernel
         states = [s.name for s in self.cell.states]
         square = self.system.mean**2
         cross = self._covariances(pair)[:, 0] + square
@@ -265,11 +266,11 @@ class GaussianStates:
 
     def gradient_growth(self) -> Quantity:
         """lim (1/T) log m_1(T), per step: the log of the leading eigenvalue over the lags."""
-        slope, error = self._slope(self._kernel)
+        slope, error = self._slope(self.kernel)
         value = math.log(slope) if slope > 0 else -math.inf
         relative = error / slope if slope > 0 else 0.0
         return Quantity(
-            "gradient growth (tied)", value, relative, self._kernel.status, unit="per step"
+            "gradient growth (tied)", value, relative, self.kernel.status, unit="per step"
         )
 
     def timescales(self) -> Timescales:
@@ -280,7 +281,7 @@ class GaussianStates:
         power of t stands in front. At the zero state, where no correlation is defined, xi_c is that
         of the cross moment.
         """
-        own, status = self._kernel, self._status
+        own, status = self.kernel, self._status
         slow, resolved = self._slowest
         chi_1, chi_1_error = self._slope(own)
         slow_error = self._slowest_error(own, slow) if resolved else math.inf
@@ -295,7 +296,7 @@ class GaussianStates:
     @property
     def _status(self) -> Status:
         """Of what is said of the stationary state's perturbations."""
-        return Status.worst(self._kernel.status, Status.OK if self._stable else Status.UNSTABLE)
+        return Status.worst(self.kernel.status, Status.OK if self._stable else Status.UNSTABLE)
 
     def _correlation_time(self, status: Status) -> tuple[float, float, Status]:
         """xi_c, its error and status; nan where the stationary state is zero."""
@@ -322,8 +323,8 @@ class GaussianStates:
             values, bounds, status = follow_lags(self.system, lags, burn_in)
         else:
             values = self._stationary_lags(lags)
-            bounds = {n: np.full(lags + 1, self._error(self._kernel)) for n in values}
-            status = self._kernel.status if self._stable else self.fixed_point().status
+            bounds = {n: np.full(lags + 1, self._error(self.kernel)) for n in values}
+            status = self.kernel.status if self._stable else self.fixed_point().status
         return Autocorrelation(
             tying="tied",
             lags=lags,
@@ -336,7 +337,7 @@ class GaussianStates:
         )
 
     def _stationary_lags(self, lags: int) -> dict[str, Array]:
-        kernel, mean = self._kernel, self.system.mean
+        kernel, mean = self.kernel, self.system.mean
         covariances, far = kernel.seen_from(np.eye(len(self.system.A)))
         values = {
             s.name: extended(covariances[i], far[i], lags) + mean[i] ** 2

@@ -22,7 +22,7 @@ from rnnmft.solvers.two_time.evolution import Evolution, StateRow
 from rnnmft.solvers.two_time.hermite import HermiteOverlaps
 from rnnmft.solvers.two_time.linear_states import LinearStates
 
-__all__ = ["follow_lags", "follow_moments", "follow_perturbation"]
+__all__ = ["follow_lags", "follow_moments", "follow_perturbation", "scaled_moments"]
 
 Array = NDArray[np.float64]
 # By which covariances are scaled to see what their errors do: rounding leaves 1e-8 of the
@@ -38,8 +38,8 @@ _HUGE = 1e100
 
 def follow_moments(system: LinearStates, steps: int, method: str) -> Trajectory:
     """Moments after 1, .., steps updates from the start."""
-    values, error = _moments(system, steps, 1.0)
-    moved, _ = _moments(system, steps, 1.0 + _MOVED)
+    values, error = scaled_moments(system, steps, 1.0)
+    moved, _ = scaled_moments(system, steps, 1.0 + _MOVED)
     # What rounding of every step adds up to, beside the errors of the integrals.
     share = (error + _ROUNDING) / _MOVED
     with np.errstate(invalid="ignore"):  # inf - inf: what diverged has no error, and its status
@@ -63,8 +63,14 @@ def follow_moments(system: LinearStates, steps: int, method: str) -> Trajectory:
     )
 
 
-def _moments(system: LinearStates, steps: int, scale: float) -> tuple[dict[str, Any], float]:
-    """Tables of the record by kind and name, and the largest relative error of an average."""
+def scaled_moments(system: LinearStates, steps: int, scale: float) -> tuple[dict[str, Any], float]:
+    """Tables of the record by kind and name, and the largest relative error of an average.
+
+    Args:
+        system: the cell at its ensemble.
+        steps: updates from the start.
+        scale: what every pair average is multiplied by: 1, or what shows the effect of its errors.
+    """
     states = [s.name for s in system.cell.states]
     names = [p.name for p in system.cell.preactivations]
     rows = np.full((5, steps, max(len(states), len(names))), np.nan)

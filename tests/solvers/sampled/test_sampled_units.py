@@ -257,20 +257,21 @@ def test_autocorrelation_is_there_for_every_theory(name, tying):
 def test_one_run_gives_every_horizon(monkeypatch):
     """Asking for T = 5, 2, 1 after 5 runs the units once."""
     runs = []
-    original = Drawing.tangents
+    original = Drawing.drawn_tangents
 
-    def counted(self, horizon, burn_in):
-        known = dict(self._gradients)
-        found = original(self, horizon, burn_in)
-        runs.append(self._gradients != known)
-        return found
+    def counted(self, sampling, horizon, *rest):
+        runs.append(horizon)
+        return original(self, sampling, horizon, *rest)
 
-    monkeypatch.setattr(Drawing, "tangents", counted)
+    monkeypatch.setattr(Drawing, "drawn_tangents", counted)
     field = MeanField(cells.minimal(), tying="tied", particles=1 << 12)
     means = field.jacobian_means(5)
     again = [float(field.jacobian(T).mean) for T in (5, 2, 1)]
     assert np.allclose(again, means.value[[4, 1, 0]], rtol=1e-12)
-    assert runs == [True, False, False, False]
+    assert runs == [5]
+    # The control: a longer horizon is another run.
+    field.jacobian_means(6)
+    assert runs == [5, 6]
 
 
 def test_a_single_step_has_a_jacobian():

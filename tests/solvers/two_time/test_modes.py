@@ -28,7 +28,7 @@ SETTINGS = {
 
 def kernel(name):
     f, leak, inputs, law = SETTINGS[name]
-    return rate_theory(f, leak, inputs, start=0.5, **law)._kernel
+    return rate_theory(f, leak, inputs, start=0.5, **law).kernel
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -351,7 +351,7 @@ def test_errors_are_bounds():
 
     theory = rate_theory(tanh, 0.3, WHITE, sigma_w=1.8, sigma_v=0.8, sigma_b=0.4)
     exact = theory.evolve(60)
-    rough, error = trajectories._moments(theory.system, 60, 1.0 + 1e-9)
+    rough, error = trajectories.scaled_moments(theory.system, 60, 1.0 + 1e-9)
     moved = np.abs(rough["second_moment"]["h"] - exact.second_moment["h"])
     assert error < 1e-11
     share = exact.error["second_moment"]["h"] / (error + 1e-15)

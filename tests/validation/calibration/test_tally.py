@@ -12,7 +12,7 @@ from scipy import stats
 
 from tests.validation.calibration.synthetic import KINDS, comparisons
 from validation.calibration.comparison import Comparison
-from validation.calibration.tally import ALL, Tally, _far_limit, false_alarm_rate
+from validation.calibration.tally import ALL, Tally, false_alarm_rate, far_limit
 
 SEEDS = range(40)
 
@@ -92,7 +92,7 @@ def test_right_errors_pass_as_often_as_is_declared():
 @pytest.mark.parametrize(("count", "kinds"), [(10, 12), (100, 4), (250, 12), (1100, 12)])
 def test_so_many_may_lie_beyond_three_as_chance_or_one_percent_puts_there(count, kinds):
     """By the binomial sum: one fewer would be exceeded too often, and is fewer than 1 %."""
-    limit, p = _far_limit(count, kinds), math.erfc(3 / math.sqrt(2))
+    limit, p = far_limit(count, kinds), math.erfc(3 / math.sqrt(2))
 
     def exceeded(k):
         return 1 - sum(math.comb(count, i) * p**i * (1 - p) ** (count - i) for i in range(k + 1))

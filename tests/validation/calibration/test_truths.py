@@ -107,7 +107,7 @@ def test_linear_growth_of_two_states_is_the_slope_of_its_gradients():
 def test_gates_are_averages_over_gaussians():
     """By adaptive quadrature, and two correlated gates by sampling."""
     mu, q, c = 1.5, 0.6, 0.4
-    weights, gate = gate_settings._WEIGHTS, gate_settings._gate(mu, q)
+    weights, gate = gate_settings.WEIGHTS, gate_settings.gate(mu, q)
 
     def density(z):
         u = 1 / (1 + math.exp(-mu - math.sqrt(q) * z))
@@ -120,14 +120,14 @@ def test_gates_are_averages_over_gaussians():
         1 / (1 + np.exp(-mu - math.sqrt(q) * e)) for e in (z, c * z + math.sqrt(1 - c * c) * other)
     ]
     kept, new = (pair[0] * pair[1]).mean(1), ((1 - pair[0]) * (1 - pair[1])).mean(1)
-    found, limit = farthest(np.stack([kept, new], 1), gate_settings._pair(mu, q, c))
+    found, limit = farthest(np.stack([kept, new], 1), gate_settings.pair(mu, q, c))
     assert found < limit
 
 
 def test_erf_averages_are_averages_over_gaussians():
     """By Gauss-Hermite quadrature on the plane."""
     q, q_ab = 0.8, 0.5
-    cell = vanilla_settings._Erf(1.3, 1.0, 0.0, 1.0, 0.5, constant=False)
+    cell = vanilla_settings.Erf(1.3, 1.0, 0.0, 1.0, 0.5, constant=False)
     z, w = np.polynomial.hermite_e.hermegauss(120)
     w = w / w.sum()
     c = q_ab / q
