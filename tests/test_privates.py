@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-# What a notebook calls on an object; and what the stand-in for a device needs of torch.
-PROTOCOL = {"_repr_latex_", "_repr_markdown_"}
+# What a notebook calls on an object; and what tests need of torch.
+PROTOCOL = {"_repr_latex_", "_repr_markdown_", "_assert"}
 ALLOWED = {
     "stand_in_device.py": {
         "_cdata",

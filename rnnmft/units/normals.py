@@ -15,15 +15,15 @@ import torch
 from rnnmft.sampling import Sampling
 from rnnmft.units.sobol import DIMENSIONS, sobol_points
 
-__all__ = ["Draws"]
+__all__ = ["QUASI", "Draws"]
 
 Tensor = torch.Tensor
 
 # Sobol dimensions (and calls of a generator) are taken so many at a time: a matter of time and of
 # 16 rows of memory.
 _BLOCK = 16
-# Points of a few thousand are no more even than random ones in dimensions beyond these, and dearer.
-_QUASI = min(DIMENSIONS, 4096)
+#: Points of a few thousand are no more even than random ones in dimensions beyond these, and dearer.
+QUASI = min(DIMENSIONS, 4096)
 
 
 class Draws:
@@ -83,7 +83,7 @@ class Draws:
         return torch.stack(drawn).to(self.dtype).clamp_(eps, 1 - eps)
 
     def _quasi(self, count: int) -> bool:
-        return self.sampling.normals == "sobol" and self.dimension + count <= _QUASI
+        return self.sampling.normals == "sobol" and self.dimension + count <= QUASI
 
     def _sobol(self, count: int) -> Tensor:
         first, self.dimension = self.dimension, self.dimension + count

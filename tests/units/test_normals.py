@@ -8,7 +8,7 @@ from scipy import special, stats
 
 from rnnmft.errors import ParameterError
 from rnnmft.sampling import NORMALS, Sampling
-from rnnmft.units.normals import Draws
+from rnnmft.units.normals import QUASI, Draws
 from rnnmft.units.sobol import DIMENSIONS, sobol_points
 
 CPU = torch.device("cpu")
@@ -98,10 +98,10 @@ def test_single_precision_uniforms_stay_inside():
 
 def test_pseudo_random_numbers_take_over_after_the_last_dimension():
     source = draws()
-    source.dimension = DIMENSIONS - 2
+    source.dimension = QUASI - 2
     assert torch.equal(torch.sort((source.uniform(2)[0, 0] * 256).long())[0], torch.arange(256))
     assert torch.isfinite(source.normal(3)).all()
-    assert source.dimension == DIMENSIONS
+    assert source.dimension == QUASI
 
 
 def test_numbers_do_not_depend_on_how_many_are_taken_at_a_time():
