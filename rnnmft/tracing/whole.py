@@ -50,8 +50,7 @@ def check_whole(module: torch.nn.RNNBase, layers: Sequence[Any]) -> None:
                 torch.autograd.grad(o.cos().sum(), i)[0] for o, i in ((ours, x[1]), (theirs, x[0]))
             ]
         except NotImplementedError:
-            # A device that does not know the fused kernel: then the forward must be PyTorch's.
-            _check_untouched(module)
+            _check_untouched(module)  # the device lacks an operation of the whole layer
             return
         except Exception as error:
             raise CellError(
@@ -77,8 +76,8 @@ def _check_untouched(module: torch.nn.RNNBase) -> None:
     hooks = (*module._forward_hooks, *module._forward_pre_hooks)
     if type(module).forward is not parent.forward or "forward" in vars(module) or hooks:
         raise CellError(
-            f"{type(module).__name__} has a forward of its own, and is on a device that "
-            "cannot run it: give it on another one"
+            f"{type(module).__name__} has a forward of its own (or a hook), and cannot be run on "
+            f"its device, {next(module.parameters()).device}, beside its cells: give it on the CPU"
         )
 
 

@@ -22,7 +22,7 @@ Tensor = torch.Tensor
 # Sobol dimensions (and calls of a generator) are taken so many at a time: a matter of time and of
 # 16 rows of memory.
 _BLOCK = 16
-#: Points of a few thousand are no more even than random ones in dimensions beyond these, and dearer.
+#: Points of a few thousand are no more even than random ones in dimensions beyond, and dearer.
 QUASI = min(DIMENSIONS, 4096)
 
 

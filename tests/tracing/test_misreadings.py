@@ -201,7 +201,7 @@ def patched():
         (lambda: Pushing(N_IN, N), r"Pushing is not torch.nn.LSTM .* module has .* cells"),
         (lambda: Taking(N_IN, N), "cannot be called as torch.nn.GRU's"),
         (patched, "RNN is not torch.nn.RNN with its parameters"),
-        (lambda: Pushing(N_IN, N, device="meta"), "on a device that cannot run it"),
+        (lambda: Pushing(N_IN, N, device="meta"), "cannot be run on its device, meta"),
     ],
     ids=["other forward", "other arguments", "hook", "meta"],
 )
