@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from rnnmft.errors import ParameterError
-from rnnmft.language import Constant, Ensemble, Law, Normal
+from rnnmft.language import Constant, Empirical, Ensemble, Law
 from rnnmft.records import Record
 from rnnmft.tracing import Layer
 
@@ -108,11 +108,11 @@ def _spectrum(w: Tensor) -> tuple[float, float | None, float]:
 
 
 def elementwise_laws(layer: Layer) -> dict[str, Law]:
-    """Normal laws with the mean and deviation of each elementwise parameter of a layer."""
+    """The laws of a layer's elementwise parameters: their own numbers, each as often as another."""
     found: dict[str, Law] = {}
     for name, values in layer.traced.elementwise_parameters(layer.module).items():
-        mean, std = float(values.double().mean()), float(values.double().std(correction=0))
-        found[name] = Normal(mean, std) if std else Constant(mean)
+        own = values.detach().double().flatten().tolist()
+        found[name] = Constant(own[0]) if len(set(own)) == 1 else Empirical(tuple(own))
     return found
 
 

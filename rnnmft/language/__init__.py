@@ -2,7 +2,7 @@
 
 from rnnmft.language.cell import Cell
 from rnnmft.language.ensemble import Ensemble, Inputs, PreactivationLaw
-from rnnmft.language.laws import ChronoBias, Constant, Law, LogUniform, Normal, Uniform
+from rnnmft.language.laws import ChronoBias, Constant, Empirical, Law, LogUniform, Normal, Uniform
 from rnnmft.language.symbols import Input, Preactivation, RandomParameter, State
 from rnnmft.language.text import load, loads
 from rnnmft.language.weight_ensembles import WeightEnsemble, register_weights
@@ -11,6 +11,7 @@ __all__ = [
     "Cell",
     "ChronoBias",
     "Constant",
+    "Empirical",
     "Ensemble",
     "Input",
     "Inputs",

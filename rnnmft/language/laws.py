@@ -8,19 +8,19 @@ generator, pseudo-random or quasi-random, and the library.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from rnnmft.errors import ParameterError
+from rnnmft.language.law import Law
 from rnnmft.language.normal_quantile import library_of, normal_quantile
-from rnnmft.parameters import Parameter, check_count
 
 __all__ = [
     "LAWS",
     "ChronoBias",
     "Constant",
+    "Empirical",
     "Law",
     "LogUniform",
     "Normal",
@@ -29,97 +29,6 @@ __all__ = [
 ]
 
 _INF = math.inf
-_ARGUMENTS = {
-    p.name: p
-    for p in (
-        Parameter("mean", -_INF, _INF, (-1.0, 1.0), 0.0, "of the normal law"),
-        Parameter("std", 0.0, _INF, (0.1, 1.0), 1.0, "standard deviation of the normal law"),
-        Parameter("low", -_INF, _INF, (0.1, 1.0), 0.0, "the least value"),
-        Parameter("high", -_INF, _INF, (1.0, 3.0), 1.0, "the largest value"),
-        Parameter("value", -_INF, _INF, (-1.0, 1.0), 0.0, "the one value"),
-        Parameter("T_max", 2.0, 1e300, (10.0, 1000.0), 100.0, "the longest dependency, in steps"),
-    )
-}
-
-
-@dataclass(frozen=True)
-class Law(ABC):
-    """A one-dimensional law. `name` is its key in dictionaries and on the command line."""
-
-    name: ClassVar[str]
-    open_ended: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            checked = _ARGUMENTS[field.name].validate(value, type(self).__name__)
-            object.__setattr__(self, field.name, checked)
-
-    @property
-    @abstractmethod
-    def support(self) -> tuple[float, float]:
-        """The least closed interval that holds every value; its ends may be infinite."""
-
-    @property
-    @abstractmethod
-    def variance(self) -> float:
-        """E[p^2] - E[p]^2, without the cancellation of this difference."""
-
-    @property
-    def mean(self) -> float:
-        """E[p]."""
-        return self.moment(1)
-
-    def moment(self, n: int) -> float:
-        """E[p^n] for a whole number n >= 0.
-
-        Raises:
-            ParameterError: n is not a whole number >= 0, or the moment exceeds the floats.
-        """
-        n = check_count("n", n, least=0)
-        try:
-            value = self._moment(n) if n else 1.0
-        except OverflowError:
-            value = _INF
-        if not math.isfinite(value):
-            raise ParameterError(f"E[p^{n}] of {self} is too large for a floating point number")
-        return value
-
-    @abstractmethod
-    def _moment(self, n: int) -> float: ...
-
-    def quantile(self, u: Any) -> Any:
-        """The value below which the fraction u of the law lies, elementwise.
-
-        Args:
-            u: numbers in [0, 1], strictly inside where the support is infinite: one number, a
-                NumPy array or a torch tensor, of floating point numbers.
-
-        Returns:
-            The same kind, shape and precision. Uniform u give independent draws.
-
-        Raises:
-            ParameterError: a number outside the domain, or nan.
-        """
-        outside = (u <= 0) | (u >= 1) if self.open_ended else (u < 0) | (u > 1)
-        outside = outside | (u != u)
-        if bool(outside if isinstance(outside, bool) else outside.any()):
-            ends = "strictly between 0 and 1" if self.open_ended else "from 0 to 1"
-            raise ParameterError(f"u must be {ends} for {self}, got a number outside")
-        return self._quantile(u)
-
-    @abstractmethod
-    def _quantile(self, u: Any) -> Any: ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-safe dictionary: {"law": name, and the arguments}; see `law_from_dict`."""
-        return {"law": self.name, **{f.name: getattr(self, f.name) for f in fields(self)}}
-
-    def _check_order(self, low: float, high: float) -> None:
-        if not low < high:
-            raise ParameterError(
-                f"{type(self).__name__} needs low < high, got low={low!r} and high={high!r}"
-            )
 
 
 @dataclass(frozen=True)
@@ -317,6 +226,58 @@ def _odd_series(x: float, weight: Any) -> float:
     return math.fsum(terms)
 
 
+@dataclass(frozen=True)
+class Empirical(Law):
+    """Each of the given numbers as often as any other: the law of parameters that were drawn.
+
+    >>> Empirical((3.0, 1.0, 2.0)).quantile(0.5)
+    2.0
+    """
+
+    values: tuple[float, ...]
+    name: ClassVar[str] = "empirical"
+
+    def __post_init__(self) -> None:
+        try:
+            found = tuple(sorted(float(v) for v in self.values))
+        except (TypeError, ValueError):
+            found = ()
+        if not found or not all(map(math.isfinite, found)):
+            raise ParameterError(
+                f"Empirical.values must be finite numbers, at least one, got {self.values!r:.80}"
+            )
+        object.__setattr__(self, "values", found)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """From the least to the largest."""
+        return self.values[0], self.values[-1]
+
+    @property
+    def variance(self) -> float:
+        """The mean squared deviation from the mean."""
+        mean = self._moment(1)
+        return math.fsum((v - mean) ** 2 for v in self.values) / len(self.values)
+
+    def _moment(self, n: int) -> float:
+        return math.fsum(v**n for v in self.values) / len(self.values)
+
+    def _quantile(self, u: Any) -> Any:
+        count, library = len(self.values), library_of(u)
+        if library is math:
+            return self.values[min(int(u * count), count - 1)]
+        if hasattr(library, "as_tensor"):
+            known = library.as_tensor(self.values, dtype=u.dtype, device=u.device)
+            return known[(u * count).long().clamp(max=count - 1)]
+        known = library.asarray(self.values, dtype=u.dtype)
+        return known[library.minimum((u * count).astype(int), count - 1)]
+
+    def __repr__(self) -> str:
+        low, high = self.support
+        return f"Empirical({len(self.values)} numbers from {low:.4g} to {high:.4g})"
+
+
+#: Those whose arguments are numbers, by name.
 LAWS: Mapping[str, type[Law]] = {
     law.name: law for law in (Normal, Uniform, LogUniform, Constant, ChronoBias)
 }
@@ -333,12 +294,13 @@ def law_from_dict(data: Mapping[str, Any]) -> Law:
     """
     given = dict(data)
     name = given.pop("law", None)
-    if not isinstance(name, str) or name not in LAWS:
-        raise ParameterError(f"law must be one of {', '.join(LAWS)}, got {name!r}")
-    known = [f.name for f in fields(LAWS[name])]
+    laws = {**LAWS, Empirical.name: Empirical}
+    if not isinstance(name, str) or name not in laws:
+        raise ParameterError(f"law must be one of {', '.join(laws)}, got {name!r}")
+    known = [f.name for f in fields(laws[name])]
     wrong = [key for key in given if key not in known] + [key for key in known if key not in given]
     if wrong:
         raise ParameterError(
             f"the law {name!r} takes {', '.join(known)}; {wrong[0]!r} is unknown or missing"
         )
-    return LAWS[name](**given)
+    return laws[name](**given)

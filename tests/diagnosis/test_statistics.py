@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rnnmft import cells
-from rnnmft.cells import Inputs, Normal
+from rnnmft.cells import Empirical, Inputs, Normal
 from rnnmft.diagnosis.sequences import estimated_inputs, given_sequences, white_sequences
 from rnnmft.diagnosis.statistics import gate_statistics, measured_ensemble
 from rnnmft.errors import ParameterError
@@ -75,12 +75,16 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
         gate_statistics(recurrent_layers(module)[0])
 
 
-def test_elementwise_parameters_become_normal_laws() -> None:
-    (layer,) = recurrent_layers(users.IndRNN(3, 50))
+def test_elementwise_parameters_become_their_own_law() -> None:
+    """Uniform numbers stay uniform: a normal law of the same deviation has growing units."""
+    module = users.IndRNN(3, 50)
+    module.u.data.uniform_(0.0, 1.0, generator=seeded())
+    (layer,) = recurrent_layers(module)
     (values,) = layer.traced.elementwise_parameters(layer.module).values()
     ensemble = measured_ensemble(layer, gate_statistics(layer))
     (law,) = ensemble.parameters.values()
-    assert law == Normal(float(values.double().mean()), float(values.double().std(correction=0)))
+    assert law == Empirical(tuple(values.double().tolist()))
+    assert law.support[1] <= 1.0 < Normal(law.mean, law.variance**0.5).quantile(0.99)
 
 
 # --- sequences -----------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from rnnmft.language.laws import (
     LAWS,
     ChronoBias,
     Constant,
+    Empirical,
     Law,
     LogUniform,
     Normal,
@@ -254,3 +255,21 @@ def test_the_chrono_law_is_that_of_the_paper() -> None:
     assert np.allclose(
         np.exp(law.quantile(np.linspace(0, 1, 11))), np.linspace(1, 49, 11), rtol=1e-12
     )
+
+
+def test_the_empirical_law_is_that_of_its_numbers() -> None:
+    """Every stratum of u gives its number; moments are means; files and wrong numbers."""
+    own = (0.5, -1.0, 2.0, 0.25)
+    law = Empirical(own)
+    u = (np.arange(8) + 0.5) / 8
+    expected = np.repeat(sorted(own), 2)
+    assert np.array_equal(law.quantile(u), expected)
+    assert torch.equal(law.quantile(torch.tensor(u)), torch.tensor(expected))
+    assert [law.quantile(float(v)) for v in u] == expected.tolist()
+    assert law.quantile(1.0) == law.support[1] == 2.0
+    assert law.moment(3) == pytest.approx(float(np.mean(np.array(own) ** 3)), rel=1e-15)
+    assert law.variance == pytest.approx(float(np.var(own)), rel=1e-14)
+    assert law_from_dict(json.loads(json.dumps(law.to_dict()))) == law
+    for wrong in ((), (1.0, math.nan), (math.inf,), ("one",), 3.0):
+        with pytest.raises(ParameterError, match="finite numbers, at least one"):
+            Empirical(wrong)
