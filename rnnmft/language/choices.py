@@ -70,8 +70,9 @@ def without_jumps(expression: sp.Expr) -> sp.Expr:
     Where a jump remains (D(0) is not 0) the step remains.
 
     >>> e = sp.Symbol("e", real=True)
-    >>> without_jumps(sp.sign(e) * sp.log(1 + sp.Abs(e)))
-    log(relu(e) + 1) - log(relu(-e) + 1)
+    >>> found = without_jumps(sp.sign(e) * sp.log(1 + sp.Abs(e)))
+    >>> found == sp.log(relu(e) + 1) - sp.log(relu(-e) + 1)
+    True
     >>> without_jumps(sp.Piecewise((e, e > 0), (e / 10, True)))
     e/10 + 9*relu(e)/10
     """
