@@ -87,8 +87,8 @@ def test_element_t_is_after_t_plus_1_updates():
 def test_autocovariance_of_a_linear_network_with_constant_input(tying):
     """h' = e with W = 0 and constant input: e^t = V x + b.
 
-    Tied, V and b stay: every lag has sigma_v^2 R + sigma_b^2. Untied, only lag 0 has (2048 networks).
-    Control: 4 % of that more.
+    Tied, V and b stay: every lag has sigma_v^2 R + sigma_b^2. Untied, only lag 0 has.
+    2048 networks. Control: 4 % of that more.
     """
     h = State("h")
     e = Preactivation("e", h)
