@@ -133,6 +133,9 @@ def test_every_value_that_is_nan_has_a_status() -> None:
         # Without input the zero state stays zero, unstable beyond criticality: a value, and known.
         known = np.isin(found.status.sel(quantity=name).values, ["OK", "UNSTABLE"])
         assert (nan == ~known).all(), name
+    # Without input E[h^2] = 0; with it, E[h^2] diverges beyond criticality alone.
+    assert np.isnan(found.second_moment.values).reshape(2, 2).any()
+    assert np.isfinite(found.second_moment.values).reshape(2, 2).any()
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ def test_verdict_comes_before_figures_and_figures_before_the_derivation(page: st
 
 
 def test_it_can_be_read_without_seeing(outline: Outline) -> None:
+    assert all(outline.all(tag) for tag in ("img", "th", "a"))
     assert all(len(attributes["alt"] or "") > 40 for attributes in outline.all("img"))
     levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1

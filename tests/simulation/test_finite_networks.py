@@ -43,22 +43,29 @@ def against(simulation, facts, source, factor=1.0):
 
 @pytest.mark.parametrize("name", ["minimal-gaussian-tied", "minimal-orthogonal-untied"])
 def test_agrees_with_the_other_simulation(name):
-    """8 networks of the same width on each side. Control: 30 % off, which 8 networks resolve."""
+    """8 networks of the same width on each side. Control: 30 % off.
+
+    Student's t of 7 degrees of freedom asks for 13 standard errors of 1.5 % at FALSE_ALARM and 18
+    numbers, whatever this side draws: the other side's 8 networks resolve no less.
+    """
     facts = SETTINGS[name]
     found = networks_of(facts, width=facts["width"], networks=8, seed=1)
     assert against(found, facts, "simulation") > FALSE_ALARM
     assert against(found, facts, "simulation", factor=1.3) < FALSE_ALARM
 
 
-@pytest.mark.parametrize("name", ["minimal-gaussian-tied", "minimal-orthogonal-untied"])
-def test_agrees_with_the_limit(name):
-    """128 networks of width 256; its bias of order 1/N is below 1 %. Control: 7 % off.
+@pytest.mark.parametrize(
+    ("name", "width", "networks", "control"),
+    [("minimal-gaussian-tied", 512, 160, 1.04), ("minimal-orthogonal-untied", 256, 128, 1.06)],
+)
+def test_agrees_with_the_limit(name, width, networks, control):
+    """Networks whose bias of order 1/N is below 1 %. Control: 4 % off; 6 % of orthogonal weights.
 
-    The bias is allowed for by the smaller control: the slow test below resolves 2 %.
+    An orthogonal matrix a network and step is what costs: the slow test below resolves 2 %.
     """
-    found = networks_of(SETTINGS[name], width=256, networks=128, seed=2)
+    found = networks_of(SETTINGS[name], width=width, networks=networks, seed=2)
     assert against(found, SETTINGS[name], "limit") > FALSE_ALARM
-    assert against(found, SETTINGS[name], "limit", factor=1.07) < FALSE_ALARM
+    assert against(found, SETTINGS[name], "limit", factor=control) < FALSE_ALARM
 
 
 def test_tied_and_untied_are_told_apart():

@@ -138,6 +138,7 @@ def test_long_horizons_neither_vanish_nor_overflow(sigma):
         cell, ensemble, Inputs(), width=16, networks=2, steps=1, device="cpu",
         jacobian_horizons=(150, 300), spectrum=True,
     )  # fmt: skip
+    assert set(run.jacobian) == {150, 300}
     for horizon, j in run.jacobian.items():
         rounding = horizon * 16 * 2.0**-23  # each product adds N eps at most
         assert np.allclose(j.moments.mean[0], sigma ** (2.0 * horizon), rtol=2 * rounding)
@@ -168,6 +169,7 @@ def test_a_dead_network_has_jacobian_zero():
         cell, ensemble, Inputs(), width=8, networks=2, steps=2, jacobian_horizons=(1, 3),
         spectrum=True, device="cpu",
     )  # fmt: skip
+    assert set(run.jacobian) == {1, 3}
     for j in run.jacobian.values():
         assert j.status.ok
         assert not j.moments.samples.any()

@@ -171,7 +171,9 @@ def test_the_committed_results_are_of_the_committed_claims(path: Path) -> None:
         assert found["design"][tying]["widths"] == request.options["widths"]
         assert found["design"][tying]["networks"] == request.options["networks"]
     assert found["passed"] is True
-    assert all(claim["verdict"]["outcome"] != "rejected" for claim in found["claims"])
+    outcomes = [claim["verdict"]["outcome"] for claim in found["claims"]]
+    assert outcomes
+    assert "rejected" not in outcomes
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", found["provenance"]["date"])
     assert (
         found["provenance"]["command"] == f"rnnmft validate --claims validation/claims/{path.name}"

@@ -64,6 +64,7 @@ def test_gradients_agree_with_finite_networks(name):
     """m_1 at horizons 1, 2, 5 within 5 standard errors and the 2 % that width 640 or 1024 costs."""
     field, data = solved(name)
     found = field.jacobian_means(5)
+    assert set(data["simulation"]["jacobian"]) == {"1", "2", "5"}
     for horizon, ref in data["simulation"]["jacobian"].items():
         at, m_1 = int(horizon) - 1, ref["m_1"]
         error = math.hypot(m_1["sem"], found.error[at])

@@ -170,6 +170,7 @@ def test_sampled_units_agree_with_the_transport(solved: TransportedLaw) -> None:
 def test_mean_squared_singular_values_agree_with_simulation(solved: TransportedLaw) -> None:
     """m_1 at horizons 1, 2, 5 against eight networks of width 640, whose bias is O(1/N)."""
     data = _setting()[3]
+    assert set(data["simulation"]["jacobian"]) == {"1", "2", "5"}
     for horizon, reference in data["simulation"]["jacobian"].items():
         mean, sem = reference["m"]["mean"][0], reference["m"]["sem"][0]
         got = float(solved.jacobian_moments(int(horizon), 0).mean)
