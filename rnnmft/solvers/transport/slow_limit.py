@@ -27,6 +27,9 @@ _DEPTH, _MOST = 12, 400
 # When the rate has settled (a difference quotient is no better), and the displacement, of the
 # place, whose step tells the derivative: the root of rounding, times what else the map leaves.
 _SETTLED, _SHIFT = 1e-9, 1e-5
+# Vectors of the Krylov space, and how often it is begun anew: a thousand maps, some ten seconds on
+# the grid of a pair. Modes that are more crowded than that tells apart have no rate that is known.
+_KRYLOV, _RESTARTS = 60, 20
 # Mixed steps are that much smaller at the end than asked: mixing may overestimate the progress.
 _FURTHER = 0.1
 
@@ -116,7 +119,15 @@ def _rate(
 
     operator = LinearOperator((len(at), len(at)), matvec=linearised, dtype=float)
     try:
-        found = eigs(operator, 1, v0=project(along), tol=_SETTLED, return_eigenvectors=False)
+        found = eigs(
+            operator,
+            1,
+            v0=project(along),
+            ncv=min(_KRYLOV, len(at) - 1),
+            maxiter=_RESTARTS,
+            tol=_SETTLED,
+            return_eigenvectors=False,
+        )
     except ArpackNoConvergence:
         raise _stalled() from None
     return float(np.abs(found[0]))
