@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from itertools import pairwise
 from xml.etree.ElementTree import Element, tostring
 
 from latex2mathml.converter import convert_to_element
@@ -32,8 +33,9 @@ def mathml(latex: str, *, display: bool = True) -> str:
     """
     root = Element("math", {"display": "block"} if display else {})
     root.extend(_converted(latex, display))
-    for element in root.iter():
+    for element in list(root.iter()):
         _to_core(element)
+        _space_functions(element)
     return tostring(root, encoding="unicode")
 
 
@@ -64,3 +66,17 @@ def _to_core(element: Element) -> None:
         element.set("width", "-0.167em")
     if element.tag == "mi" and (element.text or "").startswith("\\"):
         element.tag = "mtext"
+
+
+def _space_functions(row: Element) -> None:
+    """A thin space between the name of a function and its argument, unless a fence stands there."""
+    for left, right in list(pairwise(row)):
+        if row.tag in ("math", "mrow", "mtd") and _is_function(left) and right.tag != "mo":
+            row.insert(list(row).index(left) + 1, Element("mspace", {"width": "0.167em"}))
+
+
+def _is_function(element: Element) -> bool:
+    """log, or log with an index or a power."""
+    if element.tag in ("msub", "msup", "msubsup"):
+        return _is_function(element[0])
+    return element.tag == "mi" and len(element.text or "") > 1

@@ -75,6 +75,13 @@ def test_a_prime_and_an_index_share_their_base() -> None:
     assert [text(part) for part in both] == ["Q", "ab", "′"]  # noqa: RUF001
 
 
+def test_a_function_stands_apart_from_its_argument() -> None:
+    thin = '<mspace width="0.167em" />'
+    assert f"<mi>log</mi>{thin}<msub>" in mathml(r"\log m_1")
+    assert f"<mn>10</mn></mrow></msub>{thin}<msub>" in mathml(r"\log_{10} m_1")
+    assert thin not in mathml(r"\exp(-x) + a b")
+
+
 def test_a_name_is_one_word() -> None:
     assert [e.text for e in tree(r"x \operatorname{hard\_tanh} y").iter("mtext")] == ["hard_tanh"]
 
