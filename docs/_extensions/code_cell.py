@@ -52,7 +52,11 @@ class CodeCell(SphinxDirective):
         except Exception as error:
             failure = error
         if (failure is not None) != ("raises-exception" in tags):
-            detail = "raised nothing" if failure is None else traceback.format_exc()
+            detail = (
+                "raised nothing"
+                if failure is None
+                else "".join(traceback.format_exception(failure))
+            )
             raise ExtensionError(f"{self.env.doc2path(self.env.docname)}:{self.lineno}: {detail}")
         shown: list[nodes.Node] = []
         if "remove-input" not in tags:
