@@ -46,6 +46,7 @@ def closed_form(node: GaussianExpectation) -> sp.Expr:
     Rules are tried on the node as it stands, and then with the definitions of its activations.
 
     >>> from rnnmft.activations import erf
+    >>> from rnnmft.expectation import gaussian_expectation
     >>> z, q = sp.Symbol("z"), sp.Symbol("q", positive=True)
     >>> closed_form(gaussian_expectation(erf(z) ** 2, z, 0, q))
     2*asin(2*q/(2*q + 1))/pi

@@ -123,7 +123,7 @@ def _rate(
             operator,
             1,
             v0=project(along),
-            ncv=min(_KRYLOV, len(at) - 1),
+            ncv=min(_KRYLOV, len(at)),
             maxiter=_RESTARTS,
             tol=_SETTLED,
             return_eigenvectors=False,
