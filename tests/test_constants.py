@@ -17,8 +17,6 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "rnnmft"
 ROOMS = ("numerics", "units", "solvers", "spectra", "analysis", "initialization", "validation")
 ROOMS += ("simulation", "diagnosis", "report")
-# Files whose constants are not looked at: their code is about to be replaced.
-REPLACED = {"solvers/closed/scalar_roots.py", "units/repetitions.py"}
 # 1 / sqrt(2 pi) and sqrt(1 / 2): names that are their own reason.
 SELF_EVIDENT = {"_INVERSE_SQRT_2PI", "_SQRT_HALF"}
 
@@ -84,7 +82,6 @@ def test_every_constant_has_a_reason(room: str) -> None:
         f"{path.relative_to(PACKAGE)}: {name}"
         for path in sorted((PACKAGE / room).rglob("*.py"))
         for name in unexplained(path.read_text(encoding="utf-8"))
-        if str(path.relative_to(PACKAGE)) not in REPLACED
         if not set(name.split(", ")) <= SELF_EVIDENT
     ]
     assert not bare, "\n".join(bare)

@@ -40,7 +40,10 @@ Array = NDArray[np.float64]
 #: Draws the given repetitions: arrays (repetitions, ...) by name.
 Run = Callable[[Sampling, range], Mapping[str, Array]]
 
+# Of the run that predicts how many units a tolerance takes: a second or less, and an error that is
+# itself known to 25 %.
 _PILOT_UNITS = 4096
+# Of both the pilot run and the runs that follow it.
 _PILOT_REPETITIONS = 8
 # Errors are themselves uncertain (25 % with 8 repetitions): aim a little below the tolerance.
 _MARGIN = 1.2

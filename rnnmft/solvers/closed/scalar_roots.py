@@ -17,9 +17,13 @@ __all__ = ["scalar_roots"]
 
 Array = NDArray[np.float64]
 
+# How often the grid is refined beside a near tangency (by 25 / 2: five times, 3e-6 of a step), where
+# |gap| / x is a dip below this: choices. Two roots nearer than that are taken for none.
 _ROUNDS, _NEAR = 5, 0.3
 # |gap| at a root, relative to it: rounding times the slope, and far from what a jump leaves.
 _CLOSED = 1e-6
+# Parts of a grid step at which the sign beside a root on the grid is looked at: its neighbour may
+# be as near as the last.
 _BESIDE = np.array([0.3, 0.1, 1e-2, 1e-3, 1e-4])
 
 
