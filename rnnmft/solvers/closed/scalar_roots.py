@@ -17,8 +17,8 @@ __all__ = ["scalar_roots"]
 
 Array = NDArray[np.float64]
 
-# How often the grid is refined beside a near tangency (by 25 / 2: five times, 3e-6 of a step), where
-# |gap| / x is a dip below this: choices. Two roots nearer than that are taken for none.
+# How often the grid is refined beside a near tangency (by 25 / 2: after five, 3e-6 of a step), and
+# below which a dip of |gap| / x is one: choices. Two roots nearer than that are taken for none.
 _ROUNDS, _NEAR = 5, 0.3
 # |gap| at a root, relative to it: rounding times the slope, and far from what a jump leaves.
 _CLOSED = 1e-6
