@@ -132,6 +132,7 @@ class JacobianEstimate(_Estimates):
         singular_values: of J, descending, (networks, mN), when asked for; else None.
         resolvent: (1/(mN)) tr (z - J J^T)^{-1} (complex `Estimate`, (points,)), or None.
         resolvent_points: z, (points,).
+        eigenvalues: of J, in no order, (networks, mN), when asked for; else None.
     """
 
     kinds: ClassVar[Mapping[str, str]] = {
@@ -144,6 +145,7 @@ class JacobianEstimate(_Estimates):
     singular_values: np.ndarray | None = None
     resolvent: Estimate | None = None
     resolvent_points: tuple[complex, ...] = ()
+    eigenvalues: np.ndarray | None = None
 
     @property
     def status(self) -> Status:

@@ -47,6 +47,7 @@ class SimulationPlan:
     horizons: tuple[int, ...]
     jacobian_networks: int
     spectrum: bool
+    eigenvalues: bool
     points: tuple[complex, ...]
     lags: tuple[int, ...]
     device: torch.device
@@ -112,6 +113,7 @@ def checked_plan(
     jacobian_horizons: Any,
     jacobian_networks: Any,
     spectrum: bool,
+    eigenvalues: bool,
     resolvent_points: Any,
     autocovariance_lags: Any,
     device: Any,
@@ -145,6 +147,7 @@ def checked_plan(
         horizons=_whole_numbers("jacobian_horizons", jacobian_horizons, 1, None),
         jacobian_networks=int(subset),
         spectrum=bool(spectrum),
+        eigenvalues=bool(eigenvalues),
         points=_complex_numbers("resolvent_points", resolvent_points),
         lags=_whole_numbers("autocovariance_lags", autocovariance_lags, 0, steps - 1),
         device=place,
