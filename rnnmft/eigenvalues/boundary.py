@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from contourpy import contour_generator
@@ -23,7 +22,7 @@ from rnnmft.eigenvalues.passage import Passage
 __all__ = ["Boundary"]
 
 Real = NDArray[np.float64]
-Complex = NDArray[Any]  # complex128
+Complex = NDArray[np.complex128]
 #: Half of a grid's points along one side, and units that look at it.
 _POINTS, _FEW = 60, 512
 #: Sampled units that an island must hold: its mass is then known to a third.
@@ -46,8 +45,8 @@ class Boundary:
 
     @cached_property
     def own(self) -> Complex:
-        """The eigenvalues of A at every unit, (n m,): inside of the cloud, and its centre of mass."""
-        return np.linalg.eigvals(self.passage.units.a).ravel()
+        """The eigenvalues of A at every unit, (n m,): the cloud lies around them."""
+        return np.linalg.eigvals(self.passage.units.a).ravel().astype(np.complex128)
 
     @cached_property
     def center(self) -> float:
@@ -63,7 +62,7 @@ class Boundary:
         classes = self.passage.classes
 
         def empty(radius: float) -> bool:
-            points = self.center + radius * angles
+            points = (self.center + radius * angles).astype(np.complex128)
             return all((self.passage.edge(points, rows) < 0).all() for rows in classes)
 
         radius = 1.0 + spread

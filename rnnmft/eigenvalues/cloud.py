@@ -7,7 +7,8 @@ and diagonal Delta, the stationary point over g and Delta of
 
 h(x) = x for gaussian and log(1 + x) for orthogonal matrices, is (1/N) log |det(1 - W M)|^2, and
 
-    G(lambda) = (1/m) (E[tr (lambda - A)^(-1)] + d Phi / d lambda),    density = dG/d conj(lambda) / pi.
+    G(lambda) = (1/m) (E[tr (lambda - A)^(-1)] + d Phi / d lambda),
+    density = dG/d conj(lambda) / pi.
 
 Outside Phi = 0. In a hole of orthogonal matrices g Delta is infinite.
 Source: [can2020], generalised. Eq. (eigenvalue-density).
@@ -16,7 +17,6 @@ Source: [can2020], generalised. Eq. (eigenvalue-density).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from rnnmft.eigenvalues.passage import Passage
 __all__ = ["Cloud"]
 
 Real = NDArray[np.float64]
-Complex = NDArray[Any]  # complex128
+Complex = NDArray[np.complex128]
 #: Newton's method converges quadratically once a step of the logarithms is below 1; from the
 #: linear estimate of g Delta it takes 4 to 8, near an edge up to 20.
 _ROUNDS = 40
@@ -59,7 +59,7 @@ class Cloud:
 
     def green(self, points: Complex) -> tuple[Complex, NDArray[np.bool_]]:
         """G at points (Z,), of the shape of points, and where it was found."""
-        units, total = self.units, np.empty(len(points), dtype=complex)
+        units, total = self.units, np.empty(len(points), dtype=np.complex128)
         for piece in units.pieces(len(points)):
             inner = units.resolvent(points[piece])
             total[piece] = np.einsum("n,znss->z", units.weight, inner)
@@ -142,11 +142,11 @@ class Cloud:
         t = np.einsum("n,znr->zr", weight, 1.0 - _diagonal(rest))
         used = np.einsum("znrk,znrk->znk", n.conj(), back).real
         t_g = np.einsum("n,znk->zk", weight, used) @ fold
-        by_delta = np.einsum("n,znrs->zrs", weight, -np.abs(rest) ** 2)
+        by_delta = np.einsum("n,znrs->zrs", weight, -(np.abs(rest) ** 2))
         by_delta += _diagonals(np.einsum("n,znr->zr", weight, _diagonal(rest)))
         cross = np.einsum("n,znrk->zrk", weight, np.abs(back) ** 2) @ fold
         inner = np.swapaxes(n.conj(), -1, -2) @ back  # N^+ R N, K' x K'
-        by_g = np.einsum("n,znkl->zkl", weight, -np.abs(np.eye(len(drives)) - inner) ** 2)
+        by_g = np.einsum("n,znkl->zkl", weight, -(np.abs(np.eye(len(drives)) - inner) ** 2))
         by_g += _diagonals(np.einsum("n,znk->zk", weight, 1.0 - used))
         by_g = fold.T @ by_g @ fold
         x = np.exp(log_g + log_delta)
@@ -181,14 +181,12 @@ class Cloud:
         at = np.flatnonzero((edge <= 0) & ~outside)
         for piece in self.units.pieces(len(at)):
             value, slope = self._columns(points[at[piece]], rows)
-            found[at[piece]] = np.einsum(
-                "n,znrs,znsr->z", self.units.weight, inverse(value), slope
-            )
+            found[at[piece]] = np.einsum("n,znrs,znsr->z", self.units.weight, inverse(value), slope)
         return found
 
     def _outer(self, points: Complex, rows: NDArray[np.intp]) -> Real:
         power = self.passage.power(points)[:, rows[:, None], rows]
-        return np.abs(np.linalg.eigvals(power)).max(-1)
+        return np.asarray(np.abs(np.linalg.eigvals(power)).max(-1), dtype=np.float64)
 
 
 def _scaled(

@@ -6,7 +6,7 @@ Eq. (eigenvalue-boundary), Eq. (eigenvalue-density).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,7 @@ from rnnmft.records import BOUND, STANDARD_ERROR, Quantity, Record
 
 __all__ = ["EigenvalueLaw"]
 
-Complex = NDArray[Any]  # complex128
+Complex = NDArray[np.complex128]
 Found = tuple[Any, Any]
 #: Of the cloud's size: the step of the differences that give the density; what they neglect is its
 #: square, what rounding and Newton's last step leave is 1e-14 over it.
@@ -32,8 +32,8 @@ _FIRST, _MOST = 64, 4096
 _SETTLED = 1e-4
 #: Of the cloud's size: what a point is moved by that lies on a unit's own A.
 _NUDGE = 1e-9
-#: Angles, left and right of the boundary's farthest point, between which the radius is looked for.
-_SPREAD = 0.02
+#: Angles left and right of the boundary's farthest point: of the grid, then of what that leaves.
+_SPREADS = (0.02, 0.001)
 #: Bisections of the radius at one angle: 2^-45 of the cloud's size.
 _BISECTIONS = 45
 _ENSEMBLES = ("gaussian", "orthogonal")
@@ -71,7 +71,7 @@ class EigenvalueLaw(Record):
 
     @property
     def error_kind(self) -> str:
-        """"standard error" where units are sampled, else "bound"."""
+        """Of all numbers: "standard error" where units are sampled, else "bound"."""
         return STANDARD_ERROR if self.is_sampled else BOUND
 
     def boundary(self) -> list[Complex]:
@@ -108,18 +108,22 @@ class EigenvalueLaw(Record):
         if not curves:
             return self._quantity("spectral radius", farthest_own, self._boundary.size)
         every = np.concatenate(curves)
-        farthest = float(np.angle(every[np.abs(every).argmax()]))
-        angles = abs(farthest) + _SPREAD * np.array([-1.0, 0.0, 1.0])
-        at = [self._outermost(a) for a in angles]
-        fit = np.polynomial.Polynomial.fit(angles, at, 2)
-        best = float(np.clip(abs(farthest), *angles[[0, 2]]))
-        bend = fit.deriv(2)(best)
-        top = best - float(fit.deriv()(best) / bend) if bend < 0 else best
-        found = max(float(fit(np.clip(top, angles[0], angles[2]))), at[1])
-        spread = abs(found - at[1])
-        error = math.hypot(self._radius_error(found * np.exp(1j * best)), spread)
+        angle = abs(float(np.angle(every[np.abs(every).argmax()])))
+        found = moved = 0.0
+        for spread in _SPREADS:
+            angle, found, moved = self._parabola(angle, spread)
+        error = math.hypot(self._radius_error(found * np.exp(1j * angle)), moved)
         beyond = max(0.0, farthest_own - found)
         return self._quantity("spectral radius", found, error + beyond)
+
+    def _parabola(self, angle: float, spread: float) -> tuple[float, float, float]:
+        """The largest radius near an angle: where, how large, and how far above that angle's."""
+        angles = angle + spread * np.array([-1.0, 0.0, 1.0])
+        left, middle, right = (self._outermost(a) for a in angles)
+        bend, slope = left - 2 * middle + right, (right - left) / 2
+        shift = float(np.clip(-slope / bend, -1.0, 1.0)) if bend < 0 else 0.0
+        top = middle + slope * shift + bend * shift**2 / 2
+        return angle + spread * shift, max(top, middle), abs(max(top, middle) - middle)
 
     def _outermost(self, angle: float) -> float:
         """The |lambda| beyond which nothing lies in one direction, by bisection."""
@@ -209,14 +213,15 @@ class EigenvalueLaw(Record):
         if self.is_sampled:
             parts = [law._mass(complex(middle[0]), radius, _FIRST)[0] for law in self._parts]
             error = float(np.std(parts, ddof=1) / math.sqrt(len(parts)))
-        found = self._quantity(f"mass within {radius:g} of {center:g}", value, math.hypot(error, off))
-        return found if good else Quantity(**{**vars(found), "status": Status.NOT_CONVERGED})
+        what = f"mass within {radius:g} of {center:g}"
+        found = self._quantity(what, value, math.hypot(error, off))
+        return found if good else replace(found, status=Status.NOT_CONVERGED)
 
     def _mass(self, center: complex, radius: float, most: int) -> tuple[float, float, bool]:
         count, last = _FIRST, math.nan
         while True:
             angles = 2 * np.pi * (np.arange(count) + 0.5) / count
-            ray = np.exp(1j * angles)
+            ray = np.exp(1j * angles).astype(np.complex128)
             found, good = self._cloud.green(self._nudged(center + radius * ray))
             value = float((found * radius * ray).real.mean())
             off = abs(value - last)
@@ -245,15 +250,14 @@ class EigenvalueLaw(Record):
 
     def _nudged(self, z: Complex) -> Complex:
         """Points off the units' own eigenvalues, where M is infinite."""
-        return z + _NUDGE * self._boundary.size * (1.0 + 1.0j)
+        away = (_NUDGE * self._boundary.size or _NUDGE) * (1.0 + 1.0j)
+        return np.where(np.isin(z, self._boundary.own), z + away, z)
 
     def _name(self, what: str) -> str:
         return f"{what} of the one-step Jacobian, {self.tying}"
 
     def _quantity(self, what: str, value: float, error: float) -> Quantity:
-        return Quantity(
-            self._name(what), value, error, self.status, error_kind=self.error_kind
-        )
+        return Quantity(self._name(what), value, error, self.status, error_kind=self.error_kind)
 
     def to_dict(self) -> dict[str, Any]:
         """Tying, radius and boundary."""

@@ -24,7 +24,7 @@ from rnnmft.spectra.unit_transfer import UnitTransfer
 __all__ = ["LinearUnits", "inverse"]
 
 Real = NDArray[np.float64]
-Complex = NDArray[Any]  # complex128
+Complex = NDArray[np.complex128]
 #: Complex numbers in one array of a piece: a core's cache.
 _PIECE = 60_000
 
@@ -130,7 +130,7 @@ class LinearUnits:
         return (self.row[:, None] == np.arange(self.rows)).astype(float)
 
 
-def inverse(x: Complex) -> Complex:
+def inverse(x: Any) -> Any:
     """The inverse of small matrices over leading axes, by arithmetic on whole arrays up to 2 x 2.
 
     >>> float(inverse(np.array([[2.0]])).item())
@@ -147,8 +147,8 @@ def inverse(x: Complex) -> Complex:
     return found / (p * s - q * r)[..., None, None]
 
 
-def _product(left: Complex, right: Complex) -> Complex:
-    """Products of small matrices; where one index is summed over, or few, without a library call."""
+def _product(left: Any, right: Any) -> Any:
+    """Products of small matrices over leading axes, by arithmetic on whole arrays."""
     total = left[..., :, 0, None] * right[..., None, 0, :]
     for i in range(1, left.shape[-1]):
         total = total + left[..., :, i, None] * right[..., None, i, :]

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,7 @@ from rnnmft.eigenvalues.linear_units import LinearUnits, inverse
 __all__ = ["Passage"]
 
 Real = NDArray[np.float64]
-Complex = NDArray[Any]  # complex128
+Complex = NDArray[np.complex128]
 #: A response below this part of the largest is none.
 _NOTHING = 1e-14
 

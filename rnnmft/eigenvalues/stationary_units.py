@@ -35,8 +35,12 @@ def eigenvalue_law(
     """The law of the eigenvalues of the one-step Jacobian of one setting.
 
     Args:
-        cell, ensemble, inputs, tying, start: the setting.
+        cell: the cell.
+        ensemble: its law.
+        inputs: theirs.
+        tying: "tied" or "untied".
         sampling: how many units, where they are sampled.
+        start: {state: standard deviation at t = 0}.
         variance: gives the stationary variance of a preactivation by name.
 
     Raises:

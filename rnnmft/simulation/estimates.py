@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnmft.errors import Status
 from rnnmft.records import STANDARD_ERROR, Measured, Quantity, Record
@@ -145,7 +146,7 @@ class JacobianEstimate(_Estimates):
     singular_values: np.ndarray | None = None
     resolvent: Estimate | None = None
     resolvent_points: tuple[complex, ...] = ()
-    eigenvalues: np.ndarray | None = None
+    eigenvalues: NDArray[np.complex128] | None = None
 
     @property
     def status(self) -> Status:

@@ -126,7 +126,7 @@ def _squares(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class JacobianSample:
-    """Of each network: m_1..m_3 (networks, 3); if asked for, singular and eigenvalues (networks, mN)."""
+    """Of each network: m_1..m_3 (networks, 3); singular and eigenvalues (networks, mN) or None."""
 
     moments: Tensor
     singular_values: Tensor | None
@@ -134,7 +134,7 @@ class JacobianSample:
 
 
 def measure(
-    tangent: TangentMap, spectrum: bool, resolvent: bool, eigenvalues: bool
+    tangent: TangentMap, spectrum: bool, resolvent: bool, eigenvalues: bool = False
 ) -> JacobianSample:
     """m_k = tr (J J^T)^k / (mN) for k = 1, 2, 3; singular and eigenvalues, in float64, if asked.
 

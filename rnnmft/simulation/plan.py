@@ -113,7 +113,6 @@ def checked_plan(
     jacobian_horizons: Any,
     jacobian_networks: Any,
     spectrum: bool,
-    eigenvalues: bool,
     resolvent_points: Any,
     autocovariance_lags: Any,
     device: Any,
@@ -121,6 +120,7 @@ def checked_plan(
     seed: Any,
     memory: Any,
     start: Any = 0.0,
+    eigenvalues: Any = False,
 ) -> SimulationPlan:
     """Check every argument of `simulate`, or raise ParameterError with a sentence."""
     _check_kind("cell", cell, Cell)
