@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rnnmft.cells import Cell, Ensemble, Input, Inputs, Preactivation, State
     from rnnmft.diagnosis import Diagnosis, diagnose
     from rnnmft.diagnosis.record import Advice, LayerDiagnosis
+    from rnnmft.eigenvalues.law import EigenvalueLaw
     from rnnmft.errors import (
         CellError,
         CompileError,
@@ -87,6 +88,7 @@ __all__ = [
     "Derivation",
     "DerivationError",
     "Diagnosis",
+    "EigenvalueLaw",
     "Ensemble",
     "Estimate",
     "FixedPoint",
@@ -174,6 +176,7 @@ _HOMES = {
         "Timescales",
         "Trajectory",
     ),
+    "rnnmft.eigenvalues.law": ("EigenvalueLaw",),
     "rnnmft.spectra.law": ("JacobianLaw",),
     "rnnmft.spectra.records": ("Atoms", "Condition", "Support"),
     "rnnmft.records": ("Quantity", "Record"),

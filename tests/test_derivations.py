@@ -35,6 +35,8 @@ PLANTS = [
     ("rate", "b**2 * S_in / (gain - b**2", "b**2 * S_in / (gain + b**2"),
     ("spectra", "half / (y - 1), half, (1 + x) / (x + half)", "half / (y - 1), half, 1 + x"),
     ("spectra", "Delta = (z - a * B**2) * (1 - b)", "Delta = (z - a * B**2) * (1 + b)"),
+    ("eigenvalues", 'a["r"] ** 2 * h**2 * dr**2', 'a["r"] ** 2 * h * dr**2'),
+    ("eigenvalues", "published = q / square(at) + p", "published = q + p"),
 ]
 
 

@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from rnnmft.analysis.choice import choose_memory_solver, choose_solver
+from rnnmft.eigenvalues.law import EigenvalueLaw
+from rnnmft.eigenvalues.stationary_units import eigenvalue_law
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import check_count, check_start, check_tying
@@ -270,6 +272,28 @@ class MeanField:
         else:
             known = self._solver.jacobian_moments(horizon, burn_in)
         return JacobianLaw(known, spectrum)
+
+    def eigenvalues(self, *, units: int = 4_096) -> EigenvalueLaw:
+        """The law of the eigenvalues of the one-step Jacobian at stationarity.
+
+        Eq. (eigenvalue-boundary).
+
+        Args:
+            units: how many are sampled, where the local factors have no law in closed form.
+
+        Raises:
+            ParameterError: units is not a whole number >= 1.
+            ConvergenceError: there is no stationary state.
+        """
+        return eigenvalue_law(
+            self.cell,
+            self.ensemble,
+            self.inputs,
+            self.tying,
+            replace(self.sampling, units=check_count("units", units)),
+            self.start,
+            self._variance_of_slopes,
+        )
 
     def _variance_of_slopes(self, name: str) -> float:
         """q* of a preactivation; where slopes have one law at every variance, any number."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnmft.errors import Status
 from rnnmft.records import STANDARD_ERROR, Measured, Quantity, Record
@@ -132,6 +133,7 @@ class JacobianEstimate(_Estimates):
         singular_values: of J, descending, (networks, mN), when asked for; else None.
         resolvent: (1/(mN)) tr (z - J J^T)^{-1} (complex `Estimate`, (points,)), or None.
         resolvent_points: z, (points,).
+        eigenvalues: of J, in no order, (networks, mN), when asked for; else None.
     """
 
     kinds: ClassVar[Mapping[str, str]] = {
@@ -144,6 +146,7 @@ class JacobianEstimate(_Estimates):
     singular_values: np.ndarray | None = None
     resolvent: Estimate | None = None
     resolvent_points: tuple[complex, ...] = ()
+    eigenvalues: NDArray[np.complex128] | None = None
 
     @property
     def status(self) -> Status:

@@ -32,6 +32,7 @@ def simulate(
     jacobian_horizons: Iterable[int] = (),
     jacobian_networks: int | None = None,
     spectrum: bool = False,
+    eigenvalues: bool = False,
     resolvent_points: Iterable[complex] = (),
     autocovariance_lags: Iterable[int] = (),
     device: str | torch.device = "auto",
@@ -56,6 +57,7 @@ def simulate(
         jacobian_horizons: T of the Jacobians d s^{steps + T} / d s^{steps} along trajectory a.
         jacobian_networks: only so many networks are used for Jacobians; all by default.
         spectrum: whether to keep all singular values.
+        eigenvalues: whether to keep all eigenvalues of the Jacobians.
         resolvent_points: complex z at which to give (1/(mN)) tr (z - J J^T)^{-1}.
         autocovariance_lags: lags below `steps` for E[v^T v^{T-lag}] at the last step T.
         device: "auto" (CUDA where there is one), "cpu", "cuda", or a torch device.
@@ -93,6 +95,7 @@ def simulate(
         jacobian_horizons=jacobian_horizons,
         jacobian_networks=jacobian_networks,
         spectrum=spectrum,
+        eigenvalues=eigenvalues,
         resolvent_points=resolvent_points,
         autocovariance_lags=autocovariance_lags,
         device=device,
@@ -136,7 +139,9 @@ def _run(plan: SimulationPlan, batch: NetworkBatch, advance: Callable[[int], Non
     for horizon in range(1, plan.steps_of(batch) - plan.steps + 1):
         states, _ = network.step(states, x.advance(), parameters, tangent)
         if tangent is not None and horizon in plan.horizons:
-            jacobians[horizon] = measure(tangent, plan.spectrum, bool(plan.points))
+            jacobians[horizon] = measure(
+                tangent, plan.spectrum, bool(plan.points), plan.eigenvalues
+            )
         advance(batch.count)
     autocovariance = recorder.autocovariance() if plan.lags else None
     return BatchResult(recorder.moments(), autocovariance, jacobians)

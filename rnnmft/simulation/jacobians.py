@@ -126,14 +126,17 @@ def _squares(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class JacobianSample:
-    """Of each network: m_1..m_3 (networks, 3), singular values (networks, mN) or None."""
+    """Of each network: m_1..m_3 (networks, 3); singular and eigenvalues (networks, mN) or None."""
 
     moments: Tensor
     singular_values: Tensor | None
+    eigenvalues: Tensor | None
 
 
-def measure(tangent: TangentMap, spectrum: bool, resolvent: bool) -> JacobianSample:
-    """m_k = tr (J J^T)^k / (mN) for k = 1, 2, 3; the singular values, in float64, if asked.
+def measure(
+    tangent: TangentMap, spectrum: bool, resolvent: bool, eigenvalues: bool = False
+) -> JacobianSample:
+    """m_k = tr (J J^T)^k / (mN) for k = 1, 2, 3; singular and eigenvalues, in float64, if asked.
 
     Eq. (generating-function).
 
@@ -144,8 +147,9 @@ def measure(tangent: TangentMap, spectrum: bool, resolvent: bool) -> JacobianSam
         spectrum: whether to give the singular values.
         resolvent: whether they are needed for a resolvent; for it alone they are roots of the
             eigenvalues of J J^T, right to 1e-16 of the largest eigenvalue, in less time.
+        eigenvalues: whether to give those of J.
     """
-    moments, values = [], []
+    moments, values, cloud = [], [], []
     # One network after another: the products need several (mN)^2 matrices each.
     for scale, *blocks in zip(tangent.log_scale, *tangent.states, strict=True):
         jacobian = torch.cat(blocks)
@@ -156,7 +160,13 @@ def measure(tangent: TangentMap, spectrum: bool, resolvent: bool) -> JacobianSam
         if spectrum or resolvent:
             found = _singular_values(jacobian.double(), by_eigenvalues=not spectrum)
             values.append(found * scale.exp())
-    return JacobianSample(torch.stack(moments), torch.stack(values) if values else None)
+        if eigenvalues:
+            cloud.append(_eigenvalues(jacobian.double()) * scale.exp())
+    return JacobianSample(
+        torch.stack(moments),
+        torch.stack(values) if values else None,
+        torch.stack(cloud) if cloud else None,
+    )
 
 
 def _singular_values(jacobian: Tensor, by_eigenvalues: bool) -> Tensor:
@@ -166,3 +176,9 @@ def _singular_values(jacobian: Tensor, by_eigenvalues: bool) -> Tensor:
     if by_eigenvalues:
         return torch.linalg.eigvalsh(jacobian @ jacobian.T).clamp_(min=0).sqrt().flip(0)
     return torch.linalg.svdvals(jacobian)
+
+
+def _eigenvalues(jacobian: Tensor) -> Tensor:
+    if not jacobian.isfinite().all():
+        return torch.full_like(jacobian[0], torch.nan, dtype=torch.complex128)
+    return torch.linalg.eigvals(jacobian)

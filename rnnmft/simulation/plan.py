@@ -47,6 +47,7 @@ class SimulationPlan:
     horizons: tuple[int, ...]
     jacobian_networks: int
     spectrum: bool
+    eigenvalues: bool
     points: tuple[complex, ...]
     lags: tuple[int, ...]
     device: torch.device
@@ -119,6 +120,7 @@ def checked_plan(
     seed: Any,
     memory: Any,
     start: Any = 0.0,
+    eigenvalues: Any = False,
 ) -> SimulationPlan:
     """Check every argument of `simulate`, or raise ParameterError with a sentence."""
     _check_kind("cell", cell, Cell)
@@ -145,6 +147,7 @@ def checked_plan(
         horizons=_whole_numbers("jacobian_horizons", jacobian_horizons, 1, None),
         jacobian_networks=int(subset),
         spectrum=bool(spectrum),
+        eigenvalues=bool(eigenvalues),
         points=_complex_numbers("resolvent_points", resolvent_points),
         lags=_whole_numbers("autocovariance_lags", autocovariance_lags, 0, steps - 1),
         device=place,

@@ -131,7 +131,9 @@ def _jacobian(
             resolvent = _resolvent(values, plan.points)
     if not plan.spectrum:
         values = None
-    return JacobianEstimate(horizon, moments, values, resolvent, plan.points)
+    clouds = [sample.eigenvalues for sample in found if sample.eigenvalues is not None]
+    cloud = finite(clouds) if clouds else None
+    return JacobianEstimate(horizon, moments, values, resolvent, plan.points, cloud)
 
 
 def _resolvent(values: np.ndarray, points: tuple[complex, ...]) -> Estimate:

@@ -1,0 +1,132 @@
+"""The command that gives the eigenvalues of a cell's one-step Jacobian: eigenvalues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rnnmft.cli.options import (
+    AsJson,
+    CellName,
+    Correlation,
+    Device,
+    Laws,
+    Output,
+    SecondMoment,
+    Seed,
+    Sets,
+    Start,
+    Temporal,
+    Tying,
+    Weights,
+)
+from rnnmft.cli.output import print_json, print_table, say
+from rnnmft.cli.setting import Setting, resolve_setting
+from rnnmft.page.figure import BLACK, BLUE, draw_figure
+from rnnmft.parameters import check_count
+
+if TYPE_CHECKING:
+    from rnnmft.eigenvalues.law import EigenvalueLaw
+
+__all__ = ["eigenvalues"]
+
+_PANEL = "Eigenvalues"
+#: Discs whose eigenvalues are counted: around 0, in radii of the cloud; around 1, the slow modes.
+_PARTS, _SLOW = (0.25, 0.5, 0.75), (0.01, 0.1)
+#: Steps after which a drawn network is looked at: the memory of most settings, many times.
+_STEPS = 100
+
+
+def eigenvalues(
+    cell: CellName,
+    units: Annotated[
+        int, typer.Option(help="Units, where they are sampled.", rich_help_panel=_PANEL)
+    ] = 4_096,
+    width: Annotated[
+        int,
+        typer.Option(
+            help="Width of a network whose eigenvalues are drawn under the boundary; 0 for none.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = 0,
+    output: Output = None,
+    sets: Sets = None,
+    weights: Weights = None,
+    laws: Laws = None,
+    R: SecondMoment = 1.0,
+    correlation: Correlation = 0.5,
+    temporal: Temporal = "white",
+    start: Start = None,
+    tying: Tying = "tied",
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Compute where the eigenvalues of the one-step Jacobian lie at stationarity.
+
+    --output draws the boundary of the cloud into an SVG file, with the eigenvalues of a simulated
+    network under it where --width is given.
+    """
+    inputs = (R, correlation, temporal)
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
+    check_count("width", width, 0)
+    if output is not None and not output.parent.is_dir():
+        raise FileNotFoundError(2, "No such folder", str(output.parent))
+    from rnnmft.analysis.mean_field import MeanField
+
+    options = {"seed": seed, "device": device, "start": s.start}
+    field = MeanField(s.cell, s.ensemble, s.inputs, tying, **options)
+    law = field.eigenvalues(units=units)
+    radius = law.radius
+    masses = [law.mass(0.0, part * float(radius)) for part in _PARTS if float(radius)]
+    masses += [law.mass(1.0, r) for r in _SLOW]
+    if output is not None:
+        _draw(law, output, s, tying, width, seed)
+    if as_json:
+        print_json({"setting": field.to_dict(), "eigenvalues": law, "masses": masses})
+        return
+    rows = [
+        (q.name.removesuffix(f" of the one-step Jacobian, {tying}"), float(q), float(q.error))
+        for q in (radius, *masses)
+    ]
+    title = f"{s.cell.name}, {tying} weights: eigenvalues of the one-step Jacobian"
+    print_table(title, ("", "value", radius.error_kind), rows)
+    say(f"\nthe cloud has {len(law.boundary())} boundary curves; --output FILE.svg draws them")
+    for found in (radius, *masses):
+        if not found.status.ok:
+            say(f"{found.name}: {found.status}")
+
+
+def _draw(law: EigenvalueLaw, output: Path, s: Setting, tying: str, width: int, seed: int) -> None:
+    """The boundary, the unit circle, and the eigenvalues of a network."""
+    cloud = None
+    if width:
+        from rnnmft.simulation import simulate
+
+        run = simulate(
+            s.cell,
+            s.ensemble,
+            s.inputs,
+            width=width,
+            networks=1,
+            steps=_STEPS,
+            tying=tying,
+            jacobian_horizons=(1,),
+            eigenvalues=True,
+            seed=seed,
+            start=s.start,
+        )
+        cloud = run.jacobian[1].eigenvalues
+    title = f"{s.cell.name}, {tying} weights"
+
+    def draw(drawing: Any) -> None:
+        axes = drawing.add_subplot()
+        if cloud is not None:
+            axes.plot(cloud.real, cloud.imag, ".", color=BLUE, markersize=3)
+        for curve in law.boundary():
+            axes.plot(curve.real, curve.imag, color=BLACK)
+        axes.set(xlabel="real part", ylabel="imaginary part", title=title, aspect="equal")
+
+    output.write_text(draw_figure(draw, f"Eigenvalues: {title}", "").svg, "utf-8")

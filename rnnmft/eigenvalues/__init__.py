@@ -1,0 +1,1 @@
+"""Eigenvalues of the one-step Jacobian: the cloud's boundary, its density and what it holds."""

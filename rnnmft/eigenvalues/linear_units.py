@@ -1,0 +1,167 @@
+"""Sampled units with their matrices cut out, and how they answer at a point of the plane.
+
+An eigenvector of J at lambda has lambda s = A s + B e and y = C s + D e at every unit, so that
+
+    y = M e,    M(lambda) = C (lambda - A)^(-1) B + D,    e_k = W_k y_k:
+
+lambda is an eigenvalue where 1 - W M is singular. Preactivations that see the same y share a row of
+M; with R distinct rows everything is R x R.
+
+Eq. (linearised), Eq. (eigenvalue-boundary).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.spectra.unit_transfer import UnitTransfer
+
+__all__ = ["LinearUnits", "inverse"]
+
+Real = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+#: Complex numbers in one array of a piece: a core's cache.
+_PIECE = 60_000
+
+
+@dataclass(frozen=True)
+class LinearUnits:
+    """One step of n units.
+
+    Attributes:
+        a, b, c, d: the linearised unit, (n, m, m), (n, m, K), (n, R, m), (n, R, K).
+        row: of each preactivation, (K,): which of the R rows it sees.
+        sigma_w: (K,).
+        weights: the ensembles of W_k, K names.
+        weight: probabilities of the units, (n,).
+        repetitions: independent parts of equal size that the units fall into, 1 if they are nodes.
+    """
+
+    a: Real
+    b: Real
+    c: Real
+    d: Real
+    row: NDArray[np.intp]
+    sigma_w: Real
+    weights: tuple[str, ...]
+    weight: Real
+    repetitions: int
+
+    @classmethod
+    def of(cls, units: UnitTransfer) -> LinearUnits:
+        """From transfer matrices of one step."""
+        m, tau = units.states, units.tau
+        seen = tau[:, m:]
+        row, distinct = _distinct_rows(seen)
+        return cls(
+            tau[:, :m, :m],
+            tau[:, :m, m:],
+            seen[:, distinct, :m],
+            seen[:, distinct, m:],
+            row,
+            np.array(units.sigma_w, dtype=float),
+            units.weights,
+            units.weight,
+            units.repetitions,
+        )
+
+    @property
+    def states(self) -> int:
+        """m."""
+        return self.a.shape[1]
+
+    @property
+    def rows(self) -> int:
+        """R."""
+        return self.c.shape[1]
+
+    def thinned(self, count: int) -> LinearUnits:
+        """About `count` of the units, evenly spread."""
+        step = len(self.weight) // count
+        if step < 2:
+            return self
+        weight = self.weight[::step]
+        a, b, c, d = (x[::step] for x in (self.a, self.b, self.c, self.d))
+        total = weight / weight.sum()
+        return LinearUnits(a, b, c, d, self.row, self.sigma_w, self.weights, total, 1)
+
+    def parts(self) -> list[LinearUnits]:
+        """The independent parts, each a law of its own."""
+        size = len(self.weight) // self.repetitions
+        found = []
+        for r in range(self.repetitions):
+            at = slice(r * size, (r + 1) * size)
+            a, b, c, d = (x[at] for x in (self.a, self.b, self.c, self.d))
+            weight = self.weight[at] / self.weight[at].sum()
+            found.append(LinearUnits(a, b, c, d, self.row, self.sigma_w, self.weights, weight, 1))
+        return found
+
+    def pieces(self, points: int) -> Iterator[slice]:
+        """Slices of so many points that fit a cache."""
+        each = len(self.weight) * max(1, self.rows, self.states) * max(1, len(self.row))
+        size = max(1, _PIECE // each)
+        return (slice(z, z + size) for z in range(0, points, size))
+
+    def resolvent(self, points: Complex) -> Complex:
+        """(lambda - A)^(-1), (Z, n, m, m)."""
+        return inverse(points[:, None, None, None] * np.eye(self.states) - self.a)
+
+    def response(self, inner: Complex) -> tuple[Complex, Complex]:
+        """M and dM/dlambda = -C (lambda - A)^(-2) B, (Z, n, R, K), from `resolvent`."""
+        moved = _product(inner, self.b)
+        return _product(self.c, moved) + self.d, -_product(self.c, _product(inner, moved))
+
+    def powers(self, response: Complex) -> Real:
+        """|M_rk|^2 summed over what one row drives: sigma_k^2 |M_rk|^2, k in row s: (Z, n, R, R).
+
+        Its average P = E[.] carries the power of y to the next passage through the matrices.
+        """
+        square = (response.real**2 + response.imag**2) * self.sigma_w**2
+        return square @ self.columns
+
+    @property
+    def columns(self) -> Real:
+        """(K, R): 1 where preactivation k sees row r."""
+        return (self.row[:, None] == np.arange(self.rows)).astype(float)
+
+
+def inverse(x: Any) -> Any:
+    """The inverse of small matrices over leading axes, by arithmetic on whole arrays up to 2 x 2.
+
+    >>> float(inverse(np.array([[2.0]])).item())
+    0.5
+    """
+    size = x.shape[-1]
+    if size == 1:
+        return 1.0 / x
+    if size > 2:
+        return np.linalg.inv(x)
+    (p, q), (r, s) = (x[..., 0, 0], x[..., 0, 1]), (x[..., 1, 0], x[..., 1, 1])
+    found = np.empty_like(x)
+    found[..., 0, 0], found[..., 0, 1], found[..., 1, 0], found[..., 1, 1] = s, -q, -r, p
+    return found / (p * s - q * r)[..., None, None]
+
+
+def _product(left: Any, right: Any) -> Any:
+    """Products of small matrices over leading axes, by arithmetic on whole arrays."""
+    total = left[..., :, 0, None] * right[..., None, 0, :]
+    for i in range(1, left.shape[-1]):
+        total = total + left[..., :, i, None] * right[..., None, i, :]
+    return total
+
+
+def _distinct_rows(seen: Real) -> tuple[NDArray[np.intp], list[int]]:
+    """Which distinct row each preactivation sees, and where each distinct row is found."""
+    distinct: list[int] = []
+    row = []
+    for k in range(seen.shape[1]):
+        same = [i for i, r in enumerate(distinct) if np.array_equal(seen[:, r], seen[:, k])]
+        if not same:
+            distinct.append(k)
+        row.append(same[0] if same else len(distinct) - 1)
+    return np.array(row, dtype=np.intp), distinct

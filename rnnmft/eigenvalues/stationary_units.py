@@ -1,0 +1,66 @@
+"""The units of one step at stationarity: quadrature nodes, or samples of a run that has settled.
+
+Eq. (linearised), Eq. (factor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from rnnmft.eigenvalues.law import EigenvalueLaw
+from rnnmft.eigenvalues.linear_units import LinearUnits
+from rnnmft.errors import Status
+from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.sampling import Sampling
+from rnnmft.spectra.memoryless_transfer import is_product, memoryless_transfer
+
+__all__ = ["eigenvalue_law"]
+
+#: Units of the run that finds out how many steps stationarity takes.
+_SETTLING = 1 << 14
+
+
+def eigenvalue_law(
+    cell: Cell,
+    ensemble: Ensemble,
+    inputs: Inputs,
+    tying: str,
+    sampling: Sampling,
+    start: Mapping[str, float],
+    variance: Callable[[str], float],
+) -> EigenvalueLaw:
+    """The law of the eigenvalues of the one-step Jacobian of one setting.
+
+    Args:
+        cell: the cell.
+        ensemble: its law.
+        inputs: theirs.
+        tying: "tied" or "untied".
+        sampling: how many units, where they are sampled.
+        start: {state: standard deviation at t = 0}.
+        variance: gives the stationary variance of a preactivation by name.
+
+    Raises:
+        ConvergenceError: there is no stationary state.
+    """
+    if is_product(cell):
+        (e,) = cell.preactivations
+        nodes = memoryless_transfer(cell, ensemble, variance(e.name))
+        return EigenvalueLaw(tying, LinearUnits.of(nodes))
+    # Sampling needs torch: only settings that are sampled load it.
+    from rnnmft.solvers.sampled.drawing import Drawing
+    from rnnmft.solvers.sampled.runs import SampledSetting
+    from rnnmft.spectra.sampled_transfer import sampled_transfer
+
+    setting = SampledSetting(cell, ensemble, inputs, tying, start)
+    few = replace(sampling, units=_SETTLING, tolerance=None, work=None)
+    at = Drawing(setting, few).stationary
+    process = setting.process(sampling, range(sampling.repetitions), 1)
+    for _ in range(at.steps):
+        process.step()
+    units = LinearUnits.of(sampled_transfer(process, 1))
+    finite = all(np.isfinite(x).all() for x in (units.a, units.b, units.c, units.d))
+    return EigenvalueLaw(tying, units, at.status if finite else Status.DIVERGES)
