@@ -75,6 +75,8 @@ def accumulator_form(cell: Cell) -> AccumulatorForm:
         raise _not_of_this_form(cell, f"its updates read {len(held)} old states, not one")
     if cell.parameters:
         raise _not_of_this_form(cell, "it has elementwise random parameters, fixed in time")
+    if cell.averages:
+        raise _not_of_this_form(cell, "its averages over the units move in time")
     (state,) = held
     update = cell.update[state]
     gain = sp.diff(update, state)

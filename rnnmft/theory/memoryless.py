@@ -34,7 +34,8 @@ def is_memoryless(cell: Cell) -> bool:
     states = set(cell.states)
     forgets = all(not f.free_symbols & states for f in cell.update.values())
     plain = all(y.free_symbols <= states for y in cell.sees.values())
-    return forgets and plain and not cell.parameters and bool(cell.preactivations)
+    unaveraged = not cell.parameters and not cell.averages
+    return forgets and plain and unaveraged and bool(cell.preactivations)
 
 
 @dataclass(frozen=True)

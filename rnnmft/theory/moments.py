@@ -6,8 +6,9 @@ With fresh weights at every step e_k is Gaussian and independent of the unit's p
 
 Where every F_a is affine in the states the moments up to any degree close among themselves. An
 input constant in time is a recurrent variable with the update x' = x. ([chen2018]: minimalRNN.)
+Averages over the units are numbers that each step computes of the moments, as the q_k are.
 
-Eq. (moments), Eq. (q), Eq. (second-moment).
+Eq. (moments), Eq. (q), Eq. (second-moment), Eq. (population-average).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from functools import lru_cache
 import sympy as sp
 
 from rnnmft.errors import DerivationError
-from rnnmft.language import Cell, Preactivation
+from rnnmft.expectation import GaussianExpectation
+from rnnmft.language import Average, Cell, Preactivation
 from rnnmft.language.symbols import RandomParameter
 from rnnmft.theory.independence import GaussianLaw, expect
 from rnnmft.theory.notation import MomentKey, Notation
@@ -144,6 +146,26 @@ class MomentTheory:
         """q_k = sigma_w^2 E[y_k^2] + sigma_v^2 R + sigma_b^2. Eq. (q)."""
         n = self.notation
         return self._affine(p, self.expect(self.cell.sees[p] ** 2), n.R)
+
+    def average(self, m: Average) -> sp.Expr:
+        """m = E[f], in moments, in q_k of this step, and in averages that it computes before.
+
+        Two trajectories of one law have one such number. Eq. (population-average).
+        """
+        value = self.expect(m.of)
+        earlier = {a: self.average(a) for a in value.atoms(Average)}
+        # E[(e - m)^2] = q, without the terms that cancel.
+        plain = {a: v for a, v in earlier.items() if not v.has(GaussianExpectation)}
+        return sp.expand(value.xreplace(plain)) if plain else value
+
+    def numbers(self) -> dict[sp.Symbol, sp.Expr]:
+        """{symbol: what a step computes it as}, in order: the q_k and the averages over units."""
+        return {
+            self.notation.q[d] if isinstance(d, Preactivation) else d: (
+                self.variance(d) if isinstance(d, Preactivation) else self.average(d)
+            )
+            for d in self.cell.order
+        }
 
     def covariance(self, p: Preactivation) -> sp.Expr:
         """q_k^ab = sigma_w^2 E[y_k^a y_k^b] + sigma_v^2 c_x R + sigma_b^2. Eq. (q)."""

@@ -11,7 +11,8 @@ from rnnmft import Cell, Input, Preactivation, State, cells, derive, sigmoid, ta
 from rnnmft.cells import RandomParameter
 from rnnmft.errors import ParameterError
 from rnnmft.expectation import gaussian_expectation
-from rnnmft.theory.tied import TiedDerivation, UnitExpectation
+from rnnmft.theory.tied import TiedDerivation
+from rnnmft.theory.unit_expectation import UnitExpectation
 
 t, s = sp.Symbol("t", integer=True), sp.Symbol("s", integer=True)
 R, SIGMA_W, SIGMA_V, SIGMA_B = (

@@ -99,8 +99,8 @@ class UntiedRecursion:
 
     @cached_property
     def drivers(self) -> list[int]:
-        """Indices of the moments on which the preactivation variances depend."""
-        chain = [self.derivation.theory.variance(p) for p in self.derivation.cell.preactivations]
+        """Indices of the moments on which the preactivation variances and averages depend."""
+        chain = self._numbers.values()
         free = set().union(*(e.free_symbols for e in chain)) if chain else set()
         return [i for i, s in enumerate(self.symbols(self.keys)) if s in free]
 
@@ -113,9 +113,9 @@ class UntiedRecursion:
 
     # --- programs ------------------------------------------------------------------------------
 
-    def _variances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
-        d = self.derivation
-        return [(d.notation.q[p], d.theory.variance(p)) for p in d.cell.preactivations]
+    @cached_property
+    def _numbers(self) -> dict[sp.Symbol, sp.Expr]:
+        return self.derivation.theory.numbers()
 
     def _covariances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
         d = self.derivation
@@ -130,7 +130,7 @@ class UntiedRecursion:
     ) -> Program:
         """A program of the moments `keys` (and cross moments) and the parameters."""
         arguments = [*self.symbols(keys), *self.parameters]
-        assignments = self._variances()
+        assignments = [*self._numbers.items()]
         if cross:
             arguments = [*self.symbols(self.cross_keys), *arguments]
             assignments += self._covariances()
@@ -140,7 +140,7 @@ class UntiedRecursion:
 
     @cached_property
     def _step(self) -> Program:
-        q = [s for s, _ in self._variances()]
+        q = [self.derivation.notation.q[p] for p in self.derivation.cell.preactivations]
         return self._compile([*self.derivation.moments.values(), *q], self.keys)
 
     @cached_property
@@ -178,7 +178,8 @@ class UntiedRecursion:
 
     @cached_property
     def _slope(self) -> Program:
-        positive = [(s, sp.Max(e, _LEAST_VARIANCE)) for s, e in self._variances()]
+        q = self.derivation.notation.q.values()
+        positive = [(s, sp.Max(e, _LEAST_VARIANCE)) for s, e in self._numbers.items() if s in q]
         return self._compile(list(self.derivation.variance_slope), self.keys, before=positive)
 
     @cached_property
