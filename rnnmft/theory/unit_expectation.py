@@ -1,4 +1,7 @@
-"""An average over a unit's whole process, left unevaluated: what the tied equations are made of."""
+"""An average over a unit's whole process, left unevaluated: what the tied equations are made of.
+
+Eq. (tied-kernel).
+"""
 
 from __future__ import annotations
 
