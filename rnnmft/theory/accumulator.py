@@ -71,12 +71,12 @@ def accumulator_form(cell: Cell) -> AccumulatorForm:
     (c, sigmoid(f), tanh(c'))
     """
     held = {s for f in cell.update.values() for s in f.free_symbols if isinstance(s, State)}
+    if cell.averages:
+        raise _not_of_this_form(cell, "its averages over units move with the law")
     if len(held) != 1:
         raise _not_of_this_form(cell, f"its updates read {len(held)} old states, not one")
     if cell.parameters:
         raise _not_of_this_form(cell, "it has elementwise random parameters, fixed in time")
-    if cell.averages:
-        raise _not_of_this_form(cell, "its averages over the units move in time")
     (state,) = held
     update = cell.update[state]
     gain = sp.diff(update, state)

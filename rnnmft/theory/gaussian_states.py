@@ -146,8 +146,8 @@ def gaussian_states_theory(cell: Cell) -> GaussianStatesTheory:
         )
     if cell.averages:
         raise DerivationError(
-            f"cell {cell.name!r} has averages over units, which move in time: its updates have no "
-            "constant coefficients"
+            f"cell {cell.name!r} has averages over units, which move in time: the coefficients of "
+            "its updates are not constant"
         )
     inputs = [] if cell.input is None else [cell.input]
     variables = [*cell.states, *cell.preactivations, *inputs]

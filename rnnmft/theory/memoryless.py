@@ -75,6 +75,10 @@ def memoryless_theory(cell: Cell) -> MemorylessTheory:
     Raises:
         DerivationError: the cell is not memoryless.
     """
+    if cell.averages:
+        raise DerivationError(
+            f"cell {cell.name!r} has averages over units, which differ between two times"
+        )
     if not is_memoryless(cell):
         raise DerivationError(
             f"cell {cell.name!r} remembers more than its preactivations: its two-time covariances "

@@ -1,0 +1,104 @@
+"""Averages over units, sampled: against finite networks, tied and untied, and against theory.
+
+Every comparison fails by chance with probability FALSE_ALARM; a control moved by what the sample
+resolves must fail.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from rnnmft import Cell, Inputs, MeanField, Preactivation, State, cells, sigmoid, simulate, tanh
+from rnnmft.cells import Average
+from rnnmft.sampling import Sampling
+from rnnmft.solvers.closed.closed_moments import ClosedMoments
+from rnnmft.solvers.sampled.sampled_units import SampledUnits
+from rnnmft.units.particles import UnitProcess
+from tests.simulation.false_alarms import FALSE_ALARM, p_value
+from tests.solvers.sampled_errors import CONTROL, agree
+
+INPUTS = Inputs(R=1.0, correlation=0.5)
+LAW = {"sigma_w": 1.7, "sigma_v": 0.5, "mu_b": 0.3, "sigma_b": 0.2}
+# Of second moments and correlations: what 32 networks resolve.
+MOVED = {"second_moment": 1.1, "correlation": 1.35}
+
+
+def attentive() -> Cell:
+    """A state that enters nonlinearly, weighed by a mean over units of what it is."""
+    h, e = State("h"), Preactivation("e", State("h"))
+    weight = Average("weight", sp.exp(h))
+    value = Average("value", sp.exp(h) * sigmoid(e) / weight)
+    return Cell("attentive", update={h: tanh(h) / 2 + tanh(e) * (1 - value)})
+
+
+CELLS = {
+    "rms": cells.get("rms_norm_rnn"),
+    "layer norm": cells.get("layer_norm_minimal"),
+    "attentive": attentive(),
+}
+
+
+@pytest.mark.parametrize("tying", ["untied", "tied"])
+@pytest.mark.parametrize("name", CELLS)
+def test_networks_agree_with_the_theory(name: str, tying: str) -> None:
+    """Second moment and correlation over steps, 32 networks of 400 units."""
+    cell, steps = CELLS[name], 8
+    ensemble = cell.ensemble(e=LAW)
+    sampling = Sampling(1 << 15, 16, device="cpu")
+    field = MeanField(cell, ensemble, INPUTS, tying=tying, device="cpu").evolve(steps)
+    if name == "attentive":
+        field = SampledUnits(cell, ensemble, INPUTS, tying, sampling).evolve(steps)
+    networks = simulate(
+        cell, ensemble, INPUTS, width=400, networks=32, steps=steps, tying=tying, device="cpu"
+    )
+    for kind, factor in MOVED.items():
+        predicted, error = getattr(field, kind)["h"], field.error[kind]["h"]
+        samples = getattr(networks, kind)["h"].samples
+        assert p_value(samples, predicted, error) > FALSE_ALARM, kind
+        assert p_value(samples, factor * predicted, error) < FALSE_ALARM, kind
+
+
+@pytest.mark.parametrize("name", ["rms", "layer norm"])
+def test_sampled_units_agree_with_closed_moments(name: str) -> None:
+    """Moments, correlations and m_1(T), untied."""
+    cell = CELLS[name]
+    ensemble, steps = cell.ensemble(e=LAW), 6
+    units = SampledUnits(cell, ensemble, INPUTS, "untied", Sampling(1 << 15, 16, device="cpu"))
+    exact = ClosedMoments(cell, ensemble, INPUTS)
+    found, truth = units.evolve(steps), exact.evolve(steps)
+    for kind in MOVED:
+        value, error = getattr(found, kind)["h"], found.error[kind]["h"]
+        assert agree(value, error, getattr(truth, kind)["h"]), kind
+        assert not agree(value, error, CONTROL * getattr(truth, kind)["h"]), kind
+    at = units.jacobian_means(3, 40)
+    assert agree(at.value, at.error, np.array(exact.jacobian_means(3, 40).value))
+
+
+def test_each_trajectory_has_its_own_averages() -> None:
+    cell = cells.get("layer_norm_minimal")
+    process = UnitProcess(
+        cell, cell.ensemble(e=LAW), INPUTS, "tied", Sampling(256, 2, device="cpu")
+    )
+    for _ in range(3):
+        process.step()
+    e = process.e["e"]
+    centre, spread = process.averages.values()
+    assert centre.shape == (2, 2, 1)
+    assert np.allclose(centre[..., 0], e.mean(2))
+    assert np.allclose(spread[..., 0], e.var(2, correction=0), rtol=1e-6)
+    assert (centre[:, 0] != centre[:, 1]).all()
+
+
+def test_a_copy_goes_on_as_the_units_would() -> None:
+    cell = attentive()
+    process = UnitProcess(
+        cell, cell.ensemble(e=LAW), INPUTS, "tied", Sampling(256, 2, device="cpu")
+    )
+    process.step()
+    other = process.copy()
+    for _ in range(2):
+        process.step()
+        other.step()
+    assert (process.states["h"] == other.states["h"]).all()
