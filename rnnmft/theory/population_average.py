@@ -1,4 +1,4 @@
-"""The step of a derivation that says what averages over the units are, and what they leave out.
+"""What averages over the units are in a derivation, and what theories leave out of them.
 
 m = (1/N) sum_i f_i becomes E[f]. dm/ds_i = f'/N is small for every unit: what m adds to the
 Jacobian, (ds'/dm)(dm/ds), is a matrix of rank one and norm O(1), which moves no trace (1/N) tr and
@@ -13,9 +13,20 @@ from collections.abc import Sequence
 
 import sympy as sp
 
+from rnnmft.language import Cell
 from rnnmft.theory.steps import Step
 
-__all__ = ["averages_step"]
+__all__ = ["averages_step", "left_out"]
+
+
+def left_out(cell: Cell) -> str:
+    """What the names of the Jacobian's numbers say where the cell has averages; else nothing.
+
+    >>> from rnnmft import cells
+    >>> left_out(cells.get("rms_norm_rnn")), left_out(cells.lstm())
+    (', averages over units held', '')
+    """
+    return ", averages over units held" if cell.averages else ""
 
 
 def averages_step(equations: Sequence[sp.Eq]) -> Step:
