@@ -11,7 +11,7 @@ import pytest
 import sympy as sp
 
 from rnnmft import Cell, Inputs, MeanField, Preactivation, State, cells, sigmoid, simulate, tanh
-from rnnmft.cells import Average
+from rnnmft.cells import Average, RandomParameter, Uniform
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.closed.closed_moments import ClosedMoments
 from rnnmft.solvers.sampled.sampled_units import SampledUnits
@@ -74,6 +74,31 @@ def test_sampled_units_agree_with_closed_moments(name: str) -> None:
         assert not agree(value, error, CONTROL * getattr(truth, kind)["h"]), kind
     at = units.jacobian_means(3, 40)
     assert agree(at.value, at.error, np.array(exact.jacobian_means(3, 40).value))
+
+
+def test_a_part_of_rank_one_is_an_average() -> None:
+    """h' = tanh(u m + e) with m = E[u h] and no W: m' = E[u tanh(u m + e)], by quadrature."""
+    h, u = State("h"), RandomParameter("u")
+    e = Preactivation("e", 0)
+    overlap = Average("overlap", u * h)
+    cell = Cell("low rank", update={h: tanh(u * overlap + e)})
+    law = {"sigma_v": 0.6, "mu_b": 0.4}
+    ensemble = cell.ensemble(e=law, parameters={"u": Uniform(0.5, 2.5)})
+    x, weight = np.polynomial.hermite_e.hermegauss(60)
+    y, other = np.polynomial.legendre.leggauss(60)
+    units, weights = 1.5 + y[:, None], other[:, None] / 2 * weight / weight.sum()
+    m, second = 0.0, []
+    for _ in range(5):
+        new = np.tanh(units * m + 0.4 + 0.6 * x)
+        m = float((weights * units * new).sum())
+        second.append(float((weights * new**2).sum()))
+    sampling = Sampling(1 << 15, 16, device="cpu")
+    for tying in ("untied", "tied"):
+        found = SampledUnits(cell, ensemble, INPUTS, tying, sampling).evolve(5)
+        value, error = found.second_moment["h"], found.error["second_moment"]["h"]
+        # Tied, too: nothing but white input and a constant unit is left of e.
+        assert agree(value, error, np.array(second)), tying
+        assert not agree(value, error, CONTROL * np.array(second)), tying
 
 
 def test_each_trajectory_has_its_own_averages() -> None:
