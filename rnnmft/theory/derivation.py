@@ -55,7 +55,7 @@ class Derivation(StepsRecord):
     def moments(self) -> dict[MomentKey, sp.Expr]:
         """{key: update} of every one-trajectory moment the recursion needs."""
         of = self.theory
-        seen = [k for number in of.numbers().values() for k in of.moments_in(number)]
+        seen = [k for number in of.numbers.values() for k in of.moments_in(number)]
         singles = [k for k in self.cross_moments if len(k) == 1]
         return of.closure([*(self._square(s, 1) for s in self.cell.states), *seen, *singles])
 
@@ -145,7 +145,7 @@ class Derivation(StepsRecord):
             return row
 
         between = {n.q_ab[p]: theory.covariance(p) for p in self.cell.preactivations}
-        for variable, number in (theory.numbers() if single else between).items():
+        for variable, number in (theory.numbers if single else between).items():
             gradients[variable] = total(number)
         rows = [total(of[k]) for k in keys]
         return sp.Matrix.vstack(*rows).applyfunc(without_deltas).applyfunc(sp.factor_terms)

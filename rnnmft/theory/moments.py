@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import sympy as sp
 
@@ -30,6 +30,8 @@ from rnnmft.theory.powers import collect_powers
 __all__ = ["MomentTheory", "moment_theory"]
 
 _MOST_MOMENTS, _DEGREE_GROWTH = 400, 8
+# Operations of an average that is written out where it stands in another: a choice.
+_SHORT = 12
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class MomentTheory:
         for exponents, coefficient in powers.items():
             sides = [exponents[t * width : (t + 1) * width] for t in range(trajectories)]
             moment = self.moment(tuple(map(tuple, sides)))
-            terms += [average * moment for average in _averages(coefficient, white, laws)]
+            terms += [average * moment for average in _products(coefficient, white, laws)]
         return sp.Add(*terms)
 
     def moment(self, key: MomentKey) -> sp.Expr:
@@ -152,12 +154,19 @@ class MomentTheory:
 
         Two trajectories of one law have one such number. Eq. (population-average).
         """
-        value = self.expect(m.of)
-        earlier = {a: self.average(a) for a in value.atoms(Average)}
-        # E[(e - m)^2] = q, without the terms that cancel.
-        plain = {a: v for a, v in earlier.items() if not v.has(GaussianExpectation)}
-        return sp.expand(value.xreplace(plain)) if plain else value
+        return self._averages[m]
 
+    @cached_property
+    def _averages(self) -> dict[Average, sp.Expr]:
+        found: dict[Average, sp.Expr] = {}
+        for m, f in self.cell.averages.items():
+            value = self.expect(f)
+            # E[(e - m)^2] = q, without the terms that cancel.
+            plain = {a: found[a] for a in value.atoms(Average) if _is_plain(found[a])}
+            found[m] = sp.expand(value.xreplace(plain)) if plain else value
+        return found
+
+    @cached_property
     def numbers(self) -> dict[sp.Symbol, sp.Expr]:
         """{symbol: what a step computes it as}, in order: the q_k and the averages over units."""
         return {
@@ -179,7 +188,12 @@ class MomentTheory:
         return n.sigma_w[p] ** 2 * seen + wide + n.sigma_b[p] ** 2
 
 
-def _averages(
+def _is_plain(value: sp.Expr) -> bool:
+    """Whether it is short and no integral."""
+    return not value.has(GaussianExpectation) and value.count_ops() <= _SHORT
+
+
+def _products(
     coefficient: sp.Expr, white: list[sp.Symbol], laws: list[GaussianLaw]
 ) -> Iterator[sp.Expr]:
     """The expectation of a coefficient, term by term in the powers of a white elementwise input."""

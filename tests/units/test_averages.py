@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from rnnmft import Cell, Inputs, MeanField, Preactivation, State, cells, sigmoid, simulate, tanh
+from rnnmft import (
+    Cell,
+    Inputs,
+    MeanField,
+    Preactivation,
+    State,
+    Status,
+    cells,
+    sigmoid,
+    simulate,
+    tanh,
+)
 from rnnmft.cells import Average, RandomParameter, Uniform
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.closed.closed_moments import ClosedMoments
@@ -114,6 +125,21 @@ def test_each_trajectory_has_its_own_averages() -> None:
     assert np.allclose(centre[..., 0], e.mean(2))
     assert np.allclose(spread[..., 0], e.var(2, correction=0), rtol=1e-6)
     assert (centre[:, 0] != centre[:, 1]).all()
+
+
+@pytest.mark.parametrize("tying", ["tied", "untied"])
+def test_what_is_no_number_is_not_taken_for_zero(tying: str) -> None:
+    """0 / 0 at the zero state: networks have no state from there on, nor has the theory."""
+    h = State("h")
+    size = sp.sqrt(Average("square", h**2))
+    cell = Cell("c", update={h: tanh(Preactivation("e", h / size))})
+    ensemble = cell.ensemble(e=LAW)
+    sampling = Sampling(1 << 10, 4, device="cpu")
+    found = SampledUnits(cell, ensemble, INPUTS, tying, sampling).evolve(3)
+    assert found.status is Status.DIVERGES
+    assert np.isnan(found.second_moment["h"]).all()
+    away = SampledUnits(cell, ensemble, INPUTS, tying, sampling, {"h": 1.0}).evolve(3)
+    assert away.status is Status.OK
 
 
 def test_a_copy_goes_on_as_the_units_would() -> None:

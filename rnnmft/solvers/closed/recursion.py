@@ -115,7 +115,7 @@ class UntiedRecursion:
 
     @cached_property
     def _numbers(self) -> dict[sp.Symbol, sp.Expr]:
-        return self.derivation.theory.numbers()
+        return self.derivation.theory.numbers
 
     def _covariances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
         d = self.derivation
