@@ -10,7 +10,7 @@ import sympy as sp
 
 from rnnmft import Cell, Inputs, MeanField, Preactivation, State, Status, cells, tanh
 from rnnmft.cells import Average
-from rnnmft.errors import DerivationError
+from rnnmft.errors import ConvergenceError, DerivationError
 from rnnmft.solvers.closed.closed_moments import ClosedMoments
 from rnnmft.solvers.closed.given_laws import ClosedLaws
 from rnnmft.solvers.transport.accumulated import TransportedLaw
@@ -66,6 +66,17 @@ def test_a_normalised_linear_cell_is_met_by_hand(of: str) -> None:
     assert times.xi_q == 0.0
     run = field.evolve(4)
     assert run.second_moment["h"][1:] == pytest.approx(exact["Q"], rel=1e-12)
+
+
+def test_no_fixed_point_is_approached_from_where_nothing_is_a_number() -> None:
+    """0 / 0 at the zero state; away from it the same cell has a fixed point."""
+    size = sp.sqrt(Average("square", h**2))
+    cell = Cell("c", update={h: tanh(Preactivation("e", h / size))})
+    setting = cell, cell.ensemble(e=LAW), INPUTS, "untied"
+    with pytest.raises(ConvergenceError):
+        MeanField(*setting).fixed_point()
+    assert MeanField(*setting).evolve(2).status is not Status.OK
+    assert MeanField(*setting, start=1.0).fixed_point().status is Status.OK
 
 
 def test_the_slope_of_the_moments_moves_with_the_averages() -> None:
