@@ -83,6 +83,11 @@ def test_sampled_units_agree_with_closed_moments(name: str) -> None:
         value, error = getattr(found, kind)["h"], found.error[kind]["h"]
         assert agree(value, error, getattr(truth, kind)["h"]), kind
         assert not agree(value, error, CONTROL * getattr(truth, kind)["h"]), kind
+    for m in truth.average:
+        assert agree(found.average[m], found.error["average"][m], truth.average[m]), m
+    stationary = units.fixed_point()
+    for m, value in exact.fixed_point().average.items():
+        assert agree(stationary.average[m], stationary.errors["average"][m], value), m
     at = units.jacobian_means(3, 40)
     assert agree(at.value, at.error, np.array(exact.jacobian_means(3, 40).value))
 

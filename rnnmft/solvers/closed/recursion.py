@@ -158,6 +158,10 @@ class UntiedRecursion:
         zero = {n.moment(k): sp.S.Zero for k in needed if k not in self.keys}
         return self._compile([u.xreplace(zero) for u in updates], self.keys)
 
+    @cached_property
+    def _average(self) -> Program:
+        return self._compile([*self.derivation.cell.averages], self.keys)
+
     def _linear(self, updates: Sequence[sp.Expr], keys: Sequence[MomentKey]) -> list[sp.Expr]:
         """Matrix (row by row) and constant of updates that are affine in the moments `keys`."""
         symbols = self.symbols(keys)
@@ -221,6 +225,12 @@ class UntiedRecursion:
     def means(self, moments: Array, point: Point) -> tuple[Array, Array]:
         """E[s] of every state after the update from given moments, and errors, (states, B)."""
         return self._call(self._mean, point, moments)[:2]
+
+    def averages(self, moments: Array, point: Point) -> tuple[Array, Array]:
+        """The averages over units of the update from given moments, and errors, (averages, B)."""
+        if not self.derivation.cell.averages:
+            return np.zeros((0, moments.shape[1])), np.zeros((0, moments.shape[1]))
+        return self._call(self._average, point, moments)[:2]
 
     def cross_step(self, cross: Array, moments: Array, point: Point) -> MomentUpdate:
         """One update of the cross moments, given the one-trajectory moments before it."""

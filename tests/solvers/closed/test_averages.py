@@ -62,10 +62,15 @@ def test_a_normalised_linear_cell_is_met_by_hand(of: str) -> None:
     times = field.timescales()
     assert times.chi_1 == pytest.approx(exact["chi"], rel=1e-10)
     assert float(field.gradient_growth()) == pytest.approx(math.log(exact["chi"]), rel=1e-10)
+    size = exact["q"] + LAW["mu_b"] ** 2
+    assert at.average["square"] == pytest.approx(size if of == "preactivation" else exact["Q"])
+    assert at.quantity("average", "square").error <= 1e-12
     # What is normalised has forgotten its size after a step.
     assert times.xi_q == 0.0
     run = field.evolve(4)
     assert run.second_moment["h"][1:] == pytest.approx(exact["Q"], rel=1e-12)
+    assert run.average["square"][2:] == pytest.approx(at.average["square"], rel=1e-12)
+    assert run.quantity("average", "square").status is Status.OK
 
 
 def test_no_fixed_point_is_approached_from_where_nothing_is_a_number() -> None:
