@@ -126,7 +126,7 @@ def _coefficient(cell: Cell, state: State, gates: set[Preactivation]) -> sp.Expr
     quiet: set[sp.Basic] = {*cell.states, *cell.preactivations} - gates
     quiet |= {cell.input} if cell.input else set()
     slope = sp.diff(cell.update[state], state)
-    for m, f in reversed(cell.averages.items()):
+    for m, f in reversed([*cell.averages.items()]):
         slope = slope.xreplace({m: f})
     return slope.xreplace(dict.fromkeys(quiet, sp.S.Zero))
 
