@@ -72,11 +72,11 @@ class TestRoles:
 
     def test_a_fixed_candidate_passes_its_role_on(self) -> None:
         assert roles(cells.gru()).main(["n"]) == "z"
+        assert roles(cells.minimal()).main(["e"]) is None
 
-    def test_a_mean_that_is_normalised_away_opens_no_gate(self):
+    def test_a_mean_that_is_normalised_away_opens_no_gate(self) -> None:
         assert roles(cells.get("minimal")).retention == {"e": 1}
         assert roles(cells.get("layer_norm_minimal")).retention == {}
-        assert roles(cells.minimal()).main(["e"]) is None
 
 
 # cell, inputs, options
