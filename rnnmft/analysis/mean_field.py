@@ -28,6 +28,7 @@ from rnnmft.solvers.results import (
 )
 from rnnmft.spectra.law import JacobianLaw
 from rnnmft.spectra.spectrum import Spectrum, powered_moments
+from rnnmft.theory.population_average import left_out
 
 __all__ = ["MeanField"]
 
@@ -174,6 +175,9 @@ class MeanField:
     def gradient_growth(self, *, horizon: int | None = None, burn_in: int = 30) -> Quantity:
         """lim (1/T) log m_1(T), per step: 0 at criticality. Eq. (growth).
 
+        Averages over units are held, here as in all that is said of the Jacobian: what they add is
+        of rank one, Eq. (rank-one).
+
         Args:
             horizon: where units are sampled, what one run of so many steps, at least 16, tells of
                 the limit, its error as large as that leaves it; when absent as many steps as make
@@ -184,9 +188,14 @@ class MeanField:
             ParameterError: horizon is not a whole number >= 16, or burn_in not one >= 0.
         """
         if horizon is None:
-            return self._solver.gradient_growth()
+            return self._held(self._solver.gradient_growth())
         check_count("burn_in", burn_in, 0)
-        return self._solver.growth_within(check_count("horizon", horizon, 16), burn_in)
+        horizon = check_count("horizon", horizon, 16)
+        return self._held(self._solver.growth_within(horizon, burn_in))
+
+    def _held(self, quantity: Quantity) -> Quantity:
+        """The quantity, whose name says that averages over units are held."""
+        return replace(quantity, name=quantity.name + left_out(self.cell))
 
     @cached_property
     def _memory(self) -> MemorySolver:
@@ -226,7 +235,8 @@ class MeanField:
             ParameterError: horizon is not a whole number >= 1.
         """
         check_count("burn_in", burn_in, 0)
-        return self._solver.jacobian_means(check_count("horizon", horizon), burn_in)
+        horizon = check_count("horizon", horizon)
+        return self._held(self._solver.jacobian_means(horizon, burn_in))
 
     def jacobian(
         self,

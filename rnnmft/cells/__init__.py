@@ -28,11 +28,12 @@ from rnnmft.errors import CellError
 from rnnmft.language.cell import Cell
 from rnnmft.language.ensemble import Ensemble, Inputs, PreactivationLaw
 from rnnmft.language.laws import ChronoBias, Constant, Empirical, Law, LogUniform, Normal, Uniform
-from rnnmft.language.symbols import Input, Preactivation, RandomParameter, State
+from rnnmft.language.symbols import Average, Input, Preactivation, RandomParameter, State
 from rnnmft.language.text import load, loads
 from rnnmft.language.weight_ensembles import WeightEnsemble, register_weights
 
 __all__ = [
+    "Average",
     "Cell",
     "ChronoBias",
     "Constant",

@@ -63,7 +63,7 @@ def same_cell(one: Cell, other: Cell) -> dict[str, str] | None:
     >>> same_cell(cells.gru(), cells.gru_torch()) is None
     True
     """
-    kinds = ("states", "preactivations", "parameters")
+    kinds = ("states", "preactivations", "parameters", "averages")
     if any(len(getattr(one, kind)) != len(getattr(other, kind)) for kind in kinds):
         return None
     if (one.input is None) != (other.input is None):
@@ -104,6 +104,9 @@ def _agree(
     # A preactivation holds what it sees: plain symbols stand for both sides' alike.
     plain = {symbol: sp.Symbol(f"_{j}") for j, symbol in enumerate(mine.values())}
     ours = {symbol: plain[found] for symbol, found in mine.items()}
+    for cell, known in ((one, ours), (other, plain)):
+        for m, f in cell.averages.items():  # by what they are of, whatever they are called
+            known[m] = sp.Function("E")(sp.expand(f.xreplace(known)))
     pairs = []
     for p, q in terms.items():
         if _shape(one, p) != _shape(other, q):

@@ -3,34 +3,49 @@
     e_k = W_k y_k + V_k x + b_k,    y_k = Y_k(s, x, e_1 .. e_{k-1})       ("what W_k sees")
     s_a' = F_a(s, x, e_1 .. e_K)
 
-Y_k and F_a act elementwise. The symbols are SymPy symbols, so a cell is written as one writes it
-on paper; `Cell` checks that what was written is one.
+Y_k and F_a act elementwise, and may hold means over the units, m = E[f(s, x, e)]. The symbols are
+SymPy symbols, so a cell is written as one writes it on paper; `Cell` checks that what was written
+is one.
 
-Eq. (cell).
+Eq. (cell), Eq. (population-average).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import sympy as sp
-from sympy.core.function import AppliedUndef
 
-from rnnmft.activations import Activation, canonical_functions
 from rnnmft.errors import CellError
-from rnnmft.language.choices import without_jumps
+from rnnmft.language.definitions import (
+    Definition,
+    collect,
+    dependency_order,
+    elementwise,
+    of_kind,
+    place_of,
+)
 from rnnmft.language.ensemble import Ensemble, build_ensemble
 from rnnmft.language.laws import Law
-from rnnmft.language.symbols import Input, Preactivation, RandomParameter, State, evaluated
+from rnnmft.language.symbols import (
+    Average,
+    Input,
+    Preactivation,
+    RandomParameter,
+    State,
+)
 from rnnmft.language.toml_writer import cell_to_toml
 
-__all__ = ["Cell", "Input", "Preactivation", "RandomParameter", "State", "dependency_order"]
-
-_ELEMENTWISE = (sp.Add, sp.Mul, sp.Pow, sp.Number, sp.NumberSymbol, sp.exp, sp.erf, sp.sin, sp.cos)
-_ELEMENTWISE += (sp.log, sp.Abs, sp.sign, sp.atan, Activation)
-_ARGUMENTS = ("self", "weights", "parameters")
+__all__ = [
+    "Average",
+    "Cell",
+    "Input",
+    "Preactivation",
+    "RandomParameter",
+    "State",
+]
 
 
 class Cell:
@@ -41,11 +56,14 @@ class Cell:
         update: {state: expression}; all updates read the old states (they are simultaneous).
         preactivations: further preactivations, needed only where an expression refers to one by a
             plain symbol of its name instead of the object.
+        averages: further averages, likewise.
 
     Attributes:
         states: in the order of `update`.
         preactivations: in dependency order.
         sees: read-only {preactivation: what its W multiplies}.
+        averages: read-only {average over the units: of what}, in dependency order.
+        order: preactivations and averages together, in the order in which a step computes them.
         input: the `Input` that some expression uses elementwise, or None.
         parameters: the elementwise `RandomParameter`s, by name.
         update: read-only {state: expression}.
@@ -66,6 +84,7 @@ class Cell:
         name: str,
         update: Mapping[State, Any],
         preactivations: Iterable[Preactivation] = (),
+        averages: Iterable[Average] = (),
     ) -> None:
         if not name or not isinstance(name, str):
             raise CellError(f"a cell needs a name, got {name!r}")
@@ -78,23 +97,29 @@ class Cell:
                 raise CellError(f"cell {name!r}: update's keys must be State, got {state!r}")
         self.name = name
         expressions = {
-            state: _expression(value, f"the update of {state.name!r}")
+            state: elementwise(value, f"the update of {state.name!r}")
             for state, value in update.items()
         }
-        found = _collect(expressions.values(), preactivations)
-        named = {p.name: p for p in found}
-        known = {**{s.name: s for s in update}, **named}
+        found = collect(
+            expressions.values(),
+            [*of_kind(Preactivation, preactivations), *of_kind(Average, averages)],
+        )
         self.states: tuple[State, ...] = tuple(update)
+        known = {s.name: s for s in (*update, *found)}
         resolve = {sp.Symbol(n): s for n, s in known.items()}
         resolve |= {sp.Symbol(n, real=True): s for n, s in known.items()}
-        sees = {p: p.sees.xreplace(resolve) for p in found}
-        whole: dict[Preactivation, Preactivation] = {}
-        for p in dependency_order(found, sees):
-            y = sees[p].xreplace(whole)
-            whole[p] = p if y == p.sees else Preactivation(p.name, y, p.has_input)
-        self.preactivations: tuple[Preactivation, ...] = tuple(whole.values())
+        contents = {d: d.content.xreplace(resolve) for d in found}
+        whole: dict[Definition, Definition] = {}
+        for d in dependency_order(found, contents):
+            content = contents[d].xreplace(whole)
+            whole[d] = d if content == d.content else d.holding(content)
+        self.order: tuple[Definition, ...] = tuple(whole.values())
+        self.preactivations = tuple(d for d in self.order if isinstance(d, Preactivation))
         self.sees: Mapping[Preactivation, sp.Expr] = MappingProxyType(
             {p: p.sees for p in self.preactivations}
+        )
+        self.averages: Mapping[Average, sp.Expr] = MappingProxyType(
+            {m: m.of for m in self.order if isinstance(m, Average)}
         )
         self.update: Mapping[State, sp.Expr] = MappingProxyType(
             {s: f.xreplace(resolve).xreplace(whole) for s, f in expressions.items()}
@@ -104,7 +129,7 @@ class Cell:
     def _check_symbols(self) -> tuple[Input | None, tuple[RandomParameter, ...]]:
         """Every symbol is a state with an update, a preactivation, a parameter or the one input."""
         places = {f"the update of {s.name!r}": f for s, f in self.update.items()}
-        places |= {f"what {p.name!r} sees": f for p, f in self.sees.items()}
+        places |= {place_of(d): d.content for d in self.order}
         inputs: set[Input] = set()
         parameters: set[RandomParameter] = set()
         for place, expression in places.items():
@@ -119,20 +144,26 @@ class Cell:
                             f"cell {self.name!r}: state {symbol.name!r} is used in {place} "
                             "but has no update"
                         )
-                elif symbol not in self.preactivations:
+                elif symbol not in self.order:
                     raise CellError(
                         f"cell {self.name!r}: unknown symbol {str(symbol)!r} in {place}; known are "
-                        f"{', '.join(sorted(s.name for s in (*self.states, *self.preactivations)))}"
+                        f"{', '.join(sorted(s.name for s in (*self.states, *self.order)))}"
                     )
         if len(inputs) > 1:
             raise CellError(
                 f"cell {self.name!r} has more than one input: {sorted(map(str, inputs))}"
             )
-        names = [s.name for s in (*self.states, *self.preactivations, *inputs, *parameters)]
+        names = [s.name for s in (*self.states, *self.order, *inputs, *parameters)]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise CellError(f"cell {self.name!r} uses one name for two things: {', '.join(twice)}")
         return next(iter(inputs), None), tuple(sorted(parameters, key=lambda p: p.name))
+
+    @property
+    def arguments(self) -> tuple[sp.Symbol, ...]:
+        """Every symbol that an expression of the cell can hold."""
+        entering = () if self.input is None else (self.input,)
+        return (*self.states, *self.preactivations, *self.parameters, *self.averages, *entering)
 
     def ensemble(
         self,
@@ -173,20 +204,28 @@ class Cell:
         if not isinstance(other, Cell):
             return NotImplemented
         mine, theirs = (
-            (c.name, tuple(c.update.items()), tuple(c.sees.items())) for c in (self, other)
+            (c.name, tuple(c.update.items()), tuple(c.sees), tuple(c.averages))
+            for c in (self, other)
         )
         return mine == theirs
 
     def __reduce__(self) -> Any:
-        return type(self), (self.name, dict(self.update), self.preactivations)
+        return type(self), (
+            self.name,
+            dict(self.update),
+            self.preactivations,
+            tuple(self.averages),
+        )
 
     def __hash__(self) -> int:
-        return hash((self.name, tuple(self.update.items()), tuple(self.sees.items())))
+        return hash((self.name, tuple(self.update.items()), self.order))
 
     def __repr__(self) -> str:
         names = ", ".join(s.name for s in self.states)
         text = f"Cell {self.name!r}: states {names}; preactivations "
         text += ", ".join(p.name for p in self.preactivations) or "none"
+        if self.averages:
+            text += f"; averages {', '.join(m.name for m in self.averages)}"
         if self.parameters:
             text += f"; random parameters {', '.join(q.name for q in self.parameters)}"
         return text + (f"; input {self.input.name} elementwise" if self.input else "")
@@ -198,8 +237,11 @@ class Cell:
         """The cell's equations as one LaTeX `aligned` block."""
         lines = []
         x = sp.latex(self.input) if self.input else "x"
-        for p in self.preactivations:
+        for p in self.order:
             name = sp.latex(p)
+            if isinstance(p, Average):
+                lines.append(rf"{name} &= \mathbb{{E}}\!\left[{sp.latex(p.of)}\right]")
+                continue
             terms = [rf"W_{{{name}}} {_bracket(self.sees[p])}"] if p.is_recurrent else []
             terms += [rf"V_{{{name}}} {x}"] if p.has_input else []
             lines.append(f"{name} &= {' + '.join([*terms, f'b_{{{name}}}'])}")
@@ -210,82 +252,3 @@ class Cell:
 def _bracket(expression: sp.Expr) -> str:
     text = sp.latex(expression)
     return text if expression.is_Symbol else rf"\left({text}\right)"
-
-
-def _expression(value: Any, place: str) -> sp.Expr:
-    """The value as an elementwise SymPy expression, or CellError."""
-    if isinstance(value, str):
-        raise CellError(f"{place} is text; write an expression, or use cells.load for text")
-    try:
-        written = canonical_functions(sp.sympify(value, strict=True))
-        expression = evaluated(without_jumps(written))
-    except sp.SympifyError:
-        raise CellError(f"{place} is not an expression: {value!r}") from None
-    for node in sp.preorder_traversal(expression):
-        if isinstance(node, AppliedUndef):
-            raise CellError(
-                f"{place} uses the undefined function {node.func.__name__!r}; "
-                "define it with rnnmft.activations.define_activation"
-            )
-        complex_root = isinstance(node, sp.Pow) and node.is_number and node.is_real is False
-        if complex_root or node in (sp.nan, sp.zoo, sp.oo, -sp.oo, sp.I):
-            raise CellError(f"{place} holds {node}: it must be a finite real expression")
-        if not isinstance(node, (sp.Symbol, *_ELEMENTWISE)):
-            raise CellError(f"{place} is not elementwise: it uses {type(node).__name__}")
-    return cast("sp.Expr", expression)
-
-
-def _collect(
-    expressions: Iterable[sp.Expr], extra: Iterable[Preactivation]
-) -> tuple[Preactivation, ...]:
-    """All preactivations that the expressions reach, first met first; one name, one meaning."""
-    found: dict[str, Preactivation] = {}
-    queue: list[Any] = [*extra]
-    for p in queue:
-        if not isinstance(p, Preactivation):
-            raise CellError(f"preactivations must hold Preactivation, got {p!r}")
-    for expression in expressions:
-        queue += sorted(expression.atoms(Preactivation), key=lambda p: p.name)
-    while queue:
-        p = queue.pop(0)
-        if p.name in _ARGUMENTS:
-            raise CellError(f"no preactivation can be named {p.name!r}: Cell.ensemble has it")
-        if p.name not in found:
-            found[p.name] = p
-            _expression(p.sees, f"what {p.name!r} sees")
-            queue += sorted(p.sees.atoms(Preactivation), key=lambda q: q.name)
-        elif found[p.name] != p:
-            raise CellError(
-                f"preactivation {p.name!r} is defined twice: "
-                f"it sees {found[p.name].sees} and {p.sees}"
-            )
-    return tuple(found.values())
-
-
-def dependency_order(
-    preactivations: Sequence[Preactivation], sees: Mapping[Preactivation, sp.Expr]
-) -> tuple[Preactivation, ...]:
-    """Sort preactivations so that each sees only earlier ones; ties keep the given order.
-
-    Raises:
-        CellError: naming the preactivations of a circle.
-    """
-    needs = {p: sees[p].free_symbols for p in preactivations}
-    order: list[Preactivation] = []
-    waiting = list(preactivations)
-    while waiting:
-        ready = next((p for p in waiting if needs[p].isdisjoint(waiting)), None)
-        if ready is None:
-            raise CellError(f"circle among preactivations: {_circle(waiting, sees)}")
-        order.append(ready)
-        waiting.remove(ready)
-    return tuple(order)
-
-
-def _circle(waiting: Sequence[Preactivation], sees: Mapping[Preactivation, sp.Expr]) -> str:
-    path = [waiting[0]]
-    while True:
-        following = next(q for q in waiting if q in sees[path[-1]].free_symbols)
-        if following in path:
-            return " -> ".join(p.name for p in [*path[path.index(following) :], following])
-        path.append(following)

@@ -1,4 +1,4 @@
-"""The four kinds of symbols of a cell: states, the input, preactivations, random parameters.
+"""The kinds of symbols of a cell: states, input, preactivations, averages, random parameters.
 
 They are SymPy symbols, so a cell is written as one writes it on paper. A name is an identifier, and
 within one cell it means one thing.
@@ -15,7 +15,15 @@ from rnnmft.activations import canonical_functions
 from rnnmft.errors import CellError, ParameterError
 from rnnmft.language.choices import without_jumps
 
-__all__ = ["Input", "Preactivation", "RandomParameter", "State", "evaluated", "real_number"]
+__all__ = [
+    "Average",
+    "Input",
+    "Preactivation",
+    "RandomParameter",
+    "State",
+    "evaluated",
+    "real_number",
+]
 
 
 class _Named(sp.Symbol):
@@ -77,17 +85,11 @@ class Preactivation(_Named):
     def __new__(cls, name: str, sees: Any = 0, input: Any = True) -> Preactivation:
         """Check and canonicalise what the weights see."""
         self = cast("Preactivation", super().__new__(cls, name))
-        try:
-            expression = sp.sympify(sees, strict=True)
-        except sp.SympifyError:
-            expression = None
-        if not isinstance(expression, sp.Expr):
-            raise CellError(f"Preactivation {name!r}: sees must be an expression, got {sees!r}")
-        self.sees = evaluated(without_jumps(canonical_functions(expression)))
+        self.sees = _written(sees, f"Preactivation {name!r}: sees")
         self.has_input = bool(input) or isinstance(input, Input)
         if self.sees == 0 and not self.has_input:
             raise CellError(f"Preactivation {name!r} sees nothing: neither a state nor the input")
-        return _PREACTIVATIONS.setdefault((name, self.sees, self.has_input), self)
+        return cast("Preactivation", _DEFINED.setdefault((name, self.sees, self.has_input), self))
 
     def _hashable_content(self) -> tuple[Any, ...]:
         return (*super()._hashable_content(), self.sees, self.has_input)
@@ -100,12 +102,75 @@ class Preactivation(_Named):
         """Whether there is a recurrent matrix W."""
         return self.sees != 0
 
+    @property
+    def content(self) -> sp.Expr:
+        """What the symbol is made of: what W sees."""
+        return self.sees
 
-# Equal preactivations are one object. They nest, so that comparing two copies of a chain in which
-# each sees its predecessor twice would take a time exponential in its length.
-_PREACTIVATIONS: WeakValueDictionary[tuple[str, sp.Expr, bool], Preactivation] = (
-    WeakValueDictionary()
-)
+    def holding(self, content: sp.Expr) -> Preactivation:
+        """The preactivation of this name that sees something else."""
+        return Preactivation(self.name, content, self.has_input)
+
+
+class Average(_Named):
+    """m = E[f]: the mean of f over the units of a network, a number at each step.
+
+    As N -> infinity it is an expectation over the unit's law, and no unit changes it. Layer
+    normalisation is made of such means. Each trajectory has its own. Eq. (population-average).
+
+    Args:
+        name: the name of the average.
+        of: f, an elementwise expression of states, preactivations, the input, random parameters
+            and other averages.
+
+    >>> e = Preactivation("e", State("h"))
+    >>> m = Average("m", e)
+    >>> v = Average("v", (e - m) ** 2)
+    >>> (e - m) / (v + 1) ** (1 / sp.S(2))
+    (e - m)/sqrt(v + 1)
+    """
+
+    __slots__ = ("of",)
+    of: sp.Expr
+
+    def __new__(cls, name: str, of: Any) -> Average:
+        """Check and canonicalise what is averaged."""
+        self = cast("Average", super().__new__(cls, name))
+        self.of = _written(of, f"Average {name!r}: of")
+        if not self.of.free_symbols:
+            raise CellError(f"Average {name!r} is of the number {self.of}: write the number")
+        return cast("Average", _DEFINED.setdefault((name, self.of, None), self))
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.of)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.name, self.of)
+
+    @property
+    def content(self) -> sp.Expr:
+        """What the symbol is made of: f."""
+        return self.of
+
+    def holding(self, content: sp.Expr) -> Average:
+        """The average of this name of something else."""
+        return Average(self.name, content)
+
+
+# Equal preactivations and averages are one object. They nest, so that comparing two copies of a
+# chain in which each sees its predecessor twice would take a time exponential in its length.
+_DEFINED: WeakValueDictionary[tuple[str, sp.Expr, bool | None], _Named] = WeakValueDictionary()
+
+
+def _written(value: Any, place: str) -> sp.Expr:
+    """The value as an expression in the form that equal expressions share."""
+    try:
+        expression = sp.sympify(value, strict=True)
+    except sp.SympifyError:
+        expression = None
+    if not isinstance(expression, sp.Expr):
+        raise CellError(f"{place} must be an expression, got {value!r}")
+    return evaluated(without_jumps(canonical_functions(expression)))
 
 
 def evaluated(expression: sp.Expr) -> sp.Expr:

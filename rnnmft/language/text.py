@@ -10,6 +10,9 @@
     g = { sees = "sigmoid(z)*h", input = false }
     a = { sees = 0 }
 
+    [average]                       # means over the units: numbers, one a step, if any
+    m = "abs(h)"
+
     [let]                           # names for what is written more than once, if any
     new = "tanh(g + a)"
 
@@ -34,7 +37,7 @@ import sympy as sp
 from rnnmft.errors import CellError, ParseError
 from rnnmft.language.cell import Cell
 from rnnmft.language.grammar import parse_expression
-from rnnmft.language.symbols import Input, Preactivation, RandomParameter, State
+from rnnmft.language.symbols import Average, Input, Preactivation, RandomParameter, State
 from rnnmft.language.toml_positions import Positions
 
 __all__ = ["MAX_LINE", "MAX_NAMES", "MAX_TEXT", "load", "loads"]
@@ -43,7 +46,7 @@ MAX_TEXT = 16_384
 MAX_LINE = 2_048
 MAX_NAMES = 64
 _NAME = re.compile(r"[^\W\d]\w*")
-_KEYS = ("name", "states", "inputs", "parameters", "preactivations", "let", "update")
+_KEYS = ("name", "states", "inputs", "parameters", "preactivations", "average", "let", "update")
 # What names of a [let] table stand for, written out: each can double the one before.
 MAX_SIZE = 20_000
 
@@ -109,31 +112,38 @@ class _Reader:
         self.inputs = self._names("inputs", Input, required=False)
         self.parameters = self._names("parameters", RandomParameter, required=False)
         self.rows = self._table("preactivations", required=False)
+        self.averages = self._table("average", required=False)
         self.lets = self._table("let", required=False)
         self.updates = self._table("update")
         self._check_names()
         self.symbols: dict[str, sp.Symbol] = {**self.states, **self.inputs, **self.parameters}
-        # Until it is read, a preactivation is its name: `Cell` names the circle if one remains.
-        self.symbols |= {name: sp.Symbol(name, real=True) for name in self.rows}
+        # Until it is read, a preactivation or average is its name: `Cell` names the circle if one
+        # remains.
+        later = (*self.rows, *self.averages)
+        self.symbols |= {name: sp.Symbol(name, real=True) for name in later}
 
     def cell(self) -> Cell:
         """The cell; what only the whole can show is checked by `Cell`."""
         for name in self._order():
             if name in self.rows:
                 self.symbols[name] = self._preactivation(name, self.rows[name])
+            elif name in self.averages:
+                self.symbols[name] = self._average(name)
             else:
                 self.symbols[name] = self._let(name)
         preactivations = [self.symbols[name] for name in self.rows]
         update = {s: self._expression(self.updates[n], "update", n) for n, s in self.states.items()}
-        return Cell(self.data["name"], update, preactivations)
+        averages = [self.symbols[name] for name in self.averages]
+        return Cell(self.data["name"], update, preactivations, averages)
 
     def _order(self) -> list[str]:
-        """Preactivations and lets, each behind those that it names unless there is a circle."""
+        """Preactivations, averages and lets, each behind those that it names, but for circles."""
         names = {
             name: set(_NAME.findall(str(row.get("sees")))) if isinstance(row, dict) else set()
             for name, row in self.rows.items()
         }
-        names |= {name: set(_NAME.findall(str(text))) for name, text in self.lets.items()}
+        texts = {**self.averages, **self.lets}
+        names |= {name: set(_NAME.findall(str(text))) for name, text in texts.items()}
         order: list[str] = []
         waiting = list(names)
         while waiting:
@@ -198,6 +208,7 @@ class _Reader:
             "inputs": self.inputs,
             "parameters": self.parameters,
             "preactivations": self.rows,
+            "average": self.averages,
             "let": self.lets,
         }
         if sum(map(len, kinds.values())) > MAX_NAMES:
@@ -206,7 +217,8 @@ class _Reader:
         for kind, names in kinds.items():
             for index, name in enumerate(names):
                 if name in seen:
-                    place = name if kind in ("preactivations", "let") else str(index)
+                    in_table = kind in ("preactivations", "average", "let")
+                    place = name if in_table else str(index)
                     self.refuse(f"{name!r} stands in {seen[name]} and in {kind}", kind, place)
                 seen[name] = kind
         for name in self.updates:
@@ -231,6 +243,13 @@ class _Reader:
         if _size(value, {}) > MAX_SIZE:
             self.refuse(f"{name!r} stands for more than {MAX_SIZE} symbols", "let", name)
         return value
+
+    def _average(self, name: str) -> Average:
+        value = self._expression(self.averages[name], "average", name)
+        try:
+            return Average(name, value)
+        except CellError as error:
+            self.refuse(str(error), "average", name)
 
     def _preactivation(self, name: str, row: Any) -> Preactivation:
         path = ("preactivations", name)

@@ -12,7 +12,7 @@ from rnnmft.activations import Activation
 from rnnmft.errors import CellError, ParseError
 from rnnmft.language.grammar import parse_expression
 from rnnmft.language.printer import expression_text
-from rnnmft.language.symbols import Input, Preactivation, RandomParameter, State
+from rnnmft.language.symbols import Average, Input, Preactivation, RandomParameter, State
 
 __all__ = ["cell_to_toml"]
 
@@ -29,6 +29,7 @@ class _Written(Protocol):
     parameters: tuple[RandomParameter, ...]
     input: Input | None
     sees: Mapping[Preactivation, sp.Expr]
+    averages: Mapping[Average, sp.Expr]
     update: Mapping[State, sp.Expr]
 
 
@@ -38,7 +39,7 @@ def cell_to_toml(cell: _Written) -> str:
     Raises:
         CellError: the cell holds a function, number or name that the text form has no word for.
     """
-    names = [s.name for s in (*cell.states, *cell.preactivations, *cell.parameters)]
+    names = [s.name for s in _named(cell)]
     inputs = [cell.input.name] if cell.input else [] if "x" in names else ["x"]
     lines = [f"name = {_quoted(cell.name)}", f"states = {_array(s.name for s in cell.states)}"]
     lines.append(f"inputs = {_array(inputs)}")
@@ -50,15 +51,22 @@ def cell_to_toml(cell: _Written) -> str:
         sees = _expression(cell, cell.sees[p]) if p.is_recurrent else "0"
         extra = "" if p.has_input else ", input = false"
         lines.append(f"{_key(p.name)} = {{ sees = {sees}{extra} }}")
+    if cell.averages:
+        lines += ["", "[average]"]
+    lines += [f"{_key(m.name)} = {_expression(cell, f)}" for m, f in cell.averages.items()]
     lines += ["", "[update]"]
     lines += [f"{_key(s.name)} = {_expression(cell, f)}" for s, f in cell.update.items()]
     return "\n".join(lines) + "\n"
 
 
+def _named(cell: _Written) -> list[sp.Symbol]:
+    """Every symbol but the input, which may be absent."""
+    return [*cell.states, *cell.preactivations, *cell.parameters, *cell.averages]
+
+
 def _expression(cell: _Written, expression: sp.Expr) -> str:
     text = expression_text(expression)
-    symbols = [*cell.states, *cell.preactivations, *cell.parameters]
-    symbols += [cell.input] if cell.input else []
+    symbols = [*_named(cell), *([cell.input] if cell.input else [])]
     own = {type(f).__name__: type(f) for f in expression.atoms(Activation)}
     try:
         again = parse_expression(text, {s.name: s for s in symbols}, own)

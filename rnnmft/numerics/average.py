@@ -12,11 +12,11 @@ from rnnmft.numerics.charts import Kind, Landmarks
 from rnnmft.numerics.laws import Integrands, Sample
 from rnnmft.numerics.quadrature import integrate
 
-__all__ = ["Average"]
+__all__ = ["GaussianAverage"]
 
 
 @dataclass(frozen=True)
-class Average:
+class GaussianAverage:
     """slots = E[f_k(e, captured)] over e ~ N(mean, variance), for the outputs f_k of a block.
 
     The block's inputs are the bound variable and then the captured slots. `places` and `widths` are

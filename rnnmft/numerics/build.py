@@ -11,7 +11,7 @@ import sympy as sp
 from rnnmft.activations import Activation
 from rnnmft.errors import CompileError
 from rnnmft.expectation import GaussianExpectation
-from rnnmft.numerics.average import Average
+from rnnmft.numerics.average import GaussianAverage
 from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.block import Apply, Block, Instruction, Power, Product, Sum
 from rnnmft.numerics.cancellation import without_cancellation
@@ -191,7 +191,7 @@ class Builder:
             found = [self._weights[m] for m in members]
             weights = tuple(tuple((k, self.slot(w)) for k, w in pairs) for pairs in found)
         self._instructions.append(
-            Average(
+            GaussianAverage(
                 mean,
                 variance,
                 captured_slots,

@@ -5,6 +5,7 @@ The tangent d s^t / d s^0 is pushed through the linearised step
     delta y_k = sum dY_k/d(s, e) delta(s, e)     delta e_k = W_k delta y_k
     delta s_a' = sum dF_a/d(s, e) delta(s, e)
 
+(averages over units move as well: delta m = (1/N) sum_i delta f_i, a term of rank one)
 whose elementwise derivatives come from torch.autograd (the gradient of the sum), not from SymPy:
 this floor shares no calculus with the theory it is to test. States are stacked in the cell's order.
 
@@ -72,7 +73,7 @@ class TangentMap:
         ]
         self.log_scale = torch.zeros(networks, dtype=torch.float64, device=device)
         self._given = given
-        self._preactivations: list[Tensor | None] = []
+        self._defined: list[Tensor | None] = []
 
     def jacobian(self) -> Tensor:
         """d s^t / d s^0 without its scale: (networks, mN, mN)."""
@@ -83,21 +84,26 @@ class TangentMap:
     ) -> None:
         """delta e_k = W_k delta y_k; called for one preactivation after the other."""
         if matrix is None:
-            self._preactivations.append(None)
+            self._defined.append(None)
             return
         (delta,) = self._linearised(sees, known)
-        self._preactivations.append(None if delta is None else matrix.columns(delta))
+        self._defined.append(None if delta is None else matrix.columns(delta))
+
+    def push_average(self, of: Elementwise, known: Sequence[Tensor]) -> None:
+        """delta m, (networks, 1, columns): the mean of delta f over the units; called likewise."""
+        (delta,) = self._linearised(of, known)
+        self._defined.append(None if delta is None else delta.mean(1, keepdim=True))
 
     def push_states(self, update: Elementwise, known: Sequence[Tensor]) -> None:
         """delta s', which ends the step."""
         pushed = self._linearised(update, known)
         zero = torch.zeros_like(self.states[0])
         self.states = [zero.clone() if delta is None else delta for delta in pushed]
-        self._preactivations = []
+        self._defined = []
         self._rescale()
 
     def _linearised(self, function: Elementwise, known: Sequence[Tensor]) -> list[Tensor | None]:
-        deltas = [*self.states, *[None] * self._given, *self._preactivations]
+        deltas = [*self.states, *[None] * self._given, *self._defined]
         rows = elementwise_derivatives(function, [a[:, 0] for a in known])
         results: list[Tensor | None] = []
         for row in rows:

@@ -1,8 +1,9 @@
 """Finite networks of one cell, stepped together: e_k = W_k y_k + V_k x + b_k, s_a' = F_a(s, x, e).
 
-All tensors of a step have shape (networks, trajectories, N).
+All tensors of a step have shape (networks, trajectories, N); averages over the units of each
+network and trajectory, repeated along the units, too.
 
-Eq. (cell).
+Eq. (cell), Eq. (population-average).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from rnnmft.language import Cell
+from rnnmft.language import Average, Cell, Preactivation
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.simulation.inputs import standard_pairs
@@ -26,7 +27,8 @@ class Network:
     """The step of a cell, compiled for one device and precision.
 
     The elementwise functions take, in this order, the states, the input (where the cell uses it
-    elementwise), the elementwise random parameters and the preactivations known so far.
+    elementwise), the elementwise random parameters and, in the order in which a step computes them,
+    the preactivations and averages known so far.
 
     Args:
         cell: which cell.
@@ -38,12 +40,11 @@ class Network:
     def __init__(self, cell: Cell, width: int, device: torch.device, dtype: torch.dtype) -> None:
         self.cell, self.width, self.device, self.dtype = cell, width, device, dtype
         self._backend = torch_backend(str(device), str(dtype))
-        self._sees = {p: self._compile([y], k) for k, (p, y) in enumerate(cell.sees.items())}
-        self._update = self._compile(list(cell.update.values()), len(cell.preactivations))
+        self._of = {d: self._compile([d.content], k) for k, d in enumerate(cell.order)}
+        self._update = self._compile(list(cell.update.values()), len(cell.order))
 
     def _compile(self, expressions: list[object], known: int) -> Callable[..., tuple[Tensor, ...]]:
-        preactivations = self.cell.preactivations[:known]
-        arguments = [*self.cell.states, *self._given(), *preactivations]
+        arguments = [*self.cell.states, *self._given(), *self.cell.order[:known]]
         return compile_elementwise(expressions, arguments, self._backend)
 
     def _given(self) -> list[object]:
@@ -99,21 +100,44 @@ class Network:
         entering = [] if self.cell.input is None else [x]
         known = [*states, *entering, *parameters.elementwise]
         preactivations: list[Tensor] = []
-        for p in self.cell.preactivations:
-            # W is used up before V is drawn: they may share memory.
-            e = torch.zeros_like(x)
-            w = parameters.recurrent(p)
-            if w is not None:
-                (y,) = self._sees[p](*known)
-                e = w.rows(y.expand_as(x))
-            if tangent is not None:
-                tangent.push_preactivation(w, self._sees[p], known)
-            v = parameters.input(p)
-            if v is not None:
-                e = e + v.rows(x)
-            e = e + parameters.bias(p)
+        for d in self.cell.order:
+            if isinstance(d, Average):
+                known.append(self._average(d, known, x, tangent))
+                continue
+            e = self._preactivation(d, known, x, parameters, tangent)
             preactivations.append(e)
             known.append(e)
         if tangent is not None:
             tangent.push_states(self._update, known)
         return [s.expand_as(x) for s in self._update(*known)], preactivations
+
+    def _preactivation(
+        self,
+        p: Preactivation,
+        known: Sequence[Tensor],
+        x: Tensor,
+        parameters: Parameters,
+        tangent: TangentMap | None,
+    ) -> Tensor:
+        """W y + V x + b."""
+        # W is used up before V is drawn: they may share memory.
+        e = torch.zeros_like(x)
+        w = parameters.recurrent(p)
+        if w is not None:
+            (y,) = self._of[p](*known)
+            e = w.rows(y.expand_as(x))
+        if tangent is not None:
+            tangent.push_preactivation(w, self._of[p], known)
+        v = parameters.input(p)
+        if v is not None:
+            e = e + v.rows(x)
+        return e + parameters.bias(p)
+
+    def _average(
+        self, m: Average, known: Sequence[Tensor], x: Tensor, tangent: TangentMap | None
+    ) -> Tensor:
+        """The mean over the units, once for each of them."""
+        (values,) = self._of[m](*known)
+        if tangent is not None:
+            tangent.push_average(self._of[m], known)
+        return values.expand_as(x).mean(-1, keepdim=True).expand_as(x)

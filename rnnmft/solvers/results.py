@@ -39,7 +39,7 @@ def trajectory_status(second: Mapping[str, Any], moments: Status) -> dict[str, A
     found = {name: status_by_element(values, moments) for name, values in second.items()}
     undefined = any(status is not moments for status in found.values())
     status = Status.worst(moments, Status.UNDEFINED) if undefined else moments
-    by_kind: dict[str, Any] = dict.fromkeys((*_MOMENTS, *_PAIR), moments)
+    by_kind: dict[str, Any] = dict.fromkeys((*_MOMENTS, *_PAIR, "average"), moments)
     return {"status": status, "statuses": {**by_kind, "correlation": found}}
 
 
@@ -49,14 +49,17 @@ class Trajectory(Measured):
 
     `second_moment[state]`, `cross_moment[state]`, `correlation[state]`, `mean[state]`: (steps,);
     `preactivation_variance[name]`, `preactivation_covariance[name]`: (steps,), element t belongs to
-    the preactivation of update t + 1. A correlation is nan, and UNDEFINED, at the steps at which
+    the preactivation of update t + 1, as does that of `average[name]`, the cell's averages over
+    units. A correlation is nan, and UNDEFINED, at the steps at which
     its state has no variance: `statuses["correlation"][state]`; `status` is that of all numbers
     together. `error[quantity][name]`, (steps,): a bound where the solution is deterministic, a
     standard error where it is sampled (`error_kind`). `tying` names the theory; `units`: how many
     were sampled, None where none were.
     """
 
-    kinds: ClassVar[Mapping[str, str]] = dict.fromkeys((*_MOMENTS, *_PAIR, "correlation"), _NUMBER)
+    kinds: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        (*_MOMENTS, *_PAIR, "correlation", "average"), _NUMBER
+    )
 
     tying: str
     steps: int
@@ -72,6 +75,7 @@ class Trajectory(Measured):
     method: str = "quadrature"
     units: int | None = None
     statuses: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    average: Mapping[str, Any] = field(default_factory=dict)
 
     def error_of(self, kind: str, name: str | None) -> Any:
         """The error of a kind and name, (steps,)."""
@@ -86,14 +90,15 @@ class Trajectory(Measured):
 class FixedPoint(Measured):
     """A stationary state of the moments.
 
-    `second_moment[state]` (Q*), `mean[state]`, `preactivation_variance[name]` (q*); `slope`: the
+    `second_moment[state]` (Q*), `mean[state]`, `preactivation_variance[name]` (q*), and
+    `average[name]` of the cell's averages over units; `slope`: the
     largest |eigenvalue| of the moment map there (None where it is not computed: where units are
     sampled); `stable`: slope < 1. `errors[quantity][name]` and `slope_error` are bounds, or
     standard errors where units are sampled (`error_kind`); `error`: the largest of the moments.
     `units`: how many were sampled.
     """
 
-    kinds: ClassVar[Mapping[str, str]] = dict.fromkeys((*_MOMENTS, "slope"), _NUMBER)
+    kinds: ClassVar[Mapping[str, str]] = dict.fromkeys((*_MOMENTS, "average", "slope"), _NUMBER)
 
     tying: str
     second_moment: Mapping[str, float]
@@ -109,6 +114,7 @@ class FixedPoint(Measured):
     moments: Any = field(default=None, repr=False, compare=False)
     slope_error: float | None = None
     error_kind: str = BOUND
+    average: Mapping[str, float] = field(default_factory=dict)
 
     def error_of(self, kind: str, name: str | None) -> Any:
         """The error of a kind and name."""

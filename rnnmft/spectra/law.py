@@ -16,6 +16,7 @@ from rnnmft.records import Quantity, Record
 from rnnmft.solvers.jacobian import JacobianMoments
 from rnnmft.spectra.records import Atoms, Condition, Support
 from rnnmft.spectra.spectrum import Spectrum
+from rnnmft.theory.population_average import left_out
 
 __all__ = ["JacobianLaw"]
 
@@ -36,6 +37,10 @@ class JacobianLaw(Record):
     def tying(self) -> str:
         """Whose theory it is: "tied" or "untied"."""
         return self.known.tying
+
+    @property
+    def _of(self) -> str:
+        return self.tying + left_out(self.spectrum.cell)
 
     @property
     def horizon(self) -> int:
@@ -68,7 +73,7 @@ class JacobianLaw(Record):
         check_count("highest", highest)
         known = self.known.known(highest)
         if known is not None and len(known) == highest:
-            return known
+            return replace(known, name=known.name + left_out(self.spectrum.cell))
         found = self.spectrum.moments(highest)
         if known is None:
             return found
@@ -107,7 +112,7 @@ class JacobianLaw(Record):
     def mean(self) -> Quantity:
         """m_1: the mean squared singular value; 1 is criticality."""
         found = self.moments(1)
-        name = f"mean of J J^T, horizon {self.horizon}, {self.tying}"
+        name = f"mean of J J^T, horizon {self.horizon}, {self._of}"
         value, error = float(found[0]), float(found.error[0])
         return Quantity(name, value, error, found.status, error_kind=self.error_kind)
 
@@ -117,7 +122,7 @@ class JacobianLaw(Record):
         found = self.moments(2)
         m_1, m_2 = found.value
         error = float(found.error[1] + 2 * abs(m_1) * found.error[0])
-        name = f"variance of J J^T, horizon {self.horizon}, {self.tying}"
+        name = f"variance of J J^T, horizon {self.horizon}, {self._of}"
         value = float(m_2 - m_1**2)
         return Quantity(name, value, error, found.status, error_kind=self.error_kind)
 

@@ -37,6 +37,7 @@ from rnnmft.spectra.pushforward import Pushforward, orthogonal_step
 from rnnmft.spectra.records import Atoms, Support
 from rnnmft.spectra.resolved import Resolved, Resolver
 from rnnmft.spectra.unit_transfer import UnitTransfer
+from rnnmft.theory.population_average import left_out
 
 __all__ = ["Spectrum", "powered_moments"]
 
@@ -193,7 +194,8 @@ class Spectrum:
     def name(self, what: str) -> str:
         """A quantity's name."""
         label = "" if self.is_exact else ", free power of one step (an approximation)"
-        return f"{what} of J J^T, horizon {self.horizon}, {self.tying}{label}"
+        of = f"{self.tying}{label}{left_out(self.cell)}"
+        return f"{what} of J J^T, horizon {self.horizon}, {of}"
 
     # --- moments -------------------------------------------------------------------------------
 

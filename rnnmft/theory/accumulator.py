@@ -71,6 +71,8 @@ def accumulator_form(cell: Cell) -> AccumulatorForm:
     (c, sigmoid(f), tanh(c'))
     """
     held = {s for f in cell.update.values() for s in f.free_symbols if isinstance(s, State)}
+    if cell.averages:
+        raise _not_of_this_form(cell, "its averages over units move with the law")
     if len(held) != 1:
         raise _not_of_this_form(cell, f"its updates read {len(held)} old states, not one")
     if cell.parameters:

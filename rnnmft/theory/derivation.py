@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import sympy as sp
 
@@ -20,9 +20,11 @@ from rnnmft.errors import DerivationError, ParameterError
 from rnnmft.language import Cell, State
 from rnnmft.parameters import check_tying
 from rnnmft.theory.jacobian import JacobianTheory, jacobian_theory
+from rnnmft.theory.jacobian_steps import jacobian_steps
 from rnnmft.theory.law_recursion import LawDerivation
 from rnnmft.theory.moments import MomentTheory, moment_theory
 from rnnmft.theory.notation import MomentKey, Notation
+from rnnmft.theory.population_average import averages_step
 from rnnmft.theory.spectral import SpectralRadius
 from rnnmft.theory.steps import Step, StepsRecord
 from rnnmft.theory.tangent import TangentTheory
@@ -53,7 +55,7 @@ class Derivation(StepsRecord):
     def moments(self) -> dict[MomentKey, sp.Expr]:
         """{key: update} of every one-trajectory moment the recursion needs."""
         of = self.theory
-        seen = [k for p in self.cell.preactivations for k in of.moments_in(of.variance(p))]
+        seen = [k for number in of.numbers.values() for k in of.moments_in(number)]
         singles = [k for k in self.cross_moments if len(k) == 1]
         return of.closure([*(self._square(s, 1) for s in self.cell.states), *seen, *singles])
 
@@ -100,6 +102,13 @@ class Derivation(StepsRecord):
         }
 
     @cached_property
+    def population_average(self) -> dict[str, sp.Eq]:
+        """{average: Eq(m, E[f])}, in moments and in numbers of this step."""
+        return {
+            m.name: sp.Eq(m, self.theory.average(m), evaluate=False) for m in self.cell.averages
+        }
+
+    @cached_property
     def preactivation_variance(self) -> dict[str, sp.Eq]:
         """{preactivation: Eq(q, sigma_w^2 E[y^2] + sigma_v^2 R + sigma_b^2)}. Eq. (q)."""
         return {
@@ -135,9 +144,9 @@ class Derivation(StepsRecord):
                 row += sp.diff(expression, variance) * gradient
             return row
 
-        for p in self.cell.preactivations:
-            variable = n.q[p] if single else n.q_ab[p]
-            gradients[variable] = total(theory.variance(p) if single else theory.covariance(p))
+        between = {n.q_ab[p]: theory.covariance(p) for p in self.cell.preactivations}
+        for variable, number in (theory.numbers if single else between).items():
+            gradients[variable] = total(number)
         rows = [total(of[k]) for k in keys]
         return sp.Matrix.vstack(*rows).applyfunc(without_deltas).applyfunc(sp.factor_terms)
 
@@ -169,7 +178,11 @@ class Derivation(StepsRecord):
     @property
     def shown(self) -> tuple[sp.Eq, ...]:
         """The equations that stand for the whole where it is printed."""
-        return (*self.second_moment.values(), *self.preactivation_variance.values())
+        return (
+            *self.second_moment.values(),
+            *self.preactivation_variance.values(),
+            *self.population_average.values(),
+        )
 
     def _derived(self) -> Iterable[Step]:
         return _steps(self)
@@ -234,6 +247,8 @@ def _steps(d: Derivation) -> list[Step]:
                 "The squares couple to these moments, which obey recursions of the same kind.",
             )
         )
+    if d.population_average:
+        steps.append(averages_step(list(d.population_average.values())))
     steps += [
         Step(
             "Two trajectories",
@@ -253,56 +268,7 @@ def _steps(d: Derivation) -> list[Step]:
             citation="Price 1958; Schoenholz et al. 2017; " + _CHEN,
         ),
     ]
-    steps += _jacobian_steps(d)
-    return steps
-
-
-def _jacobian_steps(d: Derivation) -> list[Step]:
-    blocks = [
-        sp.Eq(sp.Symbol(name), block, evaluate=False)
-        for name, block in zip("ABCD", d.jacobian.blocks, strict=True)
-    ]
-    free = "The matrices W are asymptotically free of the diagonal factors."
-    gaussian, orthogonal = (d.jacobian.program(2, kind) for kind in ("gaussian", "orthogonal"))
-    return [
-        Step(
-            "The linearised unit",
-            None,
-            blocks,
-            "ds' = A ds + B de, dy = C ds + D de, de = W dy: every entry is a diagonal matrix.",
-        ),
-        Step(
-            "Mean squared singular value",
-            None,
-            [sp.Eq(sp.Symbol("m_1"), gaussian.moment(1), evaluate=False)],
-            "First order of the block resolvent equation in 1/z; the same for both ensembles.",
-            free,
-            "Pennington, Schoenholz & Ganguli 2018; Yang 2020",
-        ),
-        Step(
-            "Second moment of J J^T, gaussian weights",
-            None,
-            _program_equations(gaussian, r"m_2"),
-            "Second order of the same equation with Phi(x) = sigma_w^2. The averages E_n over a "
-            "unit's factors are written out first, then the self-energies a and b.",
-            free,
-            "Yang 2020 (Tensor Programs III)",
-        ),
-        Step(
-            "Second moment of J J^T, orthogonal weights",
-            None,
-            _program_equations(orthogonal, r"m_2")[len(orthogonal.averages) :],
-            "The same with Phi(x) = (sqrt(1 + 4 sigma_w^2 x) - 1) / 2x.",
-            free,
-            "Pennington, Schoenholz & Ganguli 2018",
-        ),
-    ]
-
-
-def _program_equations(program: Any, name: str) -> list[sp.Eq]:
-    chain = [*program.averages.items(), *program.self_energies.items()]
-    chain.append((sp.Symbol(name), program.moments[1]))
-    return [sp.Eq(symbol, value, evaluate=False) for symbol, value in chain]
+    return [*steps, *jacobian_steps(d.jacobian)]
 
 
 @lru_cache(maxsize=64)

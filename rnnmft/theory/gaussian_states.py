@@ -144,6 +144,11 @@ def gaussian_states_theory(cell: Cell) -> GaussianStatesTheory:
             f"cell {cell.name!r} has random parameters or no preactivation: its states are not "
             "Gaussian"
         )
+    if cell.averages:
+        raise DerivationError(
+            f"cell {cell.name!r} has averages over units, which move in time: the coefficients of "
+            "its updates are not constant"
+        )
     inputs = [] if cell.input is None else [cell.input]
     variables = [*cell.states, *cell.preactivations, *inputs]
     rows = [_linear(cell, f, variables) for f in cell.update.values()]

@@ -25,7 +25,9 @@ from rnnmft.theory.jacobian import JacobianTheory, jacobian_theory
 from rnnmft.theory.law_expectation import LawExpectation
 from rnnmft.theory.moments import MomentTheory
 from rnnmft.theory.notation import Notation
+from rnnmft.theory.population_average import averages_step
 from rnnmft.theory.steps import Step, StepsRecord
+from rnnmft.theory.unit_average import unit_average
 
 __all__ = ["LawDerivation"]
 
@@ -89,7 +91,7 @@ class LawDerivation(StepsRecord):
         return total
 
     def _over_law(self, product: sp.Expr, trajectories: int) -> sp.Expr:
-        inside = sorted(product.free_symbols, key=str)
+        inside = sorted(product.free_symbols - set(self.cell.averages), key=str)
         return LawExpectation(product, *inside)
 
     def _equations(self, trajectories: int) -> dict[str, sp.Eq]:
@@ -145,6 +147,14 @@ class LawDerivation(StepsRecord):
         }
 
     @cached_property
+    def population_average(self) -> dict[str, sp.Eq]:
+        """{average: Eq(m, E[f])} over the law of a unit."""
+        return {
+            m.name: sp.Eq(m, unit_average(self.theory, f), evaluate=False)
+            for m, f in self.cell.averages.items()
+        }
+
+    @cached_property
     def law(self) -> dict[str, sp.Eq]:
         """{state: s' = F(s, x, e)}: equality in law, s, x and e independent."""
         return {
@@ -173,7 +183,11 @@ class LawDerivation(StepsRecord):
     @property
     def shown(self) -> tuple[sp.Eq, ...]:
         """The equations that stand for the whole where it is printed."""
-        return (*self.second_moment.values(), *self.preactivation_variance.values())
+        return (
+            *self.second_moment.values(),
+            *self.preactivation_variance.values(),
+            *self.population_average.values(),
+        )
 
     def _derived(self) -> Iterable[Step]:
         return _steps(self)
@@ -214,6 +228,7 @@ def _steps(d: LawDerivation) -> list[Step]:
             citation=_GILBOA,
         ),
         *_law_steps(d),
+        *([averages_step(list(d.population_average.values()))] if d.cell.averages else []),
         Step(
             "Two trajectories",
             list(d.preactivation_covariance.values()),

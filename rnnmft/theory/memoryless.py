@@ -34,7 +34,8 @@ def is_memoryless(cell: Cell) -> bool:
     states = set(cell.states)
     forgets = all(not f.free_symbols & states for f in cell.update.values())
     plain = all(y.free_symbols <= states for y in cell.sees.values())
-    return forgets and plain and not cell.parameters and bool(cell.preactivations)
+    unaveraged = not cell.parameters and not cell.averages
+    return forgets and plain and unaveraged and bool(cell.preactivations)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ def memoryless_theory(cell: Cell) -> MemorylessTheory:
     Raises:
         DerivationError: the cell is not memoryless.
     """
+    if cell.averages:
+        raise DerivationError(
+            f"cell {cell.name!r} has averages over units, which differ between two times"
+        )
     if not is_memoryless(cell):
         raise DerivationError(
             f"cell {cell.name!r} remembers more than its preactivations: its two-time covariances "

@@ -6,20 +6,22 @@ With fresh weights at every step e_k is Gaussian and independent of the unit's p
 
 Where every F_a is affine in the states the moments up to any degree close among themselves. An
 input constant in time is a recurrent variable with the update x' = x. ([chen2018]: minimalRNN.)
+Averages over the units are numbers that each step computes of the moments, as the q_k are.
 
-Eq. (moments), Eq. (q), Eq. (second-moment).
+Eq. (moments), Eq. (q), Eq. (second-moment), Eq. (population-average).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import sympy as sp
 
 from rnnmft.errors import DerivationError
-from rnnmft.language import Cell, Preactivation
+from rnnmft.expectation import GaussianExpectation
+from rnnmft.language import Average, Cell, Preactivation
 from rnnmft.language.symbols import RandomParameter
 from rnnmft.theory.independence import GaussianLaw, expect
 from rnnmft.theory.notation import MomentKey, Notation
@@ -28,6 +30,8 @@ from rnnmft.theory.powers import collect_powers
 __all__ = ["MomentTheory", "moment_theory"]
 
 _MOST_MOMENTS, _DEGREE_GROWTH = 400, 8
+# Operations of an average that is written out where it stands in another: a choice.
+_SHORT = 12
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class MomentTheory:
         for exponents, coefficient in powers.items():
             sides = [exponents[t * width : (t + 1) * width] for t in range(trajectories)]
             moment = self.moment(tuple(map(tuple, sides)))
-            terms += [average * moment for average in _averages(coefficient, white, laws)]
+            terms += [average * moment for average in _products(coefficient, white, laws)]
         return sp.Add(*terms)
 
     def moment(self, key: MomentKey) -> sp.Expr:
@@ -145,6 +149,33 @@ class MomentTheory:
         n = self.notation
         return self._affine(p, self.expect(self.cell.sees[p] ** 2), n.R)
 
+    def average(self, m: Average) -> sp.Expr:
+        """m = E[f], in moments, in q_k of this step, and in averages that it computes before.
+
+        Two trajectories of one law have one such number. Eq. (population-average).
+        """
+        return self._averages[m]
+
+    @cached_property
+    def _averages(self) -> dict[Average, sp.Expr]:
+        found: dict[Average, sp.Expr] = {}
+        for m, f in self.cell.averages.items():
+            value = self.expect(f)
+            # E[(e - m)^2] = q, without the terms that cancel.
+            plain = {a: found[a] for a in value.atoms(Average) if _is_plain(found[a])}
+            found[m] = sp.expand(value.xreplace(plain)) if plain else value
+        return found
+
+    @cached_property
+    def numbers(self) -> dict[sp.Symbol, sp.Expr]:
+        """{symbol: what a step computes it as}, in order: the q_k and the averages over units."""
+        return {
+            self.notation.q[d] if isinstance(d, Preactivation) else d: (
+                self.variance(d) if isinstance(d, Preactivation) else self.average(d)
+            )
+            for d in self.cell.order
+        }
+
     def covariance(self, p: Preactivation) -> sp.Expr:
         """q_k^ab = sigma_w^2 E[y_k^a y_k^b] + sigma_v^2 c_x R + sigma_b^2. Eq. (q)."""
         n = self.notation
@@ -157,7 +188,12 @@ class MomentTheory:
         return n.sigma_w[p] ** 2 * seen + wide + n.sigma_b[p] ** 2
 
 
-def _averages(
+def _is_plain(value: sp.Expr) -> bool:
+    """Whether it is short and no integral."""
+    return not value.has(GaussianExpectation) and value.count_ops() <= _SHORT
+
+
+def _products(
     coefficient: sp.Expr, white: list[sp.Symbol], laws: list[GaussianLaw]
 ) -> Iterator[sp.Expr]:
     """The expectation of a coefficient, term by term in the powers of a white elementwise input."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 import sympy as sp
 
@@ -19,38 +19,15 @@ from rnnmft.theory.gaussian_states import has_gaussian_states
 from rnnmft.theory.jacobian import jacobian_theory
 from rnnmft.theory.memoryless import is_memoryless, memoryless_theory
 from rnnmft.theory.notation import Notation
+from rnnmft.theory.population_average import averages_step
 from rnnmft.theory.steps import Step, StepsRecord
 from rnnmft.theory.two_time_equations import two_time_equations
+from rnnmft.theory.unit_expectation import UnitExpectation
 
-__all__ = ["TiedDerivation", "UnitExpectation"]
+__all__ = ["TiedDerivation"]
 
 _PROCESS = "Eissfeller & Opper 1992 (Phys. Rev. Lett. 68, 2094); Yang 2019 (arXiv 1910.12478)"
 _T, _S = sp.Symbol("t", integer=True), sp.Symbol("s", integer=True)
-
-
-class UnitExpectation(sp.Expr):
-    """E[f] over a unit's process: preactivations, inputs, parameters and states at all times."""
-
-    is_commutative = True
-
-    def __new__(cls, integrand: Any) -> UnitExpectation:
-        """The node E[integrand]."""
-        return cast("UnitExpectation", sp.Expr.__new__(cls, sp.sympify(integrand, strict=True)))
-
-    @property
-    def integrand(self) -> sp.Expr:
-        """f."""
-        return cast("sp.Expr", self.args[0])
-
-    def _latex(self, printer: Any, exp: str | None = None) -> str:
-        text = rf"\mathbb{{E}}\!\left[{printer._print(self.integrand)}\right]"
-        return text if exp is None else rf"{text}^{{{exp}}}"
-
-    def _sympystr(self, printer: Any) -> str:
-        return f"E[{printer._print(self.integrand)}]"
-
-    def _eval_is_extended_real(self) -> bool:
-        return True
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,7 +61,7 @@ class TiedDerivation(StepsRecord):
 
     def on(self, expression: sp.Expr, time: sp.Expr, trajectory: str = "") -> sp.Expr:
         """An expression of the cell at a time, on a trajectory."""
-        symbols = [*self.cell.states, *self.cell.preactivations]
+        symbols = [*self.cell.states, *self.cell.preactivations, *self.cell.averages]
         symbols += [self.cell.input] if self.cell.input is not None else []
         return expression.xreplace({v: self.at(v, time, trajectory) for v in symbols})
 
@@ -103,6 +80,14 @@ class TiedDerivation(StepsRecord):
         return {
             s.name: sp.Eq(self.at(s, _T + 1), self.on(f, _T), evaluate=False)
             for s, f in self.cell.update.items()
+        }
+
+    @cached_property
+    def population_average(self) -> dict[str, sp.Eq]:
+        """{average: m(t) = E[f(t)]}; each trajectory has its own."""
+        return {
+            m.name: sp.Eq(self.at(m, _T), UnitExpectation(self.on(f, _T)), evaluate=False)
+            for m, f in self.cell.averages.items()
         }
 
     def _drive(self, p: Preactivation, between: bool) -> sp.Expr:
@@ -224,7 +209,8 @@ class TiedDerivation(StepsRecord):
     @property
     def shown(self) -> tuple[sp.Eq, ...]:
         """The equations that stand for the whole where it is printed."""
-        return (*self.process.values(), *self.covariance.values())
+        averages = self.population_average.values()
+        return (*self.process.values(), *self.covariance.values(), *averages)
 
     def _derived(self) -> Iterable[Step]:
         return _steps(self)
@@ -276,6 +262,7 @@ def _steps(d: TiedDerivation) -> list[Step]:
             "with the input's multiplied by c_x.",
             citation=_PROCESS,
         ),
+        *([averages_step(list(d.population_average.values()))] if d.cell.averages else []),
         *_solution(d),
         Step(
             "What the untied theory drops",

@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from rnnmft.language.symbols import Preactivation, RandomParameter
+from rnnmft.language.symbols import Average, Preactivation, RandomParameter
 from rnnmft.tracing.bindings import Binding, Slice
 from rnnmft.tracing.naming import Names, gate_name, plain_name
 from rnnmft.tracing.refusal import TwoPlacesError
@@ -48,6 +48,7 @@ class Assembly:
 
     Args:
         groups: the closed sums that the updates reach.
+        averages: {symbol: what it is the mean of over the units}.
         places: {atom: where the module makes it}, in the order of making.
         labels: {atom: what the source calls it}.
         module: the module, for the shapes of its parameters.
@@ -57,6 +58,7 @@ class Assembly:
     def __init__(
         self,
         groups: Sequence[Group],
+        averages: Mapping[sp.Dummy, sp.Expr],
         places: Mapping[Atom, SourcePlace | None],
         labels: Mapping[Atom, str],
         module: Any,
@@ -71,7 +73,10 @@ class Assembly:
         used = [a for a in dict.fromkeys([*places, *reached]) if a in reached]
         self._check_independence(used)
         self._sort(groups, used)
-        self.names = self._name(Names(taken), taken)
+        self._averages = averages
+        names = Names(taken)
+        self.names = self._name(names, taken)
+        self._average_names = {m: names.claim("average") for m in averages}
         self._symbols: dict[Term, sp.Symbol] = {}
 
     def _check_independence(self, atoms: Sequence[Atom]) -> None:
@@ -138,13 +143,15 @@ class Assembly:
         return self._symbols[term]
 
     def resolve(self, expression: sp.Expr) -> sp.Expr:
-        """An expression with preactivations and parameters instead of the closed sums' symbols."""
-        return expression.xreplace(
-            {
-                symbol: sp.Add(*(c * self.symbol(term) for c, term in self.parts[symbol]))
-                for symbol in expression.free_symbols & self.parts.keys()
-            }
-        )
+        """An expression with preactivations, parameters and averages in place of their symbols."""
+        known: dict[sp.Basic, sp.Expr] = {
+            symbol: sp.Add(*(c * self.symbol(term) for c, term in self.parts[symbol]))
+            for symbol in expression.free_symbols & self.parts.keys()
+        }
+        for symbol in expression.free_symbols & self._averages.keys():
+            of = self.resolve(self._averages[symbol])
+            known[symbol] = Average(self._average_names[symbol], of)
+        return expression.xreplace(known)
 
     @cached_property
     def preactivations(self) -> tuple[Preactivation, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from rnnmft.errors import CellError
+from rnnmft.language.symbols import Average
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.tracing.examples import own_randomness
 
@@ -90,7 +91,11 @@ def traced_step(
     if cell.input is not None:
         values[cell.input] = x
     weights = traced.parameters(module)
-    for p in cell.preactivations:
+    for p in cell.order:
+        if isinstance(p, Average):
+            (f,) = _evaluate([p.of], values)
+            values[p] = f.expand_as(states[0]).mean(-1, keepdim=True).expand_as(states[0])
+            continue
         w, v, b = weights[p.name]
         e = b.to(x).expand_as(states[0])
         if p.is_recurrent:

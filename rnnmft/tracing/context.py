@@ -10,7 +10,7 @@ import numpy as np
 from rnnmft.tracing.arrays import Array
 from rnnmft.tracing.sums import Groups, number
 
-__all__ = ["Context", "constant", "is_number"]
+__all__ = ["Context", "constant", "is_constant", "is_number"]
 
 
 @dataclass(frozen=True)
@@ -34,3 +34,9 @@ def is_number(value: Any) -> bool:
     if isinstance(value, Array):
         return value.is_number
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_constant(value: Any) -> bool:
+    """Whether it is a number that does not change in time, as averages over units do."""
+    averages = isinstance(value, Array) and any(p.number is None for p in value.grid.flat)
+    return is_number(value) and not averages

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from rnnmft.tracing.arrays import Array, TracedParameter, Value, blocks, grid_of, grid_of_stack
-from rnnmft.tracing.context import Context, constant, is_number
+from rnnmft.tracing.averages import average_operations
+from rnnmft.tracing.context import Context, constant, is_constant, is_number
 from rnnmft.tracing.contractions import einsum, matmul
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
 from rnnmft.tracing.products import linear
@@ -31,9 +32,9 @@ _STRUCTURE = "it makes a matrix whose entries are not independent; for a diagona
 _CHOICE = "it holds for single values alone, and nowhere in the limit"
 _COMPARISONS = ("eq", "ne")
 REASONS = {
-    **dict.fromkeys(["layer_norm", "rms_norm", "group_norm", "native_layer_norm"], _COUPLES),
+    **dict.fromkeys(["group_norm", "native_layer_norm"], _COUPLES),
     **dict.fromkeys(["_softmax", "softmax.int", "_log_softmax", "log_softmax.int"], _COUPLES),
-    **dict.fromkeys(["sum.dim_IntList", "mean.dim", "sum", "mean", "cumsum", "linalg_vector_norm"]),
+    **dict.fromkeys(["sum.dim_IntList", "sum", "mean", "cumsum", "linalg_vector_norm"]),
     **dict.fromkeys(["native_dropout", "bernoulli", "rand_like", "randn_like"], _RANDOM),
     **dict.fromkeys(["rand", "randn", "normal"], _RANDOM),
     **dict.fromkeys(["eye", "diag", "diag_embed", "triu", "tril", "arange"], _STRUCTURE),
@@ -104,8 +105,10 @@ def _with_stacks(args: Sequence[Any]) -> list[Any]:
 
 
 def _keyword(value: Any) -> Any:
-    if isinstance(value, Array) and value.is_number:
+    if is_constant(value) and isinstance(value, Array):
         return float(value.grid.item().rest)
+    if is_number(value) and isinstance(value, Array):
+        raise RefusalError("a constant of it is an average over units, which moves in time")
     return value
 
 
@@ -118,7 +121,7 @@ def _expression(value: Any, groups: Groups) -> Any:
 def _scaled(name: str, args: Sequence[Any], matrix: TracedParameter) -> TracedParameter:
     """A matrix times a number is one; everything else that is done to a matrix is refused."""
     others = [a for a in args if a is not matrix]
-    if all(is_number(a) for a in others):
+    if all(is_constant(a) for a in others):
         (c,) = [float(_keyword(a)) for a in others] or (1.0,)
         if name in ("mul.Tensor", "mul.Scalar"):
             return replace(matrix, scale=matrix.scale * c)
@@ -243,6 +246,7 @@ def _linear(context: Context, x: Value, weight: Value, bias: Value | None = None
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     **VIEWS,
+    **average_operations(_pointwise),
     "linear": _linear,
     "einsum": einsum,
     **dict.fromkeys(["matmul", "mm", "mv", "bmm"], matmul),

@@ -90,10 +90,16 @@ class Group:
 
 
 class Groups:
-    """All closed sums, in the order in which they were closed; equal ones share a symbol."""
+    """All closed sums, in the order in which they were closed; equal ones share a symbol.
+
+    Attributes:
+        known: the closed sums.
+        averages: {symbol: what it is the mean of over the units}; equal ones share a symbol, too.
+    """
 
     def __init__(self) -> None:
         self.known: dict[frozenset[tuple[Atom, float]], Group] = {}
+        self.averages: dict[sp.Dummy, sp.Expr] = {}
         self._reported = 0
 
     def close(self, value: Polynomial) -> sp.Expr:
@@ -105,6 +111,15 @@ class Groups:
             symbol = sp.Dummy(f"group_{len(self.known)}", real=True)
             self.known[key] = Group(symbol, value.atoms)
         return self.known[key].symbol + value.rest
+
+    def average(self, of: sp.Expr) -> sp.Dummy:
+        """The symbol of a mean over units."""
+        for symbol, known in self.averages.items():
+            if known == of:
+                return symbol
+        symbol = sp.Dummy(f"average_{len(self.averages)}", real=True)
+        self.averages[symbol] = of
+        return symbol
 
     def newly_closed(self) -> list[Atom]:
         """The atoms of the sums that were closed since the last call."""

@@ -254,7 +254,8 @@ def _read(module: torch.nn.Module, exported: Exported, name: str | None) -> Trac
     closed = [walk.groups.close(value) for value in walk.results]
     reached = _reached(walk.groups, closed)
     taken = [x.name, *(s.name for s in symbols), *vectors]
-    assembly = Assembly(reached, walk.places, walk.labels, module, taken)
+    averages = walk.groups.averages
+    assembly = Assembly(reached, averages, walk.places, walk.labels, module, taken)
     update = {s: assembly.resolve(e) for s, e in zip(symbols, closed, strict=True)}
     if known:
         update = {s: update[s] for s in sorted(symbols, key=lambda s: s.name)}
@@ -267,13 +268,15 @@ def _read(module: torch.nn.Module, exported: Exported, name: str | None) -> Trac
 
 
 def _reached(groups: Groups, expressions: Sequence[sp.Expr]) -> list[Group]:
-    """The closed sums that the updates need, in the order of closing."""
+    """The closed sums that the updates and their averages need, in the order of closing."""
     by_symbol = {g.symbol: g for g in groups.known.values()}
-    found: set[sp.Dummy] = set()
+    found: set[sp.Basic] = set()
     waiting = list(expressions)
     while waiting:
-        for symbol in (waiting.pop().free_symbols & by_symbol.keys()) - found:
-            found.add(symbol)
+        symbols = waiting.pop().free_symbols - found
+        found |= symbols
+        waiting += [groups.averages[s] for s in symbols & groups.averages.keys()]
+        for symbol in symbols & by_symbol.keys():
             waiting += [
                 atom.operand
                 for atom in by_symbol[symbol].atoms

@@ -14,7 +14,7 @@ from rnnmft.errors import CellError
 from rnnmft.language.symbols import Input, RandomParameter, State
 from rnnmft.tracing.arrays import Array, TracedParameter
 from rnnmft.tracing.bindings import parameter_of
-from rnnmft.tracing.context import Context, constant, is_number
+from rnnmft.tracing.context import Context, constant, is_constant
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
 from rnnmft.tracing.exporting import Exported
 from rnnmft.tracing.operations import apply
@@ -149,7 +149,7 @@ class GraphWalk:
     def _apply(self, node: torch.fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:
         name = aten_name(node)
         if (name in LINEAR or name in FUNCTIONS) and all(
-            is_number(a)
+            is_constant(a)
             for a in (*args, *kwargs.values())
             if isinstance(a, Array | TracedParameter)
         ):

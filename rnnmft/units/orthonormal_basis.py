@@ -69,7 +69,9 @@ class OrthonormalBasis:
             inside = inside + more
             rest = self.columns.add(rest, more, -1.0)
             outside = rest.square().mean(2, keepdim=True)
-        new = outside > self.resolution * whole
+        # What is no number is seen, too: W y is none then.
+        lost = ~outside.isfinite() & inside.isfinite().all(2, keepdim=True)
+        new = (outside > self.resolution * whole) | lost
         if not bool(new.any()):
             return inside
         size = outside.sqrt()

@@ -5,7 +5,8 @@ processes
 
     e_k = W_k y_k + V_k x + b_k,    Cov(W_k y^{t,a}, W_k y^{s,b}) = sigma_w,k^2 E[y^{t,a} y^{s,b}]
 
-(tied weights; untied: fresh W, V, b at every step). M units are moved together: W acts through an
+(tied weights; untied: fresh W, V, b at every step). Averages over the units, m = E[f], are the
+same numbers for all copies. M units are moved together: W acts through an
 orthonormal basis of what it has seen (`weight_action`), input and bias are independent Gaussian
 parts beside it (`input_signal`). Only inner products of what W sees enter, so gaussian and
 orthogonal W share this limit [yang2019].
@@ -13,7 +14,7 @@ orthogonal W share this limit [yang2019].
 Independent repetitions, each with a basis of its own, give the standard errors. A repetition of M
 units is a gaussian network of width M in law, applied lazily, and has a network's bias of O(1/M).
 
-Eq. (tied-kernel).
+Eq. (tied-kernel), Eq. (population-average).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import sympy as sp
 import torch
 
 from rnnmft.errors import ParameterError
-from rnnmft.language import Cell, Ensemble, Inputs, Preactivation
+from rnnmft.language import Average, Cell, Ensemble, Inputs, Preactivation
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.sampling import Sampling
@@ -57,6 +58,7 @@ class UnitProcess:
 
     Attributes:
         states, e, x: the current values; `x` is None where the input does not enter elementwise.
+        averages: {average: its number on each trajectory}, (R, P, 1), of the last step.
         prescribed: {preactivation: variance on each trajectory that this step's draw stands for},
             (R, P).
         weights: {y: what the weights that see y do to it}.
@@ -90,14 +92,17 @@ class UnitProcess:
         self.states = self._draw_states(start)
         self.x: Tensor | None = None
         self.e: dict[str, Tensor] = {}
+        self.averages: dict[Average, Tensor] = {}
         self.prescribed: dict[str, Tensor] = {}
         self.now: list[Tensor] = []
-        self.arguments = [*cell.states, *cell.preactivations, *cell.parameters]
-        self.arguments += [cell.input] if cell.input is not None else []
+        self.arguments = cell.arguments
         self._update = compile_elementwise(tuple(cell.update.values()), self.arguments, backend)
         self._groups = recurrent_groups(cell)
         self._sees = {
             y: compile_elementwise((y,), self.arguments, backend) for y in self._groups if y != 0
+        }
+        self._averaged = {
+            m: compile_elementwise((f,), self.arguments, backend) for m, f in cell.averages.items()
         }
         self.weights = {y: self._action() for y in self._sees if self._is_seen(y)}
         self._average = None
@@ -150,7 +155,11 @@ class UnitProcess:
         if self._signal is not None:
             self.x = self.inputs.R**0.5 * self._signal()
         seen: dict[sp.Expr, Tensor] = {}
-        for p in self.cell.preactivations:
+        for p in self.cell.order:
+            if isinstance(p, Average):
+                (f,) = self._averaged[p](*self.values())
+                self.averages[p] = f.expand(self.shape).mean(2, keepdim=True)
+                continue
             y = p.sees
             if y in self.weights and y not in seen:
                 seen[y] = self._sees[y](*self.values())[0].expand(self.shape)
@@ -207,6 +216,7 @@ class UnitProcess:
         found = [self.states[s.name] for s in self.cell.states]
         found += [self.e.get(p.name, zero) for p in self.cell.preactivations]
         found += [self.parameters[p.name] for p in self.cell.parameters]
+        found += [self.averages.get(m, zero) for m in self.cell.averages]
         if self.cell.input is not None:
             found.append(zero if self.x is None else self.x)
         return found
@@ -216,7 +226,7 @@ class UnitProcess:
     def copy(self) -> UnitProcess:
         """The same units, which go on as these would, and apart from them."""
         same = [self.cell, self.ensemble, self.inputs, self.sampling, self._update, self._sees]
-        same += [self._groups, self.arguments, *self._groups]
+        same += [self._groups, self.arguments, self._averaged, *self._groups, *self._averaged]
         return copy.deepcopy(self, {id(value): value for value in same})
 
     @property

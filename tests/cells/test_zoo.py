@@ -13,7 +13,7 @@ import torch
 
 from rnnmft import cells
 from rnnmft.activations import relu, sigmoid, tanh
-from rnnmft.cells import Cell, Normal, Preactivation, State
+from rnnmft.cells import Average, Cell, Normal, Preactivation, State
 from rnnmft.errors import CellError, ParameterError
 from rnnmft.numerics.compile import compile_elementwise
 from tests.cells.twins import TWINS, Weights
@@ -39,8 +39,11 @@ def step(cell: Cell, p: Weights, x: torch.Tensor, states: tuple[torch.Tensor, ..
     known: dict[sp.Symbol, torch.Tensor] = dict(zip(cell.states, states, strict=True))
     known |= {q: p[q.name].expand(BATCH, N) for q in cell.parameters}
     known |= {cell.input: x} if cell.input else {}
-    for e in cell.preactivations:
-        (seen,) = compile_elementwise([cell.sees[e]], [*known], "torch")(*known.values())
+    for e in cell.order:
+        (seen,) = compile_elementwise([e.content], [*known], "torch")(*known.values())
+        if isinstance(e, Average):
+            known[e] = seen.mean(-1, keepdim=True).expand(BATCH, N)
+            continue
         known[e] = p.a(e.name, seen if e.is_recurrent else None, x if e.has_input else None)
     return compile_elementwise([*cell.update.values()], [*known], "torch")(*known.values())
 

@@ -142,6 +142,15 @@ def indrnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     return (torch.relu(p.a("e", None, x) + p["u"] * h),)
 
 
+def rms_norm_rnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    return (tanh(torch.nn.functional.rms_norm(p.a("e", h, x), h.shape[-1:], eps=1e-5)),)
+
+
+def layer_norm_minimal(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    u = sigmoid(torch.nn.functional.layer_norm(p.a("e", h, x), h.shape[-1:], eps=1e-5))
+    return (u * h + (1 - u) * x,)
+
+
 # Every function of this file is the twin of the cell whose name it has.
 TWINS: dict[str, Callable[..., Any]] = {
     name: twin

@@ -74,6 +74,10 @@ class TestRoles:
         assert roles(cells.gru()).main(["n"]) == "z"
         assert roles(cells.minimal()).main(["e"]) is None
 
+    def test_a_mean_that_is_normalised_away_opens_no_gate(self) -> None:
+        assert roles(cells.get("minimal")).retention == {"e": 1}
+        assert roles(cells.get("layer_norm_minimal")).retention == {}
+
 
 # cell, inputs, options
 ANSWERS = [

@@ -309,6 +309,11 @@ def test_every_cell_of_the_zoo_has_an_answer_or_a_sentence(name: str) -> None:
         with pytest.raises(InfeasibleError, match="no recurrent weights"):
             critical(cell, parameters=cells.typical_laws(name), tying="untied")
         return
+    if name == "layer_norm_minimal":
+        # Its gate sees a standard normal variable whatever sigma_w is, and answers too little.
+        with pytest.raises(InfeasibleError, match="nothing is critical"):
+            critical(cell, tying="untied")
+        return
     init = critical(cell, particles=1 << 14, repetitions=8, device="cpu", tying="untied")
     # Where units are sampled the solution has a standard error of the size of this one's.
     found = init.mean_square()

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from rnnmft import cells
+from rnnmft.activations import tanh
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.cells import Inputs, Uniform
+from rnnmft.cells import Average, Cell, Inputs, Preactivation, State, Uniform
 from rnnmft.errors import CellError, ParameterError
 from rnnmft.initialization.matching import same_cell
 from rnnmft.initialization.modules import apply_
@@ -289,3 +290,17 @@ def test_cells_are_told_apart_as_functions() -> None:
         for other in cells.names():
             found = same_cell(cells.get(one), cells.get(other))
             assert (found is not None) is (one == other), (one, other)
+
+
+def test_averages_are_told_apart_by_what_they_are_of() -> None:
+    """Not by their names, nor by how they are written."""
+
+    def normalised(state: str, size: str, power: int = 2) -> Cell:
+        h = State(state)
+        e = Preactivation(f"e_{state}", h)
+        centre = Average(f"c_{size}", e)
+        square = Average(size, (e - centre) ** power if power > 2 else (centre - e) ** 2)
+        return Cell("c", update={h: tanh((e - centre) / (1 + square))})
+
+    assert same_cell(normalised("h", "q"), normalised("g", "p")) == {"e_h": "e_g"}
+    assert same_cell(normalised("h", "q"), normalised("g", "p", 4)) is None

@@ -25,7 +25,7 @@ from rnnmft.activations import (
 )
 from rnnmft.errors import CompileError, Status
 from rnnmft.expectation import gaussian_expectation
-from rnnmft.numerics.average import Average
+from rnnmft.numerics.average import GaussianAverage
 from rnnmft.numerics.backends import get_backend, numpy_backend
 from rnnmft.numerics.compile import compile_elementwise, compile_program
 from tests.stand_in_device import GPU
@@ -134,8 +134,8 @@ def test_what_cannot_be_compiled_is_refused(expression, message) -> None:
 # --- programs ------------------------------------------------------------------------------------
 
 
-def _averages(program) -> list[Average]:
-    return [i for i in program.block.instructions if isinstance(i, Average)]
+def _averages(program) -> list[GaussianAverage]:
+    return [i for i in program.block.instructions if isinstance(i, GaussianAverage)]
 
 
 def test_expectations_of_one_law_share_their_nodes() -> None:

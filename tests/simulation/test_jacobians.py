@@ -16,6 +16,7 @@ from rnnmft.simulation.parameters import Generators, TiedParameters, UntiedParam
 from tests.simulation.false_alarms import FALSE_ALARM, p_value
 
 CPU, N = torch.device("cpu"), 9
+GATED = ["minimal", "gru", "gru_torch", "lstm"]
 
 
 def run(cell, tying, horizon, with_tangent):
@@ -56,7 +57,7 @@ def by_autograd(cell, tying, horizon):
     return torch.stack([whole[n, :, n] for n in range(2)])
 
 
-@pytest.mark.parametrize("name", ["minimal", "gru", "gru_torch", "lstm"])
+@pytest.mark.parametrize("name", [*GATED, "rms_norm_rnn", "layer_norm_minimal"])
 @pytest.mark.parametrize("tying", ["tied", "untied"])
 @pytest.mark.parametrize("horizon", [1, 3])
 def test_tangent_is_the_jacobian_of_the_network(name, tying, horizon):

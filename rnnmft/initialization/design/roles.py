@@ -119,10 +119,16 @@ def _is_gate(cell: Cell, p: Preactivation) -> bool:
 
 
 def _coefficient(cell: Cell, state: State, gates: set[Preactivation]) -> sp.Expr:
-    """dF/ds of a state's own update, with states, input and all that is no gate at zero."""
+    """dF/ds of a state's own update, with states, input and all that is no gate at zero.
+
+    Averages over units are those of units that are all alike: they follow a gate's mean.
+    """
     quiet: set[sp.Basic] = {*cell.states, *cell.preactivations} - gates
     quiet |= {cell.input} if cell.input else set()
-    return sp.diff(cell.update[state], state).xreplace(dict.fromkeys(quiet, sp.S.Zero))
+    slope = sp.diff(cell.update[state], state)
+    for m, f in reversed([*cell.averages.items()]):
+        slope = slope.xreplace({m: f})
+    return slope.xreplace(dict.fromkeys(quiet, sp.S.Zero))
 
 
 def _retention(cell: Cell, coefficients: list[sp.Expr]) -> dict[str, int]:

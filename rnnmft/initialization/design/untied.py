@@ -275,7 +275,8 @@ def _explained(solution: Solution) -> list[str]:
         law = solution.ensemble[name]
         if name == of.main:
             said.append(f"sigma_w of {name} = {law.sigma_w:.6g}: the value at which m_1 = 1.")
-            if law.sigma_w > _LARGE:
+            gates = {*of.roles.recurrent} - {*of.roles.candidates}
+            if law.sigma_w > _LARGE and gates:
                 said.append(
                     f"That is large, because what {name} reads or writes passes through gates that "
                     "are mostly shut, and m_1 = 1 has to be met through them: a critical point, "

@@ -22,6 +22,7 @@ from rnnmft.solvers.closed.homogeneous import scale_free
 from rnnmft.solvers.closed.jacobian import closed_jacobian
 from rnnmft.solvers.closed.recursion import Array, Point, point_of, untied_recursion
 from rnnmft.solvers.closed.sensitivity import (
+    averages_with_error,
     means_with_error,
     moved,
     radius,
@@ -136,6 +137,7 @@ class ClosedMoments:
         square, _ = columns(self.recursion)
         setting = self.recursion, at.moments, at.errors, self.point
         means, mean_errors = means_with_error(*setting)
+        averages, average_errors = averages_with_error(*setting)
         step = step_with_error(*setting)
         slope, slope_error = self._radius(self.recursion.slope, at)
 
@@ -145,12 +147,16 @@ class ClosedMoments:
         def by_preactivation(values: Array) -> dict[str, float]:
             return {p.name: float(v) for p, v in zip(self.cell.preactivations, values, strict=True)}
 
+        def by_average(values: Array) -> dict[str, float]:
+            return {m.name: float(v) for m, v in zip(self.cell.averages, values, strict=True)}
+
         second = list(square.values())
         return FixedPoint(
             tying="untied",
             second_moment=by_state(at.moments[second]),
             mean=by_state(means),
             preactivation_variance=by_preactivation(step.q),
+            average=by_average(averages),
             slope=at.slope,
             stable=at.stable,
             error=at.error,
@@ -159,6 +165,7 @@ class ClosedMoments:
                 "second_moment": by_state(at.errors[second]),
                 "mean": by_state(mean_errors),
                 "preactivation_variance": by_preactivation(step.q_error),
+                "average": by_average(average_errors),
             },
             moments=at.moments,
             # The root's own slope is that beside a kink.

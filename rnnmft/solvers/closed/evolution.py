@@ -14,6 +14,7 @@ from rnnmft.errors import Status
 from rnnmft.numerics.compile import STATUSES
 from rnnmft.solvers.closed.recursion import Array, Point, UntiedRecursion
 from rnnmft.solvers.closed.sensitivity import (
+    averages_with_error,
     cross_step_with_error,
     means_with_error,
     step_with_error,
@@ -43,12 +44,13 @@ def evolve(of: UntiedRecursion, start: tuple[Array, Array], point: Point, steps:
             continue
         pair = cross_step_with_error(of, cross, cross_error, moments, error, point)
         mean, mean_error = means_with_error(of, moments, error, point)
+        average, average_error = averages_with_error(of, moments, error, point)
         size = float(np.abs(moments).max(initial=0.0))
         single = step_with_error(of, moments, error, point)
         moments, error, cross, cross_error = single.new, single.error, pair.new, pair.error
         status = worse(status, single.status, pair.status)
-        row = (moments, cross, single.q, pair.q, mean)
-        row += (error, cross_error, single.q_error, pair.q_error, mean_error)
+        row = (moments, cross, single.q, pair.q, mean, average)
+        row += (error, cross_error, single.q_error, pair.q_error, mean_error, average_error)
         if not all((np.abs(r) < _HUGE).all() for r in row[:4]):
             ended = True
             if status is Status.OK or size > _LARGE:
@@ -62,11 +64,12 @@ def evolve(of: UntiedRecursion, start: tuple[Array, Array], point: Point, steps:
 
 
 def _trajectory(of: UntiedRecursion, parts: list[Array], status: Status) -> Trajectory:
-    moments, cross, q, q_ab, mean, *errors = parts
-    error, cross_error, q_error, q_ab_error, mean_error = errors
+    moments, cross, q, q_ab, mean, average, *errors = parts
+    error, cross_error, q_error, q_ab_error, mean_error, average_error = errors
     square, pair = columns(of)
     names = {p.name: i for i, p in enumerate(of.derivation.cell.preactivations)}
     states = {s: i for i, s in enumerate(square)}
+    averages = {m.name: i for i, m in enumerate(of.derivation.cell.averages)}
 
     def named(values: Array, at: dict[str, int]) -> dict[str, Array]:
         return {name: values[:, i] for name, i in at.items()}
@@ -78,6 +81,7 @@ def _trajectory(of: UntiedRecursion, parts: list[Array], status: Status) -> Traj
         "mean": named(mean_error, states),
         "preactivation_variance": named(q_error, names),
         "preactivation_covariance": named(q_ab_error, names),
+        "average": named(average_error, averages),
     }
     return Trajectory(
         tying="untied",
@@ -88,6 +92,7 @@ def _trajectory(of: UntiedRecursion, parts: list[Array], status: Status) -> Traj
         mean=named(mean, states),
         preactivation_variance=named(q, names),
         preactivation_covariance=named(q_ab, names),
+        average=named(average, averages),
         error={**error_by_kind, "correlation": ratio_errors(second, crossed, error_by_kind)},
         **trajectory_status(second, status),
     )
@@ -112,8 +117,8 @@ def _settled(history: list[tuple[Array, ...]], left: int) -> bool:
     def still(old: Array, new: Array, part: float) -> bool:
         return bool((left * np.abs(new - old) <= part * np.abs(new).max(initial=0.0)).all())
 
-    # Five rows of moments, covariances and means, and as many of their errors.
-    parts = (*[_STILL] * 5, *[_STILL_ERROR] * 5)
+    # Six rows of moments, covariances, means and averages, and as many of their errors.
+    parts = (*[_STILL] * 6, *[_STILL_ERROR] * 6)
     return all(map(still, history[-2], history[-1], parts))
 
 

@@ -219,6 +219,8 @@ def reached_from(
     Where it comes to rest at an unstable one that is the answer, with `Status.UNSTABLE`: the zero
     state of an autonomous cell stays zero, whatever would happen beside it.
     """
+    if not np.isfinite(recursion.step(start[:, None], point).new).all():
+        return None, Status.DIVERGES  # 0 / 0 of averages over units, at the zero state
     at_rest = _at_rest(recursion, point, found, start)
     if at_rest is not None and not at_rest.stable:
         return at_rest, Status.UNSTABLE

@@ -14,7 +14,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from rnnmft.errors import ConvergenceError, Status
+from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.language import Cell, Inputs
 from rnnmft.numerics.compile import Program, compile_program
 from rnnmft.solvers.closed.recursion import UntiedRecursion, untied_recursion
@@ -68,7 +68,7 @@ class ClosedAverages:
 
 
 class ClosedLaws:
-    """One cell whose moments close.
+    """One cell whose moments close, and whose averages over units follow from the given laws alone.
 
     Raises:
         DerivationError: they do not.
@@ -83,6 +83,14 @@ class ClosedLaws:
         self.cell, self.inputs = cell, inputs
         self.recursion: UntiedRecursion = untied_recursion(cell, inputs.temporal == "constant")
         self.recursion.require_closed()
+        theory = self.recursion.derivation.theory
+        self._averages = {m: theory.average(m) for m in cell.averages}
+        for m, value in self._averages.items():
+            if theory.moments_in(value):
+                raise DerivationError(
+                    f"the average {m.name!r} of cell {cell.name!r} depends on the states: it does "
+                    "not follow from the laws of the preactivations"
+                )
 
     @cached_property
     def rough_recursion(self) -> UntiedRecursion:
@@ -112,7 +120,7 @@ class ClosedLaws:
     def _compile(self, outputs: list[sp.Expr]) -> Program:
         n = self.recursion.derivation.notation
         moments = [n.moment(k) for k in self.updates]
-        return compile_program([], outputs, [*moments, *self._symbols])
+        return compile_program([*self._averages.items()], outputs, [*moments, *self._symbols])
 
     @cached_property
     def stationarity(self) -> Program:

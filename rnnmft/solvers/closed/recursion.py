@@ -99,8 +99,8 @@ class UntiedRecursion:
 
     @cached_property
     def drivers(self) -> list[int]:
-        """Indices of the moments on which the preactivation variances depend."""
-        chain = [self.derivation.theory.variance(p) for p in self.derivation.cell.preactivations]
+        """Indices of the moments on which the preactivation variances and averages depend."""
+        chain = self._numbers.values()
         free = set().union(*(e.free_symbols for e in chain)) if chain else set()
         return [i for i, s in enumerate(self.symbols(self.keys)) if s in free]
 
@@ -113,9 +113,9 @@ class UntiedRecursion:
 
     # --- programs ------------------------------------------------------------------------------
 
-    def _variances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
-        d = self.derivation
-        return [(d.notation.q[p], d.theory.variance(p)) for p in d.cell.preactivations]
+    @cached_property
+    def _numbers(self) -> dict[sp.Symbol, sp.Expr]:
+        return self.derivation.theory.numbers
 
     def _covariances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
         d = self.derivation
@@ -130,7 +130,7 @@ class UntiedRecursion:
     ) -> Program:
         """A program of the moments `keys` (and cross moments) and the parameters."""
         arguments = [*self.symbols(keys), *self.parameters]
-        assignments = self._variances()
+        assignments = [*self._numbers.items()]
         if cross:
             arguments = [*self.symbols(self.cross_keys), *arguments]
             assignments += self._covariances()
@@ -140,7 +140,7 @@ class UntiedRecursion:
 
     @cached_property
     def _step(self) -> Program:
-        q = [s for s, _ in self._variances()]
+        q = [self.derivation.notation.q[p] for p in self.derivation.cell.preactivations]
         return self._compile([*self.derivation.moments.values(), *q], self.keys)
 
     @cached_property
@@ -157,6 +157,10 @@ class UntiedRecursion:
         needed = {k for u in updates for k in theory.moments_in(u)}
         zero = {n.moment(k): sp.S.Zero for k in needed if k not in self.keys}
         return self._compile([u.xreplace(zero) for u in updates], self.keys)
+
+    @cached_property
+    def _average(self) -> Program:
+        return self._compile([*self.derivation.cell.averages], self.keys)
 
     def _linear(self, updates: Sequence[sp.Expr], keys: Sequence[MomentKey]) -> list[sp.Expr]:
         """Matrix (row by row) and constant of updates that are affine in the moments `keys`."""
@@ -178,7 +182,8 @@ class UntiedRecursion:
 
     @cached_property
     def _slope(self) -> Program:
-        positive = [(s, sp.Max(e, _LEAST_VARIANCE)) for s, e in self._variances()]
+        q = self.derivation.notation.q.values()
+        positive = [(s, sp.Max(e, _LEAST_VARIANCE)) for s, e in self._numbers.items() if s in q]
         return self._compile(list(self.derivation.variance_slope), self.keys, before=positive)
 
     @cached_property
@@ -220,6 +225,12 @@ class UntiedRecursion:
     def means(self, moments: Array, point: Point) -> tuple[Array, Array]:
         """E[s] of every state after the update from given moments, and errors, (states, B)."""
         return self._call(self._mean, point, moments)[:2]
+
+    def averages(self, moments: Array, point: Point) -> tuple[Array, Array]:
+        """The averages over units of the update from given moments, and errors, (averages, B)."""
+        if not self.derivation.cell.averages:
+            return np.zeros((0, moments.shape[1])), np.zeros((0, moments.shape[1]))
+        return self._call(self._average, point, moments)[:2]
 
     def cross_step(self, cross: Array, moments: Array, point: Point) -> MomentUpdate:
         """One update of the cross moments, given the one-trajectory moments before it."""

@@ -14,6 +14,7 @@ import numpy as np
 from rnnmft.solvers.closed.recursion import Array, MomentUpdate, Point, UntiedRecursion
 
 __all__ = [
+    "averages_with_error",
     "cross_step_with_error",
     "displaced",
     "means_with_error",
@@ -63,8 +64,21 @@ def means_with_error(
     of: UntiedRecursion, moments: Array, error: Array, point: Point
 ) -> tuple[Array, Array]:
     """E[s] of every state after the update of moments (n,), and the errors, (states,)."""
+    return _with_error(of.means, moments, error, point)
+
+
+def averages_with_error(
+    of: UntiedRecursion, moments: Array, error: Array, point: Point
+) -> tuple[Array, Array]:
+    """The averages over units of the update of moments (n,), and the errors, (averages,)."""
+    return _with_error(of.averages, moments, error, point)
+
+
+def _with_error(
+    of: Callable[[Array, Point], tuple[Array, Array]], moments: Array, error: Array, point: Point
+) -> tuple[Array, Array]:
     by, factor = displaced(moments, error)
-    value, added = of.means(np.stack([moments, moments + by], axis=1), point)
+    value, added = of(np.stack([moments, moments + by], axis=1), point)
     return value[:, 0], added[:, 0] + factor * np.abs(value[:, 1] - value[:, 0])
 
 

@@ -135,11 +135,9 @@ class SampledLaws:
         """States, what weights see, and the entries of A, B, C, D, of a process's arguments."""
         cell, sampling = self.cell, self.sampling
         entries = [e for block in jacobian_theory(cell).blocks for e in block]
-        arguments = [*cell.states, *cell.preactivations, *cell.parameters]
-        arguments += [cell.input] if cell.input is not None else []
         return compile_elementwise(
             [*cell.states, *cell.sees.values(), *entries],
-            arguments,
+            cell.arguments,
             torch_backend(sampling.device, sampling.dtype),
         )
 

@@ -72,6 +72,7 @@ READ: dict[str, Callable[[Mapping[str, Array]], dict[str, Array]]] = {
     "preactivation_covariance": lambda values: {
         n: v[..., 0, 1] for n, v in named(values, "pre").items()
     },
+    "average": lambda values: named(values, "average"),
 }
 
 

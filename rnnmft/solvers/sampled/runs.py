@@ -91,7 +91,7 @@ class SampledSetting:
         steps: int,
         trajectories: int,
     ) -> dict[str, Array]:
-        """second/state, pre/name: (R, steps, P, P); mean/state, prescribed/name: (R, steps).
+        """second/state, pre/name: (R, steps, P, P); mean/, prescribed/ and average/: (R, steps).
 
         check/.. say what became of the bases.
         """
@@ -105,6 +105,8 @@ class SampledSetting:
                 found.setdefault(f"second/{name}", []).append(value)
                 mean = process.states[name][:, 0].mean(1)
                 found.setdefault(f"mean/{name}", []).append(mean)
+            for m, value in process.averages.items():
+                found.setdefault(f"average/{m.name}", []).append(value.mean((1, 2)))
             for name, value in process.preactivation_moments().items():
                 found.setdefault(f"pre/{name}", []).append(value)
                 found.setdefault(f"prescribed/{name}", []).append(process.prescribed[name][:, 0])

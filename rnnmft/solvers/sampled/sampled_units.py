@@ -125,12 +125,12 @@ class SampledUnits:
         perturbation of it decays.
         """
         at = self.drawing.stationary
-        kinds = ("second_moment", "mean", "preactivation_variance")
+        kinds = ("second_moment", "mean", "preactivation_variance", "average")
         found = {k: at.late(READ[k]) for k in kinds}
         errors = {k: {n: float(e) for n, (_, e) in names.items()} for k, names in found.items()}
         for name, more in at.remaining.items():
             errors["second_moment"][name] = math.hypot(errors["second_moment"][name], more)
-        second, mean, q = ({n: float(v) for n, (v, _) in found[k].items()} for k in kinds)
+        second, mean, q, average = ({n: float(v) for n, (v, _) in found[k].items()} for k in kinds)
         status = at.status
         if not any(second.values()) and float(self.gradient_growth()) > 0.0:
             status = Status.UNSTABLE
@@ -139,6 +139,7 @@ class SampledUnits:
             second_moment=second,
             mean=mean,
             preactivation_variance=q,
+            average=average,
             slope=None,
             stable=status is not Status.UNSTABLE,
             error=max(errors["second_moment"].values()),
