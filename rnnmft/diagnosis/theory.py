@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.diagnosis.measurement import GradientSeries
+from rnnmft.diagnosis.series import GradientSeries
 from rnnmft.errors import ConvergenceError, RnnmftError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Record
