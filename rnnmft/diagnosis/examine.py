@@ -19,7 +19,7 @@ from rnnmft.diagnosis.remarks import remarks
 from rnnmft.diagnosis.sequences import estimated_inputs, given_sequences, white_sequences
 from rnnmft.diagnosis.settling import LONGEST_BURN_IN
 from rnnmft.diagnosis.statistics import gate_statistics, measured_ensemble
-from rnnmft.diagnosis.theory import LONGEST, TheoryAnswer, ask_theory
+from rnnmft.diagnosis.theory import TheoryAnswer, ask_theory
 from rnnmft.errors import ParameterError
 from rnnmft.language import Inputs
 from rnnmft.parameters import check_count
@@ -32,10 +32,14 @@ Tensor = torch.Tensor
 
 # Gradients are followed over so many steps; further on their growth and its error say the rest.
 _FOLLOWED = 1000
+# And predicted over so many: the theory's units have a past to carry.
+_PREDICTED = 400
 # White sequences leave a burn-in of so many steps, or of so many lengths, whichever is more.
 _BURN_IN, _LENGTHS = 200, 2
 # At least and at most so many sequences, and between them as many as make so many states.
-_SEQUENCES, _STATES = (32, 128), 1 << 13
+_SEQUENCES, _STATES = (16, 128), 1 << 13
+# At least and at most so many units a layer for the theory, which has twice as many for them all.
+_PARTICLES = (1 << 11, 1 << 13)
 # Of the time that is left: for running the layers, and then for the theory of all of them.
 _RUNNING, _THEORY = 0.35, 0.5
 
@@ -50,7 +54,7 @@ def diagnose(
     sequences: int | None = None,
     probes: int = 4,
     burn_in: int | None = None,
-    particles: int = 1 << 13,
+    particles: int | None = None,
     advice: bool = True,
     seed: int = 0,
     budget: float | None = 60.0,
@@ -75,12 +79,13 @@ def diagnose(
         batch_first: whether data is (sequences, steps, features); as the module has it when absent.
         threshold: the largest |log10 m_1(T)| that is healthy: 2 lets a gradient (its norm goes with
             the root of m_1) change by a factor of 10 over the sequence.
-        sequences: how many sequences are run; from 32 in a wide layer to 128 in a narrow one when
+        sequences: how many sequences are run; from 16 in a wide layer to 128 in a narrow one when
             absent: over long horizons a few of them carry the mean.
         probes: how many tangents are pushed along each.
         burn_in: steps from the zero state before the Jacobian starts; when absent, as many as the
             second moments of the states take to settle, where there are so many.
-        particles: units that the theory samples.
+        particles: units that the theory samples; when absent 8192 for one layer or two, and fewer
+            for each of more.
         advice: whether to look for an ensemble that mends it, and to try it on a copy.
         seed: of everything random.
         budget: seconds for all of it; what is not done by then is left out, and said. None: no end.
@@ -99,16 +104,20 @@ def diagnose(
     if sequences is not None:
         check_count("sequences", sequences)
     check_count("probes", probes)
+    if particles is not None:
+        check_count("particles", particles)
     check_count("seed", seed, 0)
     if burn_in is not None:
         check_count("burn_in", burn_in, 0)
     _check_positive("threshold", threshold)
+    _check_numbers(module)
     seconds = math.inf if budget is None else _check_positive("budget", budget)
     with deadline(seconds):
         layers = recurrent_layers(module, **hints)
         random = torch.Generator().manual_seed(seed)
         told = data is not None
-        setting = _Setting(length, threshold, burn_in, probes, particles, seed)
+        units = particles or max(_PARTICLES[0], min(_PARTICLES[1], 2 * _PARTICLES[1] // len(layers)))
+        setting = _Setting(length, threshold, burn_in, probes, units, seed)
         first = getattr(module, "batch_first", False) if batch_first is None else batch_first
         few, many = _SEQUENCES
         several = max(few, min(many, _STATES // layers[0].traced.width))
@@ -131,6 +140,17 @@ def diagnose(
         given = advise(found, module, measure, threshold, seed, hints) if advice else ()
         count(None)
     return Diagnosis(type(module).__name__, length, source, threshold, tuple(found), given)
+
+
+def _check_numbers(module: Any) -> None:
+    """Refuse a module whose parameters are shapes without numbers."""
+    if isinstance(module, torch.nn.Module):
+        for name, parameter in module.named_parameters():
+            if parameter.is_meta or isinstance(parameter, torch.nn.UninitializedParameter):
+                raise ParameterError(
+                    f"{name!r} of {type(module).__name__} has no numbers (a meta device, or a lazy "
+                    "module that has not run yet): give the module after they were made"
+                )
 
 
 def _check_positive(name: str, value: Any) -> float:
@@ -232,7 +252,7 @@ def _examine(
     ensemble = measured_ensemble(layer, gates)
     inputs = estimated_inputs(x) if estimate else Inputs()
     cell, length, burn_in = layer.traced.cell, setting.length, run.burn_in
-    own = (ensemble, inputs, min(length, LONGEST), burn_in, setting.seed)
+    own = (ensemble, inputs, min(length, _PREDICTED), burn_in, setting.seed)
     asked = (length, burn_in, setting.particles, setting.seed)
     # A third of the time for each of the three theories.
     with deadline(seconds_left() / 3):

@@ -95,7 +95,7 @@ def run_layer(
             tangents.measure_isometry(given, states)
         if tangents is not None and t < start + followed:
             tangents.push(given, states)
-        states = step(given, states)
+        states = step.advance(given, states)
         outputs.append(states[step.output].double().cpu())
         if tangents is None:
             settling.watch(states)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from rnnmft.errors import CellError
+from rnnmft.errors import CellError, RnnmftError
 from rnnmft.tracing import Layer
 
 __all__ = ["LayerStep"]
@@ -62,6 +62,23 @@ class LayerStep:
         if self.traced.batched:
             return self.traced.step(call, x, states)
         return torch.vmap(lambda x, *s: self.traced.step(call, x, s))(x, *states)
+
+    def advance(self, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The new states; what the module's own code raises becomes one sentence.
+
+        Raises:
+            CellError: the module refuses these numbers.
+        """
+        try:
+            return self(x, states)
+        except RnnmftError:
+            raise
+        except Exception as error:  # of the user's forward
+            reason = str(error).strip().partition("\n")[0]
+            raise CellError(
+                f"{type(self.module).__name__} failed on its sequences: {type(error).__name__}: "
+                f"{reason}"
+            ) from None
 
     def push(
         self, x: Tensor, states: Sequence[Tensor], tangents: Sequence[Tensor]
@@ -112,7 +129,7 @@ class LayerStep:
         with torch.enable_grad():
             at = [s.detach().repeat(probes, 1).requires_grad_() for s in states]
             # Copies: a module may write into what it is given, which a leaf forbids.
-            return self(x.repeat(probes, 1), [s.clone() for s in at]), at
+            return self.advance(x.repeat(probes, 1), [s.clone() for s in at]), at
 
 
 def _gradients(
