@@ -23,7 +23,7 @@ from rnnmft.diagnosis.theory import TheoryAnswer, ask_theory
 from rnnmft.errors import ParameterError
 from rnnmft.language import Inputs
 from rnnmft.parameters import check_count
-from rnnmft.tracing import HintOptions, Layer, evaluation, recurrent_layers
+from rnnmft.tracing import HintOptions, Layer, Traced, evaluation, recurrent_layers
 
 __all__ = ["diagnose"]
 
@@ -116,14 +116,12 @@ def diagnose(
         layers = recurrent_layers(module, **hints)
         random = torch.Generator().manual_seed(seed)
         told = data is not None
-        units = particles or max(_PARTICLES[0], min(_PARTICLES[1], 2 * _PARTICLES[1] // len(layers)))
+        least, most = _PARTICLES
+        units = particles or max(least, min(most, 2 * most // len(layers)))
         setting = _Setting(length, threshold, burn_in, probes, units, seed)
         first = getattr(module, "batch_first", False) if batch_first is None else batch_first
-        few, many = _SEQUENCES
-        several = max(few, min(many, _STATES // layers[0].traced.width))
-        width, several = layers[0].traced.input_width, sequences or several
-        x, source = _sequences(data, width, first, several, setting, random)
-        count = _Count(progress, 2 * len(layers) + advice)
+        x, source = _sequences(data, layers[0].traced, first, sequences, setting, random)
+        count = _Count(progress, 2 * len(layers) + 1)
         found = []
         with evaluation(module), torch.no_grad():
             runs = [count(each) for each in _runs(layers, x, setting, random)]
@@ -193,14 +191,17 @@ class _Setting:
 
 def _sequences(
     data: Any,
-    width: int,
+    first: Traced,
     batch_first: bool,
-    count: int,
+    count: int | None,
     setting: _Setting,
     random: torch.Generator,
 ) -> tuple[Tensor, str]:
     """What the layers are run on, (steps, sequences, N_in), and what that is."""
-    past, followed = setting.burn_in, setting.followed
+    past, followed, width = setting.burn_in, setting.followed, first.input_width
+    if count is None:
+        least, most = _SEQUENCES
+        count = max(least, min(most, _STATES // first.width))
     if data is None:
         if past is None:
             past = min(max(_BURN_IN, _LENGTHS * setting.length), LONGEST_BURN_IN)
@@ -264,8 +265,8 @@ def _examine(
     for tying, share in (("tied", 0.5), ("untied", 1.0)):
         with deadline(share * seconds_left()):
             answers[tying] = ask_theory(cell, ensemble, inputs, tying, *asked)
-            if seconds_left() == 0.0:
-                ended.append(f"infinite width ({tying})")
+        if answers[tying].cut:
+            ended.append(f"some of infinite width ({tying})")
     found = LayerDiagnosis(
         layer=layer.name,
         cell=cell,

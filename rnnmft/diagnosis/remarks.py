@@ -75,15 +75,19 @@ def _of_the_run(layer: LayerDiagnosis) -> Iterator[str]:
     steps = len(layer.measured.log10)
     value, error = layer.measured.at(layer.length)
     if steps < layer.length:
+        off = layer.measured.slope_error
+        known = f"+- {off:.1g}" if math.isfinite(off) else "(of unknown error)"
         yield (
             f"gradients were followed over {steps} of {layer.length} steps, and on from there at "
-            f"{layer.measured.slope:+.3g} +- {layer.measured.slope_error:.1g} of log10 m_1 a step"
+            f"{layer.measured.slope:+.3g} {known} of log10 m_1 a step"
         )
     if layer.drift > 0.0 or math.isnan(layer.drift):
         by = "" if math.isnan(layer.drift) else f" (the second moment of one by {layer.drift:.0%})"
         yield f"after the burn-in of {layer.burn_in} steps the states had not settled yet{by}"
     near = abs(value) < layer.threshold + _STANDARD_ERRORS * error
-    if math.isfinite(value) and near and error > _LARGE * layer.threshold:
+    if math.isfinite(value) and not math.isfinite(error):
+        yield f"the error of log10 m_1({layer.length}) is not known: take more sequences or steps"
+    elif math.isfinite(value) and near and error > _LARGE * layer.threshold:
         yield (
             f"log10 m_1({layer.length}) is known to +- {error:.2g} only: a few sequences carry the "
             "mean; more sequences= make it surer"

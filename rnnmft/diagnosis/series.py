@@ -104,5 +104,5 @@ def gradient_series(log_squares: Tensor) -> GradientSeries:
         relative = torch.maximum(relative, torch.where(heavy.isnan(), 0.0, heavy))
     # 0 / 0 where every sample is 0 (set to 0 below) or inf / inf where they overflow: nothing is
     # known.
-    error = (relative.log1p() / math.log(10)).nan_to_num(nan=math.inf)
+    error = (relative.log1p() / math.log(10)).nan_to_num(nan=math.inf, posinf=math.inf)
     return GradientSeries(log10.numpy(), torch.where(log10 == -math.inf, 0.0, error).numpy())

@@ -59,14 +59,16 @@ class BurnInWatch:
     def _look(self) -> None:
         steps = len(self._moments)
         moments = torch.stack(self._moments)  # (steps, sequences, states)
-        before = moments[steps // 3 : 2 * steps // 3].mean(0)
-        after = moments[2 * steps // 3 :].mean(0)
+        late = moments[2 * steps // 3 :]
+        before, after = moments[steps // 3 : 2 * steps // 3].mean(0), late.mean(0)
         moved, size = (after - before).mean(0), after.mean(0)
         if not size.isfinite().all():
             self.drift, self.settled = math.nan, False
             return
-        sequences = len(before)
-        noise = (after - before).std(0) / math.sqrt(sequences) if sequences > 1 else 0.0 * moved
+        if len(after) > 1:
+            noise = (after - before).std(0) / math.sqrt(len(after))
+        else:  # one sequence: its scatter in time
+            noise = late[:, 0].std(0) * math.sqrt(2.0 / len(late))
         relative = torch.where(size > 0, moved.abs() / size, 0.0)
         little = (relative <= _TOLERANCE) | (moved.abs() <= _STANDARD_ERRORS * noise)
         self.drift, self.settled = float(relative.max()), bool(little.all())

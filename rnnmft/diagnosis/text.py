@@ -44,9 +44,10 @@ def _layer(layer: LayerDiagnosis) -> Iterator[str]:
     yield f"  {phase_sentence(layer)}"
     yield f"  {memory_sentence(layer)}"
     measured, _, predicted, _ = layer.isometry
+    also = f", {predicted:.3g} predicted" if math.isfinite(predicted) else ""
     yield (
         f"  one step: m_1 = {10 ** layer.measured.log10[0]:.4g}, variance of the squared singular "
-        f"values {measured:.3g} measured, {predicted:.3g} predicted (isometry: 1 and 0)"
+        f"values {measured:.3g} measured{also} (isometry: 1 and 0)"
     )
     yield f"  it sees {seen(layer.inputs)}"
     yield from (f"  {row}" for row in _table(layer.gates))
