@@ -60,14 +60,16 @@ def _differ(one: float, error: float, other: float, noise: float, always: bool =
 
 
 def _at_infinite_width(layer: LayerDiagnosis) -> Iterator[str]:
-    value, noise = layer.tied.log10_mean, layer.tied.log10_error
-    measured = layer.measured.at(layer.length)
-    followed = layer.length <= len(layer.measured.log10)
-    if value is not None and _differ(*measured, value, noise or 0.0, followed):
+    value, noise = layer.tied.log10_mean, layer.tied.log10_error or 0.0
+    measured, error = layer.measured.at(layer.length)
+    if value is None or measured == value:
+        return
+    chance = _STANDARD_ERRORS * math.hypot(error, noise)
+    finite = math.isfinite(measured) and math.isfinite(value)
+    if not finite or abs(measured - value) > max(_ALWAYS, chance):
         yield (
             f"infinite width (tied) gives log10 m_1({layer.length}) = {value:.4g} and this network "
-            f"has {shown(*measured)}: phase and growth at infinite width are not those of this "
-            f"network of {layer.width} units"
+            f"has {shown(measured, error)}: over so many steps its {layer.width} units are not many"
         )
 
 
