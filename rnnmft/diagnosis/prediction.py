@@ -34,7 +34,7 @@ Tensor = torch.Tensor
 _REPETITIONS = 4
 # Networks in all while they have no more units together than this, and how many units at least in
 # a repetition, whose averages are the kernels.
-_NETWORKS, _ALL_UNITS, _UNITS = 32, 1 << 12, 1024
+_NETWORKS, _ALL_UNITS, _UNITS = 32, 1 << 13, 1024
 # At least so many networks a repetition.
 _FEWEST = 2
 # Units start from zero too; their past is followed no longer than this before they have one.
