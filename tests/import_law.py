@@ -18,6 +18,7 @@ FLOORS = {
     "activations": 1,
     "page": 1,
     "content": 2,
+    "deadline": 2,
     "correlation": 2,
     "parameters": 2,
     "records": 2,

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from rnnmft.cli.options import AsJson, Output, Seed
-from rnnmft.cli.output import print_json, say
+from rnnmft.cli.output import print_json, progress_bar, say
 from rnnmft.cli.setting import imported
-from rnnmft.errors import CellError
+from rnnmft.errors import CellError, RnnmftError
 
 __all__ = ["diagnose"]
 
@@ -34,13 +34,17 @@ def diagnose(
             help="package.module:name of sample sequences, or of a function that returns them.",
         ),
     ] = None,
+    budget: Annotated[
+        float, typer.Option(help="Seconds after which it ends with what it has.")
+    ] = 60.0,
     output: Output = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> int:
     """Say whether gradients live through a network's sequences, where it stands, what mends it.
 
-    Exits with 1 when they do not. --output writes a page.
+    Exits with 1 when they vanish or explode by more than the error; 0 where they live, or where it
+    is borderline. --output writes a page.
     """
     if output is not None and not output.parent.is_dir():
         raise FileNotFoundError(2, "No such folder", str(output.parent))
@@ -48,14 +52,28 @@ def diagnose(
     sequences = None if data is None else _called(imported(data), data)
     from rnnmft.diagnosis import diagnose as run
 
-    found = run(network, length, data=sequences, threshold=threshold, seed=seed)
+    with progress_bar("layers") as progress:
+        try:
+            found = run(
+                network,
+                length,
+                data=sequences,
+                threshold=threshold,
+                seed=seed,
+                budget=budget,
+                progress=progress,
+            )
+        except RnnmftError:
+            raise
+        except Exception as error:  # of the user's forward: whatever it raises is about the input
+            raise CellError(f"{module!r} cannot be diagnosed: {_sentence(error)}") from None
     if output is not None:
         found.to_html(output)
     if as_json:
         print_json(found)
     else:
         say(found.report())
-    return int(not found.healthy)
+    return int(found.verdict == "unhealthy")
 
 
 def _made(text: str) -> Any:
@@ -84,3 +102,11 @@ def _called(named: Any, text: str) -> Any:
             f"{text!r} could not be called without arguments: {error}; name a function that "
             "returns the module"
         ) from None
+    except (Exception, SystemExit) as error:  # whatever a user's function raises
+        raise CellError(f"{text!r} failed: {_sentence(error)}") from None
+
+
+def _sentence(error: BaseException) -> str:
+    """An error's name and its message's first line."""
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
