@@ -32,6 +32,7 @@ FLOORS = {
     "theory": 5,
     "tracing": 5,
     "cells": 6,
+    "parts": 6,
     "simulation": 5,
     "units": 6,
     "solvers": 7,

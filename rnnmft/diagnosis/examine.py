@@ -20,9 +20,12 @@ from rnnmft.diagnosis.sequences import estimated_inputs, given_sequences, white_
 from rnnmft.diagnosis.settling import LONGEST_BURN_IN
 from rnnmft.diagnosis.statistics import gate_statistics, measured_ensemble
 from rnnmft.diagnosis.theory import TheoryAnswer, ask_theory
+from rnnmft.diagnosis.whole_model import diagnose_model
 from rnnmft.errors import ParameterError
 from rnnmft.language import Inputs
 from rnnmft.parameters import check_count
+from rnnmft.parts.find import single_layers
+from rnnmft.parts.wrappers import check_numbers, unwrapped
 from rnnmft.tracing import HintOptions, Layer, Traced, evaluation, recurrent_layers
 
 __all__ = ["diagnose"]
@@ -69,11 +72,14 @@ def diagnose(
     row a layer and direction. Nothing of the module changes.
 
     Args:
-        module: nn.RNN, nn.GRU, nn.LSTM, one of their cells, or a module of one's own that
-            `rnnmft.cells.from_torch` reads.
+        module: nn.RNN, nn.GRU, nn.LSTM, one of their cells, a module of one's own that
+            `rnnmft.cells.from_torch` reads, or a whole model that holds some of these or calls
+            them in a loop; wrappers (DataParallel, torch.compile) are taken off.
         sequence_length: T, the number of steps over which gradients shall live. Beyond 1000 they
             are followed for 1000 and continued at their rate of growth, whose error is told.
-        data: sample sequences, (steps, sequences, features), or (steps, features) for one. From
+        data: for a whole model, what it is called with: a tuple of arguments, a dictionary by
+            name, or one argument; each part is then run on what it gets. For a layer or a cell
+            sample sequences, (steps, sequences, features), or (steps, features) for one. From
             them come R, the correlation in time, and what the module is run on. Without them it is
             run on white noise of R = 1, which suits normalised data.
         batch_first: whether data is (sequences, steps, features); as the module has it when absent.
@@ -110,10 +116,30 @@ def diagnose(
     if burn_in is not None:
         check_count("burn_in", burn_in, 0)
     _check_positive("threshold", threshold)
-    _check_numbers(module)
+    check_numbers(module)
     seconds = math.inf if budget is None else _check_positive("budget", budget)
     with deadline(seconds):
-        layers = recurrent_layers(module, **hints)
+        module = unwrapped(module)
+        layers = single_layers(module, **hints)
+        if layers is None:
+
+            def one(part: torch.nn.Module, x: Any, first: bool | None, share: float) -> Diagnosis:
+                return diagnose(
+                    part,
+                    length,
+                    data=x,
+                    batch_first=first,
+                    threshold=threshold,
+                    sequences=sequences,
+                    probes=probes,
+                    burn_in=burn_in,
+                    particles=particles,
+                    advice=advice,
+                    seed=seed,
+                    budget=share if math.isfinite(share) else None,
+                )
+
+            return diagnose_model(module, length, data, threshold, one, progress)
         random = torch.Generator().manual_seed(seed)
         told = data is not None
         least, most = _PARTICLES
@@ -138,17 +164,6 @@ def diagnose(
         given = advise(found, module, measure, threshold, seed, hints) if advice else ()
         count(None)
     return Diagnosis(type(module).__name__, length, source, threshold, tuple(found), given)
-
-
-def _check_numbers(module: Any) -> None:
-    """Refuse a module whose parameters are shapes without numbers."""
-    if isinstance(module, torch.nn.Module):
-        for name, parameter in module.named_parameters():
-            if parameter.is_meta or isinstance(parameter, torch.nn.UninitializedParameter):
-                raise ParameterError(
-                    f"{name!r} of {type(module).__name__} has no numbers (a meta device, or a lazy "
-                    "module that has not run yet): give the module after they were made"
-                )
 
 
 def _check_positive(name: str, value: Any) -> float:

@@ -168,6 +168,7 @@ class DiagnosisRecord(Record):
         threshold: the largest |log10 m_1(T)| that counts as healthy.
         layers: one a layer and direction.
         advice: what would mend the unhealthy ones.
+        unread: parts of a model that were not looked at, and why, in sentences.
     """
 
     module: str
@@ -176,6 +177,7 @@ class DiagnosisRecord(Record):
     threshold: float
     layers: tuple[LayerDiagnosis, ...]
     advice: tuple[Advice, ...] = field(default=())
+    unread: tuple[str, ...] = ()
 
     @property
     def healthy(self) -> bool:

@@ -32,6 +32,8 @@ def describe(found: DiagnosisRecord) -> str:
     if found.advice:
         lines += ["", "Advice"]
         lines += [f"  {', '.join(a.layers)}: {a.sentence}" for a in found.advice]
+    if found.unread:
+        lines += ["", *(f"not looked at: {what}" for what in found.unread)]
     return "\n".join(lines)
 
 
