@@ -37,6 +37,22 @@ def diagnose(
     budget: Annotated[
         float, typer.Option(help="Seconds after which it ends with what it has.")
     ] = 60.0,
+    states: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=WIDTH]", help="A state of a cell of one's own; repeat it."),
+    ] = None,
+    input: Annotated[
+        str | None,
+        typer.Option(metavar="NAME[=WIDTH]", help="The argument that is the input."),
+    ] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=NUMBER", help="A further argument's value; repeat it."),
+    ] = None,
+    returned: Annotated[
+        list[int] | None,
+        typer.Option(help="The place of a new state among the tensors returned; repeat it."),
+    ] = None,
     output: Output = None,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -62,6 +78,7 @@ def diagnose(
                 seed=seed,
                 budget=budget,
                 progress=progress,
+                **_hints(states, input, arguments, returned),
             )
         except RnnmftError:
             raise
@@ -74,6 +91,41 @@ def diagnose(
     else:
         say(found.report())
     return int(found.verdict == "unhealthy")
+
+
+def _hints(
+    states: list[str] | None,
+    input: str | None,
+    arguments: list[str] | None,
+    returned: list[int] | None,
+) -> Any:
+    """The hints of `from_torch` that were given."""
+    found: dict[str, Any] = {}
+    if states:
+        found["states"] = _named_widths(states, "--states")
+    if input is not None:
+        named = _named_widths([input], "--input")
+        found["input"] = named if isinstance(named, dict) else named[0]
+    if arguments:
+        found["arguments"] = dict(_pair(text, "--arguments", float) for text in arguments)
+    if returned:
+        found["returned"] = returned
+    return found
+
+
+def _named_widths(texts: list[str], option: str) -> list[str] | dict[str, int]:
+    """Names, or names with widths where any has one."""
+    if not any("=" in text for text in texts):
+        return texts
+    return dict(_pair(text, option, int) for text in texts)
+
+
+def _pair(text: str, option: str, kind: type) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    try:
+        return name, kind(value)
+    except ValueError:
+        raise CellError(f"{option} must be NAME=NUMBER, got {text!r}") from None
 
 
 def _made(text: str) -> Any:

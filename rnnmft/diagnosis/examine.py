@@ -24,6 +24,7 @@ from rnnmft.diagnosis.whole_model import diagnose_model
 from rnnmft.errors import ParameterError
 from rnnmft.language import Inputs
 from rnnmft.parameters import check_count
+from rnnmft.parts.effective import plain
 from rnnmft.parts.find import single_layers
 from rnnmft.parts.wrappers import check_numbers, unwrapped
 from rnnmft.tracing import HintOptions, Layer, Traced, evaluation, recurrent_layers
@@ -119,7 +120,7 @@ def diagnose(
     check_numbers(module)
     seconds = math.inf if budget is None else _check_positive("budget", budget)
     with deadline(seconds):
-        module = unwrapped(module)
+        module = plain(unwrapped(module))
         layers = single_layers(module, **hints)
         if layers is None:
 

@@ -16,6 +16,7 @@ import torch
 from rnnmft.errors import ParameterError
 from rnnmft.initialization.matching import matching_names
 from rnnmft.language import Cell, Ensemble, PreactivationLaw
+from rnnmft.parts.effective import plain, write_back
 from rnnmft.parts.find import recurrent_parts, single_layers
 from rnnmft.parts.wrappers import check_numbers, unwrapped
 from rnnmft.simulation.weights import haar_reflectors
@@ -77,7 +78,8 @@ def apply_(
         raise ParameterError(f"layer_gain must be a positive number, got {layer_gain!r}")
     inside = unwrapped(module)
     check_numbers(inside)
-    drawn = _layers_of(inside, ensemble, cell, hints)
+    copied = plain(inside)
+    drawn = _layers_of(copied, ensemble, cell, hints)
     _check_apart([layer for layer, _ in drawn])
     for layer, names in drawn:
         _check_biases(layer, ensemble, names)
@@ -85,6 +87,7 @@ def apply_(
     for layer, names in drawn:
         gain = layer_gain if layer.index else 1.0
         _draw_layer(layer, ensemble, names, gain, source)
+    write_back(copied, inside)
     return module
 
 
@@ -104,7 +107,8 @@ def _layers_of(
         except ParameterError as error:
             refused.append(f"{part.path}: {error}")
             continue
-        found += [(layer, names) for layer in layers]
+        called = [replace(layer, name=f"{part.path}, {layer.name}") for layer in layers]
+        found += [(layer, names) for layer in called]
     if not found:
         raise ParameterError(f"no part of {type(module).__name__} fits: {'; '.join(refused)}")
     return found

@@ -26,7 +26,7 @@ class Calls:
     """The calls of one sub-module.
 
     Attributes:
-        arguments: the first tensor (or packed sequence) that each was given; None where it had none.
+        arguments: the first tensor (or packed sequence) of each; None where it had none.
         started: whether the first was given a state that is not zero.
         recurs: whether a later call was given several tensors, or what an earlier one gave back.
     """

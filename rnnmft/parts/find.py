@@ -44,7 +44,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts in the order of the model, and why others that look recurrent are not among them."""
+    """The parts in the order of the model; why others that look recurrent are not among them."""
 
     parts: tuple[Part, ...]
     unread: tuple[str, ...]
@@ -122,7 +122,7 @@ def _part(path: str, module: torch.nn.Module, run: Run | None) -> Part:
 
 
 def _may_be_cell(path: str, module: torch.nn.Module, run: Run | None) -> bool:
-    """Whether it is worth reading: a run showed a recurrence; without one, it could take a state."""
+    """Whether to read it: a run showed a recurrence; without one, it could take a state."""
     if next(module.parameters(), None) is None or type(module).__module__.startswith("torch.nn."):
         return False
     if run is not None:
@@ -135,9 +135,7 @@ def _nothing(model: torch.nn.Module, run: Run | None, unread: list[str]) -> str:
     if unread:
         return f"{name} has no recurrent part that can be read: {'; '.join(unread)}"
     holds = ", ".join(_children(model)) or "none"
-    more = (
-        "" if run is not None else " (an example call as data shows what it calls in a loop)"
-    )
+    more = "" if run is not None else " (an example call as data shows what it calls in a loop)"
     try:
         recurrent_layers(model)
         own = ""

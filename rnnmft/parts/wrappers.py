@@ -37,7 +37,9 @@ def unwrapped(module: Any) -> Any:
                 f"{name} is a scripted module: its code cannot be traced any more; give the module "
                 "that it was scripted from"
             )
-        inside = next((_INSIDE[c.__name__] for c in type(module).__mro__ if c.__name__ in _INSIDE), "")
+        inside = next(
+            (_INSIDE[c.__name__] for c in type(module).__mro__ if c.__name__ in _INSIDE), ""
+        )
         if not inside or not isinstance(getattr(module, inside, None), torch.nn.Module):
             return module
         module = getattr(module, inside)
