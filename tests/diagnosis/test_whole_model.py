@@ -10,6 +10,7 @@ from torch import nn
 
 from rnnmft import Inputs, cells, critical, diagnose
 from rnnmft.errors import CellError, ParameterError
+from rnnmft.initialization.initialization import Initialization
 from tests.parts.models import CharacterModel, Inline, Loop, Translator
 
 X = torch.randn(4, 20, 8, generator=torch.Generator().manual_seed(1))
@@ -56,10 +57,14 @@ def test_what_cannot_be_done_names_what_to_give() -> None:
         diagnose(Inline(), 8, data=X)
 
 
-def test_apply_draws_the_parts_that_fit() -> None:
+@pytest.fixture(scope="module")
+def init() -> Initialization:
+    return critical(cells.lstm(), Inputs(), tying="untied")
+
+
+def test_apply_draws_the_parts_that_fit(init: Initialization) -> None:
     model = CharacterModel()
     embedding = model.emb.weight.clone()
-    init = critical(cells.lstm(), Inputs(), tying="untied")
     init.apply_(model, generator=torch.Generator().manual_seed(0))
     alone = nn.LSTM(8, 16, batch_first=True)
     init.apply_(alone, generator=torch.Generator().manual_seed(0))
@@ -69,8 +74,7 @@ def test_apply_draws_the_parts_that_fit() -> None:
         init.apply_(Loop())
 
 
-def test_shared_and_missing_numbers_are_refused() -> None:
-    init = critical(cells.lstm(), Inputs(), tying="untied")
+def test_shared_and_missing_numbers_are_refused(init: Initialization) -> None:
     with pytest.raises(ParameterError, match="has no numbers"):
         init.apply_(nn.LSTM(4, 8, device="meta"))
     stack = nn.LSTM(8, 8, 2)

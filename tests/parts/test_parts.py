@@ -108,8 +108,12 @@ def test_wrappers_are_taken_off() -> None:
     assert unwrapped(nn.DataParallel(rnn)) is rnn
     assert unwrapped(torch.compile(rnn)) is rnn
     assert unwrapped(rnn) is rnn
-    with pytest.raises(CellError, match="LSTM is a scripted module"):
-        unwrapped(torch.jit.trace(rnn, torch.zeros(2, 1, 3), check_trace=False))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_scripted_module_is_refused() -> None:
+    with pytest.raises(CellError, match="Linear is a scripted module"):
+        unwrapped(torch.jit.script(nn.Linear(2, 2)))
 
 
 def test_single_layers_are_told_from_models() -> None:
