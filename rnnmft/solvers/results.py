@@ -55,7 +55,8 @@ class Trajectory(Measured):
     the preactivation of update t + 1. A correlation is nan, and UNDEFINED, at the steps at which
     its state has no variance: `statuses["correlation"][state]`; `status` is that of all numbers
     together, UNDEFINED where a correlation is at the last step. `error[quantity][name]`, (steps,):
-    a bound where the solution is deterministic, a standard error where it is sampled (`error_kind`).
+    a bound where the solution is deterministic, a standard error where it is sampled
+    (`error_kind`).
     `tying` names the theory; `units`: how many were sampled, None where none were.
     """
 

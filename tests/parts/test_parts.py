@@ -103,6 +103,7 @@ def test_nothing_of_a_model_changes() -> None:
     assert not any(m._forward_pre_hooks or m._forward_hooks for m in model.modules())
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_wrappers_are_taken_off() -> None:
     rnn = nn.LSTM(3, 4)
     assert unwrapped(nn.DataParallel(rnn)) is rnn
