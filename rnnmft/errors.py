@@ -14,6 +14,7 @@ __all__ = [
     "ConvergenceError",
     "DerivationError",
     "InfeasibleError",
+    "OutOfTimeError",
     "ParameterError",
     "ParseError",
     "RnnmftError",
@@ -93,6 +94,10 @@ class ConvergenceError(RnnmftError, ArithmeticError):
     def __init__(self, status: Status, detail: str = "") -> None:
         self.status = status
         super().__init__(f"{status.value} {detail}".strip())
+
+
+class OutOfTimeError(RnnmftError):
+    """A time budget that was given ended a computation before it had its answer."""
 
 
 class UnhealthyError(RnnmftError, AssertionError):

@@ -77,6 +77,9 @@ def imported(text: str) -> Any:
         return getattr(import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise CellError(f"cannot import {text!r}: {error}") from None
+    except (Exception, SystemExit) as error:  # whatever a user's file raises, a syntax error too
+        name = type(error).__name__
+        raise CellError(f"cannot import {text!r}: it raised {name}: {error}") from None
 
 
 def _imported(text: str) -> Cell:
@@ -87,8 +90,16 @@ def _imported(text: str) -> Cell:
     if inspect.isclass(found) and not issubclass(found, Cell):
         found = _small(found, text)
     elif not isinstance(found, Cell) and inspect.isfunction(found):
-        found = found()
+        found = _called(found, text)
     return found if isinstance(found, Cell) else from_torch(found)
+
+
+def _called(function: Any, text: str) -> Any:
+    """What a user's function makes."""
+    try:
+        return function()
+    except (Exception, SystemExit) as error:  # whatever it raises
+        raise CellError(f"{text!r} failed: {type(error).__name__}: {error}") from None
 
 
 def _small(module_class: Any, text: str) -> Any:
@@ -100,7 +111,7 @@ def _small(module_class: Any, text: str) -> Any:
     ]
     try:
         return module_class(*range(3, 3 + len(required)))
-    except (TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # whatever a user's class raises
         raise CellError(
             f"{text!r} could not be made with sizes 3, 4, ..: {error}; name a function that "
             "returns the module instead"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnmft.diagnosis.figures import gradient_figure, scale_figure
 from rnnmft.diagnosis.record import DiagnosisRecord, LayerDiagnosis
-from rnnmft.diagnosis.text import fate, memory_sentence, phase_sentence, seen
+from rnnmft.diagnosis.text import apart_sentence, fate, memory_sentence, phase_sentence, seen
 from rnnmft.errors import RnnmftError
 from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.numbers import count, plus_minus, significant
@@ -47,7 +47,8 @@ def render_diagnosis(found: DiagnosisRecord) -> str:
 def _headline(found: DiagnosisRecord) -> str:
     if found.healthy:
         return f"Gradients live through {found.length} steps."
-    sick = [layer for layer in found.layers if layer.verdict != "healthy"]
+    kinds = ("vanishing", "exploding") if found.verdict == "unhealthy" else ("borderline",)
+    sick = [layer for layer in found.layers if layer.verdict in kinds]
     words = dict.fromkeys(fate(layer).removeprefix("gradients ") for layer in sick)
     where = "" if len(found.layers) == 1 else f" in {len(sick)} of {len(found.layers)} layers"
     return f"Gradients {' and '.join(words)} over {found.length} steps{where}."
@@ -57,16 +58,19 @@ def _worst(found: DiagnosisRecord) -> str:
     """The layer that is farthest from health, in numbers."""
     layer = max(found.layers, key=lambda each: abs(each.log10_mean))
     measured, error = layer.measured.at(found.length)
-    predicted = layer.predicted.at(found.length)[0]
+    predicted = ""
+    if layer.predicted.log10.size:
+        predicted = f", {significant(layer.predicted.at(found.length)[0], 4)} predicted"
     return (
-        f"log10 m_1({found.length}) = {plus_minus(measured, error)} measured in {layer.layer}, "
-        f"{significant(predicted, 4)} predicted; at most {found.threshold:g} in size is healthy."
+        f"log10 m_1({found.length}) = {plus_minus(measured, error)} measured in {layer.layer}"
+        f"{predicted}; at most {found.threshold:g} in size is healthy."
     )
 
 
 def _layer(layer: LayerDiagnosis, draw_scale: bool) -> Any:
     figures: list[Figure] = [gradient_figure(layer)]
-    reasons = [*layer.tied.missing, *layer.untied.missing]
+    reasons = [f"Ended by the time budget: {what}." for what in layer.ended]
+    reasons += [*layer.tied.missing, *layer.untied.missing]
     if draw_scale:
         try:
             figures.append(scale_figure(layer))
@@ -86,7 +90,8 @@ def _layer(layer: LayerDiagnosis, draw_scale: bool) -> Any:
         memory=memory_sentence(layer),
         seen=seen(layer.inputs),
         gates=[_gate(g) for g in layer.gates],
-        remarks=[remark for g in layer.gates for remark in g.remarks],
+        apart=apart_sentence(layer) if layer.apart else "",
+        remarks=layer.warnings,
         reasons=list(dict.fromkeys(reasons)),
         figures=figures,
     )
@@ -99,6 +104,8 @@ def _means(layer: LayerDiagnosis) -> list[dict[str, str]]:
         ("measured", "automatic differentiation of the module", layer.measured),
         ("predicted", "through the matrices that it has", layer.predicted),
     ):
+        if not series.log10.size:
+            continue
         mean = plus_minus(*series.at(layer.length))
         growth = significant(series.slope * math.log(10), 3)
         rows.append({"name": name, "says": says, "mean": mean, "growth": growth})

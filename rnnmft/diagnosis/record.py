@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from rnnmft.diagnosis.measurement import GradientSeries
+from rnnmft.diagnosis.series import GradientSeries
 from rnnmft.diagnosis.statistics import GateStatistics
 from rnnmft.diagnosis.theory import TheoryAnswer
 from rnnmft.errors import UnhealthyError
@@ -17,8 +17,17 @@ from rnnmft.initialization.initialization import Initialization
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Record
 
-__all__ = ["Advice", "DiagnosisRecord", "LayerDiagnosis"]
+__all__ = ["STATES", "Advice", "DiagnosisRecord", "LayerDiagnosis"]
 
+#: How a verdict is called.
+STATES = {
+    "healthy": "healthy",
+    "borderline": "borderline, within the error of the threshold",
+    "unhealthy": "not healthy",
+}
+
+# A verdict is one where |log10 m_1| is so many standard errors from the threshold.
+_STANDARD_ERRORS = 2.0
 # Growth per step below which a layer counts as critical: 200 steps for a factor of e.
 _CRITICAL = 0.005
 
@@ -41,6 +50,14 @@ class LayerDiagnosis(Record):
         isometry: the variance m_2 - m_1^2 of the squared singular values of one step: (measured,
             its error, predicted through this layer's own matrices, its error).
         threshold: the largest |log10 m_1(T)| that counts as healthy.
+        apart: {"from -> to": log10 of the mean squared singular value of d to^{t+T} / d from^t}
+            for every pair of states, as measured; empty where there is one state.
+        burn_in: steps from the zero state before the Jacobian starts.
+        drift: by what fraction of itself the second moment of a state still moved then; 0 where
+            they had settled, nan where they have overflowed.
+        dead: whether all that it handed on was 0.
+        ended: what the time budget left undone.
+        warnings: what is uncertain, in sentences; also that measured and predicted disagree.
     """
 
     layer: str
@@ -57,6 +74,12 @@ class LayerDiagnosis(Record):
     measured: GradientSeries
     isometry: tuple[float, float, float, float]
     threshold: float
+    apart: Mapping[str, GradientSeries] = field(default_factory=dict)
+    burn_in: int = 0
+    drift: float = 0.0
+    dead: bool = False
+    ended: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def log10_mean(self) -> float:
@@ -70,10 +93,17 @@ class LayerDiagnosis(Record):
 
     @property
     def verdict(self) -> str:
-        """What becomes of gradients over the length: healthy, vanishing or exploding."""
-        if abs(self.log10_mean) <= self.threshold:
+        """What becomes of gradients over the length: healthy, borderline, vanishing, exploding.
+
+        Borderline: |log10 m_1(T)| is within two standard errors of the threshold, so that another
+        seed may be on its other side.
+        """
+        value, error = self.measured.at(self.length)
+        if math.isfinite(value) and abs(abs(value) - self.threshold) < _STANDARD_ERRORS * error:
+            return "borderline"
+        if abs(value) <= self.threshold:
             return "healthy"
-        return "vanishing" if self.log10_mean < 0 else "exploding"
+        return "vanishing" if value < 0 else "exploding"
 
     @property
     def phase(self) -> str:
@@ -95,14 +125,10 @@ class LayerDiagnosis(Record):
         found = super().to_dict()
         found["cell"] = self.cell.name
         for name in ("predicted", "measured"):
-            series: GradientSeries = getattr(self, name)
-            value, error = series.at(self.length)
-            found[name] = {
-                "log10_m_1": _finite(value),
-                "error": _finite(error),
-                "horizons": len(series.log10),
-                "log10_m_1_over_horizons": [_finite(v) for v in series.log10],
-            }
+            found[name] = _series(getattr(self, name), self.length)
+        found["apart"] = {name: _series(one, self.length) for name, one in self.apart.items()}
+        found["drift"] = _finite(self.drift)
+        found["isometry"] = [_finite(value) for value in self.isometry]
         found["verdict"], found["phase"] = self.verdict, self.phase
         return found
 
@@ -142,6 +168,7 @@ class DiagnosisRecord(Record):
         threshold: the largest |log10 m_1(T)| that counts as healthy.
         layers: one a layer and direction.
         advice: what would mend the unhealthy ones.
+        unread: parts of a model that were not looked at, and why, in sentences.
     """
 
     module: str
@@ -150,21 +177,31 @@ class DiagnosisRecord(Record):
     threshold: float
     layers: tuple[LayerDiagnosis, ...]
     advice: tuple[Advice, ...] = field(default=())
+    unread: tuple[str, ...] = ()
 
     @property
     def healthy(self) -> bool:
-        """Whether |log10 m_1(T)| is at most the threshold in every layer and direction."""
-        return all(layer.verdict == "healthy" for layer in self.layers)
+        """Whether |log10 m_1(T)| is at most the threshold, beyond doubt, in every layer."""
+        return self.verdict == "healthy"
+
+    @property
+    def verdict(self) -> str:
+        """Healthy; unhealthy, where any layer is beyond doubt; borderline."""
+        found = {layer.verdict for layer in self.layers}
+        if found <= {"healthy"}:
+            return "healthy"
+        return "borderline" if found <= {"healthy", "borderline"} else "unhealthy"
 
     def assert_healthy(self) -> None:
-        """Do nothing if gradients live over the length; for test suites.
+        """Do nothing unless gradients vanish or explode beyond doubt; for test suites.
 
         Raises:
-            UnhealthyError: |log10 m_1(T)| exceeds the threshold somewhere: the first such layer,
-                its number, and what would mend it. It is an AssertionError too.
+            UnhealthyError: |log10 m_1(T)| exceeds the threshold somewhere by more than its error:
+                the first such layer, its number, and what would mend it. It is an AssertionError
+                too.
         """
         for layer in self.layers:
-            if layer.verdict != "healthy":
+            if layer.verdict in ("vanishing", "exploding"):
                 advice = "".join(f" {a.sentence}" for a in self.advice if layer.layer in a.layers)
                 what = "vanish" if layer.verdict == "vanishing" else "explode"
                 raise UnhealthyError(
@@ -174,8 +211,8 @@ class DiagnosisRecord(Record):
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field and whether it is healthy, JSON-safe."""
-        return {**super().to_dict(), "healthy": self.healthy}
+        """Every field, whether it is healthy, and its verdict; JSON-safe."""
+        return {**super().to_dict(), "healthy": self.healthy, "verdict": self.verdict}
 
     def __iter__(self) -> Iterator[LayerDiagnosis]:
         return iter(self.layers)
@@ -186,11 +223,21 @@ class DiagnosisRecord(Record):
             f"{a.log10_mean:.3g} measured, {a.predicted.at(self.length)[0]:.3g} predicted"
             for a in self.layers
         ]
-        state = "healthy" if self.healthy else "not healthy"
+        state = STATES[self.verdict]
         return (
             "\n".join([f"{type(self).__name__}({self.module}, {self.length} steps: {state}", *rows])
             + ")"
         )
+
+
+def _series(series: GradientSeries, length: int) -> dict[str, Any]:
+    value, error = series.at(length)
+    return {
+        "log10_m_1": _finite(value),
+        "error": _finite(error),
+        "horizons": len(series.log10),
+        "log10_m_1_over_horizons": [_finite(v) for v in series.log10],
+    }
 
 
 def _finite(value: float) -> float | str:

@@ -44,7 +44,12 @@ def given_sequences(
         ParameterError: no numbers, too short, not finite, or of another width than the module's.
     """
     try:
-        x = torch.as_tensor(data).detach().to("cpu", torch.float64)
+        x = torch.as_tensor(data).detach()
+        if x.is_complex():
+            raise ParameterError("data must be real numbers, got complex ones")
+        x = x.to("cpu", torch.float64)
+    except ParameterError:
+        raise
     except (TypeError, ValueError, RuntimeError):
         raise ParameterError(
             f"data must be an array of numbers, got {type(data).__name__}"
@@ -61,8 +66,8 @@ def given_sequences(
     x = x.transpose(0, 1) if batch_first else x
     if x.shape[0] < 4:
         raise ParameterError(f"data must have at least 4 steps, got {x.shape[0]}")
-    if not x.isfinite().all():
-        raise ParameterError("data must be finite")
+    if not x.float().square().isfinite().all():
+        raise ParameterError("data must be finite, and their squares too, in single precision")
     if x.shape[1] > most:
         x = x[:, torch.randperm(x.shape[1], generator=generator)[:most]]
     return x
@@ -82,9 +87,9 @@ def estimated_inputs(x: Tensor) -> Inputs:
     noise = 1.0 / steps
     constant = float(x.mean(0).square().mean()) / R
     constant = min(max((constant - noise) / (1.0 - noise), 0.0), 1.0)
-    if constant > _ALL:
-        return Inputs(R=R, temporal="constant")
     rest = x - x.mean(0)
+    if constant > _ALL or not rest.any():
+        return Inputs(R=R, temporal="constant")
     lags = min(steps - 1, _LAGS)
     products = [float((rest[lag:] * rest[: steps - lag]).sum()) for lag in range(lags + 1)]
     rho = [p / products[0] for p in products]

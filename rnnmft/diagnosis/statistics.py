@@ -7,11 +7,13 @@ the law of the entries (universality), so PyTorch's uniform ones need no theory 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from rnnmft.diagnosis.structure import Structure, structure_of
 from rnnmft.errors import ParameterError
 from rnnmft.language import Constant, Empirical, Ensemble, Law
 from rnnmft.records import Record
@@ -20,6 +22,8 @@ from rnnmft.tracing import Layer
 __all__ = ["GateStatistics", "elementwise_laws", "gate_statistics", "measured_ensemble"]
 
 Tensor = torch.Tensor
+# Correlation of the entries of two gates' matrices that counts: so many standard errors of 1 / N.
+_STANDARD_ERRORS = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class GateStatistics(Record):
         shift: N |mean W| / sigma_w, the size of a common shift of all entries beside the random
             part; about N^(-1/2) for independent entries of mean 0.
         weights: "orthogonal" or "gaussian", whichever is nearer.
+        structure: the statistics that tell whether W is such a random matrix; None without W.
+        alike: {another gate before it: correlation of the entries of its W with this one's}, where
+            it is more than chance.
     """
 
     name: str
@@ -49,16 +56,18 @@ class GateStatistics(Record):
     orthogonality: float | None
     shift: float
     weights: str
+    structure: Structure | None = None
+    alike: tuple[tuple[str, float], ...] = ()
 
     @property
     def remarks(self) -> list[str]:
         """What does not fit a random matrix of either kind."""
-        found = []
-        if self.spread is not None and self.spread > 2.0:
-            found.append(
-                f"W of {self.name} has a few dominating singular values (their squares vary "
-                f"{self.spread:.3g} times as much as those of independent entries)"
-            )
+        found = [] if self.structure is None else list(self.structure.remarks(self.name))
+        found += [
+            f"W of {self.name} is not independent of W of {other} (their entries correlate by "
+            f"{value:+.2g})"
+            for other, value in self.alike
+        ]
         if self.shift > 1.0:
             found.append(
                 f"W of {self.name} has entries with a common mean, which is {self.shift:.2g} times "
@@ -73,7 +82,31 @@ def gate_statistics(layer: Layer) -> tuple[GateStatistics, ...]:
     Raises:
         ParameterError: a parameter is not finite.
     """
-    return tuple(_statistics(name, *parts) for name, parts in layer.parameters().items())
+    parameters = layer.parameters()
+    found = [_statistics(name, *parts) for name, parts in parameters.items()]
+    alike = _alike([w for w, _, _ in parameters.values()])
+    return tuple(
+        replace(gate, alike=tuple((found[j].name, value) for j, value in pairs))
+        for gate, pairs in zip(found, alike, strict=True)
+    )
+
+
+def _alike(matrices: Sequence[Tensor | None]) -> list[list[tuple[int, float]]]:
+    """For each matrix the earlier ones whose entries correlate with its own, and by how much."""
+    units = [
+        None if w is None or not w.any() else (w / torch.linalg.matrix_norm(w)).double()
+        for w in matrices
+    ]
+    found = []
+    for k, mine in enumerate(units):
+        pairs = []
+        for j, other in enumerate(units[:k]):
+            if mine is not None and other is not None:
+                value = float((mine * other).sum())
+                if abs(value) > _STANDARD_ERRORS / mine.shape[0]:
+                    pairs.append((j, value))
+        found.append(pairs)
+    return found
 
 
 def _statistics(name: str, w: Tensor | None, v: Tensor | None, b: Tensor) -> GateStatistics:
@@ -81,7 +114,12 @@ def _statistics(name: str, w: Tensor | None, v: Tensor | None, b: Tensor) -> Gat
         if value is not None and not value.isfinite().all():
             raise ParameterError(f"{part} of {name!r} holds numbers that are not finite")
     b = b.double()
-    sigma_w, spread, shift = (0.0, None, 0.0) if w is None else _spectrum(w.double())
+    structure = None if w is None else structure_of(w)
+    sigma_w = 0.0 if w is None else float(w.double().square().sum() / w.shape[0]) ** 0.5
+    shift = 0.0
+    if w is not None and sigma_w > 0.0:
+        shift = w.shape[0] * abs(float(w.double().mean())) / sigma_w
+    spread = None if structure is None else structure.spread
     return GateStatistics(
         name=name,
         sigma_w=sigma_w,
@@ -92,19 +130,8 @@ def _statistics(name: str, w: Tensor | None, v: Tensor | None, b: Tensor) -> Gat
         orthogonality=None if spread is None else math.sqrt(spread),
         shift=shift,
         weights="orthogonal" if spread is not None and spread < 0.5 else "gaussian",
+        structure=structure,
     )
-
-
-def _spectrum(w: Tensor) -> tuple[float, float | None, float]:
-    """(sigma_w, spread of the squared singular values, shift) of a matrix (N, N)."""
-    width = w.shape[0]
-    mean_square = float(w.square().sum()) / width
-    if mean_square == 0.0:
-        return 0.0, None, 0.0
-    fourth = float((w.T @ w).square().sum()) / width
-    spread = max(fourth / mean_square**2 - 1.0, 0.0)
-    sigma = math.sqrt(mean_square)
-    return sigma, spread, width * abs(float(w.mean())) / sigma
 
 
 def elementwise_laws(layer: Layer) -> dict[str, Law]:

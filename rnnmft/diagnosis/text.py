@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from rnnmft.diagnosis.statistics import GateStatistics
     from rnnmft.language import Inputs
 
-from rnnmft.diagnosis.record import DiagnosisRecord, LayerDiagnosis
+from rnnmft.diagnosis.record import STATES, DiagnosisRecord, LayerDiagnosis
+from rnnmft.diagnosis.remarks import shown
 
-__all__ = ["describe", "fate", "memory_sentence", "phase_sentence", "seen"]
+__all__ = ["apart_sentence", "describe", "fate", "memory_sentence", "phase_sentence", "seen"]
 
 _FATES = {
     "healthy": "gradients live",
+    "borderline": "gradients are borderline",
     "vanishing": "gradients vanish",
     "exploding": "gradients explode",
 }
@@ -23,13 +25,15 @@ _FATES = {
 
 def describe(found: DiagnosisRecord) -> str:
     """The whole of it, some 10 lines a layer."""
-    state = "healthy" if found.healthy else "not healthy"
+    state = STATES[found.verdict]
     lines = [f"{found.module} over {found.length} steps: {state}", f"Run on {found.source}."]
     for layer in found.layers:
         lines += ["", *_layer(layer)]
     if found.advice:
         lines += ["", "Advice"]
         lines += [f"  {', '.join(a.layers)}: {a.sentence}" for a in found.advice]
+    if found.unread:
+        lines += ["", *(f"not looked at: {what}" for what in found.unread)]
     return "\n".join(lines)
 
 
@@ -37,19 +41,22 @@ def _layer(layer: LayerDiagnosis) -> Iterator[str]:
     size = f"{layer.input_width} -> {layer.width}"
     yield f"{layer.layer} ({layer.cell.name}, {size}): {fate(layer)}"
     yield f"  log10 m_1({layer.length}): {_means(layer)}"
+    if layer.apart:
+        yield f"  {apart_sentence(layer)}"
     yield f"  {phase_sentence(layer)}"
     yield f"  {memory_sentence(layer)}"
     measured, _, predicted, _ = layer.isometry
+    also = f", {predicted:.3g} predicted" if math.isfinite(predicted) else ""
     yield (
         f"  one step: m_1 = {10 ** layer.measured.log10[0]:.4g}, variance of the squared singular "
-        f"values {measured:.3g} measured, {predicted:.3g} predicted (isometry: 1 and 0)"
+        f"values {measured:.3g} measured{also} (isometry: 1 and 0)"
     )
     yield f"  it sees {seen(layer.inputs)}"
     yield from (f"  {row}" for row in _table(layer.gates))
     for reason in dict.fromkeys((*layer.tied.missing, *layer.untied.missing)):
         yield f"  not known: {reason}"
-    for gate in layer.gates:
-        yield from (f"  beware: {remark}" for remark in gate.remarks)
+    yield from (f"  ended by the time budget: {what}" for what in layer.ended)
+    yield from (f"  beware: {remark}" for remark in layer.warnings)
 
 
 def fate(layer: LayerDiagnosis) -> str:
@@ -58,30 +65,42 @@ def fate(layer: LayerDiagnosis) -> str:
 
 
 def _means(layer: LayerDiagnosis) -> str:
-    value, error = layer.measured.at(layer.length)
-    text = f"{value:.2f} +- {error:.2f} measured"
+    text = f"{shown(*layer.measured.at(layer.length))} measured"
     if len(layer.measured.log10) < layer.length:
         text += f" (over {len(layer.measured.log10)} steps, continued)"
-    value, error = layer.predicted.at(layer.length)
-    text += f", {value:.2f} +- {error:.2f} predicted through its own matrices"
+    if len(layer.predicted.log10):
+        predicted = shown(*layer.predicted.at(layer.length))
+        text += f", {predicted} predicted through its own matrices"
     for answer in (layer.tied, layer.untied):
         if answer.log10_mean is not None:
-            text += f", {answer.log10_mean:.2f} at infinite width ({answer.tying})"
+            found = shown(answer.log10_mean, answer.log10_error or 0.0)
+            text += f", {found} at infinite width ({answer.tying})"
     return text
+
+
+def apart_sentence(layer: LayerDiagnosis) -> str:
+    """What reaches one state from another, over all of the length."""
+    parts = [f"{name} {shown(*s.at(layer.length))}" for name, s in layer.apart.items()]
+    return f"apart, d(to) / d(from) as from -> to: {', '.join(parts)}"
 
 
 def phase_sentence(layer: LayerDiagnosis) -> str:
     """Where the layer sits: phase, growth, and how fast gradients change."""
     if layer.tied.growth is None:
         return "unknown phase: the theory has no stationary state"
-    decade = layer.steps_per_decade
-    change = "loses" if layer.log10_mean < 0 else "gains"
     untied = layer.untied.growth
     beside = "" if untied is None else f", {untied:+.3f} untied"
     return (
         f"{layer.phase} phase: log m_1 grows by {layer.tied.growth:+.3f} a step{beside} (0 is "
-        f"critical); a gradient {change} a factor of 10 in {decade:.3g} steps"
+        f"critical){_pace(layer)}"
     )
+
+
+def _pace(layer: LayerDiagnosis) -> str:
+    if not math.isfinite(layer.log10_mean) or layer.log10_mean == 0.0:
+        return ""
+    change = "loses" if layer.log10_mean < 0 else "gains"
+    return f"; a gradient {change} a factor of 10 in {layer.steps_per_decade:.3g} steps"
 
 
 def memory_sentence(layer: LayerDiagnosis) -> str:

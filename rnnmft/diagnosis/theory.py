@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.diagnosis.measurement import GradientSeries
-from rnnmft.errors import ConvergenceError, RnnmftError, Status
+from rnnmft.diagnosis.series import GradientSeries
+from rnnmft.errors import ConvergenceError, OutOfTimeError, RnnmftError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Record
 from rnnmft.solvers.results import Timescales
@@ -45,6 +45,7 @@ class TheoryAnswer(Record):
         log10_error: its standard error.
         log10_means: log10 m_1 at the horizons 1, 2, .. that were followed.
         missing: why an answer is None.
+        cut: whether a time budget ended it.
     """
 
     tying: str
@@ -57,6 +58,7 @@ class TheoryAnswer(Record):
     log10_error: float | None = None
     log10_means: tuple[float, ...] = ()
     missing: tuple[str, ...] = ()
+    cut: bool = False
 
     @property
     def chi_1(self) -> float | None:
@@ -80,22 +82,25 @@ def ask_theory(
 ) -> TheoryAnswer:
     """Every answer that there is."""
     missing: dict[str, None] = {}
+    cut = False
 
     def attempt(ask: Callable[[], T]) -> T | None:
+        nonlocal cut
         try:
             return ask()
         except RnnmftError as error:
+            cut = cut or isinstance(error, OutOfTimeError)
             missing[str(error)] = None
             return None
 
     options = {"particles": particles, "seed": seed, "device": "cpu"}
     field = attempt(lambda: MeanField(cell, ensemble, inputs, tying, **options))  # type: ignore[arg-type]
     if field is None:
-        return TheoryAnswer(tying, missing=tuple(missing))
+        return TheoryAnswer(tying, missing=tuple(missing), cut=cut)
     sampled = field.is_sampled
     at = attempt(lambda: _reached(field, burn_in) if sampled else field.fixed_point())
     if at is None:
-        return TheoryAnswer(tying, missing=tuple(missing))
+        return TheoryAnswer(tying, missing=tuple(missing), cut=cut)
     # The tied ones would follow units until they settle, which takes as long as they remember.
     times = attempt(field.timescales) if tying == "untied" and not sampled else None
     series = attempt(lambda: _series(field, max(length, _SHORTEST), burn_in))
@@ -114,6 +119,7 @@ def ask_theory(
         log10_error=error,
         log10_means=() if series is None else tuple(map(float, series.log10[:length])),
         missing=tuple(missing),
+        cut=cut,
     )
 
 

@@ -7,6 +7,7 @@ b_k: iid N(mu_b, sigma_b^2), all of it in the first of two bias vectors; the oth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, Unpack
 
@@ -15,6 +16,9 @@ import torch
 from rnnmft.errors import ParameterError
 from rnnmft.initialization.matching import matching_names
 from rnnmft.language import Cell, Ensemble, PreactivationLaw
+from rnnmft.parts.effective import plain, write_back
+from rnnmft.parts.find import recurrent_parts, single_layers
+from rnnmft.parts.wrappers import check_numbers, unwrapped
 from rnnmft.simulation.weights import haar_reflectors
 from rnnmft.tracing import HintOptions, Layer, recurrent_layers
 
@@ -42,7 +46,8 @@ def apply_(
     Args:
         ensemble: from `cell.ensemble(...)`.
         module: nn.RNN, nn.GRU or nn.LSTM, one of their cells, or a module of one's own that
-            `rnnmft.cells.from_torch` reads.
+            `rnnmft.cells.from_torch` reads; or a model that holds some: those of its recurrent
+            parts whose cell is the ensemble's are drawn, the others stay.
         generator: where the random numbers come from; torch's global one when absent, as with
             `torch.nn.init`. A given one leaves the global one untouched.
         cell: the ensemble's cell. With it the module's cell may have other names, and is compared
@@ -57,8 +62,9 @@ def apply_(
 
     Raises:
         CellError: the module is no cell, or has a projection.
-        ParameterError: the ensemble is of another cell, or wants a bias of a module that has none.
-            Nothing is written then.
+        ParameterError: the ensemble is of another cell, or wants a bias of a module that has none;
+            two layers share parameters, or these have no numbers (a meta device). Nothing is
+            written then.
 
     >>> from rnnmft import cells
     >>> ensemble = cells.lstm().ensemble(weights="orthogonal", f=dict(mu_b=3.0))
@@ -70,15 +76,55 @@ def apply_(
         raise ParameterError(f"ensemble must come from cell.ensemble(...), got {ensemble!r}")
     if not 0.0 < layer_gain < float("inf"):
         raise ParameterError(f"layer_gain must be a positive number, got {layer_gain!r}")
-    found = recurrent_layers(module, **hints)
-    names = matching_names(ensemble, cell, found[0].traced.cell)
-    for layer in found:
+    inside = unwrapped(module)
+    check_numbers(inside)
+    copied = plain(inside)
+    drawn = _layers_of(copied, ensemble, cell, hints)
+    _check_apart([layer for layer, _ in drawn])
+    for layer, names in drawn:
         _check_biases(layer, ensemble, names)
     source = torch.default_generator if generator is None else generator
-    for layer in found:
+    for layer, names in drawn:
         gain = layer_gain if layer.index else 1.0
         _draw_layer(layer, ensemble, names, gain, source)
+    write_back(copied, inside)
     return module
+
+
+def _layers_of(
+    module: torch.nn.Module, ensemble: Ensemble, cell: Cell | None, hints: HintOptions
+) -> list[tuple[Layer, dict[str, str]]]:
+    """The layers that are drawn, with the names that the ensemble has for theirs."""
+    single = single_layers(module, **hints)
+    if single is not None:
+        names = matching_names(ensemble, cell, single[0].traced.cell)
+        return [(layer, names) for layer in single]
+    found, refused = [], []
+    for part in recurrent_parts(module).parts:
+        layers = recurrent_layers(part.module)
+        try:
+            names = matching_names(ensemble, cell, layers[0].traced.cell)
+        except ParameterError as error:
+            refused.append(f"{part.path}: {error}")
+            continue
+        called = [replace(layer, name=f"{part.path}, {layer.name}") for layer in layers]
+        found += [(layer, names) for layer in called]
+    if not found:
+        raise ParameterError(f"no part of {type(module).__name__} fits: {'; '.join(refused)}")
+    return found
+
+
+def _check_apart(layers: Sequence[Layer]) -> None:
+    """Refuse parameters that two layers share: each would be drawn over the other's."""
+    owner: dict[int, str] = {}
+    for layer in layers:
+        for name, parameter in layer.module.named_parameters():
+            other = owner.setdefault(id(parameter), layer.name)
+            if other is not layer.name:
+                raise ParameterError(
+                    f"{other} and {layer.name} share {name!r}: drawing one would overwrite the "
+                    "other; draw a module of its own and share its parameters afterwards"
+                )
 
 
 def _check_biases(layer: Layer, ensemble: Ensemble, names: dict[str, str]) -> None:

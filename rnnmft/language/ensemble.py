@@ -12,6 +12,7 @@ Eq. (ensemble).
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -230,13 +231,25 @@ def _autocorrelation(values: Any) -> tuple[float, ...]:
         raise ParameterError(f"temporal must hold at least one number, all finite, got {values!r}")
     if abs(kappa[0] - 1.0) > 1e-12 or any(abs(v) > 1.0 for v in kappa):
         raise ParameterError("temporal must start with kappa(0) = 1 and stay within [-1, 1]")
-    points = 16 * len(kappa)
-    for j in range(points + 1):
-        angle = math.pi * j / points
-        power = 1.0 + 2.0 * sum(v * math.cos(k * angle) for k, v in enumerate(kappa) if k)
+    # 1 + 2 sum_k kappa(k) cos(k w) at 16 frequencies a lag or more, from 0 to pi.
+    size = 1 << (32 * len(kappa) - 1).bit_length()
+    sums = _fourier([*kappa, *[0.0] * (size - len(kappa))])
+    for j, value in enumerate(sums[: size // 2 + 1]):
+        power = 2.0 * value.real - 1.0
         if power < -1e-9 * len(kappa):
             raise ParameterError(
                 "temporal is not a positive semidefinite autocorrelation: its spectrum is "
-                f"{power:.3g} at frequency {angle:.3g}"
+                f"{power:.3g} at frequency {2.0 * math.pi * j / size:.3g}"
             )
     return kappa
+
+
+def _fourier(values: Sequence[complex]) -> list[complex]:
+    """sum_k v_k exp(-2 pi i j k / n) for every j; n is a power of two."""
+    n = len(values)
+    if not any(values[1:]):
+        return [values[0]] * n
+    even, odd = _fourier(values[::2]), _fourier(values[1::2])
+    turned = [cmath.exp(-2j * math.pi * j / n) * v for j, v in enumerate(odd)]
+    sums = [a + b for a, b in zip(even, turned, strict=True)]
+    return sums + [a - b for a, b in zip(even, turned, strict=True)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rnnmft.deadline import check_deadline
 from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.block import Block, EvaluationState
 from rnnmft.numerics.charts import Kind, Landmarks
@@ -45,6 +46,7 @@ class GaussianAverage:
 
     def run(self, state: EvaluationState) -> None:
         """Flatten the laws to one batch, integrate, and give the results their shape again."""
+        check_deadline()
         xp = self.backend.xp
         laws = (self.mean, self.variance, *self.captured)
         shape = xp.broadcast_shapes(*(_shape(state.values[i]) for i in laws))

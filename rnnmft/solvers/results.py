@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+
 from rnnmft.correlation import status_by_element
 from rnnmft.errors import Status
 from rnnmft.records import BOUND, Measured
@@ -34,10 +36,11 @@ _PAIR = ("cross_moment", "preactivation_covariance")
 def trajectory_status(second: Mapping[str, Any], moments: Status) -> dict[str, Any]:
     """The fields `status` and `statuses` of a trajectory whose moments have a status.
 
-    A correlation is undefined at the steps at which its state has no variance.
+    A correlation is undefined at the steps at which its state has no variance. The trajectory is
+    only where it ends so: that a state which repeats another starts a step later is no fault.
     """
     found = {name: status_by_element(values, moments) for name, values in second.items()}
-    undefined = any(status is not moments for status in found.values())
+    undefined = any(np.ravel(status)[-1] is not moments for status in found.values())
     status = Status.worst(moments, Status.UNDEFINED) if undefined else moments
     by_kind: dict[str, Any] = dict.fromkeys((*_MOMENTS, *_PAIR, "average"), moments)
     return {"status": status, "statuses": {**by_kind, "correlation": found}}
@@ -52,9 +55,10 @@ class Trajectory(Measured):
     the preactivation of update t + 1, as does that of `average[name]`, the cell's averages over
     units. A correlation is nan, and UNDEFINED, at the steps at which
     its state has no variance: `statuses["correlation"][state]`; `status` is that of all numbers
-    together. `error[quantity][name]`, (steps,): a bound where the solution is deterministic, a
-    standard error where it is sampled (`error_kind`). `tying` names the theory; `units`: how many
-    were sampled, None where none were.
+    together, UNDEFINED where a correlation is at the last step. `error[quantity][name]`, (steps,):
+    a bound where the solution is deterministic, a standard error where it is sampled
+    (`error_kind`).
+    `tying` names the theory; `units`: how many were sampled, None where none were.
     """
 
     kinds: ClassVar[Mapping[str, str]] = dict.fromkeys(

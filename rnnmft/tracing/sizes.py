@@ -62,7 +62,7 @@ def _widths(module: Any, shapes: list[tuple[int, ...]]) -> list[int]:
     matrices = [s[-2:] for s in shapes if len(s) > 1]
     found = _attributes(module, _WIDTH)
     found += [a for a, b in matrices if a == b]
-    found += [min(m) for m in matrices if max(m) % min(m) == 0]
+    found += [min(m) for m in matrices if min(m) > 0 and max(m) % min(m) == 0]
     found += [s[-1] for s in shapes if s]
     found += [n for s in shapes for n in s]
     found += [n // k for s in shapes for n in s for k in range(2, 7) if n % k == 0]

@@ -20,12 +20,13 @@ Eq. (tied-kernel), Eq. (population-average).
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sympy as sp
 import torch
 
+from rnnmft.deadline import check_deadline
 from rnnmft.errors import ParameterError
 from rnnmft.language import Average, Cell, Ensemble, Inputs, Preactivation
 from rnnmft.numerics.backends import torch_backend
@@ -39,6 +40,7 @@ from rnnmft.units.weight_action import WeightAction
 __all__ = ["UnitProcess", "gram", "recurrent_groups", "trajectories_coincide"]
 
 Tensor = torch.Tensor
+Signal = Callable[[], Tensor]
 
 
 class UnitProcess:
@@ -62,6 +64,9 @@ class UnitProcess:
         prescribed: {preactivation: variance on each trajectory that this step's draw stands for},
             (R, P).
         weights: {y: what the weights that see y do to it}.
+        biases: {preactivation: deviation of b from mu_b, (R, 1, M)}, drawn when first needed.
+        drives, signal: V x of each preactivation, and x where it enters elementwise, over their
+            standard deviations: a call is a step, (R, P, M).
         now: the arguments of this step's update (old states; this step's e, parameters and x).
         time: how many steps were taken.
     """
@@ -108,10 +113,12 @@ class UnitProcess:
         self._average = None
         if not isinstance(inputs.temporal, str):
             self._average = MovingAverage(inputs.temporal)
-        self._signal = self._input_signal() if cell.input is not None else None
+        self.signal: Signal | None = self._input_signal() if cell.input is not None else None
         driven = [p for p in cell.preactivations if self._drive(p) > 0.0]
-        self._through_v = {p.name: self._input_signal() for p in driven} if self.tied else {}
-        self._bias: dict[str, Tensor] = {}
+        self.drives: dict[str, Signal] = (
+            {p.name: self._input_signal() for p in driven} if self.tied else {}
+        )
+        self.biases: dict[str, Tensor] = {}
 
     # --- set-up --------------------------------------------------------------------------------
 
@@ -152,8 +159,9 @@ class UnitProcess:
 
     def step(self) -> None:
         """Draw the input and every preactivation given the past, then update the states."""
-        if self._signal is not None:
-            self.x = self.inputs.R**0.5 * self._signal()
+        check_deadline()
+        if self.signal is not None:
+            self.x = self.inputs.R**0.5 * self.signal()
         seen: dict[sp.Expr, Tensor] = {}
         for p in self.cell.order:
             if isinstance(p, Average):
@@ -178,11 +186,11 @@ class UnitProcess:
         variance = self.like.new_full(self.shape[:2], drive + law.sigma_b**2)
         value = self.like.new_zeros(1).expand(self.shape)
         if drive > 0.0:
-            value = drive**0.5 * self._through_v[p.name]()
+            value = drive**0.5 * self.drives[p.name]()
         if law.sigma_b > 0.0:
-            if p.name not in self._bias:
-                self._bias[p.name] = law.sigma_b * self.draws.normal(1)
-            value = value + self._bias[p.name]
+            if p.name not in self.biases:
+                self.biases[p.name] = law.sigma_b * self.draws.normal(1)
+            value = value + self.biases[p.name]
         if p.sees in self.weights and law.sigma_w > 0.0:
             weights = self.weights[p.sees]
             value = weights.product(p.name, law.sigma_w, value)

@@ -93,8 +93,8 @@ class Reading:
 
 
 def mean_and_error(samples: Array) -> tuple[Array, Array]:
-    """Mean over repetitions (the first axis) and its standard error."""
-    with np.errstate(invalid="ignore"):
+    """Mean over repetitions (the first axis) and its standard error (infinite beyond floats)."""
+    with np.errstate(invalid="ignore", over="ignore"):
         return samples.mean(0), samples.std(0, ddof=1) / math.sqrt(samples.shape[0])
 
 

@@ -19,12 +19,41 @@ def make():
 
 def sized(n):
     return torch.nn.RNN(4, n)
+
+def failing():
+    raise RuntimeError("no weights file\\nin this folder")
+
+def leaving():
+    raise SystemExit
+
+class Picky(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(20, 16)
+
+    def forward(self, x, h):
+        if len(x) > 20:
+            raise KeyError("too many")
+        return torch.tanh(self.layer(torch.cat([x, h], 1)))
+
+def not_finite():
+    module = torch.nn.GRU(4, 16)
+    with torch.no_grad():
+        module.weight_hh_l0[0, 0] = float("nan")
+    return module
+
+def meta():
+    return torch.nn.LSTM(4, 8, device="meta")
+
+complex_data = torch.zeros(20, 3, 4, dtype=torch.complex64)
+large_data = torch.full((20, 3, 4), 1e30)
 """
 
 
 @pytest.fixture(autouse=True)
 def networks(tmp_path, monkeypatch):
     (tmp_path / "networks_of_a_user.py").write_text(NETWORKS, encoding="utf-8")
+    (tmp_path / "not_python.py").write_text("def make(:", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
@@ -55,7 +84,17 @@ def test_a_factory_data_and_a_page(capsys, networks) -> None:
         ("networks_of_a_user:missing --length 4", "cannot import"),
         ("networks_of_a_user:data --length 4", "no torch module"),
         ("networks_of_a_user:sized --length 4", "without arguments"),
+        ("networks_of_a_user:failing --length 4", "failed: RuntimeError: no weights file"),
+        ("networks_of_a_user:leaving --length 4", "failed: SystemExit"),
+        ("networks_of_a_user:Picky --length 4", "KeyError: 'too many'"),
+        ("networks_of_a_user:not_finite --length 4", "not finite"),
+        ("networks_of_a_user:meta --length 4", "meta device"),
+        ("not_python:make --length 4", "SyntaxError"),
         ("networks_of_a_user:make --length 0", "sequence_length"),
+        ("networks_of_a_user:make --length 4 --budget 0", "budget"),
+        ("networks_of_a_user:make --length 4 --threshold nan", "threshold"),
+        ("networks_of_a_user:make --length 4 --data networks_of_a_user:complex_data", "complex"),
+        ("networks_of_a_user:make --length 4 --data networks_of_a_user:large_data", "squares"),
         ("networks_of_a_user:make", "--length"),
         ("networks_of_a_user:make --length 4 --output missing/page.html", "No such folder"),
     ],

@@ -136,11 +136,20 @@ def test_where_no_advice_is_it_says_why() -> None:
     json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_the_threshold_decides() -> None:
+def test_the_threshold_decides_beyond_its_error() -> None:
     module = contracting()
-    value = abs(diagnose(module, 40, **FEW).layers[0].log10_mean)
-    assert diagnose(module, 40, threshold=1.01 * value, **FEW).healthy
-    assert not diagnose(module, 40, threshold=0.99 * value, **FEW).healthy
+    value, error = diagnose(module, 40, **FEW).layers[0].measured.at(40)
+    size = abs(value)
+    assert size > 4.0 * error
+    for off, verdict in ((3.0, "healthy"), (1.0, "borderline"), (-1.0, "borderline")):
+        found = diagnose(module, 40, threshold=size + off * error, **FEW)
+        assert found.verdict == found.layers[0].verdict == verdict
+        assert found.healthy is (verdict == "healthy")
+        found.assert_healthy()  # nothing is wrong beyond doubt
+    found = diagnose(module, 40, threshold=size - 3.0 * error, **FEW)
+    assert (found.verdict, found.layers[0].verdict) == ("unhealthy", "vanishing")
+    with pytest.raises(UnhealthyError):
+        found.assert_healthy()
 
 
 def test_explosions_are_told() -> None:
@@ -177,12 +186,13 @@ def test_data_decide_what_the_theory_sees() -> None:
     torch.manual_seed(0)
     module = torch.nn.RNN(8, 64, batch_first=True)
     data = 3.0 * torch.randn(30, 50, 8, generator=seeded())
-    found = diagnose(module, 10, data=data, **FEW)
+    found = diagnose(module, 10, data=data, sequences=16, burn_in=30, **FEW)
     assert abs(found.layers[0].inputs.R - 9.0) < 9.0 * 4.0 * math.sqrt(2 / (40 * 16 * 8))
     assert "16 of the given sequences, 40 steps each" in found.source
     short = diagnose(module, 100, data=data, **FEW)
-    # A quarter of the 50 steps is burn-in.
+    # At most a quarter of the 50 steps is burn-in.
     assert len(short.layers[0].measured.log10) == 38
+    assert any("followed over 38 of 100 steps" in w for w in short.layers[0].warnings)
     assert "continued" in short.report()
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from rnnmft.diagnosis.measurement import GradientSeries, run_layer
+from rnnmft.diagnosis.stepping import LayerStep
 from rnnmft.tracing import evaluation, recurrent_layers
 from tests.tracing import modules as users
 
@@ -136,3 +137,129 @@ def test_a_series_goes_on_along_its_line() -> None:
     assert GradientSeries(np.array([-0.5]), np.array([0.1])).at(10) == (-5.0, math.inf)
     dead = GradientSeries(np.array([-0.5, -math.inf]), np.zeros(2)).at(9)
     assert dead == (-math.inf, math.inf)
+
+
+# --- derivatives without forward mode, states apart, burn-in -------------------------------------
+
+
+class _NoForwardMode(torch.autograd.Function):
+    """tanh as fused kernels are: reverse mode alone, which can itself be differentiated."""
+
+    @staticmethod
+    def forward(context, e):
+        context.save_for_backward(e)
+        return torch.tanh(e)
+
+    @staticmethod
+    def backward(context, gradient):
+        (e,) = context.saved_tensors
+        return gradient * (1.0 - torch.tanh(e).square())
+
+
+class Fused(torch.nn.Module):
+    """A vanilla cell, its tanh by an operation with or without forward mode."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.V, self.W = torch.nn.Linear(INPUTS, UNITS), torch.nn.Linear(UNITS, UNITS)
+
+    def forward(self, x, h):
+        return self.function(self.V(x) + self.W(h))
+
+
+def test_a_step_without_forward_mode_has_the_same_derivatives() -> None:
+    """As PyTorch's fused GRU on CUDA: forward mode "has not been implemented yet" there."""
+    module = Fused(torch.tanh).double()
+    (layer,) = recurrent_layers(module)
+    x = torch.randn(3, INPUTS, generator=seeded(), dtype=torch.float64)
+    states = (torch.randn(3, UNITS, generator=seeded(1), dtype=torch.float64),)
+    tangents = (torch.randn(5, 3, UNITS, generator=seeded(2), dtype=torch.float64),)
+    plain = LayerStep(layer)
+    (expected,) = plain.push(x, states, tangents)
+    module.function = _NoForwardMode.apply
+    fused = LayerStep(layer)
+    (found,) = fused.push(x, states, tangents)
+    assert torch.allclose(found, expected, atol=1e-14)
+    (back,) = fused.pull(x, states, tangents)
+    # <u, J v> = <J^T u, v>, and another J would not have it.
+    assert float((back * tangents[0]).sum()) == pytest.approx(float((expected * tangents[0]).sum()))
+    run = run_layer(layer, x[:, None].expand(3, 2, INPUTS), 0, 2, seeded())
+    assert np.isfinite(run.gradients.log10).all()
+
+
+def test_a_state_that_depends_on_no_state_has_no_gradient() -> None:
+    class Delay(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.V = torch.nn.Linear(INPUTS, UNITS)
+
+        def forward(self, x, h):
+            return _NoForwardMode.apply(self.V(x)) + 0.0 * h
+
+    (layer,) = recurrent_layers(Delay().double())
+    x = torch.randn(3, 2, INPUTS, generator=seeded(), dtype=torch.float64)
+    assert (run_layer(layer, x, 0, 2, seeded()).gradients.log10 == -math.inf).all()
+
+
+def test_gradients_of_h_and_c_come_apart() -> None:
+    torch.manual_seed(0)
+    (layer,) = recurrent_layers(torch.nn.LSTM(INPUTS, UNITS, dtype=torch.float64))
+    x = torch.randn(BURN_IN + HORIZON, 1, INPUTS, generator=seeded(1), dtype=torch.float64)
+    run = run_layer(layer, x, BURN_IN, PROBES, seeded(2))
+    jacobian = whole_jacobian(layer, x, HORIZON)
+    blocks = {
+        (a, b): jacobian[k * UNITS : (k + 1) * UNITS, j * UNITS : (j + 1) * UNITS]
+        for j, a in enumerate("hc")
+        for k, b in enumerate("hc")
+    }
+    assert run.apart.keys() == blocks.keys()
+    for pair, block in blocks.items():
+        value, error = run.apart[pair].at(HORIZON)
+        truth = math.log10(float(block.square().sum()) / UNITS)
+        # 4 comparisons at 4 standard errors: 3e-4.
+        assert abs(value - truth) < 4.0 * error
+        assert error < 0.05
+    sizes = [run.apart[pair].log10[-1] for pair in blocks]
+    assert max(sizes) - min(sizes) > 0.2  # or telling them apart would not be tested
+    total = math.log10(sum(10.0**size for size in sizes) / 2)
+    assert total == pytest.approx(run.gradients.log10[-1])
+
+
+def leaking(decay, steps, burn_in=None, horizon=5):
+    """A run of h' = decay h + (1 - decay) V x: it forgets its start as decay^(2 t)."""
+
+    class Leak(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.V = torch.nn.Linear(INPUTS, 64, bias=False)
+
+        def forward(self, x, h):
+            return decay * h + (1 - decay) * self.V(x)
+
+    (layer,) = recurrent_layers(Leak().double())
+    x = torch.randn(steps, 32, INPUTS, generator=seeded(), dtype=torch.float64)
+    return run_layer(layer, x, burn_in, 2, seeded(), horizon)
+
+
+def test_the_burn_in_follows_the_memory_of_the_layer() -> None:
+    quick, slow = leaking(0.3, 1000), leaking(0.98, 1000)
+    assert (quick.burn_in, quick.drift) == (30, 0.0)
+    # decay^(2 t) is below 2 % at t = 97; at 40 steps it is 20 %.
+    assert 70 < slow.burn_in < 500
+    assert slow.drift == 0.0
+    assert len(slow.gradients.log10) == 5
+    short = leaking(0.998, 60)
+    assert short.burn_in == 55
+    assert short.drift > 0.2
+    assert leaking(0.998, 60, burn_in=7).burn_in == 7
+
+
+def test_a_run_that_its_time_ended_has_what_it_has() -> None:
+    (layer,) = recurrent_layers(torch.nn.RNN(INPUTS, UNITS))
+    x = torch.randn(50, 2, INPUTS, generator=seeded(), dtype=torch.float64)
+    run = run_layer(layer, x, 0, 2, seeded(), seconds=0.0)
+    assert run.cut
+    assert len(run.gradients.log10) == 1
+    assert not run_layer(layer, x, 0, 2, seeded(), 5, whole=False).cut
+    assert len(run_layer(layer, x, 0, 2, seeded(), 5, whole=False).outputs) == 5

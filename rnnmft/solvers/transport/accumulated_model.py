@@ -16,6 +16,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
+from rnnmft.deadline import check_deadline
 from rnnmft.errors import DerivationError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.numerics.compile import compile_elementwise
@@ -126,6 +127,7 @@ class AccumulatedModel:
 
     def step(self, second: Mapping[str, float]) -> AccumulatorStep:
         """The law's step at the variances that follow from second moments."""
+        check_deadline()
         q = self.variances(second, None)
         laws = {name: (self.ensemble[name].mu_b, value) for name, value in q.items()}
         return AccumulatorStep(self.cell, self.grid, laws, self.nodes)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.deadline import check_deadline
 from rnnmft.solvers.two_time.hermite import HermiteOverlaps
 from rnnmft.solvers.two_time.linear_states import LinearStates
 
@@ -149,6 +150,7 @@ class Evolution:
 
     def advance(self) -> Moments:
         """One update of the network."""
+        check_deadline()
         system = self.system
         self.steps += 1
         if len(self._input) < self.steps:

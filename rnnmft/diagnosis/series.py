@@ -1,0 +1,108 @@
+"""log10 m_1(T) over the horizons, with errors, and on beyond the last horizon.
+
+log10 m_1(T) ~ log10 m_1(T_0) + (T - T_0) growth / ln 10
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["GradientSeries", "gradient_series"]
+
+Tensor = torch.Tensor
+Array = NDArray[np.float64]
+# The later half is cut into so many pieces, whose slopes' spread is the error of the slope.
+_PIECES = 4
+
+
+@dataclass(frozen=True)
+class GradientSeries:
+    """log10 m_1(T) at T = 1, .., horizon, with standard errors; shapes (horizon,)."""
+
+    log10: Array
+    error: Array
+
+    def at(self, horizon: int) -> tuple[float, float]:
+        """(log10 m_1, its error) at a horizon; beyond the last one along a straight line.
+
+        The line has the slope of the later half. In the error are the spread of the slopes of this
+        half's quarters, and that its own two halves differ, as they do where m_1 is a power of T.
+        """
+        known = len(self.log10)
+        if horizon <= known:
+            return float(self.log10[horizon - 1]), float(self.error[horizon - 1])
+        if known == 0:
+            return math.nan, math.inf
+        if not np.isfinite(self.log10).all():
+            return float(self.log10[-1]), math.inf
+        beyond = horizon - known
+        if known < 4:
+            return float(self.log10[-1]) * horizon / known, math.inf
+        noise = math.hypot(float(self.error[-1]), self.slope_error * beyond)
+        return float(self.log10[-1]) + self.slope * beyond, noise
+
+    @property
+    def slope(self) -> float:
+        """The slope of the line through the later half, per step."""
+        known = len(self.log10)
+        if known == 0:
+            return math.nan
+        if not np.isfinite(self.log10).all():
+            return float(self.log10[-1])
+        if known < 4:
+            return float(self.log10[-1]) / known
+        return self._slope(known - known // 2, known)
+
+    @property
+    def slope_error(self) -> float:
+        """What the slope may be off by; infinite where too little is known to say."""
+        known = len(self.log10)
+        half, quarter = known // 2, known // 4
+        if quarter < 2 or not np.isfinite(self.log10).all():
+            return math.inf
+        bend = self._slope(known - quarter, known) - self._slope(known - half, known - quarter)
+        piece = half // _PIECES
+        if piece < 2:
+            return abs(bend)
+        ends = [known - k * piece for k in range(_PIECES)]
+        slopes = [self._slope(end - piece, end) for end in ends]
+        return math.hypot(bend, float(np.std(slopes, ddof=1)) / math.sqrt(_PIECES))
+
+    def _slope(self, low: int, high: int) -> float:
+        return float(np.polyfit(np.arange(low, high), self.log10[low:high], 1)[0])
+
+
+def gradient_series(log_squares: Tensor) -> GradientSeries:
+    """From ln |J_T u|^2 / N, (horizon, samples, ...), of samples that count as independent.
+
+    The samples are the second axis; what is behind it is averaged within a sample. The relative
+    error of their mean is their spread, or what log-normal samples of the same spread of logarithms
+    have, (exp(s^2) - 1)^(1/2) / n^(1/2), whichever is larger: over long horizons a few sequences
+    carry the mean, and those that were drawn need not be among them. (Single probes are squares of
+    normal numbers, whose logarithms have a tail to the other side: they count as they are.)
+    """
+    single = log_squares.shape[1] == 1 and log_squares.ndim == 3
+    if single:
+        log_squares = log_squares.transpose(1, 2)  # one sequence: its probes are the samples
+    top = log_squares.flatten(1).max(1).values
+    top = torch.where(top.isfinite(), top, 0.0)
+    scaled = (log_squares - top.view(-1, *[1] * (log_squares.ndim - 1))).exp()
+    means = scaled.flatten(2).mean(2) if scaled.ndim > 2 else scaled
+    value, count = means.mean(1), means.shape[1]
+    log10 = (value.log() + top) / math.log(10)
+    if count == 1:
+        return GradientSeries(log10.numpy(), np.full(len(log10), math.inf))
+    relative = means.std(1) / value / math.sqrt(count)
+    if not single:
+        heavy = torch.expm1(means.log().var(1)).sqrt() / math.sqrt(count)
+        # A sample that is 0 has no logarithm: its spread counts as it is.
+        relative = torch.maximum(relative, torch.where(heavy.isnan(), 0.0, heavy))
+    # 0 / 0 where every sample is 0 (set to 0 below) or inf / inf where they overflow: nothing is
+    # known.
+    error = (relative.log1p() / math.log(10)).nan_to_num(nan=math.inf, posinf=math.inf)
+    return GradientSeries(log10.numpy(), torch.where(log10 == -math.inf, 0.0, error).numpy())

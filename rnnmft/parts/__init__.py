@@ -1,0 +1,1 @@
+"""Parts: which recurrent parts a whole model holds, and what each gets when the model runs."""

@@ -1,0 +1,103 @@
+"""What is uncertain is said, and what a layer has of its own is in its prediction."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from rnnmft.diagnosis import diagnose
+
+FEW = {"particles": 2048, "advice": False}
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def vanilla(w=None, v=0.3, bias=None, inputs=32, width=128):
+    """nn.RNN with the given W, gaussian V and biases."""
+    module = torch.nn.RNN(inputs, width)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+        if w is None:
+            w = torch.randn(width, width, generator=seeded()) / math.sqrt(width)
+        module.weight_hh_l0.copy_(w)
+        module.weight_ih_l0.normal_(0.0, v / math.sqrt(inputs), generator=seeded(1))
+        if bias is not None:
+            module.bias_ih_l0.copy_(bias)
+    return module
+
+
+def said(layer, part):
+    return any(part in warning for warning in layer.warnings)
+
+
+def test_a_usual_network_has_nothing_to_beware_of() -> None:
+    w = 0.6 * torch.randn(128, 128, generator=seeded()) / 128**0.5
+    assert diagnose(vanilla(w), 10, **FEW).layers[0].warnings == ()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_measured_and_predicted_disagree_for_a_symmetric_matrix(sign) -> None:
+    a = torch.randn(128, 128, generator=seeded()) / 128**0.5
+    found = diagnose(vanilla(1.2 * (a + sign * a.T) / math.sqrt(2.0), 0.18), 50, **FEW)
+    (layer,) = found.layers
+    assert abs(layer.log10_mean - layer.predicted_log10_mean) > 5.0
+    (sentence,) = [w for w in layer.warnings if "measured and predicted disagree" in w]
+    assert f"{layer.log10_mean:.2f} +- " in sentence
+    assert f"{layer.predicted_log10_mean:.2f} +- " in sentence
+    assert said(layer, "symmetric")
+    assert f"beware: {sentence}" in found.report()
+    # The control: independent entries of the same size.
+    (layer,) = diagnose(vanilla(1.2 * a, 0.18), 50, **FEW).layers
+    assert not said(layer, "symmetric")
+    assert abs(layer.log10_mean - layer.predicted_log10_mean) < 1.5
+
+
+def test_own_biases_are_in_the_prediction() -> None:
+    """One unit in ten is saturated by its bias; normal biases of that deviation dampen them all."""
+    bias = torch.where(torch.arange(256) % 10 == 0, 6.0, 0.0)
+    w = 1.1 * torch.randn(256, 256, generator=seeded()) / 16.0
+    (layer,) = diagnose(vanilla(w, 0.3, bias, width=256), 20, **FEW).layers
+    (measured, error), (predicted, noise) = layer.measured.at(20), layer.predicted.at(20)
+    assert abs(measured - predicted) < 3.0 * math.hypot(error, noise) + 0.2
+    # At infinite width the biases are normal, and that is said.
+    assert abs(measured - layer.tied.log10_mean) > 1.0
+    assert said(layer, "infinite width (tied) gives")
+
+
+def test_own_inputs_are_in_the_prediction() -> None:
+    """One feature drives all units alike: it is large at some steps and small at others."""
+    module = vanilla(
+        1.5 * torch.randn(256, 256, generator=seeded()) / 16.0, 2.0, inputs=1, width=256
+    )
+    (layer,) = diagnose(module, 20, **FEW).layers
+    (measured, error), (predicted, noise) = layer.measured.at(20), layer.predicted.at(20)
+    assert abs(measured - predicted) < 3.0 * math.hypot(error, noise) + 0.2
+    assert abs(measured - layer.tied.log10_mean) > 0.5
+    assert said(layer, "1 features")
+
+
+def test_an_input_that_goes_nowhere_is_said() -> None:
+    found = diagnose(vanilla(v=0.0), 5, **FEW)
+    assert said(found.layers[0], "every V is 0")
+    assert said(found.layers[0], "all that it hands on is 0")
+    assert not said(diagnose(vanilla(), 5, **FEW).layers[0], "is 0")
+
+
+@pytest.mark.slow
+def test_a_verdict_does_not_flip_by_the_seed() -> None:
+    """Forget gates of bias 3 remember 20 steps: after a burn-in of 30 the states still grow."""
+    torch.manual_seed(0)
+    module = torch.nn.LSTM(30, 64)
+    module.bias_hh_l0.data[64:128] = 3.0
+    found = [diagnose(module, 365, seed=seed, **FEW).layers[0] for seed in range(4)]
+    assert all(layer.burn_in >= 60 for layer in found)
+    assert {layer.verdict for layer in found} <= {"healthy", "borderline"}
+    # Over 365 steps h alone forgets more than c.
+    for layer in found:
+        h, c = (layer.apart[f"{s} -> {s}"].at(365)[0] for s in "hc")
+        assert c - h > 1.0

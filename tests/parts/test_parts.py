@@ -1,0 +1,168 @@
+"""Parts of models: found, fed with what they get, named where they cannot be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from rnnmft.errors import CellError, ParameterError
+from rnnmft.parts.effective import plain, write_back
+from rnnmft.parts.find import recurrent_parts, single_layers
+from rnnmft.parts.wrappers import check_numbers, unwrapped
+from tests.parts.models import (
+    CharacterModel,
+    Inline,
+    Loop,
+    OwnCell,
+    Packed,
+    Translator,
+)
+
+TOKENS = torch.randint(50, (4, 30), generator=torch.Generator().manual_seed(0))
+X = torch.randn(4, 20, 8, generator=torch.Generator().manual_seed(1))
+
+CASES: list[Any] = [
+    ("language model", CharacterModel, TOKENS, ["rnn"]),
+    ("by name", CharacterModel, {"tokens": TOKENS}, ["rnn"]),
+    ("cell in a loop", Loop, X, ["cell"]),
+    ("encoder and decoder", Translator, (X, X), ["encoder", "decoder"]),
+    ("packed", Packed, (X, torch.tensor([20, 12, 8, 20])), ["rnn"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "example", "paths"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_parts_are_found(kind: type[nn.Module], example: Any, paths: list[str]) -> None:
+    found = recurrent_parts(kind(), example)
+    assert [part.path for part in found.parts] == paths
+    assert found.unread == ()
+    # Without an example the same are seen.
+    assert [part.path for part in recurrent_parts(kind()).parts] == paths
+
+
+def test_a_part_gets_what_the_model_gives_it() -> None:
+    model = CharacterModel()
+    (part,) = recurrent_parts(model, TOKENS).parts
+    assert part.sequences is not None
+    expected = model.emb(TOKENS).transpose(0, 1).double()
+    torch.testing.assert_close(part.sequences, expected)
+    loop = Loop().eval()
+    (cell,) = recurrent_parts(loop, X).parts
+    torch.testing.assert_close(cell.sequences, loop.block(X).transpose(0, 1).double())
+
+
+def test_what_is_uncertain_is_said() -> None:
+    hidden = (torch.ones(1, 4, 16), torch.zeros(1, 4, 16))
+    (part,) = recurrent_parts(CharacterModel(), (TOKENS, hidden)).parts
+    assert any("state of its own" in r for r in part.remarks)
+    (packed,) = recurrent_parts(Packed(), (X, torch.tensor([20, 12, 8, 20]))).parts
+    assert packed.sequences is not None
+    # The median of 8, 12, 20, 20 as PyTorch has it is 12: one is shorter.
+    assert packed.sequences.shape == (12, 3, 8)
+    assert any("1 that are shorter" in r for r in packed.remarks)
+    assert recurrent_parts(CharacterModel(), TOKENS).parts[0].remarks == ()
+
+
+class Skipping(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.spare = nn.GRU(8, 16), nn.GRU(8, 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.used(x)[0]
+
+
+def test_a_part_that_is_not_called_is_named() -> None:
+    found = recurrent_parts(Skipping(), X)
+    assert [p.path for p in found.parts] == ["used"]
+    assert found.unread == ("spare is not called by this example",)
+
+
+@pytest.mark.parametrize("model", [Inline(), nn.Sequential(nn.Linear(8, 8), nn.ReLU())])
+def test_a_model_without_parts_names_its_sub_modules(model: nn.Module) -> None:
+    for example in (None, X):
+        with pytest.raises(CellError, match=r"sub-modules are .*\(Linear\)"):
+            recurrent_parts(model, example)
+
+
+def test_a_wrong_call_is_one_sentence_with_the_models_own_error() -> None:
+    with pytest.raises(ParameterError, match="cannot be called with the example in data: Runtime"):
+        recurrent_parts(CharacterModel(), X)
+
+
+def test_nothing_of_a_model_changes() -> None:
+    model = Loop().train()
+    before = {n: p.clone() for n, p in model.state_dict().items()}
+    recurrent_parts(model, X)
+    assert model.training
+    assert all(torch.equal(before[n], p) for n, p in model.state_dict().items())
+    assert not any(m._forward_pre_hooks or m._forward_hooks for m in model.modules())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_wrappers_are_taken_off() -> None:
+    rnn = nn.LSTM(3, 4)
+    assert unwrapped(nn.DataParallel(rnn)) is rnn
+    assert unwrapped(torch.compile(rnn)) is rnn
+    assert unwrapped(rnn) is rnn
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_scripted_module_is_refused() -> None:
+    with pytest.raises(CellError, match="Linear is a scripted module"):
+        unwrapped(torch.jit.script(nn.Linear(2, 2)))
+
+
+def test_single_layers_are_told_from_models() -> None:
+    assert single_layers(nn.GRU(2, 3)) is not None
+    assert single_layers(OwnCell()) is not None
+    assert single_layers(CharacterModel()) is None
+    with pytest.raises(CellError):
+        single_layers(nn.ReLU())
+    with pytest.raises(CellError):
+        single_layers(CharacterModel(), states=["h"])
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRUCell])
+def test_weight_norm_is_read_and_written_through(kind: Any) -> None:
+    name = "weight_hh_l0" if kind is nn.LSTM else "weight_hh"
+    module = nn.utils.parametrizations.weight_norm(kind(4, 6), name)
+    copied: Any = plain(module)
+    assert torch.equal(getattr(copied, name), getattr(module, name))
+    assert type(copied) is kind
+    assert hasattr(module, "parametrizations")
+    x = torch.randn(3, 4)
+    torch.testing.assert_close(copied(x)[0], module(x)[0])
+    with torch.no_grad():
+        for parameter in copied.parameters():
+            parameter.copy_(torch.randn(parameter.shape))
+    write_back(copied, module)
+    torch.testing.assert_close(getattr(module, name), getattr(copied, name))
+    torch.testing.assert_close(module(x)[0], copied(x)[0])
+
+
+def test_spectral_norm_cannot_be_written_and_stays() -> None:
+    module = nn.utils.parametrizations.spectral_norm(nn.GRUCell(4, 6), "weight_hh").eval()
+    before = module.weight_hh.clone()
+    copied: Any = plain(module)
+    with torch.no_grad():
+        copied.weight_hh.mul_(3.0)
+    with pytest.raises(ParameterError, match="does not become what is written"):
+        write_back(copied, module)
+    torch.testing.assert_close(module.weight_hh, before)
+
+
+def test_plain_modules_are_themselves() -> None:
+    module = nn.GRU(2, 3)
+    assert plain(module) is module
+    write_back(module, module)
+
+
+def test_shapes_without_numbers_are_refused() -> None:
+    check_numbers(nn.GRU(2, 3))
+    with pytest.raises(ParameterError, match="has no numbers"):
+        check_numbers(nn.GRU(2, 3, device="meta"))
