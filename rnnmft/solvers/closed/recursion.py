@@ -113,7 +113,8 @@ class UntiedRecursion:
 
     # --- programs ------------------------------------------------------------------------------
 
-    def _variances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
+    def variances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
+        """(q, its expression) of every preactivation, each in the moments and the q before it."""
         d = self.derivation
         return [(d.notation.q[p], d.theory.variance(p)) for p in d.cell.preactivations]
 
@@ -130,7 +131,7 @@ class UntiedRecursion:
     ) -> Program:
         """A program of the moments `keys` (and cross moments) and the parameters."""
         arguments = [*self.symbols(keys), *self.parameters]
-        assignments = self._variances()
+        assignments = self.variances()
         if cross:
             arguments = [*self.symbols(self.cross_keys), *arguments]
             assignments += self._covariances()
@@ -140,7 +141,7 @@ class UntiedRecursion:
 
     @cached_property
     def _step(self) -> Program:
-        q = [s for s, _ in self._variances()]
+        q = [s for s, _ in self.variances()]
         return self._compile([*self.derivation.moments.values(), *q], self.keys)
 
     @cached_property
@@ -158,27 +159,29 @@ class UntiedRecursion:
         zero = {n.moment(k): sp.S.Zero for k in needed if k not in self.keys}
         return self._compile([u.xreplace(zero) for u in updates], self.keys)
 
-    def _linear(self, updates: Sequence[sp.Expr], keys: Sequence[MomentKey]) -> list[sp.Expr]:
+    def linear(self, updates: Sequence[sp.Expr], keys: Sequence[MomentKey]) -> list[sp.Expr]:
         """Matrix (row by row) and constant of updates that are affine in the moments `keys`."""
         symbols = self.symbols(keys)
         zero = dict.fromkeys(symbols, sp.S.Zero)
         matrix = [sp.diff(u, s) for u in updates for s in symbols]
         return [*matrix, *(u.xreplace(zero) for u in updates)]
 
+    def linear_moments(self) -> list[sp.Expr]:
+        """Matrix (row by row) and constant of the moments' map at fixed variances."""
+        return self.linear(list(self.derivation.moments.values()), self.keys)
+
     @cached_property
     def _linear_step(self) -> Program:
-        return self._compile(
-            self._linear(list(self.derivation.moments.values()), self.keys), self.keys
-        )
+        return self._compile(self.linear_moments(), self.keys)
 
     @cached_property
     def _cross_linear(self) -> Program:
         updates = [self.derivation.cross_moments[k] for k in self.cross_keys]
-        return self._compile(self._linear(updates, self.cross_keys), self.keys, cross=True)
+        return self._compile(self.linear(updates, self.cross_keys), self.keys, cross=True)
 
     @cached_property
     def _slope(self) -> Program:
-        positive = [(s, sp.Max(e, _LEAST_VARIANCE)) for s, e in self._variances()]
+        positive = [(s, sp.Max(e, _LEAST_VARIANCE)) for s, e in self.variances()]
         return self._compile(list(self.derivation.variance_slope), self.keys, before=positive)
 
     @cached_property
@@ -316,7 +319,7 @@ def _jacobian_program(
 def _higher_program(of: UntiedRecursion, higher: tuple[MomentKey, ...]) -> Program:
     """The linear system of further moments, given the recursion's own."""
     closed = of.derivation.theory.closure(higher)
-    return of._compile(of._linear([closed[k] for k in higher], higher), of.keys)
+    return of._compile(of.linear([closed[k] for k in higher], higher), of.keys)
 
 
 @lru_cache(maxsize=64)
