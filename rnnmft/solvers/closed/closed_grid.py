@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from rnnmft.correlation import correlation, correlation_error, defined
 from rnnmft.numerics.tabulated import Untabulated
 from rnnmft.solvers.closed.by_quadrature import ByQuadrature
+from rnnmft.solvers.closed.cross_map import CrossStates, cross_states
+from rnnmft.solvers.closed.cross_program import CrossProgram
 from rnnmft.solvers.closed.map_states import MapStates, map_states
 from rnnmft.solvers.closed.reached_grid import Reached, reach, spectral_radius
 from rnnmft.solvers.closed.recursion import Array, Point, UntiedRecursion
@@ -155,32 +157,63 @@ class ClosedGrid:
     # --- two trajectories ----------------------------------------------------------------------
 
     @cached_property
-    def _cross(self) -> Reached:
-        """The stationary cross moments of two trajectories, unrelated at first, there."""
-        of, at = self.recursion, self._moments
+    def _cross(self) -> CrossStates:
+        """The stationary cross moment of two trajectories, unrelated at first, there.
+
+        By series; by quadrature where these do not end, or there are several cross moments.
+        """
+        found = self._cross_by_series()
+        open_ = self.reached.certain & ~self.undefined & ~self.unstable
+        if found is None:
+            found = CrossStates.unknown(len(self.squares), self.size)
+        rows = np.flatnonzero(open_ & ~found.certain)
+        if len(rows):
+            n, of = self.recursion.derivation.notation, self.recursion
+            pairs = [n.state_key(s, s, trajectories=2) for s in of.derivation.cell.states]
+            columns = [of.cross_keys.index(k) for k in pairs]
+            found.fill(rows, self._cross_by_quadrature(rows), columns, of.rtol)
+        return found
+
+    def _cross_by_series(self) -> CrossStates | None:
+        if self._tabulated is None:
+            return None
+        try:
+            program, tables = CrossProgram(self.recursion), self._tabulated[0]
+            single = self._moved(lambda m: tables.singles(program.singles, m, self.flat))
+        except Untabulated:
+            return None
+        wanted = self.reached.certain & ~self.undefined & ~self.unstable
+        (square,) = self.squares
+        return cross_states(program, self.flat, self._moments[square], *single, wanted)
+
+    def _cross_by_quadrature(self, rows: Rows) -> Reached:
+        of, at, point = self.recursion, self._moments[:, rows], self._at(rows)
+
+        def there(some: Rows) -> Point:
+            return {symbol: values[some] for symbol, values in point.items()}
+
         return reach(
-            lambda x, rows: of.cross_step(x, at[:, rows], self._at(rows))[:2],
-            lambda x, rows: of.cross_slope(x, at[:, rows], self._at(rows)),
-            np.zeros((len(of.cross_keys), self.size)),
+            lambda x, some: of.cross_step(x, at[:, some], there(some))[:2],
+            lambda x, some: of.cross_slope(x, at[:, some], there(some)),
+            np.zeros((len(of.cross_keys), len(rows))),
         )
+
+    @property
+    def by_quadrature(self) -> int:
+        """How many points' correlations were left to quadrature."""
+        return int(self._cross.by_quadrature.sum())
 
     def correlation(self) -> Estimate:
         """c* of each state, (states, B)."""
-        n, of = self.recursion.derivation.notation, self.recursion
-        rows, errors = [], []
-        for s, square in zip(of.derivation.cell.states, self.squares, strict=True):
-            k = of.cross_keys.index(n.state_key(s, s, trajectories=2))
-            cross, second = self._cross.values[k], self._moments[square]
-            rows.append(correlation(cross, second))
-            off = self._cross.error[k], self.reached.error[square]
-            errors.append(correlation_error(cross, second, *off))
-        return self._sure(np.stack(rows), np.stack(errors), self._cross.certain)
+        cross, second = self._cross, self._moments[self.squares]
+        value = correlation(cross.cross, second)
+        off = cross.error, self.reached.error[self.squares]
+        return self._sure(value, correlation_error(cross.cross, second, *off), cross.certain)
 
     def xi_c(self) -> Estimate:
         """-1/log of the slope of the correlation map at c*, (1, B)."""
-        slope = self._cross.slope
-        error = self.recursion.rtol * slope
-        return self._sure(*_timescale(slope, error), self._cross.certain & ~self.undefined)
+        found = _timescale(self._cross.slope, self._cross.slope_error)
+        return self._sure(*found, self._cross.certain & ~self.undefined)
 
     # --- quantities of one trajectory ----------------------------------------------------------
 

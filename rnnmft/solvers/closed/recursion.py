@@ -118,7 +118,8 @@ class UntiedRecursion:
         d = self.derivation
         return [(d.notation.q[p], d.theory.variance(p)) for p in d.cell.preactivations]
 
-    def _covariances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
+    def covariances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
+        """The same of q_ab, of two trajectories."""
         d = self.derivation
         return [(d.notation.q_ab[p], d.theory.covariance(p)) for p in d.cell.preactivations]
 
@@ -134,7 +135,7 @@ class UntiedRecursion:
         assignments = self.variances()
         if cross:
             arguments = [*self.symbols(self.cross_keys), *arguments]
-            assignments += self._covariances()
+            assignments += self.covariances()
         return compile_program(
             [*assignments, *before], outputs, arguments, backend=self.backend, rtol=self.rtol
         )
@@ -147,7 +148,7 @@ class UntiedRecursion:
     @cached_property
     def _cross_step(self) -> Program:
         updates = [self.derivation.cross_moments[k] for k in self.cross_keys]
-        q_ab = [s for s, _ in self._covariances()]
+        q_ab = [s for s, _ in self.covariances()]
         return self._compile([*updates, *q_ab], self.keys, cross=True)
 
     @cached_property

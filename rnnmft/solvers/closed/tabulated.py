@@ -146,6 +146,12 @@ class TabulatedRecursion:
         """The operator on E[ds_a ds_b], (B, pairs, pairs), and its entries' error bounds."""
         return _matrices(*self._bounded(self._tangent, moments, point))
 
+    def singles(
+        self, expressions: Sequence[sp.Expr], moments: Array, point: Point
+    ) -> tuple[Array, Array]:
+        """Expressions in the moments, variances and expectations, and their bounds, (k, B) each."""
+        return self._bounded(self._program(expressions), moments, point)
+
     def jacobian_moments(
         self, highest: int, weights: Mapping[str, str], moments: Array, point: Point
     ) -> tuple[Array, Array]:
