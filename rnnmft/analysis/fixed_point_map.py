@@ -84,7 +84,7 @@ class FixedPointMap:
 
 
 def _of_map(whole: ClosedGrid | None, grid: ParameterGrid) -> tuple:
-    """Rows, ranks, second moments, errors and stability of certain ones, and what points are open."""
+    """Rows, ranks, second moments, errors, stability of certain ones, and which points are open."""
     states = len(grid.field.cell.states)
     if whole is None or whole.states is None:
         none = np.empty(0, dtype=np.intp)

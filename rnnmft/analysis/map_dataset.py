@@ -16,7 +16,7 @@ from rnnmft.records import BOUND, STANDARD_ERROR
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
 
 if TYPE_CHECKING:
-    import xarray
+    from rnnmft.analysis.phase_dataset import PhaseDataset
 
 __all__ = ["map_dataset"]
 
@@ -28,7 +28,7 @@ def map_dataset(
     whole: ClosedGrid | None,
     alone: int,
     points: FixedPointMap | None,
-) -> xarray.Dataset:
+) -> PhaseDataset:
     """The dataset that `phase_diagram` documents.
 
     Args:
@@ -39,7 +39,8 @@ def map_dataset(
         alone: how many points were solved one by one.
         points: all fixed points, where they were asked for.
     """
-    import xarray
+    # The dataset's class is xarray's.
+    from rnnmft.analysis.phase_dataset import PhaseDataset
 
     data = _quantities(grid, table)
     data |= _statuses(grid, table, whole)
@@ -55,7 +56,7 @@ def map_dataset(
         name: values for name, (_, values) in zip(grid.names, grid.axes, strict=True)
     }
     coords |= {k: v for k, v in over.items() if any(k in d[0] for d in data.values())}
-    return xarray.Dataset(data, coords, _attributes(field, whole, alone))
+    return PhaseDataset(data, coords, _attributes(field, whole, alone))
 
 
 def _quantities(grid: ParameterGrid, table: MapTable) -> dict[str, Any]:

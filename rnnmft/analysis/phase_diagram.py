@@ -24,7 +24,7 @@ from rnnmft.solvers.closed.closed_grid import ClosedGrid
 from rnnmft.solvers.closed.recursion import UntiedRecursion, point_of
 
 if TYPE_CHECKING:
-    import xarray
+    from rnnmft.analysis.phase_dataset import PhaseDataset
 
 __all__ = ["FIXED_POINTS", "QUANTITIES", "phase_diagram"]
 
@@ -47,7 +47,7 @@ def phase_diagram(
     tying: str = "tied",
     progress: Callable[[int, int], object] | None = None,
     start: float | Mapping[str, float] = 0.0,
-) -> xarray.Dataset:
+) -> PhaseDataset:
     """The theory's quantities over a grid.
 
     Args:
@@ -66,7 +66,7 @@ def phase_diagram(
         start: of `MeanField`: the standard deviation of the states at t = 0.
 
     Returns:
-        A Dataset: each quantity over the grid (and over `state` or `preactivation`) with its unit,
+        An xarray.Dataset that draws itself (`plot`): each quantity over the grid (and over `state` or `preactivation`) with its unit,
         `<quantity>_error` of the same shape (a bound, or a standard error where units are sampled:
         the attribute `error_kind`), `status` over `quantity` and the grid (the names of `Status`),
         `fixed_point_error`: the largest error of the moments, where they close. With

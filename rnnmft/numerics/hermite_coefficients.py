@@ -3,8 +3,8 @@
     f_k(mu, s) = E[f(mu + s z) h_k(z)],    E[f(a) g(b)] = sum_k f_k g_k rho^k
 
 for a Gaussian pair of one law (mu, s^2) and correlation rho, with the orthonormal polynomials h_k.
-Sums over equidistant nodes; where f is analytic for |Im z| < d they are off by exp(-2 pi d / h), and
-the change that half the step makes is taken for the error of the finer ones. What the first K
+Sums over equidistant nodes; where f is analytic for |Im z| < d they are off by exp(-2 pi d / h),
+and the change that half the step makes is taken for the error of the finer ones. What the first K
 coefficients leave out has the norm sqrt(E[f^2] - sum f_k^2).
 
 Sources: [mehler1866], [daniely2016]. Eq. (mehler).
@@ -64,7 +64,7 @@ def _rule(step: float, terms: int) -> tuple[Array, Array]:
     functions[1:2] = z * root
     for k in range(1, terms - 1):
         functions[k + 1] = (z * functions[k] - k**0.5 * functions[k - 1]) / (k + 1) ** 0.5
-    return z, np.ascontiguousarray((step * root * functions).T)
+    return np.asarray(z, dtype=float), np.ascontiguousarray((step * root * functions).T)
 
 
 def hermite_coefficients(
@@ -83,7 +83,7 @@ def hermite_coefficients(
     )
     done = 0
     while done < len(order):
-        each = _TOGETHER // (2 * math.ceil(_REACH / _first_step(deviation[order[done]])) + 1)
+        each = _TOGETHER // (2 * math.ceil(_REACH / _first_step(float(deviation[order[done]]))) + 1)
         rows = order[done : done + max(each, 1)]
         _fill(functions, mean[rows], deviation[rows], terms, found, rows)
         done += len(rows)

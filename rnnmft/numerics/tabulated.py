@@ -107,7 +107,7 @@ class TabulatedProgram:
     store: TableStore
 
     def values(self, *arrays: Array, given: Mapping[sp.Symbol, Array] | None = None) -> list[Array]:
-        """The outputs, each in the shape that it depends on; `given` stands for what is assigned."""
+        """The outputs, each in the shape it depends on; `given` stands for what is assigned."""
         return self._run(arrays, False, given or {})[0]
 
     def bounds(self, *arrays: Array) -> tuple[list[Array], list[Array]]:

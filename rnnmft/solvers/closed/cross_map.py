@@ -97,8 +97,10 @@ class _Pair:
     def of(cls, found: HermiteCoefficients, f: int, g: int, deviation: Array) -> _Pair:
         """From the coefficients of both sides."""
         first, second = found.values[f], found.values[g]
-        norms = [np.sqrt((c * c).sum(axis=0)) + r for c, r in
-                 ((first, found.rest[f]), (second, found.rest[g]))]
+        norms = [
+            np.sqrt((c * c).sum(axis=0)) + r
+            for c, r in ((first, found.rest[f]), (second, found.rest[g]))
+        ]
         off = found.error[f] * norms[1] + found.error[g] * norms[0]
         slopes = np.abs(_by_deviation(first) * second) + np.abs(_by_deviation(second) * first)
         k = np.arange(len(first))[:, None]
@@ -124,7 +126,9 @@ class _Pair:
         terms, size = len(self.products), np.minimum(np.abs(rho), 1.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             log = -np.log(size)
-            peak = np.where(terms * log >= 1.0, terms * size ** (terms - 1), 1.0 / (np.e * size * log))
+            peak = np.where(
+                terms * log >= 1.0, terms * size ** (terms - 1), 1.0 / (np.e * size * log)
+            )
         peak = np.where(size > 0.0, peak, 0.0)
         moved = self.by_deviation * deviation_error
         rest = size**terms * self.rest

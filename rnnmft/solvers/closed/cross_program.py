@@ -42,7 +42,7 @@ class Series(Protocol):
 
 
 class _PairTerm(NamedTuple):
-    """A pair expectation: symbols of P and dP/dq_ab, its law's number, its sides' among the law's."""
+    """A pair expectation: symbols of P and dP/dq_ab, its law's number, its sides among the law's."""
 
     value: sp.Symbol
     slope: sp.Symbol
@@ -120,7 +120,9 @@ class CrossProgram:
         built, values = self._built, self._values(point, single, cross)
         for step in built.steps:
             state = step.block.run([values[s] for s in built.arguments])
-            value, slope = (np.broadcast_to(state.values[i], cross.shape) for i in step.block.outputs)
+            value, slope = (
+                np.broadcast_to(state.values[i], cross.shape) for i in step.block.outputs
+            )
             if step.law is None:
                 return value, slope
             values[step.symbol], values[built.slopes[step.symbol]] = value, slope
@@ -131,7 +133,12 @@ class CrossProgram:
         raise AssertionError("the last step is T")
 
     def errors(
-        self, point: Point, single: Array, single_error: Array, cross: Array, series: Sequence[Series]
+        self,
+        point: Point,
+        single: Array,
+        single_error: Array,
+        cross: Array,
+        series: Sequence[Series],
     ) -> tuple[Array, Array]:
         """Bounds of the errors of T(C) and T'(C) at a given C."""
         built, values = self._built, self._values(point, single, cross)
@@ -217,12 +224,12 @@ class _Built:
         moments = recursion.symbols(recursion.keys)
         target = derivation.cross_moments[recursion.cross_keys[0]]
         expressions = [*(e for _, e in covariances), target]
-        laws = {
-            (n.mu_b[p], n.q[p], n.q_ab[p]): k for k, p in enumerate(preactivations)
-        }
+        laws = {(n.mu_b[p], n.q[p], n.q_ab[p]): k for k, p in enumerate(preactivations)}
         read, pairs, nodes, sides = {}, [], [], [dict[sp.Expr, int]() for _ in preactivations]
         variable = sp.Dummy("e", real=True)
-        for node in sorted(set().union(*(e.atoms(GaussianExpectation) for e in expressions)), key=str):
+        for node in sorted(
+            set().union(*(e.atoms(GaussianExpectation) for e in expressions)), key=str
+        ):
             if len(node.variables) == 1:
                 nodes.append(node)
                 read[node] = sp.Dummy("E", real=True)
@@ -250,8 +257,18 @@ class _Built:
             steps.append(_Step(symbol, block, own, None if last else k))
         means = [n.mu_b[p] for p in preactivations]
         return cls(
-            cross, variable, means, variances, moments, nodes, single_symbols, pairs, sides, slopes,
-            arguments, steps,
+            cross,
+            variable,
+            means,
+            variances,
+            moments,
+            nodes,
+            single_symbols,
+            pairs,
+            sides,
+            slopes,
+            arguments,
+            steps,
         )
 
 
@@ -274,6 +291,4 @@ def _term(
         if not body.free_symbols <= {variable}:
             raise Untabulated(f"no series holds {node}")
         found.append(sides[law].setdefault(body, len(sides[law])))
-    return _PairTerm(
-        sp.Dummy("P", real=True), sp.Dummy("dP", real=True), law, (found[0], found[1])
-    )
+    return _PairTerm(sp.Dummy("P", real=True), sp.Dummy("dP", real=True), law, (found[0], found[1]))

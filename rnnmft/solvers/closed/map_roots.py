@@ -4,7 +4,7 @@ A fixed point is a root of F(Q) - Q, where F(Q) is the moment that is stationary
 that Q makes. F is evaluated on a grid of Q at every point of the map. The grid is one of some
 preactivation's variance q = a + b Q where there is such a preactivation: its integrals are then
 those of the grid, whatever a and b are. Between neighbours of opposite sign lies a root, and a pair
-of roots where F(Q) / Q - 1 nearly touches zero; Newton's method, kept within its bracket, ends each.
+of roots where F(Q) / Q - 1 nearly touches zero; Newton's method, kept in its bracket, ends each.
 
 Eq. (fixed-point).
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import sympy as sp
@@ -228,7 +229,7 @@ def _walk(
 ) -> None:
     """Add the brackets between neighbours of a grid of drivers."""
     before = gap(np.full(len(rows), grid[0]), rows)
-    for low, high in zip(grid[:-1], grid[1:], strict=True):
+    for low, high in pairwise(grid.tolist()):
         after = gap(np.full(len(rows), high), rows)
         i = np.flatnonzero((before > 0.0) != (after > 0.0))
         ends = np.full(len(i), low), np.full(len(i), high)
@@ -236,7 +237,7 @@ def _walk(
         before = after
 
 
-# --- pairs of roots between two points of the grid -------------------------------------------------
+# --- pairs of roots between two points of the grid -----------------------------------------------
 
 
 def _tangent_pairs(
@@ -284,7 +285,7 @@ def _tangent_pairs(
         rows, low, high = rows[~crosses], low[~crosses], high[~crosses]
 
 
-# --- closing the brackets --------------------------------------------------------------------------
+# --- closing the brackets ------------------------------------------------------------------------
 
 
 def _closed(of: TabulatedRecursion, flat: Point, rows: Rows, ends: Array, gaps: Array) -> Array:

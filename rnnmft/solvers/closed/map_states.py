@@ -33,6 +33,8 @@ _STEPS, _EVERY, _NEAREST = 4000, 20, 0.05
 _RESTING = 1e-13
 # Fixed points nearer than this part are one: a hundredth of what `map_roots` tells apart.
 _SAME = 1e-9
+# Where a moment that grows is looked at, and the part of it that it must grow by in a step.
+_FAR, _MARGINAL = 1e8, 1e-6
 # 1 - slope is not known to better than this, and an error above this part is none.
 _LEAST_GAP, _CERTAIN = 1e-12, 1e-6
 
@@ -110,8 +112,11 @@ def map_states(
     )
     _choose(of, flat, start, states)
     none = np.setdiff1d(found.rising, rows)
-    # One moment that is below what is stationary at it grows, as far as the grid goes.
-    states.diverged[none] = len(moments) == 1
+    if len(moments) == 1 and len(none):
+        # One moment that is below what is stationary at it grows, as far as the grid goes; by less
+        # than a part of itself where the map is critical, which is another question.
+        far = of.stepped(np.full((1, len(none)), _FAR), {s: v[none] for s, v in flat.items()})[0]
+        states.diverged[none] = far > (1.0 + _MARGINAL) * _FAR
     return states
 
 
@@ -136,7 +141,7 @@ def linear_errors(matrices: Array, residual: Array) -> Array:
     return np.where(flat, np.inf, errors)
 
 
-# --- which one is reached --------------------------------------------------------------------------
+# --- which one is reached ------------------------------------------------------------------------
 
 
 def _choose(of: TabulatedRecursion, flat: Point, start: Array, states: MapStates) -> None:

@@ -102,7 +102,7 @@ def spectral_radius(matrices: Array) -> Array:
 
     Of one or two rows by their formulas: a whole map of those takes as long as ten of LAPACK's.
     """
-    usable = np.isfinite(matrices).all(axis=(1, 2))
+    usable = np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
     safe = np.where(usable[:, None, None], matrices, 0.0)
     if matrices.shape[1] == 1:
         found = np.abs(safe[:, 0, 0])

@@ -23,6 +23,10 @@ from rnnmft.theory.notation import MomentKey
 __all__ = ["Stationary", "TabulatedRecursion", "solved"]
 
 
+# Moments, one array each: a list of those or an array (n, B).
+Moments = Sequence[Array] | Array
+
+
 class Stationary(NamedTuple):
     """The moments that are stationary at given preactivation variances, and how they move.
 
@@ -83,7 +87,7 @@ class TabulatedRecursion:
         """Tell the store every body before anything is tabulated."""
         _ = self._linear, self._slope, self._step, self._tangent
 
-    def _given(self, moments: Sequence[Array], point: Point) -> list[Array]:
+    def _given(self, moments: Moments, point: Point) -> list[Array]:
         return [*moments, *(point[s] for s in self.of.parameters)]
 
     # --- the driver's equation -----------------------------------------------------------------
@@ -121,39 +125,39 @@ class TabulatedRecursion:
 
     # --- at fixed points -----------------------------------------------------------------------
 
-    def step(self, moments: Array, point: Point) -> tuple[Array, Array]:
+    def step(self, moments: Moments, point: Point) -> tuple[Array, Array]:
         """New moments and their error bounds, (n, B) each."""
         found = self._bounded(self._step, moments, point)
         n = len(self.of.keys)
         return found[0][:n], found[1][:n]
 
-    def stepped(self, moments: Array, point: Point) -> Array:
+    def stepped(self, moments: Moments, point: Point) -> Array:
         """New moments alone, (n, B)."""
         found = self._step.values(*self._given(moments, point))
-        return _full(found[: len(self.of.keys)], moments.shape[1])
+        return _full(found[: len(self.of.keys)], len(moments[0]))
 
-    def variances(self, moments: Array, point: Point) -> tuple[Array, Array]:
+    def variances(self, moments: Moments, point: Point) -> tuple[Array, Array]:
         """q of every preactivation and its error bounds, (K, B) each."""
         found = self._bounded(self._step, moments, point)
         n = len(self.of.keys)
         return found[0][n:], found[1][n:]
 
-    def slope(self, moments: Array, point: Point) -> tuple[Array, Array]:
+    def slope(self, moments: Moments, point: Point) -> tuple[Array, Array]:
         """The Jacobian of the moment map, (B, n, n), and its entries' error bounds."""
         return _matrices(*self._bounded(self._slope, moments, point))
 
-    def tangent(self, moments: Array, point: Point) -> tuple[Array, Array]:
+    def tangent(self, moments: Moments, point: Point) -> tuple[Array, Array]:
         """The operator on E[ds_a ds_b], (B, pairs, pairs), and its entries' error bounds."""
         return _matrices(*self._bounded(self._tangent, moments, point))
 
     def singles(
-        self, expressions: Sequence[sp.Expr], moments: Array, point: Point
+        self, expressions: Sequence[sp.Expr], moments: Moments, point: Point
     ) -> tuple[Array, Array]:
         """Expressions in the moments, variances and expectations, and their bounds, (k, B) each."""
         return self._bounded(self._program(expressions), moments, point)
 
     def jacobian_moments(
-        self, highest: int, weights: Mapping[str, str], moments: Array, point: Point
+        self, highest: int, weights: Mapping[str, str], moments: Moments, point: Point
     ) -> tuple[Array, Array]:
         """m_1..m_highest of one step's J J^T and their error bounds, (highest, B) each."""
         chain = self.of.derivation.jacobian.program(highest, dict(weights))
@@ -171,7 +175,7 @@ class TabulatedRecursion:
         self,
         higher: Sequence[MomentKey],
         closed: Mapping[MomentKey, sp.Expr],
-        moments: Array,
+        moments: Moments,
         point: Point,
     ) -> list[Array]:
         """Stationary moments of higher degree, the recursion's own held fixed."""
@@ -183,7 +187,7 @@ class TabulatedRecursion:
         return solved(matrix, found[n * n :])
 
     def _bounded(
-        self, program: TabulatedProgram, moments: Sequence[Array], point: Point
+        self, program: TabulatedProgram, moments: Moments, point: Point
     ) -> tuple[Array, Array]:
         values, errors = program.bounds(*self._given(moments, point))
         size = len(moments[0])
