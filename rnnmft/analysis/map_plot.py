@@ -78,7 +78,7 @@ def _write(figure: Any, path: str | Path) -> None:
 
 
 def _chosen(diagram: xarray.Dataset, quantity: str | None) -> str:
-    drawn = [str(q) for q in diagram.get("quantity", np.array([], dtype=str)).values]
+    drawn = [str(q) for q in diagram["quantity"].values] if "quantity" in diagram else []
     if "fixed_points" in diagram:
         drawn.append("fixed_points")
     if quantity is None:
@@ -215,7 +215,6 @@ def _shades(name: str, values: Array) -> dict[str, Any]:
 def _critical_line(diagram: xarray.Dataset, x: Array, y: Array, axes: Any) -> list[Any]:
     """Where gradients neither grow nor vanish."""
     from matplotlib.lines import Line2D
-
     from matplotlib.patheffects import withStroke
 
     for name, level in (("gradient_growth", 0.0), ("chi_1", 1.0)):

@@ -1,6 +1,6 @@
-"""The dataset of a phase diagram: an xarray.Dataset that draws itself, and reads itself from files.
+"""The dataset of a phase diagram: an xarray.Dataset that draws, writes and reads itself.
 
-`to_netcdf(FILE)` and `to_zarr(FOLDER)` are xarray's own; netCDF needs nothing beyond SciPy.
+netCDF needs nothing beyond SciPy; a zarr folder needs the package of that name.
 """
 
 from __future__ import annotations
@@ -69,9 +69,30 @@ class PhaseDataset(xarray.Dataset):
         """Draws the map."""
         return PhasePlot(self, super().plot)
 
+    def save(self, path: str | Path) -> None:
+        """Write to a netCDF file, or to a zarr folder where the name ends in .zarr.
+
+        A file is written beside its place first and then moved there: an old one is whole until
+        the new one is.
+
+        Raises:
+            ParameterError: it cannot be written.
+        """
+        place = Path(path)
+        beside = place.with_name(f"{place.name}.part")
+        try:
+            if place.suffix == ".zarr":
+                self.to_zarr(place, mode="w")
+                return
+            self.to_netcdf(beside)
+            beside.replace(place)
+        except (ImportError, OSError, ValueError) as error:
+            beside.unlink(missing_ok=True)
+            raise ParameterError(f"{place} cannot be written: {error}") from None
+
 
 def open_phase_diagram(path: str | Path) -> PhaseDataset:
-    """Read what `diagram.to_netcdf(FILE)` or `diagram.to_zarr(FOLDER)` wrote.
+    """Read what `diagram.save(PATH)` wrote.
 
     Raises:
         ParameterError: there is no such file, or it holds no phase diagram.

@@ -57,8 +57,8 @@ def phase_diagram(
         vary: {(preactivation, parameter): values} and {"R": values}, {"correlation": values}; the
             order is that of the dimensions, named "e.sigma_w", "R", "input_correlation".
         quantities: of `QUANTITIES`; "fixed_points" for all of them, stable or not; and functions of
-            one's own, each of the `MeanField` of a point, giving a number or a `Quantity`, under
-            the function's name ({name: function} gives another). A function is asked point by point.
+            one's own, each of the `MeanField` of a point, giving a number or a `Quantity`,
+            under the function's name ({name: function} gives another), asked point by point.
         tying: whose theory. "tied" is that of a network. A grid of it is solved point by point,
             each by sampled units in a time of seconds, but for memoryless cells (the vanilla RNN):
             theirs, like "untied" ones of cells whose moments close, are solved all at once.
@@ -66,14 +66,15 @@ def phase_diagram(
         start: of `MeanField`: the standard deviation of the states at t = 0.
 
     Returns:
-        An xarray.Dataset that draws itself (`plot`): each quantity over the grid (and over `state` or `preactivation`) with its unit,
-        `<quantity>_error` of the same shape (a bound, or a standard error where units are sampled:
-        the attribute `error_kind`), `status` over `quantity` and the grid (the names of `Status`),
-        `fixed_point_error`: the largest error of the moments, where they close. With
-        "fixed_points": `fixed_points` (E[s^2]) and its error over `state`, `fixed_point` and the
-        grid, nan beyond the last, `fixed_point_stable` and `fixed_point_count`. Attributes say what
-        was computed and how: cell, ensemble, inputs, start, tying, method, how the integrals were
-        computed, how many points were solved one by one, the version.
+        An xarray.Dataset that draws itself (`plot`) and writes itself (`save`): each quantity over
+        the grid (and over `state` or `preactivation`) with its unit; `<quantity>_error` of the same
+        shape (a bound, or a standard error where units are sampled: the attribute `error_kind`);
+        `status` over `quantity` and the grid (the names of `Status`); `fixed_point_error`, the
+        largest error of the moments, where they close. With "fixed_points": `fixed_points` (E[s^2])
+        and its error over `state`, `fixed_point` and the grid, nan beyond the last,
+        `fixed_point_stable` and `fixed_point_count`. Attributes say what was computed and how:
+        cell, ensemble, inputs, start, tying, method, how the integrals were computed, how many
+        points were solved one by one, the version.
 
     Raises:
         ParameterError: an unknown quantity, parameter or preactivation, or an empty grid.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from rnnmft.cli import bench, diagnosis, initialization, networks, reports, spectrum, theory
+from rnnmft.cli import phase as maps
 from rnnmft.cli.output import WORDS
 from rnnmft.errors import RnnmftError
 
@@ -31,7 +32,7 @@ for command in (
     theory.cells,
     theory.derive,
     theory.evolve,
-    theory.phase,
+    maps.phase,
     spectrum.spectrum,
     initialization.critical,
     networks.simulate,

@@ -42,7 +42,7 @@ class Series(Protocol):
 
 
 class _PairTerm(NamedTuple):
-    """A pair expectation: symbols of P and dP/dq_ab, its law's number, its sides among the law's."""
+    """A pair expectation: symbols of P and dP/dq_ab, its law's number, its sides' places."""
 
     value: sp.Symbol
     slope: sp.Symbol

@@ -111,8 +111,8 @@ class TabulatedRecursion:
     def stationary(self, driver: Array, point: Point) -> Stationary:
         """The stationary moments at a driver, of shape (B,), with the slope of the gap.
 
-        dm/dQ = (1 - A)^{-1} (M - A) e, with A the moments' matrix at fixed variances, M the slope of
-        the whole map and e the driver's direction.
+        dm/dQ = (1 - A)^{-1} (M - A) e, with A the moments' matrix at fixed variances, M the slope
+        of the whole map and e the driver's direction.
         """
         matrix, constant = self._system(driver, point)
         moments = solved(matrix, constant)
