@@ -183,8 +183,13 @@ class ClosedGrid:
         except Untabulated:
             return None
         wanted = self.reached.certain & ~self.undefined & ~self.unstable
-        (square,) = self.squares
-        return cross_states(program, self.flat, self._moments[square], *single, wanted)
+        limit = self._moments[self.squares[0]]
+        found = cross_states(program, self.flat, limit, *single, wanted)
+        n, chi_1 = self.recursion.derivation.notation, self._chi_1
+        identical = self.flat[n.R] * (1.0 - self.flat[n.c_x]) == 0.0
+        rows = np.flatnonzero(wanted & identical & (chi_1.values[0] < 1.0))
+        found.identify(rows, limit, chi_1.values[0], chi_1.errors[0])
+        return found
 
     def _cross_by_quadrature(self, rows: Rows) -> Reached:
         of, at, point = self.recursion, self._moments[:, rows], self._at(rows)

@@ -73,6 +73,19 @@ class CrossStates:
             *np.zeros((2, size), dtype=bool),
         )
 
+    def identify(self, rows: Rows, limit: Array, chi_1: Array, chi_1_error: Array) -> None:
+        """Trajectories that become one, C = E[s^2]: the slope of their map is chi_1 there.
+
+        Args:
+            rows: points at which two identical trajectories stay identical, and are stable.
+            limit: E[s^2], (B,).
+            chi_1: (B,).
+            chi_1_error: (B,).
+        """
+        there = rows[limit[rows] - self.cross[0, rows] <= self.error[0, rows]]
+        self.slope[there], self.slope_error[there] = chi_1[there], chi_1_error[there]
+        self.certain[there] = self.error[0, there] <= _CERTAIN * limit[there]
+
     def fill(self, rows: Rows, found: Reached, columns: Sequence[int], rtol: float) -> None:
         """What quadrature finds of some points; `columns`: the states' cross moments in it."""
         self.cross[:, rows], self.error[:, rows] = found.values[columns], found.error[columns]
@@ -241,6 +254,6 @@ class _Chunk:
         inward = cross - np.copysign(_BESIDE * limit, cross)
         bend = np.abs(self.at(inward)[1] - slope) / (_BESIDE * limit)
         slope_error = slope_off + bend * error
-        sure &= error <= _CERTAIN * limit
+        sure &= (error <= _CERTAIN * limit) & (slope_error <= _CERTAIN)
         here = cross[None], error[None], slope, slope_error
         return CrossStates(*here, sure, np.zeros_like(sure))
