@@ -12,6 +12,7 @@ from rnnmft.analysis.fixed_point_map import FixedPointMap
 from rnnmft.analysis.map_table import CODES, QUANTITIES, MapTable
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
+from rnnmft.errors import RnnmftError
 from rnnmft.records import BOUND, STANDARD_ERROR
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
 
@@ -108,11 +109,19 @@ def _fixed_points(grid: ParameterGrid, points: FixedPointMap) -> dict[str, Any]:
     }
 
 
+def _definition(field: MeanField) -> str:
+    """The cell as text; one with an activation of one's own has none that could be read again."""
+    try:
+        return field.cell.to_toml()
+    except RnnmftError:
+        return repr(field.cell)
+
+
 def _attributes(field: MeanField, whole: ClosedGrid | None, alone: int) -> dict[str, Any]:
     """What was computed, and how."""
     found: dict[str, Any] = {
         "cell": field.cell.name,
-        "definition": field.cell.to_toml(),
+        "definition": _definition(field),
         "ensemble": json.dumps(field.ensemble.to_dict()),
         "inputs": json.dumps(field.inputs.to_dict()),
         "tying": field.tying,

@@ -93,12 +93,17 @@ def phase(
         found.save(output)
     if as_json:
         print_json(found.to_dict())
-    elif table or not sys.stdout.isatty():
+    elif table or not on_terminal():
         _print_points(found, tying)
     else:
         _print_summary(found)
         for path in filter(None, (plot, output)):
             say(f"written: {path}")
+
+
+def on_terminal() -> bool:
+    """Whether someone reads the output on a terminal."""
+    return sys.stdout.isatty()
 
 
 def _usual(setting: Setting, tying: str, drawn: bool) -> list[str]:

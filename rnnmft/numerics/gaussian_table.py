@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rnnmft.expectation import gaussian_expectation
 from rnnmft.numerics.compile import Program, compile_elementwise, compile_program
 
-__all__ = ["GaussianTable", "Place", "tabulate"]
+__all__ = ["GaussianTable", "TablePlace", "tabulate"]
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -47,18 +47,19 @@ _LEBESGUE = 3.0
 _ROUNDING = 64.0 * np.finfo(float).eps
 # Where in every piece the table is measured, between its nodes, and at how many means.
 _CHECKS, _CHECKED_MEANS = np.array([-0.96, 0.33]), 6
-# Two deviations at which a growth like s^k is told from the next power.
-_FAR = np.array([1e4, 1e5])
+# The highest power: m_2 of a quartic update; and two deviations that tell s^k from the next.
 _HIGHEST_GROWTH = 8
+_FAR = np.array([1e4, 1e5])
 # Values that stand so far above their errors are no rounding.
 _CLEAR = 100.0
 
+# Chebyshev's points, and what makes coefficients of values there.
 _NODE = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
 _TO_COEFFICIENTS = np.linalg.inv(chebvander(_NODE, _NODES - 1))
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class TablePlace:
     """Where laws (mu, q) lie in a table: mean, the piece's row, -1 <= t <= 1 in it, and 1 - x."""
 
     index: Rows
@@ -92,7 +93,7 @@ class GaussianTable:
         found = np.minimum(np.searchsorted(self.means, mean), len(self.means) - 1)
         return found if (self.means.take(found) == mean).all() else None
 
-    def place(self, index: Rows, variance: Array) -> Place:
+    def place(self, index: Rows, variance: Array) -> TablePlace:
         """Where laws lie, by the places of their means; the arrays broadcast together."""
         s = np.sqrt(variance)
         x = s / (s + SCALE)
@@ -100,9 +101,9 @@ class GaussianTable:
         piece = np.minimum(scaled.astype(np.intp), self.pieces - 1)
         t = 2.0 * (scaled - piece) - 1.0
         rows = index * self.pieces + piece
-        return Place(index, rows, t, 1.0 - x)
+        return TablePlace(index, rows, t, 1.0 - x)
 
-    def values(self, j: int, place: Place) -> Array:
+    def values(self, j: int, place: TablePlace) -> Array:
         """E[f_j] there."""
         found = _clenshaw(self.coefficients[j], place)
         if self.growth[j]:
@@ -111,7 +112,7 @@ class GaussianTable:
             return found
         return np.where(place.left == 1.0, self.certain[j].take(place.rows // self.pieces), found)
 
-    def bounds(self, j: int, place: Place) -> Array:
+    def bounds(self, j: int, place: TablePlace) -> Array:
         """The error bounds of `values`."""
         found = self.errors[j].take(place.rows)
         if self.growth[j]:
@@ -122,7 +123,7 @@ class GaussianTable:
         return np.where(place.left == 1.0, exact, found)
 
 
-def _clenshaw(coefficients: Array, place: Place) -> Array:
+def _clenshaw(coefficients: Array, place: TablePlace) -> Array:
     """sum_k c_k T_k(t) with the coefficients (20, rows) of each place's row."""
     rows, twice = place.rows, 2.0 * place.t
     now, before = coefficients[-1].take(rows), 0.0

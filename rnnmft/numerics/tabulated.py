@@ -21,7 +21,7 @@ from rnnmft.expectation import GaussianExpectation
 from rnnmft.numerics.backends import get_backend
 from rnnmft.numerics.block import Block
 from rnnmft.numerics.build import build_block
-from rnnmft.numerics.gaussian_table import GaussianTable, Place, tabulate
+from rnnmft.numerics.gaussian_table import GaussianTable, TablePlace, tabulate
 
 __all__ = ["TableStore", "TabulatedProgram", "Untabulated", "tabulated_program"]
 
@@ -51,7 +51,7 @@ class TableStore:
             self.tables.pop(law, None)
         return law, bodies.setdefault(node.integrand, len(bodies))
 
-    def place(self, law: Law, mean: Array, variance: Array) -> tuple[GaussianTable, Place]:
+    def place(self, law: Law, mean: Array, variance: Array) -> tuple[GaussianTable, TablePlace]:
         """The table of a law, made or made anew where a mean is not in it, and a place in it.
 
         Raises:
@@ -200,13 +200,13 @@ def tabulated_program(
                 doubtful.add(symbol)
 
     for symbol, expression in assignments:
-        look_up([sp.sympify(expression)])
-        plain = sp.sympify(expression).xreplace(read)
+        look_up([sp.sympify(expression, strict=True)])
+        plain = sp.sympify(expression, strict=True).xreplace(read)
         steps.append((tuple(known), _Assign(symbol, block([plain]))))
         known.append(symbol)
         if doubtful & plain.free_symbols:
             doubtful.add(symbol)
-    expressions = [sp.sympify(e) for e in outputs]
+    expressions = [sp.sympify(e, strict=True) for e in outputs]
     look_up(expressions)
     final = block([e.xreplace(read) for e in expressions])
     return TabulatedProgram(tuple(arguments), tuple(steps), tuple(known), final, store)

@@ -25,13 +25,13 @@ from rnnmft.solvers.closed.sensitivity import displaced_batch
 from rnnmft.solvers.closed.start import start_moments
 from rnnmft.solvers.closed.tabulated import TabulatedRecursion
 
-__all__ = ["ClosedGrid", "Estimate"]
+__all__ = ["ClosedGrid", "MapEstimate"]
 
 Flags = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 
 
-class Estimate(NamedTuple):
+class MapEstimate(NamedTuple):
     """A quantity over the map and its error bounds, (k, B) each; nan where it is not certain."""
 
     values: Array
@@ -129,7 +129,7 @@ class ClosedGrid:
         by, factor = displaced_batch(self._moments, errors)
         return self._moments + by, factor
 
-    def _moved(self, of: Callable[[Array], tuple[Array, Array]]) -> Estimate:
+    def _moved(self, of: Callable[[Array], tuple[Array, Array]]) -> MapEstimate:
         """A function of the moments, (k, B), with its own errors and what theirs do to it."""
         values, own = of(self._moments)
         beside, factor = self._beside
@@ -137,9 +137,9 @@ class ClosedGrid:
             changed = factor * np.abs(of(beside)[0] - values)
         return self._sure(values, own + changed)
 
-    def _sure(self, values: Array, errors: Array, also: Flags | None = None) -> Estimate:
+    def _sure(self, values: Array, errors: Array, also: Flags | None = None) -> MapEstimate:
         certain = self.reached.certain if also is None else self.reached.certain & also
-        return Estimate(np.where(certain, values, np.nan), np.where(certain, errors, np.nan))
+        return MapEstimate(np.where(certain, values, np.nan), np.where(certain, errors, np.nan))
 
     @property
     def squares(self) -> list[int]:
@@ -208,39 +208,39 @@ class ClosedGrid:
         """How many points' correlations were left to quadrature."""
         return int(self._cross.by_quadrature.sum())
 
-    def correlation(self) -> Estimate:
+    def correlation(self) -> MapEstimate:
         """c* of each state, (states, B)."""
         cross, second = self._cross, self._moments[self.squares]
         value = correlation(cross.cross, second)
         off = cross.error, self.reached.error[self.squares]
         return self._sure(value, correlation_error(cross.cross, second, *off), cross.certain)
 
-    def xi_c(self) -> Estimate:
+    def xi_c(self) -> MapEstimate:
         """-1/log of the slope of the correlation map at c*, (1, B)."""
         found = _timescale(self._cross.slope, self._cross.slope_error)
         return self._sure(*found, self._cross.certain & ~self.undefined)
 
     # --- quantities of one trajectory ----------------------------------------------------------
 
-    def second_moment(self) -> Estimate:
+    def second_moment(self) -> MapEstimate:
         """E[s^2] of each state, (states, B)."""
         squares = self.squares
         return self._sure(self.reached.values[squares], self.reached.error[squares])
 
-    def preactivation_variance(self) -> Estimate:
+    def preactivation_variance(self) -> MapEstimate:
         """q of each preactivation, (preactivations, B)."""
         return self._moved(lambda m: self._engine.variances(m, self.flat))
 
-    def xi_q(self) -> Estimate:
+    def xi_q(self) -> MapEstimate:
         """-1/log of the slope of the moment map, (1, B)."""
         slope = self._moved(lambda m: _radius(*self._engine.slope(m, self.flat)))
-        return Estimate(*_timescale(*slope))
+        return MapEstimate(*_timescale(*slope))
 
     @cached_property
-    def _chi_1(self) -> Estimate:
+    def _chi_1(self) -> MapEstimate:
         return self._moved(lambda m: _radius(*self._engine.tangent(m, self.flat)))
 
-    def chi_1(self) -> Estimate:
+    def chi_1(self) -> MapEstimate:
         """Slope of the correlation map at c = 1 with identical inputs, (1, B).
 
         There E[(s_a - s_b)^2] obeys the tangent process, so this is the growth factor of gradients:
@@ -248,22 +248,22 @@ class ClosedGrid:
         """
         return self._chi_1
 
-    def gradient_growth(self) -> Estimate:
+    def gradient_growth(self) -> MapEstimate:
         """log of the tangent operator's leading eigenvalue, per step, (1, B)."""
         chi, error = self._chi_1
         # log 0 = -inf: gradients vanish in one step.
         with np.errstate(divide="ignore", invalid="ignore"):
-            return Estimate(np.log(chi), np.where(chi > 0.0, error / chi, error))
+            return MapEstimate(np.log(chi), np.where(chi > 0.0, error / chi, error))
 
-    def m_1(self) -> Estimate:
+    def m_1(self) -> MapEstimate:
         """Mean of the one-step J J^T, (1, B)."""
         return self._jacobian(1)
 
-    def m_2(self) -> Estimate:
+    def m_2(self) -> MapEstimate:
         """Second moment of the one-step J J^T, (1, B)."""
         return self._jacobian(2)
 
-    def _jacobian(self, order: int) -> Estimate:
+    def _jacobian(self, order: int) -> MapEstimate:
         def moments(m: Array) -> tuple[Array, Array]:
             found = self._engine.jacobian_moments(order, self.weights, m, self.flat)
             return found[0][-1:], found[1][-1:]
@@ -272,7 +272,7 @@ class ClosedGrid:
         return self._sure(*found, np.isfinite(found.values[0]))
 
     @property
-    def quantities(self) -> dict[str, Callable[[], Estimate]]:
+    def quantities(self) -> dict[str, Callable[[], MapEstimate]]:
         """Every quantity by name."""
         named = (
             self.second_moment,

@@ -26,10 +26,10 @@ from rnnmft.numerics.iterated_pair import pair_form
 from rnnmft.numerics.tabulated import Untabulated
 from rnnmft.solvers.closed.recursion import Array, Point, UntiedRecursion
 
-__all__ = ["CrossProgram", "Series"]
+__all__ = ["CrossProgram", "PairSeries"]
 
 
-class Series(Protocol):
+class PairSeries(Protocol):
     """A pair expectation as a function of the correlation."""
 
     def at(self, rho: Array) -> tuple[Array, Array]:
@@ -50,7 +50,7 @@ class _PairTerm(NamedTuple):
     sides: tuple[int, int]
 
 
-class _Step(NamedTuple):
+class _CrossStep(NamedTuple):
     """A covariance (or T): its symbol, value and derivative along C, and the pairs of its law."""
 
     symbol: sp.Symbol
@@ -138,7 +138,7 @@ class CrossProgram:
         single: Array,
         single_error: Array,
         cross: Array,
-        series: Sequence[Series],
+        series: Sequence[PairSeries],
     ) -> tuple[Array, Array]:
         """Bounds of the errors of T(C) and T'(C) at a given C."""
         built, values = self._built, self._values(point, single, cross)
@@ -166,7 +166,7 @@ class CrossProgram:
     def _pair_error(
         self,
         k: int,
-        series: Series,
+        series: PairSeries,
         rho: Array,
         moved: Array,
         q: Array,
@@ -212,7 +212,7 @@ class _Built:
     sides: list[dict[sp.Expr, int]]
     slopes: dict[sp.Symbol, sp.Symbol]
     arguments: list[sp.Symbol]
-    steps: list[_Step]
+    steps: list[_CrossStep]
 
     @classmethod
     def of(cls, recursion: UntiedRecursion) -> _Built:
@@ -220,56 +220,54 @@ class _Built:
         n, preactivations = derivation.notation, derivation.cell.preactivations
         covariances = recursion.covariances()
         (cross,) = recursion.symbols(recursion.cross_keys)
-        variances = [n.q[p] for p in preactivations]
-        moments = recursion.symbols(recursion.keys)
         target = derivation.cross_moments[recursion.cross_keys[0]]
         expressions = [*(e for _, e in covariances), target]
         laws = {(n.mu_b[p], n.q[p], n.q_ab[p]): k for k, p in enumerate(preactivations)}
-        read, pairs, nodes, sides = {}, [], [], [dict[sp.Expr, int]() for _ in preactivations]
+        sides = [dict[sp.Expr, int]() for _ in preactivations]
         variable = sp.Dummy("e", real=True)
-        for node in sorted(
-            set().union(*(e.atoms(GaussianExpectation) for e in expressions)), key=str
-        ):
-            if len(node.variables) == 1:
-                nodes.append(node)
-                read[node] = sp.Dummy("E", real=True)
-            else:
-                pairs.append(_term(node, laws, sides, variable))
-                read[node] = pairs[-1].value
+        found = set().union(*(e.atoms(GaussianExpectation) for e in expressions))
+        every = sorted(found, key=str)
+        nodes = [node for node in every if len(node.variables) == 1]
+        terms = {x: _term(x, laws, sides, variable) for x in every if len(x.variables) > 1}
+        read = {x: sp.Dummy("E", real=True) for x in nodes}
+        read |= {x: term.value for x, term in terms.items()}
+        pairs = list(terms.values())
         slopes = {s: sp.Dummy(f"d{s.name}", real=True) for s, _ in covariances}
+        variances, moments = [n.q[p] for p in preactivations], recursion.symbols(recursion.keys)
         single_symbols = [*variances, *moments, *(read[x] for x in nodes)]
-        known = [*recursion.parameters, *single_symbols]
-        arguments = [*known, cross, *(s for s, _ in covariances), *slopes.values()]
+        arguments = [*recursion.parameters, *single_symbols, cross, *slopes, *slopes.values()]
         arguments += [s for p in pairs for s in (p.value, p.slope)]
-        uncertain = [s for s in arguments if s not in recursion.parameters and s != cross]
-        steps = []
-        symbols = [*(s for s, _ in covariances), sp.Dummy("T")]
-        for k, (symbol, expression) in enumerate(zip(symbols, expressions, strict=True)):
-            plain = expression.xreplace(read)
-            slope = sp.diff(plain, cross)
-            for pair in pairs:
-                along = pair.slope * slopes[n.q_ab[preactivations[pair.law]]]
-                slope += sp.diff(plain, pair.value) * along
-            backend = get_backend("numpy")
-            block = build_block([plain, slope], arguments, backend, 0.0, uncertain=uncertain)
-            last = k == len(covariances)
-            own = () if last else tuple(i for i, p in enumerate(pairs) if p.law == k)
-            steps.append(_Step(symbol, block, own, None if last else k))
+        plain = [e.xreplace(read) for e in expressions]
+        steps = _steps(recursion, cross, plain, pairs, slopes, arguments)
         means = [n.mu_b[p] for p in preactivations]
-        return cls(
-            cross,
-            variable,
-            means,
-            variances,
-            moments,
-            nodes,
-            single_symbols,
-            pairs,
-            sides,
-            slopes,
-            arguments,
-            steps,
-        )
+        symbols = cross, variable, means, variances, moments, nodes, single_symbols
+        return cls(*symbols, pairs, sides, slopes, arguments, steps)
+
+
+def _steps(
+    recursion: UntiedRecursion,
+    cross: sp.Symbol,
+    expressions: Sequence[sp.Expr],
+    pairs: Sequence[_PairTerm],
+    slopes: dict[sp.Symbol, sp.Symbol],
+    arguments: list[sp.Symbol],
+) -> list[_CrossStep]:
+    """Every covariance and T, each with its derivative along C."""
+    uncertain = [s for s in arguments if s not in recursion.parameters and s != cross]
+    covariances, steps = list(slopes), []
+    for k, expression in enumerate(expressions):
+        slope = sp.diff(expression, cross)
+        for pair in pairs:
+            along = pair.slope * slopes[covariances[pair.law]]
+            slope += sp.diff(expression, pair.value) * along
+        both, backend = [expression, slope], get_backend("numpy")
+        block = build_block(both, arguments, backend, 0.0, uncertain=uncertain)
+        if k == len(covariances):
+            steps.append(_CrossStep(sp.Dummy("T"), block, (), None))
+        else:
+            own = tuple(i for i, p in enumerate(pairs) if p.law == k)
+            steps.append(_CrossStep(covariances[k], block, own, k))
+    return steps
 
 
 def _term(
@@ -287,7 +285,7 @@ def _term(
         raise Untabulated(f"no series holds {node}")
     found = []
     for side, own in zip(form.sides, form.variables, strict=True):
-        body = sp.sympify(side).xreplace({own: variable})
+        body = sp.sympify(side, strict=True).xreplace({own: variable})
         if not body.free_symbols <= {variable}:
             raise Untabulated(f"no series holds {node}")
         found.append(sides[law].setdefault(body, len(sides[law])))

@@ -31,9 +31,10 @@ Flags = NDArray[np.bool_]
 # Grid points in x = s / (s + 2), s = sqrt(q): 12 in each of the eight pieces of a table, of which
 # 20 coefficients resolve the integrals to rounding.
 _POINTS = 96
-# Beyond the grid and below its first point, where a driver may still be: four and eight a decade.
+# Beyond the grid, where a driver may still be: four a decade.
 _BEYOND = np.geomspace(1e5, 1e8, 13)
-_BELOW = np.geomspace(1e-12, 1.0, 97)
+# Where fixed points beside one at zero are looked for: eight a decade.
+_BELOW = np.geomspace(1e-12, 1e8, 161)
 # Elements of a grid of the map that are in memory together: 8 MB an array.
 _TOGETHER = 1 << 20
 # Newton's steps: from a 96th of the range six double the digits up to rounding; the others are for
@@ -43,6 +44,7 @@ _NEWTON, _LAST = 60, 1e-13
 _ROUNDS, _INSIDE = 5, np.linspace(0.0, 1.0, 25)
 # F(Q) / Q - 1 between three points of the grid is a parabola to this part of their differences.
 _PARABOLA = 0.25
+# Dips of |F / Q - 1| below this are tangencies to be looked at, a choice; no division by zero.
 _NEAR, _TINY = 0.3, np.float32(1e-30)
 
 
