@@ -257,9 +257,11 @@ def _steps(
     covariances, steps = list(slopes), []
     for k, expression in enumerate(expressions):
         slope = sp.diff(expression, cross)
+        # Where a pair has a closed form the covariance itself is there.
+        slope += sp.Add(*(sp.diff(expression, s) * along for s, along in slopes.items()))
         for pair in pairs:
-            along = pair.slope * slopes[covariances[pair.law]]
-            slope += sp.diff(expression, pair.value) * along
+            with_law = pair.slope * slopes[covariances[pair.law]]
+            slope += sp.diff(expression, pair.value) * with_law
         both, backend = [expression, slope], get_backend("numpy")
         block = build_block(both, arguments, backend, 0.0, uncertain=uncertain)
         if k == len(covariances):
