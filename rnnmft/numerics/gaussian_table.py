@@ -47,14 +47,16 @@ _LEBESGUE = 3.0
 _ROUNDING = 64.0 * np.finfo(float).eps
 # Where in every piece the table is measured, between its nodes, and at how many means.
 _CHECKS, _CHECKED_MEANS = np.array([-0.96, 0.33]), 6
-# The highest power: m_2 of a quartic update; and two deviations that tell s^k from the next.
+# The highest power that an integral may grow with: of m_2 of a quartic update.
 _HIGHEST_GROWTH = 8
+# Two deviations at which a growth like s^k is told from the next power.
 _FAR = np.array([1e4, 1e5])
 # Values that stand so far above their errors are no rounding.
 _CLEAR = 100.0
 
-# Chebyshev's points, and what makes coefficients of values there.
+# Chebyshev's points.
 _NODE = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
+# What makes coefficients of values there.
 _TO_COEFFICIENTS = np.linalg.inv(chebvander(_NODE, _NODES - 1))
 
 
