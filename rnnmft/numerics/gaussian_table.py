@@ -255,7 +255,7 @@ class _Nodes:
     converged: bool
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _nodes(
     integrals: _Integrals, means: tuple[float, ...], pieces: int, growth: tuple[int, ...]
 ) -> _Nodes:
