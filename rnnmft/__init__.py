@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         tanh,
     )
     from rnnmft.analysis.mean_field import MeanField
+    from rnnmft.analysis.phase_dataset import PhaseDataset, open_phase_diagram
     from rnnmft.analysis.phase_diagram import phase_diagram
     from rnnmft.cells import Cell, Ensemble, Input, Inputs, Preactivation, State
     from rnnmft.diagnosis import Diagnosis, diagnose
@@ -104,6 +105,7 @@ __all__ = [
     "MeanField",
     "ParameterError",
     "ParseError",
+    "PhaseDataset",
     "Preactivation",
     "Quantity",
     "Record",
@@ -133,6 +135,7 @@ __all__ = [
     "identity",
     "leaky_relu",
     "make_report",
+    "open_phase_diagram",
     "phase_diagram",
     "relu",
     "sigmoid",
@@ -150,6 +153,7 @@ __all__ = [
 _HOMES = {
     "rnnmft": ("cells",),
     "rnnmft.analysis.mean_field": ("MeanField",),
+    "rnnmft.analysis.phase_dataset": ("PhaseDataset", "open_phase_diagram"),
     "rnnmft.analysis.phase_diagram": ("phase_diagram",),
     "rnnmft.cells": ("Cell", "Ensemble", "Input", "Inputs", "Preactivation", "State"),
     "rnnmft.diagnosis": ("Diagnosis", "diagnose"),

@@ -13,7 +13,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import ParameterError
 from rnnmft.language import Ensemble, Inputs
 
-__all__ = ["Axis", "ParameterGrid"]
+__all__ = ["Axis", "ParameterGrid", "in_domain"]
 
 Array = NDArray[np.float64]
 Axis = tuple[str, str] | str
@@ -52,8 +52,7 @@ class ParameterGrid:
         columns = tuple(m.ravel() for m in mesh)
         valid = np.ones(columns[0].size, dtype=bool)
         for (axis, _), column in zip(axes, columns, strict=True):
-            domain = _parameter(axis)
-            valid &= np.isfinite(column) & (column >= domain.lower) & (column <= domain.upper)
+            valid &= in_domain(axis, column)
         return cls(field, axes, columns, valid)
 
     @property
@@ -89,6 +88,12 @@ class ParameterGrid:
         own = self.field.ensemble.parameters
         ensemble = self.field.cell.ensemble(weights, own or None, **laws)
         return ensemble, Inputs(**given)
+
+
+def in_domain(axis: Axis, values: Array) -> NDArray[np.bool_]:
+    """Which values of a parameter are finite and in its domain."""
+    domain = _parameter(axis)
+    return np.isfinite(values) & (values >= domain.lower) & (values <= domain.upper)
 
 
 def _parameter(axis: Axis) -> parameters.Parameter:

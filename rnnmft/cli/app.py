@@ -20,6 +20,7 @@ from rnnmft.cli import (
     spectrum,
     theory,
 )
+from rnnmft.cli import phase as maps
 from rnnmft.cli.output import WORDS
 from rnnmft.errors import RnnmftError
 
@@ -40,7 +41,7 @@ for command in (
     theory.cells,
     theory.derive,
     theory.evolve,
-    theory.phase,
+    maps.phase,
     spectrum.spectrum,
     eigenvalues.eigenvalues,
     initialization.critical,

@@ -1,4 +1,4 @@
-"""Commands that need no network: cells, derive, evolve, phase."""
+"""Commands that need no network: cells, derive, evolve."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from rnnmft.cli.options import (
     Tying,
     Weights,
 )
-from rnnmft.cli.output import announced, print_json, print_table, progress_bar, say
-from rnnmft.cli.setting import axis_values, resolve_cell, resolve_setting
+from rnnmft.cli.output import print_json, print_table, say
+from rnnmft.cli.setting import resolve_cell, resolve_setting
 
-__all__ = ["cells", "derive", "evolve", "phase"]
+__all__ = ["cells", "derive", "evolve"]
 
 
 def cells(as_json: AsJson = False) -> None:
@@ -101,55 +101,3 @@ def evolve(
         for row in zip(*columns.values(), strict=True)
     ]
     print_table(f"{s.cell.name}, {tying} weights: {found.status}", list(columns), rows)
-
-
-def phase(
-    cell: CellName,
-    vary: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME=FROM:TO:COUNT",
-            help="What varies: e.sigma_w=0.5:8:31, or values R=0.1,1; also correlation.",
-        ),
-    ],
-    quantity: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="second_moment, preactivation_variance, correlation, xi_q, xi_c, chi_1, "
-            "gradient_growth, m_1 or m_2; more than once for several."
-        ),
-    ] = None,
-    sets: Sets = None,
-    weights: Weights = None,
-    laws: Laws = None,
-    R: SecondMoment = 1.0,
-    correlation: Correlation = 0.5,
-    temporal: Temporal = "white",
-    start: Start = None,
-    tying: Tying = "tied",
-    as_json: AsJson = False,
-) -> None:
-    """Compute the theory over a grid of parameters.
-
-    Tied, a gated cell takes seconds a point: a line on standard error says how long the whole may
-    take. --tying untied is the closure of the literature, a whole grid of which takes seconds.
-    """
-    axes = dict(axis_values(text) for text in vary)
-    inputs = (R, correlation, temporal)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
-    from rnnmft.analysis.phase_diagram import phase_diagram
-
-    wanted = quantity or ["second_moment", "chi_1"]
-    with progress_bar("points") as bar:
-        progress = announced(bar, "points, one by one")
-        found = phase_diagram(s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress, s.start)
-    if as_json:
-        print_json(found.to_dict())
-        return
-    frame = found[wanted].to_dataframe().reset_index()
-    status = found.status.stack(point=list(found.fixed_point_error.dims)).transpose("point", ...)
-    worst = ["; ".join(sorted({str(v) for v in row})) for row in status.values]
-    # Rows of several states repeat the points; a status belongs to a point.
-    index = frame.groupby(list(found.fixed_point_error.dims), sort=False).ngroup()
-    rows = [[*row, worst[i]] for row, i in zip(frame.values.tolist(), index, strict=True)]
-    print_table(f"{s.cell.name}, {tying} weights", [*map(str, frame.columns), "status"], rows)

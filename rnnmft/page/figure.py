@@ -21,6 +21,7 @@ __all__ = [
     "ORANGE",
     "PURPLE",
     "RED",
+    "STYLE",
     "Figure",
     "draw_figure",
     "label_decades",
@@ -30,7 +31,8 @@ BLACK, GREY = "#1d2129", "#8a919c"
 BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
 ORANGE, PURPLE = "#E69F00", "#CC79A7"
 
-_STYLE: dict[Any, Any] = {
+#: How every figure looks, in Matplotlib's words.
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 10.5,
@@ -78,7 +80,7 @@ def _canvas(width: float, height: float) -> Iterator[Any]:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Drawing
 
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         drawing = Drawing(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(drawing)
         yield drawing

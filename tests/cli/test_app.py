@@ -13,6 +13,7 @@ import pytest
 
 from rnnmft import cells
 from rnnmft.analysis.mean_field import MeanField
+from rnnmft.analysis.phase_dataset import open_phase_diagram
 from rnnmft.cli import main
 from rnnmft.cli.output import announced
 from rnnmft.cli.setting import resolve_cell, resolve_setting
@@ -117,6 +118,29 @@ def test_phase_sweeps_a_grid(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["data_vars"]["status"]["data"] == [[["OK", "INVALID"]] * 3]
     assert found["coords"]["e.sigma_w"]["data"] == [0.5, 1.0, 1.5]
     assert "INVALID" in output(capsys, *words)
+
+
+def test_phase_draws_and_writes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    figure, data = tmp_path / "map.svg", tmp_path / "map.nc"
+    words = ["phase", "vanilla", "--vary", "e.sigma_w=0.5:3:4", "--vary", "R=0.5,1"]
+    found = output(capsys, *words, "--plot", str(figure), "--output", str(data))
+    # Piped, every point is printed as well.
+    assert found.count("OK") == 8
+    assert "<svg" in figure.read_text(encoding="utf-8")
+    written = open_phase_diagram(data)
+    assert set(written["quantity"].values) == {"gradient_growth", "second_moment", "xi_c"}
+    assert written.fixed_point_count.values.tolist() == [[1, 1]] * 4
+    assert written.attrs["command"].startswith("rnnmft phase vanilla --vary")
+    assert "cannot be written" in refused(capsys, *words, "--output", "no/such/map.nc")
+
+
+def test_a_terminal_gets_a_summary(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["phase", "vanilla", "--vary", "e.sigma_w=0.5:3:30", "--quantity", "chi_1"]
+    monkeypatch.setattr("rnnmft.cli.phase.on_terminal", lambda: True)
+    assert "30 of 30" in output(capsys, *words)
+    assert output(capsys, *words, "--table").count("OK") == 30
 
 
 def test_a_long_sweep_says_how_long(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Reached", "reach"]
+__all__ = ["Reached", "reach", "spectral_radius"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -49,7 +49,7 @@ class Reached:
     Attributes:
         values: (n, B).
         slope: spectral radius of the map there, (B,).
-        error: bound on the values, (B,).
+        error: bounds on the values, (n, B).
         certain: whether the values are the limit from the start, (B,).
         diverged: whether the recursion left every bound, (B,).
     """
@@ -78,7 +78,7 @@ def reach(
     total = Reached(
         np.zeros((count, batch)),
         np.full(batch, np.nan),
-        np.full(batch, np.inf),
+        np.full((count, batch), np.inf),
         np.zeros(batch, dtype=bool),
         np.zeros(batch, dtype=bool),
     )
@@ -91,9 +91,30 @@ def reach(
         late[:, rows] = _follow(step, early, rows, more)
         found = _finish(step, jacobian, early, late[:, rows], rows, more)
         total.values[:, rows] = found.values
-        for name in ("slope", "error", "certain", "diverged"):
+        total.error[:, rows] = found.error
+        for name in ("slope", "certain", "diverged"):
             getattr(total, name)[rows] = getattr(found, name)
     return total
+
+
+def spectral_radius(matrices: Array) -> Array:
+    """The largest |eigenvalue| of each matrix, (B, n, n) to (B,); nan where an entry is no number.
+
+    Of one or two rows by their formulas: a whole map of those takes as long as ten of LAPACK's.
+    """
+    usable = np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
+    safe = np.where(usable[:, None, None], matrices, 0.0)
+    if matrices.shape[1] == 1:
+        found = np.abs(safe[:, 0, 0])
+    elif matrices.shape[1] == 2:
+        half = 0.5 * (safe[:, 0, 0] + safe[:, 1, 1])
+        apart = 0.5 * (safe[:, 0, 0] - safe[:, 1, 1])
+        square = apart * apart + safe[:, 0, 1] * safe[:, 1, 0]
+        root = np.sqrt(np.abs(square))
+        found = np.where(square >= 0.0, np.abs(half) + root, np.hypot(half, root))
+    else:
+        found = np.abs(np.linalg.eigvals(safe)).max(axis=1, initial=0.0)
+    return np.where(usable, found, np.nan)
 
 
 def _follow(
@@ -162,7 +183,7 @@ def _judged(
     more: int,
 ) -> Reached:
     batch = values.shape[1]
-    slope, error = np.full(batch, np.nan), np.full(batch, np.inf)
+    slope, error = np.full(batch, np.nan), np.full(values.shape, np.inf)
     certain = np.zeros(batch, dtype=bool)
     rows = np.flatnonzero(~diverged)
     if len(rows):
@@ -171,16 +192,17 @@ def _judged(
         matrices = jacobian(at, members[rows])
         # Without a slope nothing is certain: such a point is left to the scalar way.
         known = np.isfinite(matrices).all(axis=(1, 2))
-        of_known = np.abs(np.linalg.eigvals(matrices[known])).max(axis=1, initial=0.0)
+        of_known = spectral_radius(matrices[known])
         slope[rows] = np.inf
         slope[rows[known]] = of_known
         residual = (np.abs(new - at) + own).max(axis=0)
         gap = np.maximum(np.abs(1 - slope[rows]), _LEAST_GAP)
-        error[rows] = np.where(known, residual / gap, np.inf)
+        bound = np.where(known, residual / gap, np.inf)
+        error[:, rows] = bound
         size = np.abs(at).max(axis=0)
         before, after = (np.abs(x[:, rows] - at).max(axis=0) for x in (early, late))
         # From early to late the distance must shrink as the slope says, or be gone already.
         rate = np.maximum(np.where(known, slope[rows], 1.0), _LEAST_RATE) ** (more / 2)
         nearer = (after <= rate * before) | (after <= _GONE * size)
-        certain[rows] = nearer & (slope[rows] < 1) & (error[rows] <= _CERTAIN * (size + _RTOL))
+        certain[rows] = nearer & (slope[rows] < 1) & (bound <= _CERTAIN * (size + _RTOL))
     return Reached(values, slope, error, certain, diverged)

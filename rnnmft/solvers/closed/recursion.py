@@ -117,7 +117,13 @@ class UntiedRecursion:
     def _numbers(self) -> dict[sp.Symbol, sp.Expr]:
         return self.derivation.theory.numbers
 
-    def _covariances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
+    def variances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
+        """(q, its expression) of every preactivation, each in the moments and the q before it."""
+        d = self.derivation
+        return [(d.notation.q[p], d.theory.variance(p)) for p in d.cell.preactivations]
+
+    def covariances(self) -> list[tuple[sp.Symbol, sp.Expr]]:
+        """The same of q_ab, of two trajectories."""
         d = self.derivation
         return [(d.notation.q_ab[p], d.theory.covariance(p)) for p in d.cell.preactivations]
 
@@ -133,7 +139,7 @@ class UntiedRecursion:
         assignments = [*self._numbers.items()]
         if cross:
             arguments = [*self.symbols(self.cross_keys), *arguments]
-            assignments += self._covariances()
+            assignments += self.covariances()
         return compile_program(
             [*assignments, *before], outputs, arguments, backend=self.backend, rtol=self.rtol
         )
@@ -146,7 +152,7 @@ class UntiedRecursion:
     @cached_property
     def _cross_step(self) -> Program:
         updates = [self.derivation.cross_moments[k] for k in self.cross_keys]
-        q_ab = [s for s, _ in self._covariances()]
+        q_ab = [s for s, _ in self.covariances()]
         return self._compile([*updates, *q_ab], self.keys, cross=True)
 
     @cached_property
@@ -162,23 +168,25 @@ class UntiedRecursion:
     def _average(self) -> Program:
         return self._compile([*self.derivation.cell.averages], self.keys)
 
-    def _linear(self, updates: Sequence[sp.Expr], keys: Sequence[MomentKey]) -> list[sp.Expr]:
+    def linear(self, updates: Sequence[sp.Expr], keys: Sequence[MomentKey]) -> list[sp.Expr]:
         """Matrix (row by row) and constant of updates that are affine in the moments `keys`."""
         symbols = self.symbols(keys)
         zero = dict.fromkeys(symbols, sp.S.Zero)
         matrix = [sp.diff(u, s) for u in updates for s in symbols]
         return [*matrix, *(u.xreplace(zero) for u in updates)]
 
+    def linear_moments(self) -> list[sp.Expr]:
+        """Matrix (row by row) and constant of the moments' map at fixed variances."""
+        return self.linear(list(self.derivation.moments.values()), self.keys)
+
     @cached_property
     def _linear_step(self) -> Program:
-        return self._compile(
-            self._linear(list(self.derivation.moments.values()), self.keys), self.keys
-        )
+        return self._compile(self.linear_moments(), self.keys)
 
     @cached_property
     def _cross_linear(self) -> Program:
         updates = [self.derivation.cross_moments[k] for k in self.cross_keys]
-        return self._compile(self._linear(updates, self.cross_keys), self.keys, cross=True)
+        return self._compile(self.linear(updates, self.cross_keys), self.keys, cross=True)
 
     @cached_property
     def _slope(self) -> Program:
@@ -327,7 +335,7 @@ def _jacobian_program(
 def _higher_program(of: UntiedRecursion, higher: tuple[MomentKey, ...]) -> Program:
     """The linear system of further moments, given the recursion's own."""
     closed = of.derivation.theory.closure(higher)
-    return of._compile(of._linear([closed[k] for k in higher], higher), of.keys)
+    return of._compile(of.linear([closed[k] for k in higher], higher), of.keys)
 
 
 @lru_cache(maxsize=64)

@@ -17,6 +17,7 @@ __all__ = [
     "averages_with_error",
     "cross_step_with_error",
     "displaced",
+    "displaced_batch",
     "means_with_error",
     "moved",
     "radius",
@@ -35,6 +36,15 @@ def displaced(values: Array, error: Array) -> tuple[Array, float]:
         return np.zeros_like(error), 0.0
     scale = max(_LEAST * size / top, min(_MOST * size / top, 1.0))
     return error * scale, 1.0 / scale
+
+
+def displaced_batch(values: Array, error: Array) -> tuple[Array, Array]:
+    """`displaced` of every point of a batch: displacements (n, B) and factors (B,)."""
+    size, top = np.abs(values).max(axis=0, initial=0.0), error.max(axis=0, initial=0.0)
+    known = np.isfinite(size) & np.isfinite(top) & (top > 0.0) & (size > 0.0)
+    ratio = np.divide(size, top, out=np.ones_like(size), where=known)
+    scale = np.maximum(_LEAST * ratio, np.minimum(_MOST * ratio, 1.0))
+    return np.where(known, error * scale, 0.0), np.where(known, 1.0 / scale, 0.0)
 
 
 def moved(function: Callable[[Array], Array], values: Array, error: Array) -> tuple[Array, Array]:

@@ -1,0 +1,174 @@
+"""The table behind a phase diagram: values, errors and a status of every quantity at every point.
+
+It is filled from a whole map's solution as far as that is certain; what stays open is asked of the
+theory one point after another, and counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.analysis.mean_field import MeanField
+from rnnmft.analysis.parameter_grid import ParameterGrid
+from rnnmft.errors import ConvergenceError, DerivationError, Status
+from rnnmft.records import Quantity
+from rnnmft.solvers.closed.closed_grid import ClosedGrid
+
+__all__ = ["CODES", "QUANTITIES", "MapTable", "PointFunction"]
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+#: A quantity of one's own: a function of the theory of one point.
+PointFunction = Callable[[MeanField], Any]
+
+#: What each quantity is, by the question that answers it: what it runs over, its meaning, its unit.
+QUANTITIES: Mapping[str, tuple[str, str, str]] = {
+    "second_moment": ("state", "E[s^2] at the fixed point", "dimensionless"),
+    "preactivation_variance": ("preactivation", "q at the fixed point", "dimensionless"),
+    "correlation": (
+        "state",
+        "c*, the stationary correlation of two trajectories",
+        "dimensionless",
+    ),
+    "xi_q": ("", "timescale of the second moment", "steps"),
+    "xi_c": ("", "timescale of the correlation", "steps"),
+    "chi_1": ("", "slope of the correlation map at c = 1 with identical inputs", "dimensionless"),
+    "gradient_growth": ("", "lim (1/T) log m_1(T)", "per step"),
+    "m_1": ("", "mean of the one-step J J^T", "dimensionless"),
+    "m_2": ("", "second moment of the one-step J J^T", "dimensionless"),
+}
+
+#: Statuses by their code in a table.
+CODES = list(Status)
+# What two trajectories say, which nothing does where a state has no variance; and what is linear at
+# the fixed point, which is known whether that is stable or not.
+_OF_PAIRS = ("correlation", "xi_c")
+_LINEAR = ("chi_1", "gradient_growth", "m_1", "m_2")
+
+
+@dataclass(frozen=True, eq=False)
+class MapTable:
+    """Values and errors (k, B), status codes (B,) and what is still open (B,) of each quantity.
+
+    `own`: the quantities that are functions of a point, by name.
+    """
+
+    values: dict[str, Array]
+    errors: dict[str, Array]
+    codes: dict[str, NDArray[np.int8]]
+    open: dict[str, Flags]
+    own: Mapping[str, PointFunction] = field(default_factory=dict)
+
+    @classmethod
+    def empty(
+        cls, wanted: Mapping[str, PointFunction | None], theory: MeanField, size: int
+    ) -> MapTable:
+        """A table of nothing but open elements; `wanted`: names, with functions of one's own."""
+        counts = {"state": len(theory.cell.states), "": 1}
+        counts["preactivation"] = len(theory.cell.preactivations)
+        rows = {q: 1 if f else counts[QUANTITIES[q][0]] for q, f in wanted.items()}
+        return cls(
+            {q: np.full((k, size), np.nan) for q, k in rows.items()},
+            {q: np.full((k, size), np.nan) for q, k in rows.items()},
+            {q: np.full(size, CODES.index(Status.UNDEFINED), dtype=np.int8) for q in wanted},
+            {q: np.ones(size, dtype=bool) for q in wanted},
+            {q: f for q, f in wanted.items() if f is not None},
+        )
+
+    def refuse(self, which: Flags) -> None:
+        """Points outside the parameters' domain."""
+        for name in self.values:
+            self._settle(name, which, Status.INVALID)
+
+    def fill_map(self, found: ClosedGrid, valid: Flags) -> None:
+        """What the map's solution is certain of; the rest stays open."""
+        for name in self.values:
+            if name in self.own:
+                continue
+            values, errors = found.quantities[name]()
+            # Infinite timescales are values; nan is not.
+            sure = valid & ~np.isnan(values).any(axis=0)
+            self.values[name][:, sure] = values[:, sure]
+            self.errors[name][:, sure] = errors[:, sure]
+            self._settle(name, sure, Status.OK)
+            if name not in _LINEAR:
+                self._settle(name, sure & found.unstable, Status.UNSTABLE)
+            self._settle(name, valid & found.reached.diverged, Status.DIVERGES)
+            if name in _OF_PAIRS:
+                self._settle(name, valid & found.undefined, Status.UNDEFINED)
+
+    def _settle(self, name: str, which: Flags, status: Status) -> None:
+        self.open[name][which] = False
+        self.codes[name][which] = CODES.index(status)
+
+    def fill_points(
+        self, grid: ParameterGrid, progress: Callable[[int, int], object] | None
+    ) -> int:
+        """What is open, one point after another; how many points that were."""
+        rows = np.flatnonzero(np.any(list(self.open.values()), axis=0)).tolist()
+        for done, i in enumerate(rows, 1):
+            theory = grid.at(i)
+            for name in self.values:
+                if self.open[name][i]:
+                    self._fill(name, i, theory)
+            if progress is not None:
+                progress(done, len(rows))
+        return len(rows)
+
+    def _fill(self, name: str, i: int, theory: MeanField) -> None:
+        value: Any = math.nan
+        error: Any = math.nan
+        try:
+            if name in self.own:
+                value, error, status = _own(self.own[name](theory))
+            else:
+                value, error, status = _at_point(theory, name)
+        except ConvergenceError as failure:
+            status = failure.status
+        except DerivationError:
+            status = Status.UNDEFINED
+        self.values[name][:, i], self.errors[name][:, i] = value, error
+        self.codes[name][i] = CODES.index(status)
+
+
+def _own(found: Any) -> tuple[float, float, Status]:
+    """The number that a function of a point gave; a plain one comes without an error."""
+    if isinstance(found, Quantity):
+        return float(found), float(found.error), found.status
+    value = float(found)
+    return value, math.nan, Status.UNDEFINED if math.isnan(value) else Status.OK
+
+
+def _at_point(theory: MeanField, name: str) -> tuple[Any, Any, Status]:
+    """One quantity at one point, its errors and its status.
+
+    Raises:
+        ConvergenceError: it does not exist there.
+    """
+    if name in ("second_moment", "preactivation_variance"):
+        at = theory.fixed_point()
+        return list(getattr(at, name).values()), list(at.errors[name].values()), at.status
+    if name == "correlation":
+        pair = theory.correlation_fixed_point()
+        return list(pair.correlation.values()), list(pair.errors[name].values()), pair.status
+    if name in ("xi_q", "xi_c"):
+        time = theory.timescales().quantity(name)
+        return float(time), float(time.error), time.status
+    if name in ("gradient_growth", "chi_1"):
+        growth = theory.gradient_growth()
+        value, error = float(growth), float(growth.error)
+        if name == "chi_1":
+            value = math.exp(value)
+            error *= value
+        return value, error, growth.status
+    moments: Quantity = theory.jacobian(1).moments(int(name[2:]))
+    value, error = float(moments.value[-1]), float(np.asarray(moments.error)[-1])
+    status = moments.status
+    exists = math.isfinite(value) or not status.ok
+    return value, error, status if exists else Status.UNDEFINED

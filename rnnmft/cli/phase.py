@@ -1,0 +1,158 @@
+"""The command that computes the theory over a grid of parameters: phase."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rnnmft.cli.options import (
+    AsJson,
+    CellName,
+    Correlation,
+    Laws,
+    SecondMoment,
+    Sets,
+    Start,
+    Temporal,
+    Tying,
+    Weights,
+)
+from rnnmft.cli.output import (
+    announced,
+    command_line,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+)
+from rnnmft.cli.setting import Setting, axis_values, resolve_setting
+
+if TYPE_CHECKING:
+    from rnnmft.analysis.phase_dataset import PhaseDataset
+
+__all__ = ["phase"]
+
+
+def phase(
+    cell: CellName,
+    vary: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=FROM:TO:COUNT",
+            help="What varies: e.sigma_w=0.5:8:31, or values R=0.1,1; also correlation.",
+        ),
+    ],
+    quantity: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="second_moment, preactivation_variance, correlation, xi_q, xi_c, chi_1, "
+            "gradient_growth, m_1, m_2 or fixed_points; more than once for several."
+        ),
+    ] = None,
+    sets: Sets = None,
+    weights: Weights = None,
+    laws: Laws = None,
+    R: SecondMoment = 1.0,
+    correlation: Correlation = 0.5,
+    temporal: Temporal = "white",
+    start: Start = None,
+    tying: Tying = "tied",
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the map, or the curve of one parameter: .png, .svg or .pdf."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write all of it as netCDF: values, errors, statuses.")
+    ] = None,
+    table: Annotated[bool, typer.Option("--table", help="Print every point.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compute the theory over a grid of parameters.
+
+    Tied, a gated cell takes seconds a point: a line on standard error says how long the whole may
+    take. --tying untied is the closure of the literature, a whole grid of which takes seconds.
+
+    A terminal shows a summary; every point is printed with --table, or where the output is piped.
+    """
+    axes = dict(axis_values(text) for text in vary)
+    inputs = (R, correlation, temporal)
+    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
+    from rnnmft.analysis.phase_diagram import phase_diagram
+
+    wanted = quantity or _usual(s, tying, plot is not None)
+    with progress_bar("points") as bar:
+        progress = announced(bar, "points, one by one")
+        found = phase_diagram(s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress, s.start)
+    found.attrs["command"] = command_line()
+    if plot is not None:
+        found.plot(quantity[0] if quantity else None, path=plot)
+    if output is not None:
+        found.save(output)
+    if as_json:
+        print_json(found.to_dict())
+    elif table or not on_terminal():
+        _print_points(found, tying)
+    else:
+        _print_summary(found)
+        for path in filter(None, (plot, output)):
+            say(f"written: {path}")
+
+
+def on_terminal() -> bool:
+    """Whether someone reads the output on a terminal."""
+    return sys.stdout.isatty()
+
+
+def _usual(setting: Setting, tying: str, drawn: bool) -> list[str]:
+    """Quantities for want of others: of a map that is drawn and solved at once, what it shows."""
+    from rnnmft.analysis.mean_field import MeanField
+
+    if not drawn:
+        return ["second_moment", "chi_1"]
+    field = MeanField(setting.cell, setting.ensemble, setting.inputs, tying, start=setting.start)
+    if field.recursion is None:
+        return ["gradient_growth"]
+    return ["gradient_growth", "second_moment", "xi_c", "fixed_points"]
+
+
+def _quantities(found: PhaseDataset) -> list[str]:
+    """The quantities that have a status."""
+    return [str(q) for q in found["quantity"].values] if "quantity" in found else []
+
+
+def _print_points(found: PhaseDataset, tying: str) -> None:
+    """A row for every point, with its worst status."""
+    wanted = _quantities(found)
+    if "fixed_point_count" in found:
+        wanted.append("fixed_point_count")
+    parameters = list(found.fixed_point_error.dims)
+    frame = found[wanted].to_dataframe().reset_index()
+    # Rows of several states repeat the points; a status belongs to a point.
+    index = frame.groupby(parameters, sort=False).ngroup()
+    rows: list[list[Any]] = frame.values.tolist()
+    columns = [*map(str, frame.columns)]
+    if "status" in found:
+        status = found.status.stack(point=parameters).transpose("point", ...)
+        worst = ["; ".join(sorted({str(v) for v in row})) for row in status.values]
+        rows = [[*row, worst[i]] for row, i in zip(rows, index, strict=True)]
+        columns.append("status")
+    print_table(f"{found.attrs['cell']}, {tying} weights", columns, rows)
+
+
+def _print_summary(found: PhaseDataset) -> None:
+    """The range of every quantity, and of how many points it is known."""
+    rows = []
+    for name in _quantities(found):
+        values, status = found[name], found.status.sel(quantity=name)
+        unit = values.attrs.get("units", "")
+        known = int((status == "OK").sum())
+        ends = [float(values.min()), float(values.max())]
+        rows.append([name, *ends, unit, f"{known} of {status.size}"])
+    columns = ("quantity", "least", "largest", "unit", "known")
+    print_table(f"{found.attrs['cell']}, {found.attrs['tying']} weights", columns, rows)
+    alone = found.attrs["points_one_by_one"]
+    if alone:
+        say(f"{alone} points were solved one by one")
