@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from rnnmft.records import Quantity, Record
     from rnnmft.report import Report, make_report
     from rnnmft.simulation import simulate
-    from rnnmft.simulation.estimates import Estimate, JacobianEstimate, Simulation
+    from rnnmft.simulation.estimates import Estimate, JacobianEstimate, LyapunovEstimate, Simulation
     from rnnmft.solvers.results import (
         Autocorrelation,
         CorrelationFixedPoint,
@@ -99,6 +99,7 @@ __all__ = [
     "JacobianEstimate",
     "JacobianLaw",
     "LayerDiagnosis",
+    "LyapunovEstimate",
     "MeanField",
     "ParameterError",
     "ParseError",
@@ -177,7 +178,12 @@ _HOMES = {
     "rnnmft.spectra.law": ("JacobianLaw",),
     "rnnmft.spectra.records": ("Atoms", "Condition", "Support"),
     "rnnmft.records": ("Quantity", "Record"),
-    "rnnmft.simulation.estimates": ("Estimate", "JacobianEstimate", "Simulation"),
+    "rnnmft.simulation.estimates": (
+        "Estimate",
+        "JacobianEstimate",
+        "LyapunovEstimate",
+        "Simulation",
+    ),
     "rnnmft.validation.record": ("Claim", "Comparison", "Gap"),
     "rnnmft.validation.report": ("ValidationReport",),
     "rnnmft.diagnosis.record": ("Advice", "LayerDiagnosis"),

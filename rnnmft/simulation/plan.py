@@ -47,6 +47,8 @@ class SimulationPlan:
     horizons: tuple[int, ...]
     jacobian_networks: int
     spectrum: bool
+    lyapunov: int
+    lyapunov_steps: int
     points: tuple[complex, ...]
     lags: tuple[int, ...]
     device: torch.device
@@ -62,8 +64,14 @@ class SimulationPlan:
 
     @property
     def last_step(self) -> int:
-        """Steps of a network with Jacobians: the forward ones and the longest horizon."""
-        return self.steps + max(self.horizons, default=0)
+        """Steps of a network with Jacobians: the forward ones and what is measured after them."""
+        along = self.lyapunov_steps if self.lyapunov else 0
+        return self.steps + self.longest_horizon + along
+
+    @property
+    def longest_horizon(self) -> int:
+        """The steps that the longest Jacobian spans."""
+        return max(self.horizons, default=0)
 
     def steps_of(self, batch: NetworkBatch) -> int:
         """How many steps the networks of a batch take."""
@@ -71,7 +79,7 @@ class SimulationPlan:
 
     def batches(self) -> Iterator[NetworkBatch]:
         """Batches of networks in order, each within the memory; at least one network each."""
-        with_jacobians = self.jacobian_networks if self.horizons else 0
+        with_jacobians = self.jacobian_networks if self.horizons or self.lyapunov else 0
         for jacobians, first, end in (
             (True, 0, with_jacobians),
             (False, with_jacobians, self.networks),
@@ -95,8 +103,11 @@ class SimulationPlan:
         if jacobians:
             states = len(self.cell.states)
             blocks = 3 * states + len(self.cell.preactivations) + 2
-            held += blocks * states * square * number
-            held += (states**2) * square * (2 * number + 3 * 8)
+            columns = states * self.width if self.horizons else self.lyapunov
+            # Measuring takes squares of the whole J; orthonormalising, three matrices of columns.
+            held += (blocks + 3 * states) * columns * self.width * number
+            if self.horizons:
+                held += (states**2) * square * (2 * number + 3 * 8)
         return held
 
 
@@ -112,6 +123,8 @@ def checked_plan(
     jacobian_horizons: Any,
     jacobian_networks: Any,
     spectrum: bool,
+    lyapunov: Any,
+    lyapunov_steps: Any,
     resolvent_points: Any,
     autocovariance_lags: Any,
     device: Any,
@@ -133,6 +146,11 @@ def checked_plan(
         raise ParameterError(
             f"jacobian_networks must be at most networks = {networks}, got {subset}"
         )
+    directions = check_count("width", width) * len(cell.states)
+    if check_count("lyapunov", lyapunov, 0) > directions:
+        raise ParameterError(
+            f"lyapunov must be at most {directions}, the number of directions, got {lyapunov}"
+        )
     place = choose_device(device)
     return SimulationPlan(
         cell=cell,
@@ -145,6 +163,8 @@ def checked_plan(
         horizons=_whole_numbers("jacobian_horizons", jacobian_horizons, 1, None),
         jacobian_networks=int(subset),
         spectrum=bool(spectrum),
+        lyapunov=lyapunov,
+        lyapunov_steps=check_count("lyapunov_steps", lyapunov_steps, 16),
         points=_complex_numbers("resolvent_points", resolvent_points),
         lags=_whole_numbers("autocovariance_lags", autocovariance_lags, 0, steps - 1),
         device=place,
