@@ -29,7 +29,7 @@ _ROUNDS = 60
 #: Of the bath's largest number: a change that is of no weight beside sampling errors.
 _TOLERANCE = 1e-4
 #: The part of a new round's bath; alternating errors of a saturating map die out with it.
-_SHARE = 0.7
+_SHARE = 0.9
 
 
 @dataclass(frozen=True)
