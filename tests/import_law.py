@@ -35,14 +35,15 @@ FLOORS = {
     "units": 6,
     "solvers": 7,
     "spectra": 8,
-    "analysis": 9,
-    "validation": 10,
-    "initialization": 10,
-    "diagnosis": 11,
-    "report": 11,
-    "cli": 12,
-    "__main__": 13,
-    "__init__": 13,
+    "lyapunov": 9,
+    "analysis": 10,
+    "validation": 11,
+    "initialization": 11,
+    "diagnosis": 12,
+    "report": 12,
+    "cli": 13,
+    "__main__": 14,
+    "__init__": 14,
 }
 
 # SymPy in, SymPy out: no numbers on these floors.

@@ -42,7 +42,7 @@ class LyapunovSpectrum(Measured):
         states: m, exponents per unit.
         curve: the law.
         bounds: other curves: how far a reading is off is at most the sum of what they change.
-        parts: curves without one part of the sampled units each (jackknife); () where none are.
+        parts: the curves of independent parts of the sampled units; () where none are sampled.
         status: that of the curve.
         reason: what `status` is about; empty when OK.
     """
@@ -125,8 +125,9 @@ class LyapunovSpectrum(Measured):
             return value, 0.0 if math.isinf(value) else math.nan
         bound = sum(abs(of(c) - value) for c in self.bounds) + _ROUNDING * max(1.0, abs(value))
         parts = np.array([of(c) for c in self.parts])
-        scatter = math.sqrt((len(parts) - 1) * parts.var()) if len(parts) else 0.0
-        return value, math.hypot(bound, scatter) if len(parts) else bound
+        if not len(parts):
+            return value, bound
+        return value, math.hypot(bound, float(parts.std(ddof=1)) / math.sqrt(len(parts)))
 
     @property
     def error_kind(self) -> str:
