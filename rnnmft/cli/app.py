@@ -10,7 +10,16 @@ from collections.abc import Sequence
 
 import typer
 
-from rnnmft.cli import bench, diagnosis, initialization, networks, reports, spectrum, theory
+from rnnmft.cli import (
+    bench,
+    diagnosis,
+    initialization,
+    lyapunov,
+    networks,
+    reports,
+    spectrum,
+    theory,
+)
 from rnnmft.cli.output import WORDS
 from rnnmft.errors import RnnmftError
 
@@ -33,6 +42,7 @@ for command in (
     theory.evolve,
     theory.phase,
     spectrum.spectrum,
+    lyapunov.lyapunov,
     initialization.critical,
     networks.simulate,
     networks.validate,

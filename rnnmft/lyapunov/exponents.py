@@ -164,7 +164,9 @@ def _sampled(setting: ExponentSetting, growth: Quantity) -> LyapunovSpectrum:
 
     largest, off = float(growth) / 2.0, float(growth.error) / 2.0
     size = 2 * len(setting.cell.states) * WINDOWS[-1]
-    units = int(min(setting.sampling.total, _NUMBERS / size**2)) // _PARTS * _PARTS
+    *_, same_step = jacobian_theory(setting.cell).blocks
+    folded = 1 if same_step.is_zero_matrix else 2  # as many matrices again
+    units = int(min(setting.sampling.total, _NUMBERS / size**2 / folded)) // _PARTS * _PARTS
     sampling = replace(setting.sampling, units=units, repetitions=_PARTS)
     process = UnitProcess(
         setting.cell, setting.ensemble, setting.inputs, setting.tying, sampling, 1,
