@@ -77,7 +77,7 @@ def lyapunov(
     """Compute the largest Lyapunov exponent, and all of them with --spectrum.
 
     Under input they are conditional on it: all negative means that the network forgets its start.
-    `--R 0 --start 1` asks for those of the autonomous network. --output draws the spectrum into an
+    `-R 0 --start 1` asks for those of the autonomous network. --output draws the spectrum into an
     SVG file.
     """
     inputs = (R, correlation, temporal)

@@ -1,7 +1,7 @@
 """The Lyapunov spectrum of a memoryless network, J = D W, in closed form.
 
 The T-step Jacobian has the law of a product of T free factors, tied or not, and the T-th root of
-its singular values has a limit whose quantiles are values of the S-transform [haagerup2007]:
+its singular values has a limit whose quantiles are values of the S-transform [kargin2008], [tucci2010]:
 
     lambda(u) = (1/2) log(sigma_w^2 u y(u) psi(-u)),     E[D^2 / (y + D^2)] = u,
 

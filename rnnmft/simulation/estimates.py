@@ -182,6 +182,16 @@ class LyapunovEstimate(EstimatedRecord):
     status: Status = Status.OK
 
     @property
+    def mean(self) -> np.ndarray:
+        """Of the exponents over networks, (k,)."""
+        return self.exponents.mean
+
+    @property
+    def sem(self) -> np.ndarray:
+        """Its standard error, (k,)."""
+        return self.exponents.sem
+
+    @property
     def largest(self) -> Estimate:
         """The largest exponent of each network."""
         found = self.exponents

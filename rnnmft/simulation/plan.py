@@ -123,8 +123,6 @@ def checked_plan(
     jacobian_horizons: Any,
     jacobian_networks: Any,
     spectrum: bool,
-    lyapunov: Any,
-    lyapunov_steps: Any,
     resolvent_points: Any,
     autocovariance_lags: Any,
     device: Any,
@@ -132,6 +130,8 @@ def checked_plan(
     seed: Any,
     memory: Any,
     start: Any = 0.0,
+    lyapunov: Any = 0,
+    lyapunov_steps: Any = 400,
 ) -> SimulationPlan:
     """Check every argument of `simulate`, or raise ParameterError with a sentence."""
     _check_kind("cell", cell, Cell)
