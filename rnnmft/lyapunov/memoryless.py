@@ -1,7 +1,8 @@
 """The Lyapunov spectrum of a memoryless network, J = D W, in closed form.
 
 The T-step Jacobian has the law of a product of T free factors, tied or not, and the T-th root of
-its singular values has a limit whose quantiles are values of the S-transform [kargin2008], [tucci2010]:
+its singular values has a limit whose quantiles are values of the S-transform [kargin2008],
+[tucci2010]:
 
     lambda(u) = (1/2) log(sigma_w^2 u y(u) psi(-u)),     E[D^2 / (y + D^2)] = u,
 
@@ -68,9 +69,11 @@ def memoryless_curve(
     for piece in np.array_split(log_y, max(1, len(log_y) // 2000)):
         y = np.exp(piece)
         above = (square / (y[:, None] + square)) @ mass
+        kept = above < finite - _TAIL
+        y, above = y[kept], above[kept]
         value = np.log(sigma_w**2 * above * y * _psi(weights, -above))
         u, mu = np.concatenate([u, above]), np.concatenate([mu, 0.5 * value])
-        if above[-1] > finite - _TAIL:
+        if not kept.all():
             break
     return _monotonic(u, mu, finite)
 
