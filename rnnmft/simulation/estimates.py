@@ -17,7 +17,6 @@ from rnnmft.records import STANDARD_ERROR, Measured, Quantity, Record
 
 __all__ = [
     "Estimate",
-    "EstimatedRecord",
     "JacobianEstimate",
     "LyapunovEstimate",
     "Simulation",
@@ -99,7 +98,7 @@ def estimate_over_networks(
     return Estimate(samples, mean, sem, status, reason)
 
 
-class EstimatedRecord(Measured):
+class _Estimates(Measured):
     """A record whose numbers are `Estimate`s: their errors are standard errors over networks."""
 
     def quantity(self, kind: str, name: str | None = None) -> Quantity:
@@ -129,7 +128,7 @@ class EstimatedRecord(Measured):
 
 
 @dataclass(frozen=True, eq=False)
-class JacobianEstimate(EstimatedRecord):
+class JacobianEstimate(_Estimates):
     """The T-step Jacobian J of trajectory a, starting after the forward steps.
 
     Attributes:
@@ -159,7 +158,7 @@ class JacobianEstimate(EstimatedRecord):
 
 
 @dataclass(frozen=True, eq=False)
-class LyapunovEstimate(EstimatedRecord):
+class LyapunovEstimate(_Estimates):
     """The largest Lyapunov exponents of finite networks, per step, with natural logarithms.
 
     They are of trajectory a under its input: conditional exponents where there is one (negative
@@ -205,7 +204,7 @@ class LyapunovEstimate(EstimatedRecord):
 
 
 @dataclass(frozen=True, eq=False)
-class Simulation(EstimatedRecord):
+class Simulation(_Estimates):
     """What finite networks did. Element t of an array over steps is after t + 1 updates.
 
     The two trajectories a, b have one law: second moments, means, variances and autocovariances
