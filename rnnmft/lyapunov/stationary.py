@@ -24,12 +24,14 @@ from rnnmft.lyapunov.unit_steps import UnitSteps
 __all__ = ["BathPoint", "solve_baths"]
 
 Tensor = torch.Tensor
-#: Rounds at one mu; the bath converges linearly, faster than 1/2 a round but near lambda_1.
+#: Rounds at one mu; five to ten are usual, more near lambda_1.
 _ROUNDS = 60
 #: Of the bath's largest number: a change that is of no weight beside sampling errors.
-_TOLERANCE = 1e-4
-#: The part of a new round's bath; alternating errors of a saturating map die out with it.
-_SHARE = 0.9
+_TOLERANCE = 2e-4
+#: Answers below this are none: the bath dies out.
+_VANISHED = 1e-7
+#: How far mixing goes beyond the last round, in its difference to the one before.
+_LARGEST = 2.0
 
 
 @dataclass(frozen=True)
@@ -75,21 +77,25 @@ def _white(units: UnitSteps, kinds: int, length: int) -> Bath:
 
 
 def _solve(responses: Responses, bath: Bath, units: UnitSteps, mu: float) -> BathPoint:
+    """Rounds with Anderson's mixing of the last two, until the bath stays [anderson1965]."""
     above, change = 0.0, 1.0
+    before: tuple[Tensor, Tensor] | None = None
     for _ in range(_ROUNDS):
         g_v, g_u, above = responses(bath)
         size_v, size_u = float(g_v[:, 0].sum()), float(g_u[:, 0].sum())
-        even = (size_u / size_v) ** 0.5
-        new = _returned(units, bath, g_v, g_u, even)
-        scale = max(float(new.source.abs().max()), float(bath.source.abs().max()))
-        change = max(
-            float((new.source - bath.source).abs().max()),
-            float((new.weight - bath.weight).abs().max()),
-        )
-        change /= scale
-        bath = Bath(
-            torch.lerp(bath.source, new.source, _SHARE), torch.lerp(bath.weight, new.weight, _SHARE)
-        )
+        if min(size_v, size_u) < _VANISHED:  # above the largest exponent of these units
+            return BathPoint(mu, above, bath, True)
+        new = _returned(units, bath, g_v, g_u, (size_u / size_v) ** 0.5)
+        here, there = (torch.stack([x.source, x.weight]) for x in (bath, new))
+        step = there - here
+        change = float(step.abs().max() / there.abs().max())
+        mixed = there
+        if before is not None:
+            turned = step - before[0]
+            share = float((step * turned).sum() / (turned * turned).sum())
+            mixed = there - max(min(share, _LARGEST), -_LARGEST) * (there - before[1])
+        before = step, there
+        bath = Bath(*mixed)
         if change < _TOLERANCE:
             break
     return BathPoint(mu, above, bath, change < _TOLERANCE)
