@@ -309,6 +309,7 @@ class MeanField:
         Raises:
             ParameterError: burn_in is not a whole number >= 0.
             DerivationError: no recurrent weights couple the units.
+            ConvergenceError: there is no stationary state, or no largest exponent.
         """
         setting = replace(self._exponents, burn_in=check_count("burn_in", burn_in, 0))
         return lyapunov_spectrum(setting, self.gradient_growth, self._variance_and_error)

@@ -9,12 +9,13 @@ Eq. (lyapunov).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnnmft.errors import DerivationError, Status
+from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.language.weight_ensembles import weight_ensemble
 from rnnmft.lyapunov.curve import ExponentCurve
@@ -104,6 +105,10 @@ def lyapunov_spectrum(
         setting: whose.
         growth: gives lim (1/T) log m_1(T), twice the largest exponent.
         variance: gives the stationary variance of a preactivation by name, and its error.
+
+    Raises:
+        DerivationError: no recurrent weights couple the units.
+        ConvergenceError: the largest exponent is not finite.
     """
     setting.check_coupling()
     if is_product(setting.cell):
@@ -163,6 +168,8 @@ def _sampled(setting: ExponentSetting, growth: Quantity) -> LyapunovSpectrum:
     from rnnmft.units.particles import UnitProcess
 
     largest, off = float(growth) / 2.0, float(growth.error) / 2.0
+    if not math.isfinite(largest):
+        raise ConvergenceError(growth.status, "(the largest Lyapunov exponent)")
     size = 2 * len(setting.cell.states) * WINDOWS[-1]
     *_, same_step = jacobian_theory(setting.cell).blocks
     folded = 1 if same_step.is_zero_matrix else 2  # as many matrices again

@@ -127,7 +127,7 @@ def _spectra(kernel: Tensor, tied: bool) -> Tensor:
         return kernel[:, :1]
     length = kernel.shape[1]
     both = torch.cat([kernel, torch.zeros_like(kernel[:, :1]), kernel[:, 1:].flip(1)], dim=1)
-    return torch.fft.fft(both, n=2 * length, dim=1).real
+    return torch.fft.rfft(both, n=2 * length, dim=1).real
 
 
 def _lags(spectrum: Tensor, units: UnitSteps) -> Tensor:
@@ -137,5 +137,5 @@ def _lags(spectrum: Tensor, units: UnitSteps) -> Tensor:
         found[:, :1] = spectrum
         return found
     kept = units.window // 2
-    found[:, :kept] = torch.fft.ifft(spectrum, dim=1).real[:, :kept]
+    found[:, :kept] = torch.fft.irfft(spectrum, n=2 * units.window, dim=1)[:, :kept]
     return found

@@ -61,3 +61,11 @@ def test_bad_input_is_one_line(
     assert found.out == ""
     assert sentence in found.err
     assert found.err.count("\n") == 1
+
+
+def test_networks_measure_them(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["simulate", "vanilla", "--width", "16", "--networks", "2", "--lyapunov", "2"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "lambda_2" in shown
+    assert "lambda_3" not in shown

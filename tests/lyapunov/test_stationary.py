@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from rnnmft.sampling import Sampling
 from rnnmft.spectra.sampled_transfer import sampled_transfer
 from rnnmft.units.particles import UnitProcess
 from tests.simulation.false_alarms import FALSE_ALARM, p_value
+from tests.stand_in_device import GPU
 
 
 def process(cell: Cell, units: int, weights: str = "gaussian", tying: str = "tied") -> UnitProcess:
@@ -106,7 +108,10 @@ def test_largest_exponents_say_whose_they_are() -> None:
     assert "autonomous" in MeanField(cell, ensemble, Inputs(R=0.0), tying="untied").lyapunov().name
 
 
-@pytest.mark.parametrize(("leak_gain", "published"), [(2.0, 0.1077886), (5.0, 0.3788908)])
+@pytest.mark.parametrize(
+    ("leak_gain", "published"),
+    [(2.0, 0.1077886), pytest.param(5.0, 0.3788908, marks=pytest.mark.slow)],
+)
 def test_the_rate_network_per_unit_of_time(leak_gain: float, published: float) -> None:
     """Steps of d = 0.5; published to seven digits."""
     cell = cells.rate(leak=0.5)
@@ -125,6 +130,27 @@ def test_bad_questions_are_refused() -> None:
     for ask in ("lyapunov", "lyapunov_spectrum"):
         with pytest.raises(DerivationError, match="no recurrent weights"):
             getattr(MeanField(cells.min_gru()), ask)()
+
+
+@pytest.mark.parametrize("sigma_w", [pytest.param(1.0, marks=pytest.mark.slow), 3.0])
+def test_the_zero_state_of_a_gru(sigma_w: float) -> None:
+    """J = (1 + sigma_w W / 2) / 2: the edge of a disc, (1/2 + sigma_w / 4)."""
+    cell = cells.gru()
+    laws = {p.name: {"sigma_w": sigma_w} for p in cell.preactivations}
+    found = MeanField(cell, cell.ensemble(**laws), Inputs(R=0.0), device="cpu").lyapunov()
+    wanted = math.log(0.5 + sigma_w / 4)
+    assert abs(float(found) - wanted) <= 3 * found.error + 1e-9
+    assert found.error < 0.01
+    assert "autonomous" in found.name
+
+
+@pytest.mark.cuda
+def test_cuda_and_cpu_solve_the_same_bath() -> None:
+    """The same units, moved to another device."""
+    units = sampled_steps(process(cells.gru(), 64), 8)
+    moved = replace(units, **{name: getattr(units, name).to(GPU) for name in "abcd"})
+    mine, theirs = (solve_baths(u, [-0.5])[0].above for u in (units, moved))
+    assert theirs == pytest.approx(mine, abs=1e-8)
 
 
 @pytest.mark.slow
