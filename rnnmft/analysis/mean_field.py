@@ -279,7 +279,7 @@ class MeanField:
         setting = (self.cell, self.ensemble, self.inputs, self.tying)
         return ExponentSetting(*setting, self.start, self.sampling)
 
-    def lyapunov(self, *, step: float = 1.0) -> Quantity:
+    def lyapunov(self, *, step: float = 1.0, horizon: int | None = None) -> Quantity:
         """lambda_1 = lim (1/T) log |ds^T| / |ds^0|, half the growth of gradients. Eq. (lyapunov).
 
         Its name says whether it is conditional on the input (two trajectories under the same
@@ -288,6 +288,7 @@ class MeanField:
 
         Args:
             step: the time that one update takes, for an exponent per unit of time.
+            horizon: as `gradient_growth` takes it: few steps are fast, and less exact.
 
         Raises:
             ParameterError: step is not a finite number > 0.
@@ -296,7 +297,7 @@ class MeanField:
         if not 0.0 < float(step) < math.inf:
             raise ParameterError(f"step must be a finite number > 0, got {step!r}")
         self._exponents.check_coupling()
-        return largest_exponent(self._exponents, self.gradient_growth(), float(step))
+        return largest_exponent(self._exponents, self.gradient_growth(horizon=horizon), float(step))
 
     def lyapunov_spectrum(self, *, burn_in: int = 100) -> LyapunovSpectrum:
         """The law of all Lyapunov exponents, with dimension and entropy. Eq. (lyapunov-readings).
