@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from rnnmft.expectation import GaussianExpectation, gaussian_expectation
     from rnnmft.initialization.critical import critical
     from rnnmft.initialization.initialization import Initialization
+    from rnnmft.lyapunov.spectrum import LyapunovSpectrum
     from rnnmft.records import Quantity, Record
     from rnnmft.report import Report, make_report
     from rnnmft.simulation import simulate
@@ -100,6 +101,7 @@ __all__ = [
     "JacobianLaw",
     "LayerDiagnosis",
     "LyapunovEstimate",
+    "LyapunovSpectrum",
     "MeanField",
     "ParameterError",
     "ParseError",
@@ -177,6 +179,7 @@ _HOMES = {
     ),
     "rnnmft.spectra.law": ("JacobianLaw",),
     "rnnmft.spectra.records": ("Atoms", "Condition", "Support"),
+    "rnnmft.lyapunov.spectrum": ("LyapunovSpectrum",),
     "rnnmft.records": ("Quantity", "Record"),
     "rnnmft.simulation.estimates": (
         "Estimate",
