@@ -54,10 +54,11 @@ if TYPE_CHECKING:
     from rnnmft.expectation import GaussianExpectation, gaussian_expectation
     from rnnmft.initialization.critical import critical
     from rnnmft.initialization.initialization import Initialization
+    from rnnmft.lyapunov.spectrum import LyapunovSpectrum
     from rnnmft.records import Quantity, Record
     from rnnmft.report import Report, make_report
     from rnnmft.simulation import simulate
-    from rnnmft.simulation.estimates import Estimate, JacobianEstimate, Simulation
+    from rnnmft.simulation.estimates import Estimate, JacobianEstimate, LyapunovEstimate, Simulation
     from rnnmft.solvers.results import (
         Autocorrelation,
         CorrelationFixedPoint,
@@ -102,6 +103,8 @@ __all__ = [
     "JacobianEstimate",
     "JacobianLaw",
     "LayerDiagnosis",
+    "LyapunovEstimate",
+    "LyapunovSpectrum",
     "MeanField",
     "ParameterError",
     "ParseError",
@@ -183,8 +186,14 @@ _HOMES = {
     "rnnmft.eigenvalues.law": ("EigenvalueLaw",),
     "rnnmft.spectra.law": ("JacobianLaw",),
     "rnnmft.spectra.records": ("Atoms", "Condition", "Support"),
+    "rnnmft.lyapunov.spectrum": ("LyapunovSpectrum",),
     "rnnmft.records": ("Quantity", "Record"),
-    "rnnmft.simulation.estimates": ("Estimate", "JacobianEstimate", "Simulation"),
+    "rnnmft.simulation.estimates": (
+        "Estimate",
+        "JacobianEstimate",
+        "LyapunovEstimate",
+        "Simulation",
+    ),
     "rnnmft.validation.record": ("Claim", "Comparison", "Gap"),
     "rnnmft.validation.report": ("ValidationReport",),
     "rnnmft.diagnosis.record": ("Advice", "LayerDiagnosis"),

@@ -38,6 +38,7 @@ FLOORS = {
     "solvers": 7,
     "spectra": 8,
     "eigenvalues": 9,
+    "lyapunov": 9,
     "analysis": 10,
     "validation": 11,
     "initialization": 11,

@@ -21,7 +21,8 @@ DOCS = ROOT / "docs"
 #: Equations that define a word or follow from others, so that no code implements them alone.
 DEFINITION_ONLY = {"candidate"}
 # Floors whose files hold formulas, and the files that hold none.
-FLOORS = ("theory", "units", "solvers", "spectra", "eigenvalues", "initialization/design")
+FLOORS = ("theory", "units", "solvers", "spectra", "eigenvalues", "lyapunov")
+FLOORS += ("initialization/design",)
 NO_FORMULA = {
     "theory": {"equality", "notation", "powers", "steps"},
     "units": {"columns", "normals", "slope_history", "sobol"},
@@ -41,6 +42,7 @@ NO_FORMULA = {
     },
     "spectra": {"branch", "records", "resolved", "walk"},
     "eigenvalues": set(),
+    "lyapunov": set(),
     "initialization/design": {"burn_in", "nearest", "request", "roles"},
 }
 #: "Chen 2018", "Cho & Saul 2009", "Yang (2019)": a paper named without its key.

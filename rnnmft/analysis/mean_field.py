@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -12,6 +13,8 @@ from rnnmft.eigenvalues.law import EigenvalueLaw
 from rnnmft.eigenvalues.stationary_units import eigenvalue_law
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.lyapunov.exponents import ExponentSetting, largest_exponent, lyapunov_spectrum
+from rnnmft.lyapunov.spectrum import LyapunovSpectrum
 from rnnmft.parameters import check_count, check_start, check_tying
 from rnnmft.records import Quantity
 from rnnmft.sampling import Sampling, check_particles
@@ -305,11 +308,56 @@ class MeanField:
             self._variance_of_slopes,
         )
 
-    def _variance_of_slopes(self, name: str) -> float:
-        """q* of a preactivation; where slopes have one law at every variance, any number."""
+    @cached_property
+    def _exponents(self) -> ExponentSetting:
+        setting = (self.cell, self.ensemble, self.inputs, self.tying)
+        return ExponentSetting(*setting, self.start, self.sampling)
+
+    def lyapunov(self, *, step: float = 1.0, horizon: int | None = None) -> Quantity:
+        """lambda_1 = lim (1/T) log |ds^T| / |ds^0|, half the growth of gradients. Eq. (lyapunov).
+
+        Its name says whether it is conditional on the input (two trajectories under the same
+        input; negative: the network forgets its start, the echo-state property) or of the
+        autonomous network, which is what R = 0 asks for.
+
+        Args:
+            step: the time that one update takes, for an exponent per unit of time.
+            horizon: as `gradient_growth` takes it: few steps are fast, and less exact.
+
+        Raises:
+            ParameterError: step is not a finite number > 0.
+            DerivationError: no recurrent weights couple the units.
+        """
+        if not 0.0 < float(step) < math.inf:
+            raise ParameterError(f"step must be a finite number > 0, got {step!r}")
+        self._exponents.check_coupling()
+        return largest_exponent(self._exponents, self.gradient_growth(horizon=horizon), float(step))
+
+    def lyapunov_spectrum(self, *, burn_in: int = 100) -> LyapunovSpectrum:
+        """The law of all Lyapunov exponents, with dimension and entropy. Eq. (lyapunov-readings).
+
+        In closed form for memoryless cells (J = D W) and linear ones; else from sampled units.
+
+        Args:
+            burn_in: steps before the exponents, where units are sampled.
+
+        Raises:
+            ParameterError: burn_in is not a whole number >= 0.
+            DerivationError: no recurrent weights couple the units.
+            ConvergenceError: there is no stationary state, or no largest exponent.
+        """
+        setting = replace(self._exponents, burn_in=check_count("burn_in", burn_in, 0))
+        return lyapunov_spectrum(setting, self.gradient_growth, self._variance_and_error)
+
+    def _variance_and_error(self, name: str) -> tuple[float, float]:
+        """q* of a preactivation with its error; where slopes have one law, any number."""
         if scale_free(self.cell, self.ensemble):
-            return 1.0
-        return self.fixed_point().preactivation_variance[name]
+            return 1.0, 0.0
+        found = self.fixed_point().quantity("preactivation_variance", name)
+        return float(found), float(found.error)
+
+    def _variance_of_slopes(self, name: str) -> float:
+        return self._variance_and_error(name)[0]
 
     def to_dict(self) -> dict[str, Any]:
         """The setting: cell, ensemble, inputs, start, tying, solver."""

@@ -40,6 +40,9 @@ def simulate(
     horizon: Annotated[
         list[int] | None, typer.Option(help="Also measure the Jacobian over so many steps.")
     ] = None,
+    lyapunov: Annotated[
+        int, typer.Option(help="Also measure so many of the largest Lyapunov exponents.")
+    ] = 0,
     sets: Sets = None,
     weights: Weights = None,
     laws: Laws = None,
@@ -66,6 +69,7 @@ def simulate(
             steps=steps,
             tying=tying,
             jacobian_horizons=horizon or (),
+            lyapunov=lyapunov,
             device=device,
             seed=seed,
             progress=progress,
@@ -83,10 +87,15 @@ def simulate(
     for steps_, jacobian in found.jacobian.items():
         m = jacobian.moments
         last += [(f"m_{k + 1}({steps_})", m.mean[k], m.sem[k]) for k in range(3)]
+    if found.lyapunov is not None:
+        pairs = zip(found.lyapunov.mean, found.lyapunov.sem, strict=True)
+        last += [(f"lambda_{j}", mean, sem) for j, (mean, sem) in enumerate(pairs, 1)]
     rows = [(name, float(mean), float(sem)) for name, mean, sem in last]
     print_table("", ("after the last step", "mean over networks", "standard error"), rows)
     if not found.status.ok:
         say(f"{found.status} {found.reason}")
+    if found.lyapunov is not None and not found.lyapunov.status.ok:
+        say(f"Lyapunov exponents: {found.lyapunov.status}")
 
 
 def validate(

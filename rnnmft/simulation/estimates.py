@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from rnnmft.errors import Status
 from rnnmft.records import STANDARD_ERROR, Measured, Quantity, Record
 
-__all__ = ["Estimate", "JacobianEstimate", "Simulation", "estimate_over_networks"]
+__all__ = [
+    "Estimate",
+    "JacobianEstimate",
+    "LyapunovEstimate",
+    "Simulation",
+    "estimate_over_networks",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +161,52 @@ class JacobianEstimate(_Estimates):
 
 
 @dataclass(frozen=True, eq=False)
+class LyapunovEstimate(_Estimates):
+    """The largest Lyapunov exponents of finite networks, per step, with natural logarithms.
+
+    They are of trajectory a under its input: conditional exponents where there is one (negative
+    ones: another trajectory with the same input is approached), those of the autonomous network
+    where there is none. Exponents of directions that J kills (a ReLU network has some) are -inf in
+    theory and about the logarithm of the precision here.
+
+    Attributes:
+        exponents: (networks, k) samples, in the order of the directions: descending, but for
+            fluctuations.
+        drift: the second half of the measured steps less the first, of each.
+        status: NOT_CONVERGED where a drift is not that of chance (a t-test over networks, one
+            false alarm in a thousand records); DIVERGES or UNDEFINED where numbers are not finite.
+    """
+
+    kinds: ClassVar[Mapping[str, str]] = {"exponents": "per step", "drift": "per step"}
+
+    exponents: Estimate
+    drift: Estimate
+    status: Status = Status.OK
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Of the exponents over networks, (k,)."""
+        return self.exponents.mean
+
+    @property
+    def sem(self) -> np.ndarray:
+        """Its standard error, (k,)."""
+        return self.exponents.sem
+
+    @property
+    def largest(self) -> Estimate:
+        """The largest exponent of each network."""
+        found = self.exponents
+        return estimate_over_networks(found.samples[:, 0], found.status, found.reason)
+
+    def __repr__(self) -> str:
+        largest, count = self.largest, len(self.exponents)
+        text = f"LyapunovEstimate({count} exponents; largest "
+        text += f"{float(largest.mean):.6g} +- {float(largest.sem):.2g}"
+        return text + (")" if self.status.ok else f"; {self.status.name})")
+
+
+@dataclass(frozen=True, eq=False)
 class Simulation(_Estimates):
     """What finite networks did. Element t of an array over steps is after t + 1 updates.
 
@@ -174,6 +226,7 @@ class Simulation(_Estimates):
             states as they are, preactivations about mu_b.
         lags: of `autocovariance`.
         jacobian: by horizon.
+        lyapunov: the largest exponents, when asked for; else None.
         diverged_at: for each network the update at which a number left the range of the floating
             point type, or None. Its samples are nan from there on, and so are the means.
     """
@@ -211,6 +264,7 @@ class Simulation(_Estimates):
     autocovariance: Mapping[str, Estimate]
     lags: tuple[int, ...]
     jacobian: Mapping[int, JacobianEstimate]
+    lyapunov: LyapunovEstimate | None
     diverged_at: tuple[int | None, ...]
 
     @property
@@ -237,6 +291,9 @@ class Simulation(_Estimates):
         for horizon, jacobian in self.jacobian.items():
             m = jacobian.moments
             text += f"\n  m_1({horizon}) = {m.mean[0]:.6g} +- {m.sem[0]:.2g}"
+        if self.lyapunov is not None:
+            largest = self.lyapunov.largest
+            text += f"\n  lambda_1 = {largest.mean:.6g} +- {largest.sem:.2g}"
         return text + ("" if self.status.ok else f"\n  {self.status} {self.reason}")
 
 

@@ -10,6 +10,7 @@ from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.simulation.estimates import Simulation
 from rnnmft.simulation.inputs import InputSequence
 from rnnmft.simulation.jacobians import JacobianSample, measure
+from rnnmft.simulation.lyapunov import GrowthRates, random_directions
 from rnnmft.simulation.network import Network
 from rnnmft.simulation.parameters import Generators, TiedParameters, UntiedParameters
 from rnnmft.simulation.plan import NetworkBatch, SimulationPlan, checked_plan
@@ -33,6 +34,8 @@ def simulate(
     jacobian_networks: int | None = None,
     spectrum: bool = False,
     eigenvalues: bool = False,
+    lyapunov: int = 0,
+    lyapunov_steps: int = 400,
     resolvent_points: Iterable[complex] = (),
     autocovariance_lags: Iterable[int] = (),
     device: str | torch.device = "auto",
@@ -55,9 +58,12 @@ def simulate(
         steps: updates from t = 0.
         tying: "tied" (one W, V, b at every step: a real RNN) or "untied" (fresh at every step).
         jacobian_horizons: T of the Jacobians d s^{steps + T} / d s^{steps} along trajectory a.
-        jacobian_networks: only so many networks are used for Jacobians; all by default.
+        jacobian_networks: only so many networks are used for Jacobians and exponents; all by
+            default.
         spectrum: whether to keep all singular values.
         eigenvalues: whether to keep all eigenvalues of the Jacobians.
+        lyapunov: how many of the largest Lyapunov exponents to measure along trajectory a.
+        lyapunov_steps: for how many steps, after all others; a quarter sorts the directions.
         resolvent_points: complex z at which to give (1/(mN)) tr (z - J J^T)^{-1}.
         autocovariance_lags: lags below `steps` for E[v^T v^{T-lag}] at the last step T.
         device: "auto" (CUDA where there is one), "cpu", "cuda", or a torch device.
@@ -96,6 +102,8 @@ def simulate(
         jacobian_networks=jacobian_networks,
         spectrum=spectrum,
         eigenvalues=eigenvalues,
+        lyapunov=lyapunov,
+        lyapunov_steps=lyapunov_steps,
         resolvent_points=resolvent_points,
         autocovariance_lags=autocovariance_lags,
         device=device,
@@ -136,12 +144,22 @@ def _run(plan: SimulationPlan, batch: NetworkBatch, advance: Callable[[int], Non
         advance(batch.count)
     jacobians: dict[int, JacobianSample] = {}
     tangent = network.tangent(batch.count) if batch.jacobians else None
-    for horizon in range(1, plan.steps_of(batch) - plan.steps + 1):
+    for horizon in range(1, plan.longest_horizon + 1 if batch.jacobians else 1):
         states, _ = network.step(states, x.advance(), parameters, tangent)
         if tangent is not None and horizon in plan.horizons:
             jacobians[horizon] = measure(
                 tangent, plan.spectrum, bool(plan.points), plan.eigenvalues
             )
         advance(batch.count)
+    rates = None
+    if batch.jacobians and plan.lyapunov:
+        size = width * len(states)
+        directions = random_directions(generators.states, size, plan.lyapunov, dtype)
+        growth = GrowthRates(network.tangent(batch.count, directions), plan.lyapunov_steps)
+        for _ in range(plan.lyapunov_steps):
+            states, _ = network.step(states, x.advance(), parameters, growth.tangent)
+            growth.record()
+            advance(batch.count)
+        rates = growth.rates()
     autocovariance = recorder.autocovariance() if plan.lags else None
-    return BatchResult(recorder.moments(), autocovariance, jacobians)
+    return BatchResult(recorder.moments(), autocovariance, jacobians, rates)

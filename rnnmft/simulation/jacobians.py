@@ -57,6 +57,7 @@ class TangentMap:
             and the random parameters, which do not depend on the initial state.
         device: where.
         dtype: torch.float32 or torch.float64.
+        directions: (networks, mN, columns) to be pushed; all mN unit vectors when absent.
     """
 
     def __init__(
@@ -65,19 +66,34 @@ class TangentMap:
         given: int,
         device: torch.device,
         dtype: torch.dtype,
+        directions: Tensor | None = None,
     ) -> None:
         networks, count, width = shape
-        identity = torch.eye(count * width, dtype=dtype, device=device)
-        self.states: list[Tensor] = [
-            block.expand(networks, -1, -1) for block in identity.split(width)
-        ]
+        if directions is None:
+            identity = torch.eye(count * width, dtype=dtype, device=device)
+            directions = identity.expand(networks, -1, -1)
+        self.states: list[Tensor] = list(directions.split(width, dim=1))
         self.log_scale = torch.zeros(networks, dtype=torch.float64, device=device)
         self._given = given
         self._defined: list[Tensor | None] = []
 
     def jacobian(self) -> Tensor:
-        """d s^t / d s^0 without its scale: (networks, mN, mN)."""
+        """d s^t / d s^0, or its columns, without its scale: (networks, mN, columns)."""
         return torch.cat(self.states, dim=1)
+
+    def orthonormalize(self) -> Tensor:
+        """Let an orthonormal basis take the place of the columns; log |R_ii|, (networks, columns).
+
+        |R_11 .. R_jj| is the volume that the first j columns had spanned, scale included; from
+        here on the scale begins anew. What is left of a direction that the step kills is rounding,
+        of any size down to 0: it counts as eps.
+        """
+        q, r = torch.linalg.qr(self.jacobian())
+        left = r.diagonal(dim1=-2, dim2=-1).abs().clamp_min(torch.finfo(r.dtype).eps)
+        grown = left.double().log() + self.log_scale[:, None]
+        self.states = list(q.split(self.states[0].shape[1], dim=1))
+        self.log_scale = torch.zeros_like(self.log_scale)
+        return grown
 
     def push_preactivation(
         self, matrix: Matrix | None, sees: Elementwise, known: Sequence[Tensor]

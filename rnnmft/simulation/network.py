@@ -74,10 +74,10 @@ class Network:
                 states[i] = pair.mul_(start[s.name])
         return states
 
-    def tangent(self, networks: int) -> TangentMap:
-        """The identity tangent, to be handed to `step`."""
+    def tangent(self, networks: int, directions: Tensor | None = None) -> TangentMap:
+        """The tangent to be handed to `step`: the identity, or directions (networks, mN, k)."""
         shape = (networks, len(self.cell.states), self.width)
-        return TangentMap(shape, len(self._given()), self.device, self.dtype)
+        return TangentMap(shape, len(self._given()), self.device, self.dtype, directions)
 
     def step(
         self,

@@ -48,6 +48,8 @@ class SimulationPlan:
     jacobian_networks: int
     spectrum: bool
     eigenvalues: bool
+    lyapunov: int
+    lyapunov_steps: int
     points: tuple[complex, ...]
     lags: tuple[int, ...]
     device: torch.device
@@ -63,8 +65,14 @@ class SimulationPlan:
 
     @property
     def last_step(self) -> int:
-        """Steps of a network with Jacobians: the forward ones and the longest horizon."""
-        return self.steps + max(self.horizons, default=0)
+        """Steps of a network with Jacobians: the forward ones and what is measured after them."""
+        along = self.lyapunov_steps if self.lyapunov else 0
+        return self.steps + self.longest_horizon + along
+
+    @property
+    def longest_horizon(self) -> int:
+        """The steps that the longest Jacobian spans."""
+        return max(self.horizons, default=0)
 
     def steps_of(self, batch: NetworkBatch) -> int:
         """How many steps the networks of a batch take."""
@@ -72,7 +80,7 @@ class SimulationPlan:
 
     def batches(self) -> Iterator[NetworkBatch]:
         """Batches of networks in order, each within the memory; at least one network each."""
-        with_jacobians = self.jacobian_networks if self.horizons else 0
+        with_jacobians = self.jacobian_networks if self.horizons or self.lyapunov else 0
         for jacobians, first, end in (
             (True, 0, with_jacobians),
             (False, with_jacobians, self.networks),
@@ -96,8 +104,11 @@ class SimulationPlan:
         if jacobians:
             states = len(self.cell.states)
             blocks = 3 * states + len(self.cell.preactivations) + 2
-            held += blocks * states * square * number
-            held += (states**2) * square * (2 * number + 3 * 8)
+            columns = states * self.width if self.horizons else self.lyapunov
+            # Measuring takes squares of the whole J; orthonormalising, three matrices of columns.
+            held += (blocks + 3 * states) * columns * self.width * number
+            if self.horizons:
+                held += (states**2) * square * (2 * number + 3 * 8)
         return held
 
 
@@ -121,6 +132,8 @@ def checked_plan(
     memory: Any,
     start: Any = 0.0,
     eigenvalues: Any = False,
+    lyapunov: Any = 0,
+    lyapunov_steps: Any = 400,
 ) -> SimulationPlan:
     """Check every argument of `simulate`, or raise ParameterError with a sentence."""
     _check_kind("cell", cell, Cell)
@@ -135,6 +148,11 @@ def checked_plan(
         raise ParameterError(
             f"jacobian_networks must be at most networks = {networks}, got {subset}"
         )
+    directions = check_count("width", width) * len(cell.states)
+    if check_count("lyapunov", lyapunov, 0) > directions:
+        raise ParameterError(
+            f"lyapunov must be at most {directions}, the number of directions, got {lyapunov}"
+        )
     place = choose_device(device)
     return SimulationPlan(
         cell=cell,
@@ -148,6 +166,8 @@ def checked_plan(
         jacobian_networks=int(subset),
         spectrum=bool(spectrum),
         eigenvalues=bool(eigenvalues),
+        lyapunov=lyapunov,
+        lyapunov_steps=check_count("lyapunov_steps", lyapunov_steps, 16),
         points=_complex_numbers("resolvent_points", resolvent_points),
         lags=_whole_numbers("autocovariance_lags", autocovariance_lags, 0, steps - 1),
         device=place,

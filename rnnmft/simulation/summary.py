@@ -12,11 +12,13 @@ from rnnmft.errors import Status
 from rnnmft.simulation.estimates import (
     Estimate,
     JacobianEstimate,
+    LyapunovEstimate,
     Simulation,
     describe_divergence,
     estimate_over_networks,
 )
 from rnnmft.simulation.jacobians import JacobianSample
+from rnnmft.simulation.lyapunov import lyapunov_estimate
 from rnnmft.simulation.plan import SimulationPlan
 
 __all__ = ["BatchResult", "gather"]
@@ -24,11 +26,12 @@ __all__ = ["BatchResult", "gather"]
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What one batch gave: the recorder's arrays, and the Jacobian samples by horizon."""
+    """What one batch gave: the recorder's arrays, Jacobian samples by horizon, Lyapunov rates."""
 
     moments: np.ndarray
     autocovariance: np.ndarray | None
     jacobians: dict[int, JacobianSample]
+    rates: np.ndarray | None = None
 
 
 def gather(plan: SimulationPlan, runs: list[BatchResult]) -> Simulation:
@@ -70,6 +73,7 @@ def gather(plan: SimulationPlan, runs: list[BatchResult]) -> Simulation:
         autocovariance=_autocovariance(plan, runs, names, diverged_at),
         lags=plan.lags,
         jacobian={T: _jacobian(plan, runs, T, diverged_at) for T in plan.horizons},
+        lyapunov=_lyapunov(plan, runs),
         diverged_at=diverged_at,
     )
 
@@ -134,6 +138,11 @@ def _jacobian(
     clouds = [sample.eigenvalues for sample in found if sample.eigenvalues is not None]
     cloud = finite(clouds) if clouds else None
     return JacobianEstimate(horizon, moments, values, resolvent, plan.points, cloud)
+
+
+def _lyapunov(plan: SimulationPlan, runs: list[BatchResult]) -> LyapunovEstimate | None:
+    found = [run.rates for run in runs if run.rates is not None]
+    return lyapunov_estimate(np.concatenate(found)) if found else None
 
 
 def _resolvent(values: np.ndarray, points: tuple[complex, ...]) -> Estimate:

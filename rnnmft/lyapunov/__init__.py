@@ -1,0 +1,1 @@
+"""Lyapunov exponents: how fast nearby trajectories of a wide network part, by direction."""
