@@ -1,0 +1,114 @@
+// A map over two parameters: chi_1, xi_q or the second moment at every point of a grid.
+//
+// Expectations over one law depend on its mean and variance alone. Over a whole map they are looked
+// up in tables over log(1 + deviation), cubic between the entries, which are computed when first met.
+
+const ENTRIES_PER = 24, COARSE = 1e-4;
+
+function tabulated(family, mu, q) {
+  if (!family.tables || family.fresh !== accuracy.table) {
+    [family.tables, family.fresh] = [new Map(), accuracy.table];
+  }
+  const { size, total, tables } = family;
+  if (!family.fixed) return integrate(family, mu, q);
+  let table = tables.get(mu);
+  if (!table) tables.set(mu, (table = []));
+  const place = ENTRIES_PER * Math.log1p(sqrt(q)), first = max(0, Math.floor(place) - 1);
+  const t = place - first - 1;
+  const weights = [
+    (-t * (t - 1) * (t - 2)) / 6, ((t + 1) * (t - 1) * (t - 2)) / 2,
+    (-(t + 1) * t * (t - 2)) / 2, ((t + 1) * t * (t - 1)) / 6,
+  ];
+  for (let k = 0; k < 4; k++) {
+    if (!table[first + k]) {
+      const deviation = Math.expm1((first + k) / ENTRIES_PER);
+      if (deviation > 0) integrate(family, mu, deviation * deviation);
+      else family.at(mu, total);
+      table[first + k] = Float64Array.from(total);
+    }
+  }
+  const [a, b, c, d] = [table[first], table[first + 1], table[first + 2], table[first + 3]];
+  for (let i = 0; i < size; i++)
+    total[i] = weights[0] * a[i] + weights[1] * b[i] + weights[2] * c[i] + weights[3] * d[i];
+  return total;
+}
+
+// The lowest root above zero state's path: an upward scan, closed by the secant rule.
+function lowestRoot(p, near) {
+  const at = model.drivers[0];
+  const gap = (q) => {
+    const away = stationaryAt([q], p)[at] - q;
+    return Number.isNaN(away) || away === Infinity ? 1e300 : away;
+  };
+  let low = 0, fLow = gap(0);
+  if (fLow <= 0) return fLow === 0 && gap(BESIDE) <= 0 ? 0 : scanned(gap, 1e-8, gap(1e-8));
+  if (near > 0) {
+    const below = near / 1.25, above = near * 1.25, f = gap(below), g = gap(above);
+    if (f > 0 && g < 0 && near < 0.2 * model.largest && gap(below / 6) > 0) return closed(gap, below, above, f, g);
+  }
+  return scanned(gap, low, fLow);
+}
+
+function scanned(gap, low, fLow) {
+  for (let high = max(low, 1e-5) * 1.7; high < 1e6; high *= 1.7) {
+    const fHigh = gap(high);
+    if (fHigh <= 0) return closed(gap, low, high, fLow, fHigh);
+    [low, fLow] = [high, fHigh];
+  }
+  return Infinity;
+}
+
+function closed(gap, low, high, fLow, fHigh) {
+  for (let round = 0; round < 12 && high - low > COARSE * high; round++) {
+    const x = fLow < 1e299 ? high - (fHigh * (high - low)) / (fHigh - fLow) : (low + high) / 2;
+    const inside = min(high - 0.02 * (high - low), max(low + 0.02 * (high - low), x));
+    const f = gap(inside);
+    if (f > 0) [low, fLow] = [inside, f];
+    else [high, fHigh] = [inside, f];
+    if (abs(f) < COARSE * inside * 0.1) return inside;
+  }
+  return (low + high) / 2;
+}
+
+function settledMoments(p, near) {
+  if (!model.drivers.length) return stationaryAt([], p);
+  if (model.drivers.length === 1) {
+    const q = lowestRoot(p, near);
+    return isFinite(q) ? stationaryAt([q], p) : null;
+  }
+  let moments = new Array(model.count).fill(0);
+  for (let t = 0; t < 200; t++) {
+    const next = programs.step(moments, p), moved = distance(next, moments);
+    moments = next;
+    if (moved < COARSE * size(moments)) break;
+  }
+  return moments;
+}
+
+// { values, across, along }: row by row from the lowest; NaN where the moments diverge.
+function phaseMap(p, first, second, xs, ys, quantity) {
+  const began = performance.now(), values = new Float64Array(xs.length * ys.length);
+  accuracy.table = {};
+  accuracy.change = 1e-3;
+  const at = p.slice();
+  ys.forEach((y, j) => {
+    let near = 0;
+    xs.forEach((x, i) => {
+      at[first] = x;
+      at[second] = y;
+      const moments = settledMoments(at, near);
+      let value = NaN;
+      if (moments && moments.every(isFinite)) {
+        near = model.drivers.length === 1 ? moments[model.drivers[0]] : 0;
+        const beside = moments.map((m, k) => (model.even[k] && m === 0 ? BESIDE : m));
+        if (quantity === "second") value = moments[model.squares[0]];
+        else if (quantity === "xi_q") value = timescale(spectralRadius(programs.slope(beside, at)));
+        else value = log(chiOne(moments, at));
+      } else near = 0;
+      values[j * xs.length + i] = value;
+    });
+  });
+  accuracy.table = null;
+  accuracy.change = CHANGE;
+  return { values, milliseconds: performance.now() - began };
+}
