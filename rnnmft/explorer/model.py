@@ -89,13 +89,14 @@ class PageModel:
     # --- programs --------------------------------------------------------------------------------
 
     def script(self) -> str:
-        """The constants `model` and `programs` of the page."""
+        """A function of the page that makes `programs` and `model`."""
         writer = ProgramWriter()
         written = self._programs(writer)
         written["unit"] = self._unit()
         fields = ",\n".join(f"{name}: {text}" for name, text in written.items())
-        described = json.dumps(self._described("crossSlope" in written))
-        return f"{writer.families()}\nconst programs = {{\n{fields}\n}};\nconst model = {described};\n"
+        described = _json(self._described("crossSlope" in written))
+        made = f"return {{ programs: {{\n{fields}\n}}, model: {described} }};"
+        return f"() => {{\n{writer.families()}\n{made}\n}}"
 
     def _programs(self, writer: ProgramWriter) -> dict[str, str]:
         r, d = self.recursion, self.recursion.derivation
@@ -237,3 +238,8 @@ class PageModel:
         r = self.recursion
         squares: list[Mapping[Any, Any] | Any] = [(tuple(2 * power for power in side),) for side in key]
         return [r.keys.index(s) if s in r.keys else 0 for s in squares]
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end a script, whatever a name holds."""
+    return json.dumps(value).replace("<", "\\u003c")

@@ -247,8 +247,16 @@ def _marks(
     kinked = False
     for node in sorted({n for f in integrands for n in _functions(f)}, key=sp.default_sort_key):
         argument = node.args[0]
+        if argument.has(GaussianExpectation):
+            continue
         slope = sp.diff(argument, variable)
-        if slope == 0 or slope.has(variable) or argument.has(GaussianExpectation):
+        if slope.has(variable):
+            curvature = sp.diff(slope, variable)
+            if curvature != 0 and not curvature.has(variable):  # exp(-z^2)
+                centre = -slope.xreplace({variable: sp.S.Zero}) / curvature
+                found[(centre, sp.sqrt(2 / sp.Abs(curvature)))] = None
+            continue
+        if slope == 0:
             continue
         kinks = _kinks(node)
         kinked |= bool(kinks)

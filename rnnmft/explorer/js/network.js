@@ -59,11 +59,11 @@ function simulateNetwork(p, width, steps, seed) {
     });
     runs.forEach((run, side) => {
       laws.forEach((law, k) => {
-        for (let i = 0; i < width; i++) law.seen[i] = unit.sees(k, run, i, xs[side][i]);
+        for (let i = 0; i < width; i++) law.seen[i] = unit.sees[k](run, i, xs[side][i]);
         multiply(law.W, law.seen, run.e[k]);
         for (let i = 0; i < width; i++) run.e[k][i] += driven[k][side][i] + law.bias[i];
         if (side === 0) {
-          for (let i = 0; i < width; i++) law.seen[i] = unit.seesTangent(k, run, i, xs[0][i], tangent, de);
+          for (let i = 0; i < width; i++) law.seen[i] = unit.seesTangent[k](run, i, xs[0][i], tangent, de);
           multiply(law.W, law.seen, de[k]);
         }
       });
@@ -71,8 +71,8 @@ function simulateNetwork(p, width, steps, seed) {
       const moved = tangent.map(() => new Float64Array(width));
       for (let i = 0; i < width; i++) {
         for (let a = 0; a < states; a++) {
-          next[a][i] = unit.update(a, run, i, xs[side][i]);
-          if (side === 0) moved[a][i] = unit.updateTangent(a, run, i, xs[0][i], tangent, de);
+          next[a][i] = unit.update[a](run, i, xs[side][i]);
+          if (side === 0) moved[a][i] = unit.updateTangent[a](run, i, xs[0][i], tangent, de);
         }
       }
       run.s = next;

@@ -1,0 +1,135 @@
+"""Explorer: the untied theory of a cell as one page to play with, computed where it is read.
+
+The page holds its equations as JavaScript printed from the derivation, and asks for nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import sympy as sp
+
+from rnnmft import page
+from rnnmft.errors import DerivationError, ParameterError
+from rnnmft.explorer.model import PageModel
+from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.page.document import render
+from rnnmft.page.mathml import mathml
+from rnnmft.report.typeset import equation
+from rnnmft.solvers.closed.recursion import untied_recursion
+
+__all__ = ["Explorer"]
+
+_HERE = Path(__file__).parent
+_PAGE = Path(page.__file__).parent
+# In this order: each file uses what those before it define.
+_CORE = ("functions", "average", "pairs", "algebra")
+_AFTER = ("answer", "theory", "phase", "network")
+_MARK = re.compile(r"<mtext>@(\d+)</mtext>")
+
+
+class Explorer:
+    """One cell's untied mean-field theory as an HTML file with sliders, maps and a network.
+
+    Args:
+        cell: whose moments close (affine in its states).
+        ensemble: where the page opens; the cell's defaults if not given.
+        inputs: likewise.
+
+    Raises:
+        DerivationError: the cell's moments do not close: there is no recursion to put into a page.
+        ParameterError: an ensemble of another cell, or inputs that are not white.
+
+    >>> from rnnmft import cells
+    >>> "<script" in Explorer(cells.minimal()).to_html()
+    True
+    """
+
+    def __init__(
+        self, cell: Cell, ensemble: Ensemble | None = None, inputs: Inputs | None = None
+    ) -> None:
+        self.cell = cell
+        inputs = inputs or Inputs()
+        if inputs.temporal != "white":
+            raise ParameterError(
+                f"inputs: the explorer's recursion is that of white inputs, got {inputs.temporal!r}"
+            )
+        try:
+            recursion = untied_recursion(cell)
+            recursion.require_closed()
+        except DerivationError as error:
+            raise DerivationError(f"no explorer: {error}") from None
+        self._model = PageModel(recursion, ensemble or cell.ensemble(), inputs)
+
+    def to_html(self, path: Path | str | None = None) -> str:
+        """The page's text; written to a file, too, where a path is given."""
+        from markupsafe import Markup
+
+        font = base64.b64encode((_PAGE / "fonts" / "stix-two-math.woff").read_bytes()).decode()
+        text = str(
+            render(
+                _HERE / "templates",
+                "explorer.html",
+                cell=self.cell,
+                equations=Markup(mathml(self.cell.latex())),
+                recursions=[Markup(e) for e in self._recursions()],
+                font=f"data:font/woff;base64,{font}",
+                style=Markup(_read(_PAGE / "templates" / "style.css"))
+                + Markup(_read(_HERE / "templates" / "explorer.css")),
+                core=Markup(self._core()),
+                page=Markup(_script("figures") + _script("page")),
+                foot=self._foot(),
+            )
+        )
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def _core(self) -> str:
+        """What page and worker both run."""
+        name = json.dumps(self.cell.name).replace("<", "\\u003c")
+        variants = f"const variants = {{\n{name}: {self._model.script()}\n}};\n"
+        return (
+            "".join(map(_script, _CORE)) + variants + "".join(map(_script, _AFTER))
+        )
+
+    def _recursions(self) -> Iterator[str]:
+        """The equations as MathML, each parameter a number that the page fills in."""
+        derivation = self._model.recursion.derivation
+        values = {
+            s: _Slot(str(i)) for i, s in enumerate(self._model.recursion.parameters)
+        }
+        named: list[Mapping[object, sp.Eq]] = [
+            derivation.preactivation_variance,
+            derivation.second_moment,
+            derivation.other_moments,
+        ]
+        for equations in named:
+            for one in equations.values():
+                filled = sp.Eq(one.lhs, one.rhs.xreplace(values), evaluate=False)
+                yield _MARK.sub(r'<mn data-p="\1">\1</mn>', equation(filled))
+
+    def _foot(self) -> str:
+        return (
+            "Written by rnnmft. Everything is computed in this page from the derived equations; it "
+            "loads nothing and sends nothing."
+        )
+
+
+class _Slot(sp.Symbol):
+    """A symbol that LaTeX prints as a mark, for the page to put a number in."""
+
+    def _latex(self, printer: object) -> str:
+        return rf"\text{{@{self.name}}}"
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _script(name: str) -> str:
+    return _read(_HERE / "js" / f"{name}.js") + "\n"
