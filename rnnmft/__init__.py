@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         UnhealthyError,
     )
     from rnnmft.expectation import GaussianExpectation, gaussian_expectation
+    from rnnmft.explorer import Explorer
     from rnnmft.initialization.critical import critical
     from rnnmft.initialization.initialization import Initialization
     from rnnmft.records import Quantity, Record
@@ -89,6 +90,7 @@ __all__ = [
     "Diagnosis",
     "Ensemble",
     "Estimate",
+    "Explorer",
     "FixedPoint",
     "Gap",
     "GaussianExpectation",
@@ -164,6 +166,7 @@ _HOMES = {
         "UnhealthyError",
     ),
     "rnnmft.expectation": ("GaussianExpectation", "gaussian_expectation"),
+    "rnnmft.explorer": ("Explorer",),
     "rnnmft.initialization.critical": ("critical",),
     "rnnmft.initialization.initialization": ("Initialization",),
     "rnnmft.simulation": ("simulate",),

@@ -40,9 +40,10 @@ FLOORS = {
     "initialization": 10,
     "diagnosis": 11,
     "report": 11,
-    "cli": 12,
-    "__main__": 13,
-    "__init__": 13,
+    "explorer": 12,
+    "cli": 13,
+    "__main__": 14,
+    "__init__": 14,
 }
 
 # SymPy in, SymPy out: no numbers on these floors.

@@ -37,6 +37,7 @@ for command in (
     networks.simulate,
     networks.validate,
     reports.report,
+    reports.explore,
     diagnosis.diagnose,
     bench.bench,
 ):

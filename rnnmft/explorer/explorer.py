@@ -30,6 +30,8 @@ _PAGE = Path(page.__file__).parent
 _CORE = ("functions", "average", "pairs", "algebra")
 _AFTER = ("answer", "theory", "phase", "network")
 _MARK = re.compile(r"<mtext>@(\d+)</mtext>")
+# What ends a factor, and a number, or its power, after it.
+_FACTORS = re.compile(r"(</(?:mi|mn|msup|msub|msubsup|mtext|mrow)>)((?:<msup>)?<mtext>@)")
 
 
 class Explorer:
@@ -93,16 +95,12 @@ class Explorer:
         """What page and worker both run."""
         name = json.dumps(self.cell.name).replace("<", "\\u003c")
         variants = f"const variants = {{\n{name}: {self._model.script()}\n}};\n"
-        return (
-            "".join(map(_script, _CORE)) + variants + "".join(map(_script, _AFTER))
-        )
+        return "".join(map(_script, _CORE)) + variants + "".join(map(_script, _AFTER))
 
     def _recursions(self) -> Iterator[str]:
         """The equations as MathML, each parameter a number that the page fills in."""
         derivation = self._model.recursion.derivation
-        values = {
-            s: _Slot(str(i)) for i, s in enumerate(self._model.recursion.parameters)
-        }
+        values = {s: _Slot(str(i)) for i, s in enumerate(self._model.recursion.parameters)}
         named: list[Mapping[object, sp.Eq]] = [
             derivation.preactivation_variance,
             derivation.second_moment,
@@ -111,7 +109,7 @@ class Explorer:
         for equations in named:
             for one in equations.values():
                 filled = sp.Eq(one.lhs, one.rhs.xreplace(values), evaluate=False)
-                yield _MARK.sub(r'<mn data-p="\1">\1</mn>', equation(filled))
+                yield _MARK.sub(r'<mn data-p="\1">\1</mn>', _spaced(equation(filled)))
 
     def _foot(self) -> str:
         return (
@@ -125,6 +123,11 @@ class _Slot(sp.Symbol):
 
     def _latex(self, printer: object) -> str:
         return rf"\text{{@{self.name}}}"
+
+
+def _spaced(text: str) -> str:
+    """A dot before each number that follows another factor."""
+    return _FACTORS.sub(r"\1<mo>·</mo>\2", text)
 
 
 def _read(path: Path) -> str:

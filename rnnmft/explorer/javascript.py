@@ -19,14 +19,14 @@ from rnnmft.regression import SafeInverse
 __all__ = ["FUNCTIONS", "JavaScriptPrinter"]
 
 _ACTIVATIONS = (
-    "tanh tanh_prime sigmoid sigmoid_prime gaussian_cdf gaussian_cdf_prime softplus silu gelu step "
-    "relu leaky_relu leaky_relu_prime hard_tanh hard_tanh_prime hard_sigmoid hard_sigmoid_prime "
-    "softsign softsign_prime softsign_second"
-).split()
+    "tanh tanh_prime sigmoid sigmoid_prime gaussian_cdf gaussian_cdf_prime softplus silu gelu step",
+    "relu leaky_relu leaky_relu_prime hard_tanh hard_tanh_prime hard_sigmoid hard_sigmoid_prime",
+    "softsign softsign_prime softsign_second",
+)
 
 #: SymPy's class of each function: the name that it has in the page.
 FUNCTIONS: dict[type, str] = {
-    **{getattr(act, name): f"act.{name}" for name in _ACTIVATIONS},
+    **{getattr(act, name): f"act.{name}" for line in _ACTIVATIONS for name in line.split()},
     SafeInverse: "act.safeInverse",
     sp.erf: "erf",
     sp.erfc: "erfc",
@@ -100,6 +100,6 @@ class JavaScriptPrinter(JavascriptCodePrinter):
     def _print_not_supported(self, expr: Any) -> str:
         raise CompileError(f"JavaScript has no {type(expr).__name__!r}")
 
-    def emptyPrinter(self, expr: Any) -> str:  # noqa: N802  # SymPy's name for what it lacks
+    def emptyPrinter(self, expr: Any) -> str:
         """What SymPy calls for a class without a method: an error, never its text."""
         raise CompileError(f"JavaScript has no {type(expr).__name__!r}")

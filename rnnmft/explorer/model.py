@@ -6,13 +6,14 @@ Eq. (affine), Eq. (affine-pair), Eq. (chi), Eq. (untied-tangent).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
 
 from rnnmft.errors import CompileError
+from rnnmft.expectation import GaussianExpectation
 from rnnmft.explorer.javascript import JavaScriptPrinter
 from rnnmft.explorer.programs import ProgramWriter
 from rnnmft.language import Cell, Ensemble, Inputs
@@ -167,7 +168,7 @@ class PageModel:
         needed = dict.fromkeys(k for e in operator for k in theory.moments_in(e))
         return [k for k in theory.closure(needed) if k not in r.keys]
 
-    # --- one unit of a network ---------------------------------------------------------------------
+    # --- one unit of a network ------------------------------------------------------------------
 
     def _unit(self) -> str:
         cell = self.cell
@@ -198,7 +199,7 @@ class PageModel:
         }
         return "{ " + ", ".join(f"{name}: {text}" for name, text in tables.items()) + " }"
 
-    # --- what is where -----------------------------------------------------------------------------
+    # --- what is where ---------------------------------------------------------------------------
 
     def _described(self, cross: bool) -> dict[str, Any]:
         r, n = self.recursion, self.recursion.derivation.notation
@@ -214,6 +215,7 @@ class PageModel:
             "stateCount": len(self.cell.states),
             "states": [s.name for s in self.cell.states],
             "cross": cross,
+            "nested": any(f.has(GaussianExpectation) for f in self._integrands()),
             "crossCount": len(r.cross_keys),
             "crossDrivers": r.cross_drivers,
             "crossSquares": [self._squares(key) for key in r.cross_keys],
@@ -233,10 +235,17 @@ class PageModel:
             ],
         }
 
+    def _integrands(self) -> Iterator[sp.Expr]:
+        d = self.recursion.derivation
+        for expression in (*d.moments.values(), *(e for _, e in self._variances())):
+            yield from (node.integrand for node in expression.atoms(GaussianExpectation))
+
     def _squares(self, key: MomentKey) -> list[int]:
         """Where the second moments of both sides of a cross moment are; the first, if nowhere."""
         r = self.recursion
-        squares: list[Mapping[Any, Any] | Any] = [(tuple(2 * power for power in side),) for side in key]
+        squares: list[Mapping[Any, Any] | Any] = [
+            (tuple(2 * power for power in side),) for side in key
+        ]
         return [r.keys.index(s) if s in r.keys else 0 for s in squares]
 
 

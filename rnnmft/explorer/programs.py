@@ -146,9 +146,7 @@ class _Scope:
         results = [f"o[{i}] = {inner.text(f)};" for i, f in enumerate(integrands)]
         body = " ".join([*inner.lines, *results])
         marks, kinked = _marks(integrands, variable)
-        places = ", ".join(
-            f"{{ place: {self.text(a)}, width: {self.text(b)} }}" for a, b in marks
-        )
+        places = ", ".join(f"{{ place: {self.text(a)}, width: {self.text(b)} }}" for a, b in marks)
         return (
             f"makeFamily({len(integrands)}, (z{self._depth}, o) => {{ {body} }}, [{places}], "
             f"{'true' if kinked else 'false'})"
@@ -176,7 +174,9 @@ class _Scope:
                 if pair not in products:
                     products.append(pair)
                 sums[-1].append((weight, products.index(pair)))
-        text = f"makePairs({_family(functions, variable, kept=False)}, {[list(p) for p in products]})"
+        text = (
+            f"makePairs({_family(functions, variable, kept=False)}, {[list(p) for p in products]})"
+        )
         key = ("pairs", tuple(functions), tuple(products), node.means, node.covariance)
         name = self._writer.hoist(key, text)
         covariance = self.text(node.covariance[1])

@@ -102,6 +102,10 @@ const asRows = (flat, n) => Array.from({ length: n }, (_, i) => flat.slice(i * n
 function spectralRadius(flat) {
   const n = Math.round(sqrt(flat.length));
   if (n === 1) return abs(flat[0]);
+  if (n === 2) {
+    const half = (flat[0] + flat[3]) / 2, gap = square((flat[0] - flat[3]) / 2) + flat[1] * flat[2];
+    return gap < 0 ? sqrt(half * half - gap) : abs(half) + sqrt(gap);
+  }
   let matrix = Array.from(flat), logarithm = 0, power = 1;
   for (let round = 0; round < 44; round++) {
     const size = matrix.reduce((most, x) => max(most, abs(x)), 0);

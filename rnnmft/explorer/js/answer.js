@@ -8,14 +8,15 @@ function choose(name) {
   ({ programs, model } = variants[name]());
 }
 
-const POINTS = 60;
-const spaced = ({ low, high }) => Array.from({ length: POINTS }, (_, i) => low + ((high - low) * (i + 0.5)) / POINTS);
+// Points along each side of a phase map; fewer where one expectation lies in another.
+const pointsOf = () => (model.nested ? 16 : 60);
+const spaced = ({ low, high }, n) => Array.from({ length: n }, (_, i) => low + ((high - low) * (i + 0.5)) / n);
 
 function answer(wish) {
   if (wish.variant !== chosen) choose(wish.variant);
   if (wish.kind === "phase") {
-    const [xs, ys] = [spaced(wish.x), spaced(wish.y)];
-    return { ...wish, xs, ys, count: POINTS, ...phaseMap(wish.p, wish.x.place, wish.y.place, xs, ys, wish.quantity) };
+    const count = pointsOf(), [xs, ys] = [spaced(wish.x, count), spaced(wish.y, count)];
+    return { ...wish, xs, ys, count, ...phaseMap(wish.p, wish.x.place, wish.y.place, xs, ys, wish.quantity) };
   }
   const runs = Array.from({ length: wish.networks }, (_, seed) => simulateNetwork(wish.p, wish.width, wish.steps, seed + 1));
   return {

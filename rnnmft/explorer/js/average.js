@@ -6,7 +6,7 @@
 // Beyond 9 deviations a Gaussian has 2e-19 of its mass.
 const REACH = 9;
 // The first step of the trapezoidal rule; halving it squares the error of what is analytic.
-const STEP = 0.375, LEVELS = 6, CHANGE = 1e-7;
+const STEP = 0.375, LEVELS = 6, CHANGE = 1e-6;
 // Deviations per bend above which the rule changes to panels that shrink towards the bends.
 const SHARP = 4;
 

@@ -9,6 +9,8 @@ const htmlOf = (law) => {
   const [stem, mark] = LETTERS[law].split("_");
   return mark ? `<i>${stem}</i><sub><i>${mark}</i></sub>` : `<i>${stem}</i>`;
 };
+// ξ_q with its index set low; the rest is text.
+const lowered = (text) => escaped(text).replace(/_(\w)/g, "<sub>$1</sub>");
 const wordsOf = (q) => `${LETTERS[q.law]}${q.preactivation && model.preactivations.length > 1 ? ` of ${q.preactivation}` : ""}`;
 const MEANING = {
   sigma_w: "standard deviation of the recurrent weights, times the square root of the width",
@@ -168,7 +170,7 @@ function drawNumbers() {
     entries.push(["χ₁", r.chi_1], ["ξ_q", r.xi_q]);
     if (r.xi_c !== null) entries.push(["ξ_c", r.xi_c]);
   }
-  byId("numbers").innerHTML = entries.map(([k, v]) => `<div><dt>${escaped(k)}</dt><dd>${shown(v, 5)}</dd></div>`).join("");
+  byId("numbers").innerHTML = entries.map(([k, v]) => `<div><dt>${lowered(k)}</dt><dd>${shown(v, 5)}</dd></div>`).join("");
   byId("headline").textContent = r.reached ? life(r.growth) : "The second moment grows without bound from the zero state.";
   const notes = [];
   if (r.roots.length > 1) {
@@ -212,13 +214,13 @@ function drawMaps() {
     const values = r.crosses.map((root) => [root.cross[on] / limit, root.stable]);
     const low = Math.min(0, p[1], ...values.map(([v]) => v)) < 0 ? -1 : 0;
     drawMap(byId("c-map"), map, { low, high: 1 }, ["c", "c after one step"], values, 0);
-    byId("c-says").textContent = `Two trajectories whose inputs have correlation ${shown(p[1], 3)}; the slope at the stable point gives ξ_c.`;
+    byId("c-says").innerHTML = lowered(`Two trajectories whose inputs have correlation ${shown(p[1], 3)}; the slope at the stable point gives ξ_c.`);
   }
 }
 
 function drawRecursions() {
   document.querySelectorAll("mn[data-p]").forEach((mark) => {
-    mark.textContent = shown(state.p[Number(mark.dataset.p)], 4);
+    mark.textContent = String(+state.p[Number(mark.dataset.p)].toPrecision(4)).replace("-", "−");
   });
 }
 
@@ -239,7 +241,7 @@ function drawEvolution() {
   const ends = runs.flat().map(([, v]) => v).filter(isFinite);
   const lows = [0, growth * STEPS, ...ends].filter(isFinite);
   const [low, top] = [Math.min(...lows, -1), Math.max(...lows, 1)], pad = 0.08 * (top - low);
-  const second = axes(byId("gradient"), { low: 0, high: STEPS, label: "steps back" }, { low: low - pad, high: top + pad, label: "log of the square" });
+  const second = axes(byId("gradient"), { low: 0, high: STEPS, label: "step" }, { low: low - pad, high: top + pad, label: "log of the square" });
   byId("gradient").innerHTML = second.text + second.line([[0, 0], [STEPS, 0]], "diagonal")
     + runs.map((run) => second.line([[0, 0], ...run], "network")).join("")
     + (isFinite(growth) ? second.line([[0, 0], [STEPS, growth * STEPS]], "theory") : "")
@@ -321,6 +323,7 @@ function drawPhase(data) {
   const { values, quantity } = data, canvas = byId("phase"), n = data.count;
   const logs = Array.from(values).filter((v) => isFinite(v) && v > 1e-12).map(Math.log).sort((a, b) => a - b);
   const range = quantity === "growth" ? null : [logs[0] ?? 0, logs.at(-1) ?? 1];
+  [canvas.width, canvas.height] = [n, n];
   const context = canvas.getContext("2d"), image = context.createImageData(n, n);
   for (let j = 0; j < n; j++)
     for (let i = 0; i < n; i++)
@@ -330,7 +333,7 @@ function drawPhase(data) {
   const words = {
     growth: "Blue: gradients vanish; orange: they explode; white with the black line: critical.",
     second: range && `Pale to dark: Q from ${shown(Math.exp(range[0]), 2)} to ${shown(Math.exp(range[1]), 2)}, by its logarithm.`,
-    xi_q: range && `Pale to dark: ξ_q from ${shown(Math.exp(range[0]), 2)} to ${shown(Math.exp(range[1]), 2)} steps, by its logarithm.`,
+    xi_q: range && `Pale to dark: memory from ${shown(Math.exp(range[0]), 2)} to ${shown(Math.exp(range[1]), 2)} steps, by its logarithm.`,
   }[quantity];
   byId("phase-says").textContent = `${words} Grey: no stationary state. Untied theory on ${n} × ${n} points. Click to go there; arrow keys move the point.`;
 }

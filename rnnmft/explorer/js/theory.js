@@ -3,17 +3,23 @@
 // `programs` is generated from the derived expressions: step(m, p), linear(m, p), slope(m, p),
 // tangent(m, p), crossStep(c, m, p), .. each returns a fresh array. Moments m start at zero.
 
-const GRID = [0, ...Array.from({ length: 361 }, (_, i) => 10 ** (-10 + i / 24))].concat([1e6, 1e7, 1e8]);
+// Where roots are bracketed: 24 a decade, 8 where one expectation lies in another and each is dear.
+const gridOf = (each) => [0, ...Array.from({ length: 15 * each + 1 }, (_, i) => 10 ** (-10 + i / each)), 1e6, 1e7, 1e8];
+const GRID = gridOf(24), SPARSE = gridOf(8);
 const BESIDE = 1e-14, MOST_STEPS = 4000, EVERY = 20, NEAREST = 0.05;
 const size = (v) => v.reduce((most, x) => max(most, abs(x)), 0);
 const distance = (u, v) => u.reduce((most, x, i) => max(most, abs(x - v[i])), 0);
 
 // Stationary moments of an affine map (matrix row by row, then its constant); inf where it grows.
 function solveStationary(flat, n) {
+  for (const x of flat) if (!isFinite(x)) return new Array(n).fill(NaN);
+  if (n === 1) return [abs(flat[0]) < 1 ? flat[1] / (1 - flat[0]) : Infinity];
   const matrix = flat.slice(0, n * n), constant = flat.slice(n * n);
-  if (!flat.every(isFinite)) return new Array(n).fill(NaN);
   if (!(spectralRadius(matrix) < 1)) return new Array(n).fill(Infinity);
-  if (n === 1) return [constant[0] / (1 - matrix[0])];
+  if (n === 2) {
+    const [a, b, c, d, u, v] = flat, whole = (1 - a) * (1 - d) - b * c;
+    return [((1 - d) * u + b * v) / whole, (c * u + (1 - a) * v) / whole];
+  }
   const rows = asRows(matrix, n).map((row, i) => row.map((x, j) => (i === j) - x));
   return solveLinear(rows, constant) || new Array(n).fill(Infinity);
 }
@@ -46,7 +52,7 @@ function fixedPoints(p) {
   let found;
   if (!model.drivers.length) found = [stationaryAt([], p)].filter((m) => m.every(isFinite));
   else if (model.drivers.length === 1) {
-    const grid = GRID.filter((q) => q <= model.largest);
+    const grid = (model.nested ? SPARSE : GRID).filter((q) => q <= model.largest);
     const roots = scalarRoots((q) => stationaryAt([q], p)[at] - q, grid);
     found = roots.map((q) => stationaryAt([q], p));
   } else {
