@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import sympy as sp
 
@@ -101,7 +102,7 @@ class Explorer:
         """The equations as MathML, each parameter a number that the page fills in."""
         derivation = self._model.recursion.derivation
         values = {s: _Slot(str(i)) for i, s in enumerate(self._model.recursion.parameters)}
-        named: list[Mapping[object, sp.Eq]] = [
+        named: list[Mapping[Any, Any]] = [
             derivation.preactivation_variance,
             derivation.second_moment,
             derivation.other_moments,

@@ -78,7 +78,7 @@ class JavaScriptPrinter(JavascriptCodePrinter):
     _print_exp = _print_log = _print_erf = _print_Function
 
     def _print_Rational(self, expr: Any) -> str:
-        return f"({expr.p}/{expr.q})"
+        return f"{expr.p}/{expr.q}"
 
     def _print_Pow(self, expr: Any) -> str:
         base, exponent = expr.as_base_exp()
@@ -95,7 +95,7 @@ class JavaScriptPrinter(JavascriptCodePrinter):
             return f"(1/({self._print(base)}))"
         if exponent == sp.Rational(1, 2):
             return f"sqrt({self._print(base)})"
-        return f"({self._print(base)})**({self._print(exponent)})"
+        return f"Math.pow({self._print(base)}, {self._print(exponent)})"
 
     def _print_not_supported(self, expr: Any) -> str:
         raise CompileError(f"JavaScript has no {type(expr).__name__!r}")

@@ -34,7 +34,7 @@ _FLAGS = [
     "about:blank",
 ]
 # Seconds that a busy machine may need for one answer.
-_PATIENCE = 120.0
+_PATIENCE = 30.0
 
 
 class Page:

@@ -10,7 +10,7 @@ const logisticDensity = (x) => {
 // erf by its series of positive terms, and erfc by its continued fraction where that is small.
 function erf(x) {
   const size = abs(x);
-  if (size > 3) return sign(x) * (1 - erfc(size));
+  if (size > 2) return sign(x) * (1 - erfc(size));
   let term = size, total = size;
   for (let n = 1; term > 1e-17 * total; n++) {
     term *= (2 * size * size) / (2 * n + 1);
@@ -20,7 +20,7 @@ function erf(x) {
 }
 
 function erfc(x) {
-  if (x < 3) return 1 - erf(x);
+  if (x < 2) return 1 - erf(x);
   let fraction = x;
   for (let n = 60; n > 0; n--) fraction = x + n / 2 / fraction;
   return exp(-x * x) / (fraction * sqrt(PI));
