@@ -267,7 +267,7 @@ def test_a_slider_moves_by_hand_and_by_key(page: Page, file_of: Any) -> None:
 
 def test_the_phase_map_is_clicked_and_walked(page: Page, file_of: Any) -> None:
     opened(page, file_of("minimal"))
-    page.value("document.getElementById('phase').scrollIntoView({ block: 'center', behavior: 'instant' })")
+    page.value("byId('phase').scrollIntoView({ block: 'center', behavior: 'instant' })")
     box = page.value(
         "(({x, y, width, height}) => [x, y, width, height])"
         "(document.getElementById('phase').getBoundingClientRect())"
@@ -325,7 +325,7 @@ def test_it_is_quick(page: Page, file_of: Any) -> None:
                 steps.append(page.value("state.timings.step"))
             for k in range(3):
                 page.value(f"setParameter(0, {1 + 0.1 * k})")
-                    page.wait(f"state.phase && state.phase.p[0] === {1 + 0.1 * k}")
+                page.wait(f"state.phase && state.phase.p[0] === {1 + 0.1 * k}")
                 maps.append(page.value("state.phase.milliseconds"))
         assert min(paints) < 1000
         assert min(steps) < 50
