@@ -101,7 +101,8 @@ def explore(
     """Write a page to play with: sliders, maps, phases, and networks simulated as one looks.
 
     The page computes the untied theory by itself, without a server, from the derived equations; so
-    the cell's moments must close. It opens at the setting given here.
+    the cell's moments must close. It opens at the setting given here; a cell of the zoo that has an
+    activation or a leak to choose comes with all of them.
     """
     given = sets or _TELLING.get(cell, ())
     s = resolve_setting(cell, given, (), (), R, correlation, "white", ())
@@ -109,8 +110,9 @@ def explore(
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "No such folder", str(path.parent))
     from rnnmft.explorer import Explorer
+    from rnnmft.explorer.variants import zoo_variants
 
-    text = Explorer(s.cell, s.ensemble, s.inputs).to_html(path)
+    text = Explorer(s.cell, s.ensemble, s.inputs, zoo_variants(cell)).to_html(path)
     if as_json:
         print_json({"path": str(path), "bytes": len(text.encode())})
     else:

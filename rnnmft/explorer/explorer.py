@@ -6,7 +6,6 @@ The page holds its equations as JavaScript printed from the derivation, and asks
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,12 +15,13 @@ import sympy as sp
 
 from rnnmft import page
 from rnnmft.errors import DerivationError, ParameterError
-from rnnmft.explorer.model import PageModel
+from rnnmft.explorer.model import PageModel, json_text
+from rnnmft.explorer.variants import check_variants
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.page.document import render
 from rnnmft.page.mathml import mathml
 from rnnmft.report.typeset import equation
-from rnnmft.solvers.closed.recursion import untied_recursion
+from rnnmft.solvers.closed.recursion import UntiedRecursion, untied_recursion
 
 __all__ = ["Explorer"]
 
@@ -42,10 +42,13 @@ class Explorer:
         cell: whose moments close (affine in its states).
         ensemble: where the page opens; the cell's defaults if not given.
         inputs: likewise.
+        variants: {name: cell} to choose from in the page, of the same states and preactivations;
+            the page opens at the first. `cell` alone if not given.
 
     Raises:
         DerivationError: the cell's moments do not close: there is no recursion to put into a page.
-        ParameterError: an ensemble of another cell, or inputs that are not white.
+        ParameterError: an ensemble of another cell, inputs that are not white, a variant of other
+            states or preactivations.
 
     >>> from rnnmft import cells
     >>> "<script" in Explorer(cells.minimal()).to_html()
@@ -53,7 +56,11 @@ class Explorer:
     """
 
     def __init__(
-        self, cell: Cell, ensemble: Ensemble | None = None, inputs: Inputs | None = None
+        self,
+        cell: Cell,
+        ensemble: Ensemble | None = None,
+        inputs: Inputs | None = None,
+        variants: Mapping[str, Cell] | None = None,
     ) -> None:
         self.cell = cell
         inputs = inputs or Inputs()
@@ -61,12 +68,12 @@ class Explorer:
             raise ParameterError(
                 f"inputs: the explorer's recursion is that of white inputs, got {inputs.temporal!r}"
             )
-        try:
-            recursion = untied_recursion(cell)
-            recursion.require_closed()
-        except DerivationError as error:
-            raise DerivationError(f"no explorer: {error}") from None
-        self._model = PageModel(recursion, ensemble or cell.ensemble(), inputs)
+        offered = dict(variants) if variants else {cell.name: cell}
+        check_variants(cell, offered)
+        at = ensemble or cell.ensemble()
+        self._models = {
+            name: PageModel(_recursion(one), at, inputs) for name, one in offered.items()
+        }
 
     def to_html(self, path: Path | str | None = None) -> str:
         """The page's text; written to a file, too, where a path is given."""
@@ -78,8 +85,14 @@ class Explorer:
                 _HERE / "templates",
                 "explorer.html",
                 cell=self.cell,
-                equations=Markup(mathml(self.cell.latex())),
-                recursions=[Markup(e) for e in self._recursions()],
+                variants=[
+                    {
+                        "name": name,
+                        "equations": Markup(mathml(model.cell.latex())),
+                        "recursions": [Markup(e) for e in _recursions(model)],
+                    }
+                    for name, model in self._models.items()
+                ],
                 font=f"data:font/woff;base64,{font}",
                 style=Markup(_read(_PAGE / "templates" / "style.css"))
                 + Markup(_read(_HERE / "templates" / "explorer.css")),
@@ -94,29 +107,39 @@ class Explorer:
 
     def _core(self) -> str:
         """What page and worker both run."""
-        name = json.dumps(self.cell.name).replace("<", "\\u003c")
-        variants = f"const variants = {{\n{name}: {self._model.script()}\n}};\n"
+        scripts = [f"{json_text(name)}: {model.script()}" for name, model in self._models.items()]
+        variants = "const variants = {\n" + ",\n".join(scripts) + "\n};\n"
         return "".join(map(_script, _CORE)) + variants + "".join(map(_script, _AFTER))
-
-    def _recursions(self) -> Iterator[str]:
-        """The equations as MathML, each parameter a number that the page fills in."""
-        derivation = self._model.recursion.derivation
-        values = {s: _Slot(str(i)) for i, s in enumerate(self._model.recursion.parameters)}
-        named: list[Mapping[Any, Any]] = [
-            derivation.preactivation_variance,
-            derivation.second_moment,
-            derivation.other_moments,
-        ]
-        for equations in named:
-            for one in equations.values():
-                filled = sp.Eq(one.lhs, one.rhs.xreplace(values), evaluate=False)
-                yield _MARK.sub(r'<mn data-p="\1">\1</mn>', _spaced(equation(filled)))
 
     def _foot(self) -> str:
         return (
             "Written by rnnmft. Everything is computed in this page from the derived equations; it "
             "loads nothing and sends nothing."
         )
+
+
+def _recursion(cell: Cell) -> UntiedRecursion:
+    try:
+        recursion = untied_recursion(cell)
+        recursion.require_closed()
+    except DerivationError as error:
+        raise DerivationError(f"no explorer: {error}") from None
+    return recursion
+
+
+def _recursions(model: PageModel) -> Iterator[str]:
+    """The equations as MathML, each parameter a number that the page fills in."""
+    derivation = model.recursion.derivation
+    values = {s: _Slot(str(i)) for i, s in enumerate(model.recursion.parameters)}
+    named: list[Mapping[Any, Any]] = [
+        derivation.preactivation_variance,
+        derivation.second_moment,
+        derivation.other_moments,
+    ]
+    for equations in named:
+        for one in equations.values():
+            filled = sp.Eq(one.lhs, one.rhs.xreplace(values), evaluate=False)
+            yield _MARK.sub(r'<mn data-p="\1">\1</mn>', _spaced(equation(filled)))
 
 
 class _Slot(sp.Symbol):

@@ -21,7 +21,7 @@ from rnnmft.solvers.closed.bounds import largest_square
 from rnnmft.solvers.closed.recursion import UntiedRecursion, point_of
 from rnnmft.theory.notation import MomentKey
 
-__all__ = ["PageModel"]
+__all__ = ["PageModel", "json_text"]
 
 _LAWS = ("sigma_w", "sigma_v", "mu_b", "sigma_b")
 # As in the closed solver: densities at kinks are asked for at no less than this variance.
@@ -95,7 +95,7 @@ class PageModel:
         written = self._programs(writer)
         written["unit"] = self._unit()
         fields = ",\n".join(f"{name}: {text}" for name, text in written.items())
-        described = _json(self._described("crossSlope" in written))
+        described = json_text(self._described("crossSlope" in written))
         made = f"return {{ programs: {{\n{fields}\n}}, model: {described} }};"
         return f"() => {{\n{writer.families()}\n{made}\n}}"
 
@@ -249,6 +249,6 @@ class PageModel:
         return [r.keys.index(s) if s in r.keys else 0 for s in squares]
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """JSON that cannot end a script, whatever a name holds."""
     return json.dumps(value).replace("<", "\\u003c")

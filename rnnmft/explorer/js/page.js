@@ -26,10 +26,11 @@ function buildControls() {
   const names = Object.keys(variants);
   if (names.length > 1) {
     const label = document.createElement("label"), select = document.createElement("select");
+    label.id = "variants";
     label.textContent = "Variant ";
     names.forEach((name) => select.add(new Option(name, name)));
     select.id = "variant";
-    select.addEventListener("change", () => { choose(select.value); refresh(); });
+    select.addEventListener("change", () => showVariant(select.value));
     label.append(select);
     fields.append(label);
   }
@@ -64,6 +65,14 @@ function buildControls() {
   byId("phase-of").addEventListener("change", askPhase);
 }
 
+function showVariant(name) {
+  if (name !== chosen) [state.phase, state.network] = [null, null];
+  choose(name);
+  document.querySelectorAll("[data-variant]").forEach((e) => (e.hidden = e.dataset.variant !== name));
+  if (byId("variant")) byId("variant").value = name;
+  refresh();
+}
+
 function numberInput(type, q, id) {
   const input = document.createElement("input");
   Object.assign(input, { type, id, step: type === "range" ? (q.high - q.low) / 400 : "any", value: q.value });
@@ -81,31 +90,51 @@ function numberInput(type, q, id) {
 
 function setParameter(place, value, from = null) {
   state.p[place] = value;
+  showParameter(value, place, from);
+  refresh();
+}
+
+function showParameter(value, place, from = null) {
   for (const id of [`range-${place}`, `box-${place}`]) {
     const input = byId(id);
     if (input && input !== from) input.value = +value.toPrecision(6);
   }
-  refresh();
 }
 
 // --- the setting in the address ------------------------------------------------------------------------
 
+// An address may hold anything.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 function fromHash() {
-  const p = model.parameters.map((q) => q.value);
-  for (const part of decodeURIComponent(location.hash.slice(1)).split("&")) {
-    const [name, text] = part.split("="), at = model.parameters.findIndex((q) => q.name === name);
+  const p = model.parameters.map((q) => q.value), found = { p, variant: Object.keys(variants)[0] };
+  for (const part of location.hash.slice(1).split("&")) {
+    const [name, text] = part.split("=").map(decoded), at = model.parameters.findIndex((q) => q.name === name);
     const value = Number(text), q = model.parameters[at];
-    if (name === "variant" && variants[text]) choose(text);
+    if (name === "variant" && Object.hasOwn(variants, text)) found.variant = text;
     if (!q || !text || !isFinite(value)) continue;
     const bad = q.law === "correlation" ? Math.abs(value) > 1 : q.law !== "mu_b" && value < 0;
     if (!bad) p[at] = value;
   }
-  return p;
+  return found;
+}
+
+function applyHash() {
+  const { p, variant } = fromHash();
+  state.p = p;
+  p.forEach((value, place) => showParameter(value, place));
+  showVariant(variant);
 }
 
 const settingText = () => {
   const parts = active().map((q) => `${q.name}=${+state.p[q.place].toPrecision(6)}`);
-  if (Object.keys(variants).length > 1) parts.unshift(`variant=${chosen}`);
+  if (Object.keys(variants).length > 1) parts.unshift(`variant=${encodeURIComponent(chosen)}`);
   return parts.join("&");
 };
 
@@ -397,16 +426,12 @@ function listen() {
     const x = phaseAxis("phase-x"), y = phaseAxis("phase-y");
     movePoint(state.p[x.place] + (move[0] * (x.high - x.low)) / 60, state.p[y.place] + (move[1] * (y.high - y.low)) / 60);
   });
-  byId("reset").addEventListener("click", () => model.parameters.forEach((q, i) => setParameter(i, q.value)));
+  byId("reset").addEventListener("click", () => { history.replaceState(null, "", "#"); applyHash(); });
   byId("copy-code").addEventListener("click", () => copy(pythonText(), "Copied: the ensemble and the inputs of this point."));
   byId("copy-link").addEventListener("click", () => copy(`${location.href.split("#")[0]}#${settingText()}`, "Copied: a link to this setting."));
-  addEventListener("hashchange", () => fromHash().forEach((v, i) => setParameter(i, v)));
+  addEventListener("hashchange", applyHash);
 }
 
-state.p = fromHash();
 buildControls();
 listen();
-state.p.forEach((value, place) => {
-  for (const id of [`range-${place}`, `box-${place}`]) if (byId(id)) byId(id).value = +value.toPrecision(6);
-});
-refresh();
+applyHash();
