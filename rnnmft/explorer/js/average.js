@@ -50,12 +50,22 @@ const accuracy = { change: CHANGE, unsure: 0, table: null };
 
 function average(family, mu, q) {
   if (!(q > 0)) {
-    if (q <= 0) family.at(mu, family.total);
-    else family.total.fill(NaN);
-    return family.total;
+    return q <= 0 ? narrow(family, mu) : family.total.fill(NaN);
   }
   if (!isFinite(q)) return family.total.fill(NaN);
   return accuracy.table ? tabulated(family, mu, q) : integrate(family, mu, q);
+}
+
+// The limit of no variance: at a jump, half of either side.
+function narrow(family, mu) {
+  const { size, at, total, part, before } = family;
+  at(mu, total);
+  if (!family.kinked) return total;
+  at(mu - 1e-9, part);
+  at(mu + 1e-9, before);
+  for (let i = 0; i < size; i++)
+    if (abs(before[i] - part[i]) > 1e-6) total[i] = (before[i] + part[i]) / 2;
+  return total;
 }
 
 function integrate(family, mu, q) {

@@ -1,7 +1,7 @@
 // Charts as SVG: axes with round numbers, lines, points. Text is escaped, numbers are drawn.
 
 const NS = "http://www.w3.org/2000/svg";
-const FRAME = { width: 380, height: 250, left: 46, right: 10, top: 10, bottom: 34 };
+const FRAME = { width: 380, height: 250, left: 52, right: 10, top: 10, bottom: 34 };
 const escaped = (text) => String(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
 // A number as the page shows it.
@@ -24,7 +24,9 @@ function ticks(low, high) {
   const found = [];
   for (let x = Math.ceil(low / step - 1e-9) * step; x <= high + 1e-9 * step; x += step) found.push(x);
   const places = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-  return found.map((x) => [x, (Math.abs(x) < 1e-9 * step ? 0 : x).toFixed(places).replace("-", "−")]);
+  const plain = step >= 1e-4 && Math.max(Math.abs(low), Math.abs(high)) < 1e5;
+  const label = (x) => (plain ? x.toFixed(places).replace("-", "−") : shown(x, 3));
+  return found.map((x) => [x, label(Math.abs(x) < 1e-9 * step ? 0 : x)]);
 }
 
 function decades(low, high) {
@@ -58,8 +60,10 @@ function axes(svg, x, y, frame = FRAME) {
   }
   text += `<path class="axis" d="M${left} ${top}V${height - bottom}H${width - right}"/>`;
   text += `<text x="${(left + width - right) / 2}" y="${height - 4}" text-anchor="middle">${escaped(x.label)}</text>`;
-  text += `<text x="12" y="${(top + height - bottom) / 2}" text-anchor="middle" transform="rotate(-90 12 ${(top + height - bottom) / 2})">${escaped(y.label)}</text>`;
+  text += `<text x="11" y="${(top + height - bottom) / 2}" text-anchor="middle" transform="rotate(-90 11 ${(top + height - bottom) / 2})">${escaped(y.label)}</text>`;
+  // A little beyond the frame, lest a line that leaves it seems to run along it.
   const inside = (v, from, to) => Math.min(Math.max(v, Math.min(from, to) - 2), Math.max(from, to) + 2);
+  const across = (v) => inside(px(v), left, width - right);
   return {
     text,
     x: px,
@@ -68,7 +72,7 @@ function axes(svg, x, y, frame = FRAME) {
       let path = "", pen = "M";
       for (const [a, b] of points) {
         if (!isFinite(a) || !isFinite(b)) { pen = "M"; continue; }
-        path += `${pen}${px(a).toFixed(1)} ${inside(py(b), height - bottom, top).toFixed(1)}`;
+        path += `${pen}${across(a).toFixed(1)} ${inside(py(b), height - bottom, top).toFixed(1)}`;
         pen = "L";
       }
       return `<path class="${kind}" d="${path}"/>`;

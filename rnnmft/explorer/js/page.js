@@ -177,15 +177,15 @@ function refresh() {
   }, 60);
 }
 
-// The largest c in the page's words: steps, or none.
+// How long a gradient lives, in a sentence.
 function life(growth) {
-  if (!isFinite(growth)) return "A gradient does not survive one step.";
+  if (!isFinite(growth)) return "In the untied theory a gradient does not survive one step.";
   const steps = Math.abs(1 / growth);
-  if (Math.abs(growth) < 1e-3) return "Gradients neither vanish nor explode: the setting is critical to 0.001 a step.";
+  if (Math.abs(growth) < 1e-3) return "In the untied theory gradients neither vanish nor explode: critical to 0.001 a step.";
   const words = steps < 1 ? "within one step" : `every ${shown(steps, 3)} steps`;
   return growth < 0
-    ? `A gradient’s square shrinks by a factor of e ${words}; a tenth is left after ${shown(Math.log(10) * steps, 3)}.`
-    : `A gradient’s square grows by a factor of e ${words}: gradients explode.`;
+    ? `In the untied theory a gradient’s square shrinks by a factor of e ${words}; a tenth is left after ${shown(Math.log(10) * steps, 3)}.`
+    : `In the untied theory a gradient’s square grows by a factor of e ${words}: it explodes.`;
 }
 
 function drawNumbers() {
@@ -276,15 +276,26 @@ function drawEvolution() {
     + (isFinite(growth) ? second.line([[0, 0], [STEPS, growth * STEPS]], "theory") : "")
     + keyOf([["theory", "theory, untied"], ["network", "networks, tied"]]);
   byId("gradient-says").textContent = n ? grown(n, growth) : "Networks are being simulated …";
+  byId("witness").textContent = n ? witness(n) : "";
+}
+
+const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+const ratesOf = (n) => n.growth.map((run) => mean(run.slice(STEPS / 2)));
+
+// What the networks, which are tied, say to the headline.
+function witness(n) {
+  const rate = mean(ratesOf(n));
+  if (!isFinite(rate)) return "";
+  const way = rate < 0 ? "shrinks" : "grows";
+  return `In networks of ${WIDTH} units, whose weights are tied, it ${way} by e every ${shown(Math.abs(1 / rate), 2)} steps.`;
 }
 
 // The rate at which perturbations grew in the networks' second half, with its standard error.
 function grown(n, growth) {
-  const rates = n.growth.map((run) => run.slice(STEPS / 2).reduce((a, b) => a + b, 0) / (STEPS / 2));
-  const mean = rates.reduce((a, b) => a + b, 0) / rates.length;
-  const error = Math.sqrt(rates.reduce((a, b) => a + (b - mean) ** 2, 0) / (rates.length - 1) / rates.length);
-  if (!isFinite(mean)) return "In the networks, gradients vanish altogether.";
-  return `Growth a step: ${shown(growth, 3)} in theory (untied), ${shown(mean, 3)} ± ${shown(error, 1)} in these networks (tied). Zero is criticality.`;
+  const rates = ratesOf(n), rate = mean(rates);
+  const error = Math.sqrt(mean(rates.map((b) => (b - rate) ** 2)) / (rates.length - 1));
+  if (!isFinite(rate)) return "In the networks, gradients vanish altogether.";
+  return `Growth a step: ${shown(growth, 3)} in theory (untied), ${shown(rate, 3)} ± ${shown(error, 1)} in these networks (tied). Zero is criticality.`;
 }
 
 // --- the worker: phase map and networks ------------------------------------------------------------------
@@ -332,7 +343,7 @@ function askNetwork() {
   ask({ kind: "network", p: state.p, width: WIDTH, steps: STEPS, networks: NETWORKS, variant: chosen });
 }
 
-const PHASE_FRAME = { width: 380, height: 330, left: 46, right: 10, top: 8, bottom: 34, bare: true };
+const PHASE_FRAME = { width: 380, height: 330, left: 52, right: 10, top: 8, bottom: 34, bare: true };
 
 // Blue where gradients vanish, white at criticality, orange where they explode; grey: no stationary state.
 function colourOf(value, quantity, range) {

@@ -23,7 +23,7 @@ function tabulated(family, mu, q) {
     if (!table[first + k]) {
       const deviation = Math.expm1((first + k) / ENTRIES_PER);
       if (deviation > 0) integrate(family, mu, deviation * deviation);
-      else family.at(mu, total);
+      else narrow(family, mu);
       table[first + k] = Float64Array.from(total);
     }
   }
