@@ -61,29 +61,33 @@ function axes(svg, x, y, frame = FRAME) {
   text += `<path class="axis" d="M${left} ${top}V${height - bottom}H${width - right}"/>`;
   text += `<text x="${(left + width - right) / 2}" y="${height - 4}" text-anchor="middle">${escaped(x.label)}</text>`;
   text += `<text x="11" y="${(top + height - bottom) / 2}" text-anchor="middle" transform="rotate(-90 11 ${(top + height - bottom) / 2})">${escaped(y.label)}</text>`;
-  // A little beyond the frame, lest a line that leaves it seems to run along it.
-  const inside = (v, from, to) => Math.min(Math.max(v, Math.min(from, to) - 2), Math.max(from, to) + 2);
-  const across = (v) => inside(px(v), left, width - right);
+  // Lines are clipped to the frame; a path takes no numbers beyond all measure.
+  const clip = `clip-${svg.id}`, near = (v) => Math.min(Math.max(v, -1e4), 1e4).toFixed(1);
+  text += `<clipPath id="${clip}"><rect x="${left}" y="${top - 2}" width="${width - left - right}" height="${height - top - bottom + 4}"/></clipPath>`;
   return {
     text,
     x: px,
-    y: (v) => inside(py(v), height - bottom, top),
+    y: py,
     line(points, kind) {
       let path = "", pen = "M";
       for (const [a, b] of points) {
         if (!isFinite(a) || !isFinite(b)) { pen = "M"; continue; }
-        path += `${pen}${across(a).toFixed(1)} ${inside(py(b), height - bottom, top).toFixed(1)}`;
+        path += `${pen}${near(px(a))} ${near(py(b))}`;
         pen = "L";
       }
-      return `<path class="${kind}" d="${path}"/>`;
+      return `<path class="${kind}" clip-path="url(#${clip})" d="${path}"/>`;
     },
     point: (a, b, kind) => `<circle class="${kind}" cx="${px(a)}" cy="${py(b)}" r="5"/>`,
   };
 }
 
-// A key in the upper corner of a chart: [[class, words]].
-const keyOf = (entries, frame = FRAME) => entries.map(([kind, words], i) =>
-  `<text class="key-${kind}" x="${frame.width - frame.right - 4}" y="${frame.top + 14 + 15 * i}" text-anchor="end">${escaped(words)}</text>`).join("");
+// A key at the right, above or below: [[class, words]].
+function keyOf(entries, below) {
+  const { width, height, right, top, bottom } = FRAME;
+  const first = below ? height - bottom - 8 - 15 * (entries.length - 1) : top + 14;
+  return entries.map(([kind, words], i) =>
+    `<text class="key-${kind}" x="${width - right - 4}" y="${first + 15 * i}" text-anchor="end">${escaped(words)}</text>`).join("");
+}
 
 // The map of a moment: curve, diagonal, cobweb from `start`, roots.
 function drawMap(svg, map, range, labels, roots, start) {

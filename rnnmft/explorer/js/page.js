@@ -5,6 +5,7 @@ const [NETWORKS, WIDTH, STEPS] = [3, 128, 60];
 const state = { p: null, result: null, phase: null, network: null, timings: {} };
 const active = () => model.parameters.map((q, i) => ({ ...q, place: i })).filter((q) => q.matters);
 const LETTERS = { sigma_w: "σ_w", sigma_v: "σ_v", mu_b: "μ_b", sigma_b: "σ_b", R: "R", correlation: "c" };
+const KEY = [["theory", "theory, untied"], ["network", "networks, tied"]];
 const htmlOf = (law) => {
   const [stem, mark] = LETTERS[law].split("_");
   return mark ? `<i>${stem}</i><sub><i>${mark}</i></sub>` : `<i>${stem}</i>`;
@@ -257,11 +258,14 @@ function drawEvolution() {
   const theory = evolve(state.p, STEPS), n = state.network;
   const q = theory.map((v, t) => [t + 1, v[0]]), finite = q.map(([, v]) => v).filter(isFinite);
   const seen = n ? n.second.flat() : [];
-  const high = 1.15 * Math.max(...finite.slice(0, STEPS), ...seen.filter((v) => v < 50 * Math.max(...finite)), 1e-12);
-  const chart = axes(byId("evolution"), { low: 0, high: STEPS, label: "step" }, { low: 0, high, label: `Q${model.states.length > 1 ? ` of ${model.states[0]}` : ""}` });
+  const high = 1.15 * Math.max(...finite, ...seen.filter((v) => v < 50 * Math.max(...finite)), 1e-12);
+  const label = `Q${model.states.length > 1 ? ` of ${model.states[0]}` : ""}`;
+  // What grows without bound is shown by its logarithm.
+  const grows = high > 1e4 ? { log: true, low: Math.max(1e-3, Math.min(...finite)) } : { low: 0 };
+  const chart = axes(byId("evolution"), { low: 0, high: STEPS, label: "step" }, { ...grows, high, label });
   const networks = n ? n.second.map((run) => chart.line(run.map((v, t) => [t + 1, v]), "network")).join("") : "";
   byId("evolution").innerHTML = chart.text + networks + chart.line(q, "theory")
-    + keyOf([["theory", "theory, untied"], ["network", "networks, tied"]]);
+    + keyOf(KEY, true);
   byId("evolution-says").textContent = n
     ? `${NETWORKS} networks of ${WIDTH} units, simulated in this page. They keep their weights from step to step (tied), as real networks do; the theory here redraws them. Where the two part, the closure is what fails.`
     : "Networks are being simulated …";
@@ -274,7 +278,7 @@ function drawEvolution() {
   byId("gradient").innerHTML = second.text + second.line([[0, 0], [STEPS, 0]], "diagonal")
     + runs.map((run) => second.line([[0, 0], ...run], "network")).join("")
     + (isFinite(growth) ? second.line([[0, 0], [STEPS, growth * STEPS]], "theory") : "")
-    + keyOf([["theory", "theory, untied"], ["network", "networks, tied"]]);
+    + keyOf(KEY, top > -low);
   byId("gradient-says").textContent = n ? grown(n, growth) : "Networks are being simulated …";
   byId("witness").textContent = n ? witness(n) : "";
 }
@@ -295,7 +299,8 @@ function grown(n, growth) {
   const rates = ratesOf(n), rate = mean(rates);
   const error = Math.sqrt(mean(rates.map((b) => (b - rate) ** 2)) / (rates.length - 1));
   if (!isFinite(rate)) return "In the networks, gradients vanish altogether.";
-  return `Growth a step: ${shown(growth, 3)} in theory (untied), ${shown(rate, 3)} ± ${shown(error, 1)} in these networks (tied). Zero is criticality.`;
+  const ours = isFinite(growth) ? `${shown(growth, 3)} in theory (untied)` : "no stationary state in theory (untied)";
+  return `Growth a step: ${ours}, ${shown(rate, 3)} ± ${shown(error, 1)} in these networks (tied). Zero is criticality.`;
 }
 
 // --- the worker: phase map and networks ------------------------------------------------------------------
@@ -371,7 +376,7 @@ function drawPhase(data) {
   context.putImageData(image, 0, 0);
   drawPhaseAxes();
   const words = {
-    growth: "Blue: gradients vanish; orange: they explode; white with the black line: critical.",
+    growth: "Blue: gradients vanish; orange: they explode; white: critical. The black line is where the sign changes, also by a jump from one fixed point to another.",
     second: range && `Pale to dark: Q from ${shown(Math.exp(range[0]), 2)} to ${shown(Math.exp(range[1]), 2)}, by its logarithm.`,
     xi_q: range && `Pale to dark: memory from ${shown(Math.exp(range[0]), 2)} to ${shown(Math.exp(range[1]), 2)} steps, by its logarithm.`,
   }[quantity];
