@@ -99,14 +99,13 @@ function solveLinear(matrix, right) {
 const asRows = (flat, n) => Array.from({ length: n }, (_, i) => flat.slice(i * n, (i + 1) * n));
 
 // The spectral radius: lim |A^k|^{1/k} over k = 2, 4, 8, .. by repeated squaring.
-function spectralRadius(flat) {
-  const n = Math.round(sqrt(flat.length));
+function spectralRadius(flat, n = Math.round(sqrt(flat.length))) {
   if (n === 1) return abs(flat[0]);
   if (n === 2) {
     const half = (flat[0] + flat[3]) / 2, gap = square((flat[0] - flat[3]) / 2) + flat[1] * flat[2];
     return gap < 0 ? sqrt(half * half - gap) : abs(half) + sqrt(gap);
   }
-  let matrix = Array.from(flat), logarithm = 0, power = 1;
+  let matrix = flat.slice(0, n * n), logarithm = 0, power = 1;
   for (let round = 0; round < 44; round++) {
     const size = matrix.reduce((most, x) => max(most, abs(x)), 0);
     if (!(size > 0) || !isFinite(size)) return size === 0 ? 0 : NaN;

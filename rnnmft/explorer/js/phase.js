@@ -3,33 +3,39 @@
 // Expectations over one law depend on its mean and variance alone. Over a whole map they are looked
 // up in tables over log(1 + deviation), cubic between the entries, which are computed when first met.
 
-const ENTRIES_PER = 24, COARSE = 1e-4;
+const ENTRIES_PER = 24, ENTRIES = 240, COARSE = 1e-4;
+
+// The table of a family at one mean, empty (NaN) where nothing was asked for yet.
+function tableOf(family, mu) {
+  if (family.fresh !== accuracy.table) {
+    [family.tables, family.fresh, family.lastMean] = [new Map(), accuracy.table, NaN];
+  }
+  if (family.lastMean !== mu) {
+    let table = family.tables.get(mu);
+    if (!table) family.tables.set(mu, (table = new Float64Array(ENTRIES * family.size).fill(NaN)));
+    [family.lastMean, family.lastTable] = [mu, table];
+  }
+  return family.lastTable;
+}
+
+function enter(family, mu, table, entry) {
+  const deviation = Math.expm1(entry / ENTRIES_PER);
+  const found = deviation > 0 ? integrate(family, mu, deviation * deviation) : narrow(family, mu);
+  table.set(found, entry * family.size);
+}
 
 function tabulated(family, mu, q) {
-  if (!family.tables || family.fresh !== accuracy.table) {
-    [family.tables, family.fresh] = [new Map(), accuracy.table];
-  }
-  const { size, total, tables } = family;
-  if (!family.fixed) return integrate(family, mu, q);
-  let table = tables.get(mu);
-  if (!table) tables.set(mu, (table = []));
   const place = ENTRIES_PER * Math.log1p(sqrt(q)), first = max(0, Math.floor(place) - 1);
-  const t = place - first - 1;
-  const weights = [
-    (-t * (t - 1) * (t - 2)) / 6, ((t + 1) * (t - 1) * (t - 2)) / 2,
-    (-(t + 1) * t * (t - 2)) / 2, ((t + 1) * t * (t - 1)) / 6,
-  ];
-  for (let k = 0; k < 4; k++) {
-    if (!table[first + k]) {
-      const deviation = Math.expm1((first + k) / ENTRIES_PER);
-      if (deviation > 0) integrate(family, mu, deviation * deviation);
-      else narrow(family, mu);
-      table[first + k] = Float64Array.from(total);
-    }
+  if (!family.fixed || first + 4 > ENTRIES) return integrate(family, mu, q);
+  const { size, total } = family, table = tableOf(family, mu), t = place - first - 1;
+  for (let k = first; k < first + 4; k++) {
+    const known = table[k * size];
+    if (known !== known) enter(family, mu, table, k);
   }
-  const [a, b, c, d] = [table[first], table[first + 1], table[first + 2], table[first + 3]];
-  for (let i = 0; i < size; i++)
-    total[i] = weights[0] * a[i] + weights[1] * b[i] + weights[2] * c[i] + weights[3] * d[i];
+  const a = (-t * (t - 1) * (t - 2)) / 6, b = ((t + 1) * (t - 1) * (t - 2)) / 2;
+  const c = (-(t + 1) * t * (t - 2)) / 2, d = ((t + 1) * t * (t - 1)) / 6;
+  for (let i = 0, at = first * size; i < size; i++, at++)
+    total[i] = a * table[at] + b * table[at + size] + c * table[at + 2 * size] + d * table[at + 3 * size];
   return total;
 }
 

@@ -12,15 +12,15 @@ const distance = (u, v) => u.reduce((most, x, i) => max(most, abs(x - v[i])), 0)
 
 // Stationary moments of an affine map (matrix row by row, then its constant); inf where it grows.
 function solveStationary(flat, n) {
-  for (const x of flat) if (!isFinite(x)) return new Array(n).fill(NaN);
+  for (let i = 0; i < flat.length; i++) if (!isFinite(flat[i])) return new Array(n).fill(NaN);
   if (n === 1) return [abs(flat[0]) < 1 ? flat[1] / (1 - flat[0]) : Infinity];
-  const matrix = flat.slice(0, n * n), constant = flat.slice(n * n);
-  if (!(spectralRadius(matrix) < 1)) return new Array(n).fill(Infinity);
+  if (!(spectralRadius(flat, n) < 1)) return new Array(n).fill(Infinity);
   if (n === 2) {
     const [a, b, c, d, u, v] = flat, whole = (1 - a) * (1 - d) - b * c;
     return [((1 - d) * u + b * v) / whole, (c * u + (1 - a) * v) / whole];
   }
-  const rows = asRows(matrix, n).map((row, i) => row.map((x, j) => (i === j) - x));
+  const constant = flat.slice(n * n);
+  const rows = asRows(flat, n).map((row, i) => row.map((x, j) => (i === j) - x));
   return solveLinear(rows, constant) || new Array(n).fill(Infinity);
 }
 
