@@ -30,6 +30,8 @@ _PAGE = Path(page.__file__).parent
 # In this order: each file uses what those before it define.
 _CORE = ("functions", "average", "pairs", "algebra")
 _AFTER = ("answer", "theory", "phase", "network")
+# What the page alone runs; it starts in the last.
+_PAGE_FILES = ("figures", "controls", "address", "drawing", "phase_figure", "page")
 _MARK = re.compile(r"<mtext>@(\d+)</mtext>")
 # What ends a factor, and a number, or its power, after it.
 _FACTORS = re.compile(r"(</(?:mi|mn|msup|msub|msubsup|mtext|mrow)>)((?:<msup>)?<mtext>@)")
@@ -97,7 +99,7 @@ class Explorer:
                 style=Markup(_read(_PAGE / "templates" / "style.css"))
                 + Markup(_read(_HERE / "templates" / "explorer.css")),
                 core=Markup(self._core()),
-                page=Markup(_script("figures") + _script("page")),
+                page=Markup("".join(map(_script, _PAGE_FILES))),
                 foot=self._foot(),
             )
         )

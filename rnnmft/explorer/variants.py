@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import sympy as sp
+
 from rnnmft import activations, cells
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell
@@ -15,7 +17,7 @@ __all__ = ["check_variants", "zoo_variants"]
 # Bounded and unbounded, smooth and with kinks; the first is what the zoo's cells have.
 _ACTIVATIONS = ("tanh", "erf", "relu", "softsign", "hard_tanh", "sin", "silu")
 # From a long memory to none of its own, where a leak of 1 is the vanilla RNN.
-_LEAKS = (0.2, 0.05, 0.1, 0.5, 1)
+_LEAKS = tuple(sp.Rational(1, n) for n in (5, 20, 10, 2, 1))
 
 
 def zoo_variants(name: str) -> dict[str, Cell]:
@@ -35,7 +37,7 @@ def zoo_variants(name: str) -> dict[str, Cell]:
     for activation in _ACTIVATIONS:
         for leak in leaks:
             more = {} if leak is None else {"leak": leak}
-            words = activation if leak is None else f"{activation}, leak {leak}"
+            words = activation if leak is None else f"{activation}, leak {float(leak):g}"
             found[words] = make(activation=getattr(activations, activation), **more)
     return found
 

@@ -15,6 +15,7 @@ import sympy as sp
 
 from rnnmft import ConvergenceError, Explorer, Inputs, MeanField, activations, cells
 from rnnmft.cells import Cell
+from rnnmft.explorer.variants import zoo_variants
 from rnnmft.numerics.compile import compile_elementwise
 from tests.explorer.browser import Page, browser
 
@@ -62,7 +63,11 @@ def file_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
     @lru_cache
     def write(name: str) -> Path:
         path = folder / f"{name}.html"
-        Explorer(CELLS[name]()).to_html(path)
+        if name == "variants":
+            offered = zoo_variants("vanilla")
+            Explorer(cells.vanilla(), variants=offered).to_html(path)
+        else:
+            Explorer(CELLS[name]()).to_html(path)
         return path
 
     return write
@@ -185,18 +190,26 @@ def test_functions_are_those_of_numpy(page: Page, file_of: Any) -> None:
         np.testing.assert_allclose(ours, wanted, rtol=1e-12, atol=1e-300, err_msg=name)
 
 
-def test_the_phase_map_is_what_its_points_say(page: Page, file_of: Any) -> None:
-    for name in ("minimal", "gru"):
+# Points at which map and page differ by more than a hundredth of a colour's whole range, 1.5.
+_MISSED = """(() => { let missed = 0; const d = state.phase, n = d.count, p = d.p.slice();
+  for (let k = 0; k < n * n; k += 97) {
+    p[d.x.place] = d.xs[k % n]; p[d.y.place] = d.ys[Math.floor(k / n)];
+    const growth = evaluate(p).growth ?? NaN, shown = d.values[k];
+    if (!(Math.abs(growth - shown) < 0.015 || Object.is(growth, shown))) missed++; }
+  return missed; })()"""
+
+
+@pytest.mark.parametrize("name", ["minimal", "gru", "bistable"])
+def test_the_phase_map_is_what_its_points_say(page: Page, file_of: Any, name: str) -> None:
+    """Of 38 points none; where fixed points are born in pairs a narrow pair may be passed over."""
+    p = THREE_ROOTS["minimal"]
+    keys = ["R", "correlation", *(f"e.{law}" for law in LAWS)]
+    bistable = "#" + "&".join(f"{n}={v}" for n, v in zip(keys, p, strict=True))
+    if name == "bistable":
+        opened(page, file_of("minimal"), fragment=bistable)
+    else:
         opened(page, file_of(name))
-        worst = page.value(
-            """(() => { let worst = 0; const d = state.phase, n = d.count, p = d.p.slice();
-            for (let k = 0; k < n * n; k += 97) {
-              p[d.x.place] = d.xs[k % n]; p[d.y.place] = d.ys[Math.floor(k / n)];
-              worst = Math.max(worst, Math.abs(evaluate(p).growth - d.values[k])); }
-            return worst; })()"""
-        )
-        # A hundredth of a colour's whole range of 1.5.
-        assert worst < 0.015, name
+    assert page.value(_MISSED) <= (name == "bistable")
 
 
 def test_its_networks_obey_the_theory_where_tying_does_not_matter(page: Page, file_of: Any) -> None:
@@ -308,6 +321,25 @@ def test_a_link_keeps_the_setting_and_python_is_given_it(page: Page, file_of: An
     text = page.value("pythonText()")
     assert "r=dict(sigma_w=3.25, sigma_v=1, mu_b=-0.5, sigma_b=0)" in text
     assert text.startswith("ensemble = cell.ensemble(r=dict(")
+
+
+def test_variants_are_switched_kept_and_reset(page: Page, file_of: Any) -> None:
+    opened(page, file_of("variants"), fragment="#variant=relu&e.sigma_w=1.2")
+    assert page.value("byId('variant').value") == "relu"
+    ((wanted, tanh),) = page.value(
+        "[['relu', 'tanh'].map((name) => { choose(name); return evaluate(state.p).chi_1; })]"
+    )
+    page.value("showVariant('relu')")
+    assert page.value("state.result.chi_1") == wanted != tanh
+    shown = "[...document.querySelectorAll('header [data-variant]')].filter((e) => !e.hidden)"
+    assert page.value(f"{shown}.map((e) => e.dataset.variant)") == ["relu"]
+    page.value("byId('variant').value = 'tanh'")
+    page.value("byId('variant').dispatchEvent(new Event('change'))")
+    assert page.value("state.result.chi_1") == tanh
+    page.wait("state.phase?.variant === 'tanh' && state.network?.variant === 'tanh'")
+    page.value("showVariant('relu'); byId('reset').click()")
+    assert page.value("[chosen, state.p[2], byId('range-2').value]") == ["tanh", 1, "1"]
+    assert page.complaints() == []
 
 
 def test_nonsense_in_the_address_is_passed_over(page: Page, file_of: Any) -> None:

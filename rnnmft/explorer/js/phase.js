@@ -39,24 +39,17 @@ function tabulated(family, mu, q) {
   return total;
 }
 
-// The lowest root above zero state's path: an upward scan, closed by the secant rule.
-function lowestRoot(p, near) {
+// The lowest root: the map from zero gives G(0), below which no increasing map has one; then upwards.
+function lowestRoot(p) {
   const at = model.drivers[0];
   const gap = (q) => {
     const away = stationaryAt([q], p)[at] - q;
-    return Number.isNaN(away) || away === Infinity ? 1e300 : away;
+    return away === away && away !== Infinity ? away : 1e300;
   };
   let low = 0, fLow = gap(0);
-  if (fLow <= 0) return fLow === 0 && gap(BESIDE) <= 0 ? 0 : scanned(gap, 1e-8, gap(1e-8));
-  if (near > 0) {
-    const below = near / 1.25, above = near * 1.25, f = gap(below), g = gap(above);
-    if (f > 0 && g < 0 && near < 0.2 * model.largest && gap(below / 6) > 0) return closed(gap, below, above, f, g);
-  }
-  return scanned(gap, low, fLow);
-}
-
-function scanned(gap, low, fLow) {
-  for (let high = max(low, 1e-5) * 1.7; high < 1e6; high *= 1.7) {
+  if (fLow <= 0) return 0;
+  if (fLow >= 1e299) return Infinity;
+  for (let high = fLow; high < 1e6; high *= 1.6) {
     const fHigh = gap(high);
     if (fHigh <= 0) return closed(gap, low, high, fLow, fHigh);
     [low, fLow] = [high, fHigh];
@@ -76,10 +69,10 @@ function closed(gap, low, high, fLow, fHigh) {
   return (low + high) / 2;
 }
 
-function settledMoments(p, near) {
+function settledMoments(p) {
   if (!model.drivers.length) return stationaryAt([], p);
   if (model.drivers.length === 1) {
-    const q = lowestRoot(p, near);
+    const q = lowestRoot(p);
     return isFinite(q) ? stationaryAt([q], p) : null;
   }
   let moments = new Array(model.count).fill(0);
@@ -98,19 +91,17 @@ function phaseMap(p, first, second, xs, ys, quantity) {
   accuracy.change = 1e-3;
   const at = p.slice();
   ys.forEach((y, j) => {
-    let near = 0;
     xs.forEach((x, i) => {
       at[first] = x;
       at[second] = y;
-      const moments = settledMoments(at, near);
+      const moments = settledMoments(at);
       let value = NaN;
       if (moments && moments.every(isFinite)) {
-        near = model.drivers.length === 1 ? moments[model.drivers[0]] : 0;
         const beside = moments.map((m, k) => (model.even[k] && m === 0 ? BESIDE : m));
         if (quantity === "second") value = moments[model.squares[0]];
         else if (quantity === "xi_q") value = timescale(spectralRadius(programs.slope(beside, at)));
         else value = log(chiOne(moments, at));
-      } else near = 0;
+      }
       values[j * xs.length + i] = value;
     });
   });
