@@ -213,21 +213,27 @@ def test_the_phase_map_is_what_its_points_say(page: Page, file_of: Any, name: st
 
 
 def test_its_networks_obey_the_theory_where_tying_does_not_matter(page: Page, file_of: Any) -> None:
-    """Vanilla: Q of 40 networks against the untied theory, which is exact; 5 standard errors.
+    """Vanilla: 40 networks of 200 units against the untied theory, which is exact for it.
 
-    One false alarm in two million; of finite width there is a bias of order 1 / N, here allowed
-    to be 2 / N. A theory that is off by a tenth in sigma_w must be rejected.
+    Second moment, correlation and growth of a perturbation, each within 5 standard errors (one
+    false alarm in a million) and 4 / N of its size for finite width. A theory whose sigma_w is off
+    by a fifth must be rejected by each.
     """
     opened(page, file_of("vanilla"))
-    setting = [1.0, 0.5, 1.6, 0.7, 0.2, 0.3]
-    wish = {"kind": "network", "p": setting, "width": 100, "steps": 15, "networks": 40}
-    runs = page.value(f"answer({{...{json.dumps(wish)}, variant: chosen}}).second")
-    last = np.array(runs)[:, -1]
-    error = last.std(ddof=1) / math.sqrt(len(last))
-    for factor, accepted in ((1.0, True), (1.1, False)):
+    setting, width = [1.0, 0.5, 1.6, 0.7, 0.2, 0.3], 200
+    wish = {"kind": "network", "p": setting, "width": width, "steps": 24, "networks": 40}
+    runs = page.value(f"answer({{...{json.dumps(wish)}, variant: chosen}})")
+    # After the first half the state is stationary; a network is one sample.
+    late = {k: np.array(runs[k])[:, 12:].mean(axis=1) for k in ("second", "correlation", "growth")}
+    for factor, accepted in ((1.0, True), (1.2, False)):
         moved = [*setting[:2], factor * setting[2], *setting[3:]]
-        q = page.value(f"evolve({json.dumps(moved)}, 15)[14][0]")
-        assert (abs(last.mean() - q) < 5 * error + 2 / 100 * q) == accepted
+        told = page.value(
+            f"(({{second, c, growth}}) => [second[0], c[0], growth])(evaluate({moved}))"
+        )
+        for (name, values), theory in zip(late.items(), told, strict=True):
+            error = values.std(ddof=1) / math.sqrt(len(values))
+            bias = 4 / width * (1.0 if name == "growth" else abs(theory))
+            assert (abs(values.mean() - theory) < 5 * error + bias) == accepted, (name, factor)
 
 
 # --- the page itself -----------------------------------------------------------------------------

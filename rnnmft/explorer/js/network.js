@@ -2,7 +2,7 @@
 
 // Normal numbers from a seed (mulberry32, Box and Muller), so that a picture can be made again.
 function normals(seed) {
-  let state = seed >>> 0, spare = null;
+  let state = Math.imul(seed, 0x9e3779b1) >>> 0, spare = null;
   const uniform = () => {
     state = (state + 0x6d2b79f5) >>> 0;
     let t = Math.imul(state ^ (state >>> 15), 1 | state);
