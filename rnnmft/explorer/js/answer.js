@@ -24,5 +24,6 @@ function answer(wish) {
     second: runs.map((run) => run.second.map((v) => v[0])),
     growth: runs.map((run) => run.growth),
     correlation: runs.map((run) => run.correlation),
+    singular: singularValues(runs[0].columns),
   };
 }

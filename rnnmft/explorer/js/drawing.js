@@ -120,6 +120,7 @@ function drawEvolution() {
     + (isFinite(growth) ? second.line([[0, 0], [STEPS, growth * STEPS]], "theory") : "")
     + keyOf(KEY, top > -low);
   byId("gradient-says").textContent = n ? grown(n, growth) : "Networks are being simulated …";
+  drawSpectrum(n);
   byId("witness").textContent = n ? witness(n) : "";
 }
 
@@ -141,4 +142,26 @@ function grown(n, growth) {
   if (!isFinite(rate)) return "In the networks, gradients vanish altogether.";
   const ours = isFinite(growth) ? `${shown(growth, 3)} in theory (untied)` : "no stationary state in theory (untied)";
   return `Growth a step: ${ours}, ${shown(rate, 3)} ± ${shown(error, 1)} in these networks (tied). Zero is criticality.`;
+}
+
+// Of the first network; for one state the theory knows their mean square, which is chi_1.
+function drawSpectrum(n) {
+  if (!n || !n.singular.every(isFinite)) {
+    byId("spectrum").innerHTML = "";
+    byId("spectrum-says").textContent = n ? "The network has overflowed." : "Networks are being simulated …";
+    return;
+  }
+  const bins = 24, r = state.result, chi = r.reached && model.stateCount === 1 ? Math.sqrt(r.chi_1) : NaN;
+  const high = 1.05 * Math.max(...n.singular, 1e-9, isFinite(chi) ? chi : 0);
+  const counts = new Array(bins).fill(0);
+  n.singular.forEach((v) => counts[Math.min(bins - 1, Math.floor((v / high) * bins))]++);
+  const chart = axes(byId("spectrum"), { low: 0, high, label: "singular value" }, { low: 0, high: 1.1 * Math.max(...counts), label: "how many" });
+  const bars = counts.map((count, k) => {
+    const [x, y] = [chart.x((k * high) / bins), chart.y(count)];
+    return `<rect class="bar" x="${x}" y="${y}" width="${chart.x(((k + 1) * high) / bins) - x - 1}" height="${chart.y(0) - y}"/>`;
+  });
+  byId("spectrum").innerHTML = chart.text + bars.join("")
+    + (isFinite(chi) ? chart.line([[chi, 0], [chi, 1e9]], "theory") : "");
+  byId("spectrum-says").textContent = "The state-to-state Jacobian of the first network at the last step; an isometry has all of them at 1."
+    + (isFinite(chi) ? " The line is their root mean square in the untied theory, √χ₁." : "");
 }

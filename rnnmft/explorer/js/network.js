@@ -46,7 +46,7 @@ function simulateNetwork(p, width, steps, seed) {
     e: laws.map(() => new Float64Array(width)),
   }));
   const tangent = Array.from({ length: states }, () => filled(1));
-  const de = laws.map(() => new Float64Array(width));
+  let columns = null;
   const second = [], correlation = [], growth = [];
   for (let t = 0; t < steps; t++) {
     const common = filled(sqrt(R));
@@ -62,17 +62,13 @@ function simulateNetwork(p, width, steps, seed) {
         for (let i = 0; i < width; i++) law.seen[i] = unit.sees[k](run, i, xs[side][i]);
         multiply(law.W, law.seen, run.e[k]);
         for (let i = 0; i < width; i++) run.e[k][i] += driven[k][side][i] + law.bias[i];
-        if (side === 0) {
-          for (let i = 0; i < width; i++) law.seen[i] = unit.seesTangent[k](run, i, xs[0][i], tangent, de);
-          multiply(law.W, law.seen, de[k]);
-        }
       });
       const next = run.s.map(() => new Float64Array(width));
-      const moved = tangent.map(() => new Float64Array(width));
+      const moved = side === 0 ? movedTangent(laws, run, xs[0], tangent) : null;
+      if (side === 0 && t === steps - 1) columns = jacobianColumns(laws, run, xs[0], states, width);
       for (let i = 0; i < width; i++) {
         for (let a = 0; a < states; a++) {
           next[a][i] = unit.update[a](run, i, xs[side][i]);
-          if (side === 0) moved[a][i] = unit.updateTangent[a](run, i, xs[0][i], tangent, de);
         }
       }
       run.s = next;
@@ -83,7 +79,48 @@ function simulateNetwork(p, width, steps, seed) {
     const [u, v] = [runs[0].s[0], runs[1].s[0]];
     correlation.push(mean((i) => u[i] * v[i]) / sqrt(mean((i) => u[i] * u[i]) * mean((i) => v[i] * v[i])));
   }
-  return { second, correlation, growth };
+  return { second, correlation, growth, columns };
+}
+
+// A perturbation of the states after the step that the run is in: all its preactivations are known.
+function movedTangent(laws, run, x, tangent) {
+  const { unit } = programs, width = x.length, de = laws.map(() => new Float64Array(width));
+  laws.forEach((law, k) => {
+    for (let i = 0; i < width; i++) law.seen[i] = unit.seesTangent[k](run, i, x[i], tangent, de);
+    multiply(law.W, law.seen, de[k]);
+  });
+  return tangent.map((_, a) =>
+    Float64Array.from(x, (value, i) => unit.updateTangent[a](run, i, value, tangent, de)));
+}
+
+// The columns of the one-step Jacobian of all states.
+function jacobianColumns(laws, run, x, states, width) {
+  return Array.from({ length: states * width }, (_, at) => {
+    const basis = Array.from({ length: states }, () => new Float64Array(width));
+    basis[Math.floor(at / width)][at % width] = 1;
+    const moved = movedTangent(laws, run, x, basis), column = new Float64Array(states * width);
+    moved.forEach((v, a) => column.set(v, a * width));
+    return column;
+  });
+}
+
+// Singular values, largest first: Jacobi rotations until all columns are orthogonal (Hestenes).
+function singularValues(columns) {
+  const dot = (u, v) => { let sum = 0; for (let i = 0; i < u.length; i++) sum += u[i] * v[i]; return sum; };
+  const n = columns.length;
+  for (let sweep = 0, turned = true; sweep < 30 && turned; sweep++) {
+    turned = false;
+    for (let k = 0; k < n; k++)
+      for (let l = k + 1; l < n; l++) {
+        const [u, v] = [columns[k], columns[l]], [a, b, c] = [dot(u, u), dot(v, v), dot(u, v)];
+        if (!(abs(c) > 1e-9 * sqrt(a * b))) continue;
+        turned = true;
+        const zeta = (b - a) / (2 * c), t = (zeta < 0 ? -1 : 1) / (abs(zeta) + sqrt(1 + zeta * zeta));
+        const cosine = 1 / sqrt(1 + t * t), sine = cosine * t;
+        for (let i = 0; i < u.length; i++) [u[i], v[i]] = [cosine * u[i] - sine * v[i], sine * u[i] + cosine * v[i]];
+      }
+  }
+  return columns.map((u) => sqrt(dot(u, u))).sort((a, b) => b - a);
 }
 
 // log of how much a perturbation's square grew in this step; it is then made of size 1 again.
