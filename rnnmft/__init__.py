@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         UnhealthyError,
     )
     from rnnmft.expectation import GaussianExpectation, gaussian_expectation
+    from rnnmft.explorer import Explorer
     from rnnmft.initialization.critical import critical
     from rnnmft.initialization.initialization import Initialization
     from rnnmft.lyapunov.spectrum import LyapunovSpectrum
@@ -93,6 +94,7 @@ __all__ = [
     "EigenvalueLaw",
     "Ensemble",
     "Estimate",
+    "Explorer",
     "FixedPoint",
     "Gap",
     "GaussianExpectation",
@@ -173,6 +175,7 @@ _HOMES = {
         "UnhealthyError",
     ),
     "rnnmft.expectation": ("GaussianExpectation", "gaussian_expectation"),
+    "rnnmft.explorer": ("Explorer",),
     "rnnmft.initialization.critical": ("critical",),
     "rnnmft.initialization.initialization": ("Initialization",),
     "rnnmft.simulation": ("simulate",),

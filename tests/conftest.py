@@ -2,7 +2,8 @@
 
 A skipped test is a layer nobody looked at, so a skip fails the run. Tests marked `cuda` run on a
 stand-in (`stand_in_device`) where there is no CUDA device, and one line says how many. The one
-exception: with a torch that cannot have a stand-in they are left out, counted in that line.
+exceptions: with a torch that cannot have a stand-in they are left out, counted in that line; and so
+are tests marked `browser` where there is no Chromium, in a line of their own.
 """
 
 from __future__ import annotations
@@ -13,22 +14,28 @@ from contextlib import nullcontext
 import hypothesis
 import pytest
 
+from tests.explorer.browser import CHROMIUM
+
 # The same examples at every run and no deadline: a busy machine is not a wrong result.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("suite")
 
 _without_device, _left_out = pytest.StashKey[int](), pytest.StashKey[int]()
-_skipped = pytest.StashKey[list[str]]()
+_skipped, _without_browser = pytest.StashKey[list[str]](), pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_without_device] = config.stash[_left_out] = 0
+    config.stash[_without_device] = config.stash[_left_out] = config.stash[_without_browser] = 0
     config.stash[_skipped] = []
     config.pluginmanager.register(_NoSkips(config), "no-skips")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if CHROMIUM is None:
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason="no Chromium"))
     on_cuda = [item for item in items if item.get_closest_marker("cuda")]
     if not on_cuda:
         return
@@ -68,21 +75,24 @@ class _NoSkips:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
 
-    def _note(self, report: pytest.TestReport | pytest.CollectReport, cuda: bool) -> None:
+    def _note(self, report: pytest.TestReport | pytest.CollectReport, excuse: str) -> None:
         if report.skipped and not hasattr(report, "wasxfail"):
-            if cuda:
+            if excuse == "cuda":
                 self.config.stash[_left_out] += 1
+            elif excuse == "browser":
+                self.config.stash[_without_browser] += 1
             else:
                 reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
                 self.config.stash[_skipped].append(f"{report.nodeid}: {reason}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         cuda = "cuda" in report.keywords
-        self._note(report, cuda)
+        missing_browser = CHROMIUM is None and "browser" in report.keywords
+        self._note(report, "cuda" if cuda else "browser" if missing_browser else "")
         self.config.stash[_without_device] += cuda and report.when == "call"
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        self._note(report, False)
+        self._note(report, "")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -91,6 +101,8 @@ class _NoSkips:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         count, left_out = (self.config.stash[key] for key in (_without_device, _left_out))
+        if unseen := self.config.stash[_without_browser]:
+            terminalreporter.write_line(f"{unseen} browser tests left out: no Chromium here")
         if left_out:
             terminalreporter.write_line(f"{left_out} cuda tests left out: no CUDA device here")
         elif count and not _has_cuda():

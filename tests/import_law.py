@@ -44,9 +44,10 @@ FLOORS = {
     "initialization": 11,
     "diagnosis": 12,
     "report": 12,
-    "cli": 13,
-    "__main__": 14,
-    "__init__": 14,
+    "explorer": 13,
+    "cli": 14,
+    "__main__": 15,
+    "__init__": 15,
 }
 
 # SymPy in, SymPy out: no numbers on these floors.

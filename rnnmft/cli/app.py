@@ -50,6 +50,7 @@ for command in (
     networks.simulate,
     networks.validate,
     reports.report,
+    reports.explore,
     diagnosis.diagnose,
     bench.bench,
 ):

@@ -1,4 +1,4 @@
-"""The command that writes a page: report."""
+"""The commands that write a page: report, explore."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rnnmft.cli.options import (
 from rnnmft.cli.output import command_line, print_json, progress_bar, say
 from rnnmft.cli.setting import resolve_setting
 
-__all__ = ["report"]
+__all__ = ["explore", "report"]
 
 # Where cells of the zoo stand when nothing is set: tied and untied weights differ there.
 _TELLING: dict[str, Sequence[str]] = {
@@ -88,3 +88,32 @@ def report(
         )
         say(f"{path} ({time.monotonic() - began:.0f} s): {verdict}")
     return int(validation is not None and validation.rejected)
+
+
+def explore(
+    cell: CellName,
+    output: Output = None,
+    sets: Sets = None,
+    R: SecondMoment = 1.0,
+    correlation: Correlation = 0.5,
+    as_json: AsJson = False,
+) -> None:
+    """Write a page to play with: sliders, maps, phases, and networks simulated as one looks.
+
+    The page computes the untied theory by itself, without a server, from the derived equations; so
+    the cell's moments must close. It opens at the setting given here; a cell of the zoo that has an
+    activation or a leak to choose comes with all of them.
+    """
+    given = sets or _TELLING.get(cell, ())
+    s = resolve_setting(cell, given, (), (), R, correlation, "white", ())
+    path = output or Path(f"{s.cell.name}_explorer.html")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(2, "No such folder", str(path.parent))
+    from rnnmft.explorer import Explorer
+    from rnnmft.explorer.variants import zoo_variants
+
+    text = Explorer(s.cell, s.ensemble, s.inputs, zoo_variants(cell)).to_html(path)
+    if as_json:
+        print_json({"path": str(path), "bytes": len(text.encode())})
+    else:
+        say(f"{path} ({len(text.encode()) / 1000:.0f} kB): open it in a browser")

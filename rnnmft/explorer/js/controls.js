@@ -1,0 +1,101 @@
+// What the page is about: its state, words and signs, and the controls of every parameter.
+
+const byId = (id) => document.getElementById(id);
+const [NETWORKS, WIDTH, STEPS] = [3, 128, 60];
+const state = { p: null, result: null, phase: null, network: null, timings: {} };
+const active = () => model.parameters.map((q, i) => ({ ...q, place: i })).filter((q) => q.matters);
+const LETTERS = { sigma_w: "σ_w", sigma_v: "σ_v", mu_b: "μ_b", sigma_b: "σ_b", R: "R", correlation: "c" };
+const KEY = [["theory", "theory, untied"], ["network", "networks, tied"]];
+const htmlOf = (law) => {
+  const [stem, mark] = LETTERS[law].split("_");
+  return mark ? `<i>${stem}</i><sub><i>${mark}</i></sub>` : `<i>${stem}</i>`;
+};
+// ξ_q with its index set low; the rest is text.
+const lowered = (text) => escaped(text).replace(/_(\w)/g, "<sub>$1</sub>");
+const wordsOf = (q) => `${LETTERS[q.law]}${q.preactivation && model.preactivations.length > 1 ? ` of ${q.preactivation}` : ""}`;
+const MEANING = {
+  sigma_w: "standard deviation of the recurrent weights, times the square root of the width",
+  sigma_v: "standard deviation of the input weights", mu_b: "mean of the biases",
+  sigma_b: "standard deviation of the biases", R: "second moment of the input",
+  correlation: "correlation of the two inputs",
+};
+
+function buildControls() {
+  const fields = byId("fields"), groups = new Map();
+  const names = Object.keys(variants);
+  if (names.length > 1) {
+    const label = document.createElement("label"), select = document.createElement("select");
+    label.id = "variants";
+    label.textContent = "Variant ";
+    names.forEach((name) => select.add(new Option(name, name)));
+    select.id = "variant";
+    select.addEventListener("change", () => showVariant(select.value));
+    label.append(select);
+    fields.append(label);
+  }
+  for (const q of active()) {
+    if (!groups.has(q.preactivation)) {
+      const group = document.createElement("fieldset"), legend = document.createElement("legend");
+      legend.textContent = q.preactivation ? `Preactivation ${q.preactivation}` : "Input";
+      group.append(legend);
+      fields.append(group);
+      groups.set(q.preactivation, group);
+    }
+    const row = document.createElement("div"), label = document.createElement("label");
+    row.className = "field";
+    label.htmlFor = `range-${q.place}`;
+    label.innerHTML = htmlOf(q.law);
+    label.title = MEANING[q.law];
+    const range = numberInput("range", q, `range-${q.place}`), box = numberInput("number", q, `box-${q.place}`);
+    range.setAttribute("aria-label", `${wordsOf(q)}, ${MEANING[q.law]}`);
+    box.setAttribute("aria-label", `${wordsOf(q)}, as a number`);
+    row.append(label, range, box);
+    groups.get(q.preactivation).append(row);
+  }
+  const axesOf = active().filter((q) => q.law !== "correlation");
+  for (const id of ["phase-x", "phase-y"]) {
+    axesOf.forEach((q) => byId(id).add(new Option(wordsOf(q), q.place)));
+    byId(id).addEventListener("change", () => { state.phase = null; askPhase(); });
+  }
+  const first = axesOf.find((q) => q.law === "sigma_w") || axesOf[0];
+  const second = axesOf.find((q) => q.law === "mu_b" && q.preactivation === first.preactivation) || axesOf.at(-1);
+  byId("phase-x").value = first.place;
+  byId("phase-y").value = second.place;
+  byId("phase-of").addEventListener("change", askPhase);
+}
+
+function showVariant(name) {
+  if (name !== chosen) [state.phase, state.network] = [null, null];
+  choose(name);
+  document.querySelectorAll("[data-variant]").forEach((e) => (e.hidden = e.dataset.variant !== name));
+  if (byId("variant")) byId("variant").value = name;
+  refresh();
+}
+
+function numberInput(type, q, id) {
+  const input = document.createElement("input");
+  Object.assign(input, { type, id, step: type === "range" ? (q.high - q.low) / 400 : "any", value: q.value });
+  // A number may leave the slider's range, but not the parameter's domain.
+  if (type === "range") [input.min, input.max] = [q.low, q.high];
+  else if (q.law === "correlation") [input.min, input.max] = [-1, 1];
+  else if (q.law !== "mu_b") input.min = 0;
+  input.value = q.value;
+  input.addEventListener("input", () => {
+    const value = input.valueAsNumber;
+    if (isFinite(value) && input.validity.valid) setParameter(q.place, value, input);
+  });
+  return input;
+}
+
+function setParameter(place, value, from = null) {
+  state.p[place] = value;
+  showParameter(value, place, from);
+  refresh();
+}
+
+function showParameter(value, place, from = null) {
+  for (const id of [`range-${place}`, `box-${place}`]) {
+    const input = byId(id);
+    if (input && input !== from) input.value = +value.toPrecision(6);
+  }
+}

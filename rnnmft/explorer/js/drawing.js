@@ -1,0 +1,167 @@
+// What follows a change: numbers, maps, networks, the recursion.
+
+function refresh() {
+  const began = performance.now();
+  state.result = evaluate(state.p);
+  state.timings.evaluate = performance.now() - began;
+  drawNumbers();
+  drawMaps();
+  drawEvolution();
+  drawPhaseAxes();
+  drawRecursions();
+  state.timings.step = performance.now() - began;
+  clearTimeout(refresh.later);
+  refresh.later = setTimeout(() => {
+    history.replaceState(null, "", `#${settingText()}`);
+    askPhase();
+    askNetwork();
+  }, 60);
+}
+
+// How long a gradient lives, in a sentence.
+function life(growth) {
+  if (!isFinite(growth)) return "In the untied theory a gradient does not survive one step.";
+  const steps = Math.abs(1 / growth);
+  if (Math.abs(growth) < 1e-3) return "In the untied theory gradients neither vanish nor explode: critical to 0.001 a step.";
+  const words = steps < 1 ? "within one step" : `every ${shown(steps, 3)} steps`;
+  return growth < 0
+    ? `In the untied theory a gradient’s square shrinks by a factor of e ${words}; a tenth is left after ${shown(Math.log(10) * steps, 3)}.`
+    : `In the untied theory a gradient’s square grows by a factor of e ${words}: it explodes.`;
+}
+
+function drawNumbers() {
+  const r = state.result, name = (i) => (model.states.length > 1 ? ` of ${model.states[i]}` : "");
+  const entries = [];
+  if (r.reached) {
+    r.second.forEach((v, i) => entries.push([`Q*${name(i)}`, v]));
+    programs.variances(r.reached.moments, state.p).forEach((v, k) =>
+      entries.push([`q*${model.preactivations.length > 1 ? ` of ${model.preactivations[k].name}` : ""}`, v]));
+    if (r.c) r.c.forEach((v, i) => entries.push([`c*${name(i)}`, v]));
+    entries.push(["χ₁", r.chi_1], ["ξ_q", r.xi_q]);
+    if (r.xi_c !== null) entries.push(["ξ_c", r.xi_c]);
+  }
+  byId("numbers").innerHTML = entries.map(([k, v]) => `<div><dt>${lowered(k)}</dt><dd>${shown(v, 5)}</dd></div>`).join("");
+  byId("headline").textContent = r.reached ? life(r.growth) : "The second moment grows without bound from the zero state.";
+  const notes = [];
+  if (r.roots.length > 1) {
+    const kinds = r.roots.filter((root) => root.stable).length;
+    notes.push(`${r.roots.length} fixed points, ${kinds} of them stable; the numbers are those that the zero state reaches.`);
+  }
+  if (r.reached && !r.reached.stable) notes.push("The zero state stays where it is, but is unstable.");
+  if (!model.cross) notes.push("No correlation map for this cell: its expectation over pairs has one pair inside another.");
+  byId("note").textContent = notes.join(" ");
+}
+
+function drawMaps() {
+  const r = state.result, p = state.p, at = model.drivers[0] ?? model.squares[0];
+  const others = (q) => {
+    const m = model.count > 1 ? stationaryAt([q], p) : [q];
+    if (model.count > 1) m[at] = q;
+    return m;
+  };
+  const simple = model.drivers.length === 1;
+  byId("q-map").closest("figure").hidden = !simple;
+  if (simple) {
+    const map = (q) => programs.step(others(Math.max(q, 0)), p)[at];
+    const values = r.roots.map((root) => [root.moments[at], root.stable]).filter(([v]) => v < 1e6);
+    const largest = Math.max(...values.map(([v]) => v), 0), top = 1.3 * largest || 1;
+    const small = values.filter(([v]) => v > 0).map(([v]) => v);
+    const log = values.length > 1 && small.length > 1 && Math.min(...small) < 0.03 * largest;
+    const range = log ? { log, low: Math.min(...small) / 10, high: 3 * largest } : { low: 0, high: top };
+    drawMap(byId("q-map"), map, range, ["Q", "Q after one step"], log ? values.filter(([v]) => v > 0) : values, log ? range.low : 0);
+    byId("q-says").textContent = `Stable fixed points are filled, unstable ones open; the staircase starts at ${log ? shown(range.low, 2) : "zero"}.`
+      + (model.count > 1 ? " The mean is kept at its stationary value." : "");
+  }
+  const pairs = r.crosses && model.crossDrivers.length === 1;
+  byId("c-map").closest("figure").hidden = !pairs;
+  if (pairs) {
+    const moments = r.reached.moments, on = model.crossDrivers[0], limit = crossLimits(moments)[on];
+    const map = (c) => {
+      const cross = model.crossCount > 1 ? crossStationaryAt([c * limit], moments, p) : [0];
+      cross[on] = c * limit;
+      return programs.crossStep(cross, moments, p)[on] / limit;
+    };
+    const values = r.crosses.map((root) => [root.cross[on] / limit, root.stable]);
+    const low = Math.min(0, p[1], ...values.map(([v]) => v)) < 0 ? -1 : 0;
+    drawMap(byId("c-map"), map, { low, high: 1 }, ["c", "c after one step"], values, 0);
+    byId("c-says").innerHTML = lowered(`Two trajectories whose inputs have correlation ${shown(p[1], 3)}; the slope at the stable point gives ξ_c.`);
+  }
+}
+
+function drawRecursions() {
+  document.querySelectorAll("mn[data-p]").forEach((mark) => {
+    mark.textContent = String(+state.p[Number(mark.dataset.p)].toPrecision(4)).replace("-", "−");
+  });
+}
+
+function drawEvolution() {
+  const theory = evolve(state.p, STEPS), n = state.network;
+  const q = theory.map((v, t) => [t + 1, v[0]]), finite = q.map(([, v]) => v).filter(isFinite);
+  const seen = n ? n.second.flat() : [];
+  const high = 1.15 * Math.max(...finite, ...seen.filter((v) => v < 50 * Math.max(...finite)), 1e-12);
+  const label = `Q${model.states.length > 1 ? ` of ${model.states[0]}` : ""}`;
+  // What grows without bound is shown by its logarithm.
+  const grows = high > 1e4 ? { log: true, low: Math.max(1e-3, Math.min(...finite)) } : { low: 0 };
+  const chart = axes(byId("evolution"), { low: 0, high: STEPS, label: "step" }, { ...grows, high, label });
+  const networks = n ? n.second.map((run) => chart.line(run.map((v, t) => [t + 1, v]), "network")).join("") : "";
+  byId("evolution").innerHTML = chart.text + networks + chart.line(q, "theory")
+    + keyOf(KEY, true);
+  byId("evolution-says").textContent = n
+    ? `${NETWORKS} networks of ${WIDTH} units, simulated in this page. They keep their weights from step to step (tied), as real networks do; the theory here redraws them. Where the two part, the closure is what fails.`
+    : "Networks are being simulated …";
+  const r = state.result, growth = r.reached ? r.growth : NaN;
+  const runs = n ? n.growth.map((run) => { let sum = 0; return run.map((g, t) => [t + 1, (sum += g)]); }) : [];
+  const ends = runs.flat().map(([, v]) => v).filter(isFinite);
+  const lows = [0, growth * STEPS, ...ends].filter(isFinite);
+  const [low, top] = [Math.min(...lows, -1), Math.max(...lows, 1)], pad = 0.08 * (top - low);
+  const second = axes(byId("gradient"), { low: 0, high: STEPS, label: "step" }, { low: low - pad, high: top + pad, label: "log of the square" });
+  byId("gradient").innerHTML = second.text + second.line([[0, 0], [STEPS, 0]], "diagonal")
+    + runs.map((run) => second.line([[0, 0], ...run], "network")).join("")
+    + (isFinite(growth) ? second.line([[0, 0], [STEPS, growth * STEPS]], "theory") : "")
+    + keyOf(KEY, top > -low);
+  byId("gradient-says").textContent = n ? grown(n, growth) : "Networks are being simulated …";
+  drawSpectrum(n);
+  byId("witness").textContent = n ? witness(n) : "";
+}
+
+const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+const ratesOf = (n) => n.growth.map((run) => mean(run.slice(STEPS / 2)));
+
+// What the networks, which are tied, say to the headline.
+function witness(n) {
+  const rate = mean(ratesOf(n));
+  if (!isFinite(rate)) return "";
+  const way = rate < 0 ? "shrinks" : "grows";
+  return `In networks of ${WIDTH} units, whose weights are tied, it ${way} by e every ${shown(Math.abs(1 / rate), 2)} steps.`;
+}
+
+// The rate at which perturbations grew in the networks' second half, with its standard error.
+function grown(n, growth) {
+  const rates = ratesOf(n), rate = mean(rates);
+  const error = Math.sqrt(mean(rates.map((b) => (b - rate) ** 2)) / (rates.length - 1));
+  if (!isFinite(rate)) return "In the networks, gradients vanish altogether.";
+  const ours = isFinite(growth) ? `${shown(growth, 3)} in theory (untied)` : "no stationary state in theory (untied)";
+  return `Growth a step: ${ours}, ${shown(rate, 3)} ± ${shown(error, 1)} in these networks (tied). Zero is criticality.`;
+}
+
+// Of the first network; for one state the theory knows their mean square, which is chi_1.
+function drawSpectrum(n) {
+  if (!n || !n.singular.every(isFinite)) {
+    byId("spectrum").innerHTML = "";
+    byId("spectrum-says").textContent = n ? "The network has overflowed." : "Networks are being simulated …";
+    return;
+  }
+  const bins = 24, r = state.result, chi = r.reached && model.stateCount === 1 ? Math.sqrt(r.chi_1) : NaN;
+  const high = 1.05 * Math.max(...n.singular, 1e-9, isFinite(chi) ? chi : 0);
+  const counts = new Array(bins).fill(0);
+  n.singular.forEach((v) => counts[Math.min(bins - 1, Math.floor((v / high) * bins))]++);
+  const chart = axes(byId("spectrum"), { low: 0, high, label: "singular value" }, { low: 0, high: 1.1 * Math.max(...counts), label: "how many" });
+  const bars = counts.map((count, k) => {
+    const [x, y] = [chart.x((k * high) / bins), chart.y(count)];
+    return `<rect class="bar" x="${x}" y="${y}" width="${chart.x(((k + 1) * high) / bins) - x - 1}" height="${chart.y(0) - y}"/>`;
+  });
+  byId("spectrum").innerHTML = chart.text + bars.join("")
+    + (isFinite(chi) ? chart.line([[chi, 0], [chi, 1e9]], "theory") : "");
+  byId("spectrum-says").textContent = "The state-to-state Jacobian of the first network at the last step; an isometry has all of them at 1."
+    + (isFinite(chi) ? " The line is their root mean square in the untied theory, √χ₁." : "");
+}

@@ -1,0 +1,76 @@
+// The worker that simulates and maps, the hand and the keys, and the start.
+
+const worker = (() => {
+  const text = `${byId("core").textContent}\nonmessage = (event) => postMessage(answer(event.data));`;
+  const made = new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+  made.onmessage = ({ data }) => {
+    state.busy[data.kind] = false;
+    if (data.kind === "phase") drawPhase(data);
+    else if (data.variant === chosen) { state.network = data; drawEvolution(); }
+    const next = state.waiting[data.kind];
+    state.waiting[data.kind] = null;
+    if (next) ask(next);
+  };
+  return made;
+})();
+state.busy = {};
+state.waiting = {};
+
+// Only the last wish counts while the worker is at another.
+function ask(wish) {
+  if (state.busy[wish.kind]) state.waiting[wish.kind] = wish;
+  else {
+    state.busy[wish.kind] = true;
+    worker.postMessage(wish);
+  }
+}
+
+const phaseAxis = (id) => {
+  const q = model.parameters[Number(byId(id).value)];
+  return { place: Number(byId(id).value), low: q.low, high: q.high, label: wordsOf(q) };
+};
+
+function askPhase() {
+  const x = phaseAxis("phase-x"), y = phaseAxis("phase-y"), quantity = byId("phase-of").value;
+  const rest = state.p.map((v, i) => (i === x.place || i === y.place ? 0 : v));
+  const key = JSON.stringify([rest, x, y, quantity, chosen]);
+  if (state.asked === key) return;
+  state.asked = key;
+  ask({ kind: "phase", p: rest, x, y, quantity, variant: chosen });
+}
+
+function askNetwork() {
+  ask({ kind: "network", p: state.p, width: WIDTH, steps: STEPS, networks: NETWORKS, variant: chosen });
+}
+
+function movePoint(a, b) {
+  const x = phaseAxis("phase-x"), y = phaseAxis("phase-y");
+  const within = (v, axis) => Math.min(axis.high, Math.max(axis.low, v));
+  state.p[x.place] = within(a, x);
+  setParameter(x.place, within(a, x));
+  if (y.place !== x.place) setParameter(y.place, within(b, y));
+}
+
+function listen() {
+  const canvas = byId("phase");
+  canvas.addEventListener("click", (event) => {
+    const box = canvas.getBoundingClientRect(), x = phaseAxis("phase-x"), y = phaseAxis("phase-y");
+    const [s, t] = [(event.clientX - box.left) / box.width, 1 - (event.clientY - box.top) / box.height];
+    movePoint(x.low + s * (x.high - x.low), y.low + t * (y.high - y.low));
+  });
+  canvas.addEventListener("keydown", (event) => {
+    const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (!move) return;
+    event.preventDefault();
+    const x = phaseAxis("phase-x"), y = phaseAxis("phase-y");
+    movePoint(state.p[x.place] + (move[0] * (x.high - x.low)) / 60, state.p[y.place] + (move[1] * (y.high - y.low)) / 60);
+  });
+  byId("reset").addEventListener("click", () => { history.replaceState(null, "", "#"); applyHash(); });
+  byId("copy-code").addEventListener("click", () => copy(pythonText(), "Copied: the ensemble and the inputs of this point."));
+  byId("copy-link").addEventListener("click", () => copy(`${location.href.split("#")[0]}#${settingText()}`, "Copied: a link to this setting."));
+  addEventListener("hashchange", applyHash);
+}
+
+buildControls();
+listen();
+applyHash();
