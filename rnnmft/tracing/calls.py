@@ -28,7 +28,8 @@ class Call:
         input: the argument that is the input, or None.
         given: {further argument: its value: a number, or a vector of one number a unit}.
         number: how further arguments that are numbers are given: "plain", or as tensors "column"
-            (B, 1), "elements" (B,) and "units" (B, N).
+            (B, 1), "elements" (B,), "units" (B, N) and "inputs" (B, N_in); of the latter kind
+            are then those that are vectors, too.
         positional: the arguments that may be given by position.
         called: what the source calls the states.
         returned: the places of the new states' tensors among the tensors that forward returns.
@@ -63,7 +64,8 @@ class Call:
         if self.input is not None:
             values[self.input] = self.form.given_input(x)
         for name, value in self.given.items():
-            values[name] = self._argument((vectors or {}).get(name, value), states[0])
+            like = x if self.number == "inputs" and x is not None else states[0]
+            values[name] = self._argument((vectors or {}).get(name, value), like)
         by_position = []
         for name in self.positional:
             if name not in values:
@@ -76,12 +78,17 @@ class Call:
         if not isinstance(value, torch.Tensor):
             lead = tuple(like.shape[:-1])
             shapes = {"column": (*lead, 1), "elements": lead, "units": tuple(like.shape)}
+            shapes["inputs"] = tuple(like.shape)
             shape = shapes.get(self.number)
             return value if shape is None else like.new_full(shape, float(value))
         row = value.to(like.device, like.dtype)
         if not self.batched or row.ndim == 2:
             return row
         return self.form._tensors([row.expand(like.shape[0], -1)])[0]
+
+    def vector_width(self, width: int, inputs: int) -> int:
+        """The size of an argument that is a vector."""
+        return inputs if self.number == "inputs" else width
 
     def results(self, result: Any) -> tuple[Any, ...]:
         """The new states, (B, N) each, in what forward returned."""
@@ -112,8 +119,10 @@ def calls(
     first = next(iter(held))
     keys = spelling.keys.get(first, ())
     fields = spelling.fields.get(first, ())
-    numbers = any(isinstance(value, (int, float)) for value in given.values())
-    for number in ("plain", "column", "elements", "units")[: None if numbers else 1]:
+    kinds = ("plain", "column", "elements", "units", "inputs") if given else ("plain",)
+    if given and not any(isinstance(value, (int, float)) for value in given.values()):
+        kinds = ("plain", "inputs")
+    for number in kinds:
         for form in forms(len(held), keys, fields, count):
             if count is None or form.count == count:
                 yield _call(signature, form, held, names, given, number)

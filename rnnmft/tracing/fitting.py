@@ -17,9 +17,9 @@ from rnnmft.errors import CellError
 from rnnmft.tracing.calls import Call, calls, joined_calls
 from rnnmft.tracing.examples import batch_size, examples, own_randomness
 from rnnmft.tracing.hints import Hints, drawn_arguments
-from rnnmft.tracing.results import AmbiguousResultError, ResultError, new_states
+from rnnmft.tracing.results import AmbiguousResultError, ResultError, leaves_of, new_states
 from rnnmft.tracing.signature import Signature
-from rnnmft.tracing.sizes import guesses
+from rnnmft.tracing.sizes import guesses, named
 from rnnmft.tracing.source import place_of_error
 from rnnmft.tracing.values import Values, recorded
 
@@ -47,9 +47,9 @@ class Fit:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One that failed: how far it came, and what it was."""
+    """One that failed: how far it came (a likelier one counts more than a longer), what it was."""
 
-    reach: tuple[int, int]
+    reach: tuple[int, int, int]
     call: Call
     width: int
     inputs: int
@@ -116,7 +116,8 @@ class Search:
         x, states = examples(self.module, width, inputs, batch, len(call.states))
         counter = _Counter()
         try:
-            args, kwargs = call.arguments(x, states, drawn_arguments(call.given, width))
+            drawn = drawn_arguments(call.given, call.vector_width(width, inputs))
+            args, kwargs = call.arguments(x, states, drawn)
             with own_randomness(), torch.no_grad(), recorded() as values, counter:
                 held = {n: b.clone() for n, b in self._buffers.items()}
                 result = torch.func.functional_call(self.module, held, args, kwargs)
@@ -126,9 +127,16 @@ class Search:
             )
         except Exception as error:
             finished = isinstance(error, ResultError) + isinstance(error, AmbiguousResultError)
-            self._note(_Attempt((finished, counter.count), call, width, inputs, batch, error))
+            likely = self._likelihood(call, width, inputs)
+            reach = (finished, likely, counter.count)
+            self._note(_Attempt(reach, call, width, inputs, batch, error))
             return None
         return Fit(replace(call, returned=returned), width, inputs, batch, values)
+
+    def _likelihood(self, call: Call, width: int, inputs: int) -> int:
+        """In how many ways it is what the module's attributes name, and what most people write."""
+        state, x = named(self.module)
+        return (width == state) + (inputs == x) + (call.form.tensor == "rows")
 
     def _note(self, attempt: _Attempt) -> None:
         if self.closest is None or attempt.reach > self.closest.reach:
@@ -144,6 +152,9 @@ class Search:
                 f"cannot trace {name}: no sizes of its state and input are known; pass them, as in "
                 "from_torch(module, states={'h': 64}, input=32)"
             )
+        narrow = self._narrow_state()
+        if narrow is not None:
+            return narrow
         place = place_of_error(best.error)
         where = f" (at {place})" if place else ""
         if isinstance(best.error, AmbiguousResultError):
@@ -156,6 +167,37 @@ class Search:
             f"{_reason(best.error)}{where}; say what it takes, as in from_torch(module, "
             f"states={{{best.call.states[0]!r}: {best.width}}}, input={best.inputs})"
         )
+
+    def _narrow_state(self) -> CellError | None:
+        """What to say where one of the states is as wide as the input, as a previous input is."""
+        width, inputs = named(self.module)
+        if width is None or inputs is None or width == inputs:
+            return None
+        hints = Hints(("a", "b"), arguments=self.hints.arguments)
+        for call in calls(self.signature, hints.states, hints.arguments):
+            if (
+                call.form.tensor == "rows"
+                and not call.form.group
+                and self._runs(call, width, inputs)
+            ):
+                return CellError(
+                    f"cannot trace {type(self.module).__name__}: its second state is as wide as "
+                    f"its input, {inputs}, and its first as its units, {width}: the states of a "
+                    f"cell have one width; it can be read with as many inputs as units"
+                )
+        return None
+
+    def _runs(self, call: Call, width: int, inputs: int) -> bool:
+        """Whether forward takes a first state of N and a second of N_in."""
+        batch = batch_size(self.module, width, inputs)
+        x, (state, _) = examples(self.module, width, inputs, batch, 2)
+        try:
+            args, kwargs = call.arguments(x, [state, x.flip(0)])
+            with own_randomness(), torch.no_grad():
+                found = leaves_of(self.module(*args, **kwargs))
+        except Exception:
+            return False
+        return {tuple(leaf.value.shape) for leaf in found} >= {(batch, width), (batch, inputs)}
 
 
 def further_argument(module: torch.nn.Module, signature: Signature) -> CellError:

@@ -90,10 +90,14 @@ class Group:
 
 
 class Groups:
-    """All closed sums, in the order in which they were closed; equal ones share a symbol."""
+    """All closed sums, in the order in which they were closed; equal ones share a symbol.
+
+    `drawn` has the numbers of the arguments that are vectors.
+    """
 
     def __init__(self) -> None:
         self.known: dict[frozenset[tuple[Atom, float]], Group] = {}
+        self.drawn: dict[sp.Symbol, tuple[float, ...]] = {}
         self._reported = 0
 
     def close(self, value: Polynomial) -> sp.Expr:

@@ -49,7 +49,7 @@ class Traced:
         width: of the states of the module that was traced.
         input_width: of its input.
         call: how forward is called.
-        given: {random parameter that is an argument of forward: its values, shape (N,)}.
+        given: {argument of forward that is a vector: its values}, shape (N,) or (N_in,).
     """
 
     cell: Cell
@@ -109,7 +109,8 @@ class Traced:
         """
         self._check(module)
         own = {name: read(module, slices) for name, slices in self.elementwise.items()}
-        return {**own, **{name: values.clone() for name, values in self.given.items()}}
+        held = {p.name for p in self.cell.parameters}  # an argument may be seen by a matrix alone
+        return {**own, **{n: values.clone() for n, values in self.given.items() if n in held}}
 
     def write_(
         self,
@@ -298,7 +299,7 @@ def _record(
         width=exported.width,
         input_width=exported.input_width,
         call=exported.call,
-        given=MappingProxyType(drawn_arguments(exported.call.given, exported.width)),
+        given=MappingProxyType(drawn_arguments(exported.call.given, exported.vector_width)),
     )
 
 

@@ -342,7 +342,7 @@ class NnxCell:
     def __init__(self, layers):
         self.in_features, self.hidden_features = 3, 4
         for layer, values in layers.items():
-            made = {n: SimpleNamespace(value=np.zeros(v.shape, "f2")) for n, v in values.items()}
+            made = {n: np.zeros(v.shape, "f2") for n, v in values.items()}
             setattr(self, layer, SimpleNamespace(**made))
 
 
@@ -350,10 +350,10 @@ def test_the_nnx_text_writes_into_a_cell() -> None:
     names = run(source(LSTM, "flax_nnx"))
     wanted = names["initialize"](3, 4, seed=1)
     cell = names["initialize_"](NnxCell(wanted), seed=1)
-    assert cell.if_.kernel.value.dtype == np.float16
+    assert cell.if_.kernel.dtype == np.float16
     for layer, values in wanted.items():
         for name, value in values.items():
-            found = getattr(getattr(cell, layer), name).value
+            found = getattr(getattr(cell, layer), name)
             assert np.array_equal(found, value.astype("f2"))
     assert wanted["hf"]["bias"].any()
 
