@@ -226,9 +226,7 @@ class TracedParameter:
         return replace(self, axes=tuple(None if n == 1 else places.pop(0) for n in shape))
 
     def expand(self, shape: Sequence[int]) -> TracedParameter:
-        """Repeated along axes of length one: a vector for each element of a batch."""
-        if len(self.long) > 1:
-            raise RefusalError(f"it repeats the matrix {self.name!r}")
+        """Repeated along axes of length one, as for each element of a batch: nothing new."""
         return replace(self, axes=(*(None for _ in range(len(shape) - len(self.axes))), *self.axes))
 
 

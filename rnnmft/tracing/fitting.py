@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from rnnmft.errors import CellError
 from rnnmft.tracing.calls import Call, calls, joined_calls
@@ -36,6 +37,7 @@ class Fit:
         inputs: of the input; 0 where there is none.
         batch: the size of the batch of the run, or None for a module that takes vectors.
         values: what forward read of its data while it ran.
+        used: the number of the module's parameters that it used.
     """
 
     call: Call
@@ -43,6 +45,7 @@ class Fit:
     inputs: int
     batch: int | None
     values: Values
+    used: int
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,10 @@ class _Attempt:
     inputs: int
     batch: int | None
     error: Exception
+
+
+# Of cells that run one behind the other, the states are looked for up to this number.
+_MOST_STATES = 8
 
 
 class Search:
@@ -81,7 +88,27 @@ class Search:
         for call in calls(self.signature, self.hints.states, self.hints.arguments):
             if self._is_ambiguous and not call.form.container:
                 continue  # it runs with a plainer form, of whose results nothing tells the state
-            yield from self._first(call)
+            yield from map(self._fuller, self._first(call))
+
+    def _fuller(self, fit: Fit) -> Fit:
+        """The fit, or one with more states in the same list that uses more of the parameters.
+
+        `for cell, h in zip(self.cells, states)` runs with fewer states than it has cells.
+        """
+        form = fit.call.form
+        total = len({p.untyped_storage().data_ptr() for p in self.module.parameters()})
+        if form.container not in ("tuple", "list") or form.group or self.hints.states is not None:
+            return fit
+        best = fit
+        for more in range(form.count + 1, _MOST_STATES + 1):
+            if best.used == total:
+                break
+            names = tuple(f"h_{j + 1}" for j in range(more))
+            call = replace(fit.call, form=replace(form, count=more), states=names, called=names)
+            found = self._run(replace(call, returned=()), fit.width, fit.inputs)
+            if found is not None and found.used > best.used:
+                best = found
+        return best
 
     def one_state(self) -> Iterator[Fit]:
         """Those with one state in one tensor (B, N), whatever the user named."""
@@ -114,7 +141,7 @@ class Search:
     def _run(self, call: Call, width: int, inputs: int) -> Fit | None:
         batch = batch_size(self.module, width, inputs) if call.batched else None
         x, states = examples(self.module, width, inputs, batch, len(call.states))
-        counter = _Counter()
+        counter = _Counter(self.module)
         try:
             drawn = drawn_arguments(call.given, call.vector_width(width, inputs))
             args, kwargs = call.arguments(x, states, drawn)
@@ -131,7 +158,8 @@ class Search:
             reach = (finished, likely, counter.count)
             self._note(_Attempt(reach, call, width, inputs, batch, error))
             return None
-        return Fit(replace(call, returned=returned), width, inputs, batch, values)
+        call = replace(call, returned=returned)
+        return Fit(call, width, inputs, batch, values, len(counter.used))
 
     def _likelihood(self, call: Call, width: int, inputs: int) -> int:
         """In how many ways it is what the module's attributes name, and what most people write."""
@@ -235,14 +263,19 @@ def _reason(error: Exception) -> str:
 
 
 class _Counter(TorchDispatchMode):
-    """Counts the operations of a run."""
+    """Counts the operations of a run, and notes whose parameters they use."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()
         self.count = 0
+        self.used: set[int] = set()
+        self._parameters = {p.untyped_storage().data_ptr() for p in module.parameters()}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         self.count += 1
+        for tensor in tree_leaves((args, kwargs)):
+            if isinstance(tensor, torch.Tensor):
+                self.used |= {tensor.untyped_storage().data_ptr()} & self._parameters
         return func(*args, **(kwargs or {}))

@@ -42,6 +42,7 @@ REASONS = {
     "batch_norm": "it couples the elements of a batch, and has a memory of its own",
     **dict.fromkeys([f"{c}.{k}" for c in _COMPARISONS for k in ("Scalar", "Tensor")], _CHOICE),
     **dict.fromkeys(["conv1d", "convolution"], "it couples neighbouring units with shared weights"),
+    "_trilinear": "it multiplies states through an array of three indices, which no matrix does",
     "roll": "it moves units around",
     "flip": "it moves units around",
 }

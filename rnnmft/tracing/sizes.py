@@ -91,7 +91,7 @@ def _inputs(module: Any, shapes: list[tuple[int, ...]], width: int) -> list[int]
     sizes = [n for s in shapes if len(s) > 1 for n in s]
     found = _attributes(module, _INPUT)
     found += [n for n in sizes if n % width]
-    found += [n - width for n in sizes if n > width]
+    found += [n - k * width for k in (1, 2, 3, 4) for n in sizes if n > k * width]
     found += [width, *sizes]
     likely = [n for n in dict.fromkeys(found) if n > 1]
     # One number last: it would be spread over the units where it is the wrong guess.
