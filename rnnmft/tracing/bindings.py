@@ -27,6 +27,7 @@ class Slice:
         mask: a constant matrix of zeros and ones that the module multiplies it by, entry by entry.
         against: a constant vector that the block, a matrix, multiplies (one number: the same
             everywhere); what is read is that product, one number a unit.
+        columns: (first, number), where the block's columns stand among those of several inputs.
 
     >>> Slice("weight_hh", ((4, 8), (0, 4)), (0, 1)).shape
     (4, 4)
@@ -38,12 +39,14 @@ class Slice:
     scale: float = 1.0
     mask: str | None = None
     against: tuple[float, ...] | None = None
+    columns: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of what is read."""
         axes = self.axes if self.against is None else self.axes[:1]
-        return tuple(self.ranges[a][1] - self.ranges[a][0] for a in axes)
+        own = tuple(self.ranges[a][1] - self.ranges[a][0] for a in axes)
+        return own if self.columns is None else (own[0], self.columns[1])
 
     @property
     def transposed(self) -> bool:
@@ -65,7 +68,18 @@ class Slice:
         block = self.scale * self.of(module)
         if self.mask is not None:
             block = block * self._block(module, self.mask).to(block)
+        if self.columns is not None:
+            whole = block.new_zeros(self.shape)
+            whole[:, self.seen] = block
+            return whole
         return block if self.against is None else block @ self._vector(block)
+
+    @property
+    def seen(self) -> slice:
+        """The columns, among those of several inputs, that the block has."""
+        first = 0 if self.columns is None else self.columns[0]
+        start, stop = self.ranges[self.axes[1]]
+        return slice(first, first + stop - start)
 
     def write(self, module: Any, value: Any) -> None:
         """Set the parameter so that `read` gives a value.
@@ -79,7 +93,7 @@ class Slice:
             wanted = value.to(block) / self.scale - block @ vector
             block.add_(wanted[:, None] * vector / vector.square().sum())
             return
-        value = value / self.scale
+        value = (value if self.columns is None else value[:, self.seen]) / self.scale
         if self.mask is not None:
             mask = self._block(module, self.mask).to(value)
             if (value * (1 - mask)).any():
@@ -141,8 +155,21 @@ def read(module: Any, slices: tuple[Slice, ...]) -> Any:
 
 
 def write(module: Any, slices: tuple[Slice, ...], value: Any) -> None:
-    """Set the sum of the slices: all of it into the first, zero into the others."""
-    first, *others = slices
-    first.write(module, value)
-    for one in others:
-        one.of(module).zero_()
+    """Set the sum of the slices: all of it into the first, zero into the others.
+
+    Of several inputs each has a first. A value that has entries for inputs that none of the slices
+    sees is spread over those that they see, with its variance.
+    """
+    firsts = {one.columns: one for one in reversed(slices)}
+    if slices[0].columns is not None:
+        unseen = value.clone()
+        for one in firsts.values():
+            unseen[:, one.seen] = 0.0
+        if unseen.any():
+            number = sum(one.seen.stop - one.seen.start for one in firsts.values())
+            value = value * (value.shape[1] / number) ** 0.5
+    for one in slices:
+        if firsts[one.columns] is one:
+            one.write(module, value)
+        else:
+            one.of(module).zero_()

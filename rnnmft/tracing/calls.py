@@ -26,6 +26,7 @@ class Call:
         form: how they are held.
         holders: the arguments that hold them.
         input: the argument that is the input, or None.
+        inputs: {argument: width} where several together are the input, one behind the other.
         given: {further argument: its value: a number, or a vector of one number a unit}.
         number: how further arguments that are numbers are given: "plain", or as tensors "column"
             (B, 1), "elements" (B,), "units" (B, N) and "inputs" (B, N_in); of the latter kind
@@ -44,6 +45,7 @@ class Call:
     positional: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
     returned: tuple[int, ...] = ()
+    inputs: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def batched(self) -> bool:
@@ -61,7 +63,10 @@ class Call:
             vectors: values of the arguments that are vectors, instead of those in `given`.
         """
         values = dict(zip(self.holders, self.form.pack(states), strict=True))
-        if self.input is not None:
+        if self.inputs:
+            parts = x.split(list(self.inputs.values()), -1)
+            values |= zip(self.inputs, map(self.form.given_input, parts), strict=True)
+        elif self.input is not None:
             values[self.input] = self.form.given_input(x)
         for name, value in self.given.items():
             like = x if self.number == "inputs" and x is not None else states[0]

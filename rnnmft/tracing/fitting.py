@@ -139,6 +139,7 @@ class Search:
         return guesses(self.module, hints.width, hints.input_width, call.input is not None)
 
     def _run(self, call: Call, width: int, inputs: int) -> Fit | None:
+        call = replace(call, inputs=self.hints.inputs)
         batch = batch_size(self.module, width, inputs) if call.batched else None
         x, states = examples(self.module, width, inputs, batch, len(call.states))
         counter = _Counter(self.module)

@@ -30,6 +30,10 @@ _COUPLES = "it couples the units, which a cell does by its matrices alone"
 _RANDOM = "it draws random numbers at every step; a cell's parameters are drawn once"
 _STRUCTURE = "it makes a matrix whose entries are not independent; for a diagonal one write d * h"
 _CHOICE = "it holds for single values alone, and nowhere in the limit"
+_COMPLEX = (
+    "it makes complex numbers, which no unit of a cell has: give the real and the imaginary part as "
+    "a pair of states, and lambda as the pair r cos(theta), r sin(theta)"
+)
 _COMPARISONS = ("eq", "ne")
 REASONS = {
     **dict.fromkeys(["layer_norm", "rms_norm", "group_norm", "native_layer_norm"], _COUPLES),
@@ -43,6 +47,7 @@ REASONS = {
     **dict.fromkeys([f"{c}.{k}" for c in _COMPARISONS for k in ("Scalar", "Tensor")], _CHOICE),
     **dict.fromkeys(["conv1d", "convolution"], "it couples neighbouring units with shared weights"),
     "_trilinear": "it multiplies states through an array of three indices, which no matrix does",
+    **dict.fromkeys(["complex", "polar", "view_as_complex", "view_as_real", "conj"], _COMPLEX),
     "roll": "it moves units around",
     "flip": "it moves units around",
 }

@@ -101,9 +101,10 @@ def _product(
             total = Polynomial()
             for column, value in zip(columns, values, strict=True):
                 operand, c = _operand(value, column[1] - column[0], width, matrix.name, groups)
-                total = total + Polynomial(
-                    {Monomial(block(row, column), operand): c * matrix.scale}
-                )
+                part = block(row, column)
+                if operand is None:
+                    part = replace(part, columns=_columns(value, groups))
+                total = total + Polynomial({Monomial(part, operand): c * matrix.scale})
             result[j] = total
         return result
 
@@ -157,6 +158,11 @@ def _ranges(widths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     for width in widths:
         yield start, start + width
         start += width
+
+
+def _columns(value: Polynomial, groups: Groups) -> tuple[int, int] | None:
+    """Which of several inputs it is: (first, number) of its columns."""
+    return next((groups.pieces[s] for s in value.rest.free_symbols if s in groups.pieces), None)
 
 
 def _operand(

@@ -92,11 +92,13 @@ class Group:
 class Groups:
     """All closed sums, in the order in which they were closed; equal ones share a symbol.
 
-    `drawn` has the numbers of the arguments that are vectors.
+    `drawn` has the numbers of the arguments that are vectors, `pieces` (first, number) of the
+    columns of each of several inputs.
     """
 
     def __init__(self) -> None:
         self.known: dict[frozenset[tuple[Atom, float]], Group] = {}
+        self.pieces: dict[sp.Symbol, tuple[int, int]] = {}
         self.drawn: dict[sp.Symbol, tuple[float, ...]] = {}
         self._reported = 0
 

@@ -200,7 +200,8 @@ def trace(
     if known and hints.states is None:
         hints = replace(hints, states=known[1])
     with evaluation(module), quiet():
-        signature = signature_of(module, hints.states, hints.input, hints.arguments)
+        named = {**hints.arguments, **{n: None for n in hints.inputs if n != hints.input}}
+        signature = signature_of(module, hints.states, hints.input, named)
         search = Search(module, signature, hints)
         traced = _first(module, search, name)
         check_beside(module, traced)
@@ -257,6 +258,11 @@ def _read(module: torch.nn.Module, exported: Exported, name: str | None) -> Trac
     taken = [x.name, *(s.name for s in symbols), *vectors]
     assembly = Assembly(reached, walk.places, walk.labels, module, taken)
     update = {s: assembly.resolve(e) for s, e in zip(symbols, closed, strict=True)}
+    if walk.groups.pieces.keys() & set().union(*(e.free_symbols for e in update.values())):
+        raise CellError(
+            f"cannot trace {type(module).__name__}: one of its several inputs acts on the units "
+            "one by one, and not by a matrix: join them before, in a module of one input"
+        )
     if known:
         update = {s: update[s] for s in sorted(symbols, key=lambda s: s.name)}
     cell = Cell(

@@ -115,6 +115,8 @@ class GraphWalk:
         return self._values[node]
 
     def _argument(self, name: str) -> Array:
+        if name == self.exported.input and self.exported.call.inputs:
+            return self._several(self.exported.call.inputs)
         symbol, width = self._symbols[name]
         batch = self.exported.batch
         grid = np.empty((1,) if batch is None else (1, 1), dtype=object)
@@ -122,6 +124,20 @@ class GraphWalk:
         if batch is None:
             return Array(grid, -1, (width,))
         return Array(grid, -1, (width,), -2, batch)
+
+    def _several(self, inputs: Mapping[str, int]) -> Array:
+        """Several inputs behind each other, each with a symbol of its own."""
+        widths, batch = tuple(inputs.values()), self.exported.batch
+        total, start = sum(widths), 0
+        grid = np.empty(len(widths), dtype=object)
+        for j, (name, width) in enumerate(inputs.items()):
+            piece = Input(name)
+            self.groups.pieces[piece] = (start, total)
+            grid[j] = Polynomial(rest=piece)
+            start += width
+        if batch is None:
+            return Array(grid, -1, widths)
+        return Array(grid[None], -1, widths, -2, batch)
 
     def _held(self, placeholder: str) -> Array | TracedParameter:
         """A parameter; a scalar, or a buffer with one value everywhere, is a number."""

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnnmft import CellError, Inputs, MeanField
+from rnnmft import CellError, Inputs, MeanField, simulate
 from rnnmft.language.laws import Constant, Empirical
 from rnnmft.tracing import trace
 from rnnmft.tracing.beside import traced_step
@@ -142,6 +142,35 @@ def test_layers_of_unequal_widths_are_refused():
     module = ncps.torch.WiredCfCCell(N_IN, ncps.wirings.AutoNCP(N, 4))
     with pytest.raises(CellError, match="splits the 32 units into groups of 17, 11 and 4"):
         trace(module, arguments={"timespans": 1.0})
+
+
+# --- a perceptron of the input in front ----------------------------------------------------------
+
+
+class Embedded(torch.nn.Module):
+    """relu(V x + b) into a GRU, as most people embed their inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.cell = torch.nn.Linear(N_IN, N), torch.nn.GRUCell(N, N)
+
+    def forward(self, x, h):
+        return self.cell(torch.relu(self.embed(x)), h)
+
+
+@pytest.mark.slow
+def test_a_perceptron_of_the_input_costs_no_further_integral():
+    cell = trace(Embedded()).cell
+    ensemble, inputs = cell.ensemble(), Inputs(R=0.5)
+    theory = MeanField(cell, ensemble, inputs, tying="untied")
+    found = theory.fixed_point()  # three nested integrals took minutes
+    networks = simulate(
+        cell, ensemble, inputs, tying="untied", width=300, networks=40, steps=20, seed=0
+    ).second_moment["h"]
+    # Finite widths move it by some 1 / N; a normal deviate of five is one false alarm in 10^6.
+    allowed = 5 * networks.sem[-1] + found.second_moment["h"] / 300
+    assert abs(networks.mean[-1] - found.second_moment["h"]) < allowed
+    assert abs(networks.mean[-1] - 1.2 * found.second_moment["h"]) > allowed
 
 
 # --- their theory --------------------------------------------------------------------------------
