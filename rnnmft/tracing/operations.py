@@ -31,8 +31,8 @@ _RANDOM = "it draws random numbers at every step; a cell's parameters are drawn 
 _STRUCTURE = "it makes a matrix whose entries are not independent; for a diagonal one write d * h"
 _CHOICE = "it holds for single values alone, and nowhere in the limit"
 _COMPLEX = (
-    "it makes complex numbers, which no unit of a cell has: give the real and the imaginary part as "
-    "a pair of states, and lambda as the pair r cos(theta), r sin(theta)"
+    "it makes complex numbers, which no unit of a cell has: give the real and the imaginary part "
+    "as a pair of states, and lambda as the pair r cos(theta), r sin(theta)"
 )
 _COMPARISONS = ("eq", "ne")
 REASONS = {
