@@ -6,7 +6,7 @@ transposed or be multiplied by a number. A `Slice` says all that, and reads and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rnnmft.errors import CellError
@@ -14,7 +14,7 @@ from rnnmft.errors import CellError
 __all__ = ["Binding", "Slice", "parameter_of", "read", "write"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Slice:
     """scale times a block of a parameter, with its axes in another order.
 
@@ -40,6 +40,10 @@ class Slice:
     mask: str | None = None
     against: tuple[float, ...] | None = None
     columns: tuple[int, int] | None = None
+
+    def __repr__(self) -> str:
+        shown = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        return f"Slice({', '.join(f'{n}={v!r}' for n, v in shown if v is not None)})"
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -237,7 +237,8 @@ def further_argument(module: torch.nn.Module, signature: Signature) -> CellError
         f"cannot trace {type(module).__name__}: its forward takes the further argument {one!r}, "
         f"of which nothing is known; give its value, as in from_torch(module, "
         f"arguments={{{one!r}: 1.0}}) (a number, or a law of rnnmft.language.laws for one number "
-        f"a unit), or name it among the states, as in states=({held})"
+        f"a unit), or its width beside the input's, as in input={{{signature.input!r}: 16, "
+        f"{one!r}: 16}}, or name it among the states, as in states=({held})"
     )
 
 
