@@ -127,9 +127,9 @@ def calls(
     kinds = ("plain", "column", "elements", "units", "inputs") if given else ("plain",)
     if given and not any(isinstance(value, (int, float)) for value in given.values()):
         kinds = ("plain", "inputs")
-    for number in kinds:
-        for form in forms(len(held), keys, fields, count):
-            if count is None or form.count == count:
+    for form in forms(len(held), keys, fields, count):
+        if count is None or form.count == count:
+            for number in kinds:
                 yield _call(signature, form, held, names, given, number)
 
 
