@@ -35,9 +35,11 @@ def from_torch(
         module: a `torch.nn.Module` of two units or more.
         states: the names of the states in forward's order, or {name: width}. Needed only where
             they cannot be told from forward's signature and the shapes of the parameters.
-        input: the width of the input, its argument's name, or {name: width}, likewise.
+        input: the width of the input, its argument's name, or {name: width}, likewise; several
+            {name: width} are one input whose parts stand one behind the other.
         arguments: {further argument of forward: its value}, a number, or a law of
-            `rnnmft.language.laws` for one number a unit, which becomes a `RandomParameter`.
+            `rnnmft.language.laws` for one number a unit (or an input), which becomes a
+            `RandomParameter`; so does what a matrix makes of it.
         returned: the places of the new states among the tensors that forward returns, counted
             from 0; needed where an output is as wide as a state and no name tells them apart.
         name: the cell's name; the module's class where it is not given.
@@ -45,9 +47,10 @@ def from_torch(
     Raises:
         CellError: naming what is no part of a cell, and where it stands in the module's source:
             normalisation over units, dropout that stays on in evaluation, products of states,
-            matrices that are made of others, one matrix in two places, branches on values, a
-            further argument without a value; a backward that is not the forward's derivative; or
-            showing both where the module and the cell that was read from it differ.
+            nonlinear synapses, matrices that are made of others, masks with a structure, one
+            matrix in two places, branches on values, a further argument without a value; a
+            backward that is not the forward's derivative; or showing both where the module and
+            the cell that was read from it differ.
 
     `rnnmft.tracing.trace` gives the cell together with the places of its parameters in the module.
 

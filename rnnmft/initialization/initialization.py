@@ -70,7 +70,7 @@ class Initialization(CriticalEnsemble):
         return float(path.second_moment[state].mean())
 
     def source(self, framework: str) -> str:
-        """A self-contained function that draws the ensemble: pytorch, flax, keras or numpy."""
+        """A function that draws the ensemble: for pytorch, flax, flax_nnx, keras or numpy."""
         return source(self.ensemble, framework, self.cell)
 
     # --- files ---------------------------------------------------------------------------------

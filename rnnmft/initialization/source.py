@@ -18,7 +18,7 @@ from rnnmft.language import Cell, Ensemble, Law
 
 __all__ = ["FRAMEWORKS", "source"]
 
-FRAMEWORKS = ("pytorch", "flax", "keras", "numpy")
+FRAMEWORKS = ("pytorch", "flax", "flax_nnx", "keras", "numpy")
 _FOLDER = Path(__file__).parent / "source_templates"
 _TWINS = ("vanilla", "gru", "gru_torch", "lstm")
 # Which template a twin has in a framework, and what a framework has at all.
@@ -26,6 +26,9 @@ _TEMPLATES = {
     ("flax", "lstm"): "flax_lstm",
     ("flax", "gru_torch"): "flax_gru",
     ("flax", "vanilla"): "flax_vanilla",
+    ("flax_nnx", "lstm"): "flax_nnx_lstm",
+    ("flax_nnx", "gru_torch"): "flax_nnx_gru",
+    ("flax_nnx", "vanilla"): "flax_nnx_vanilla",
     ("keras", "lstm"): "keras_lstm",
     ("keras", "gru_torch"): "keras_gru",
     ("keras", "gru"): "keras_gru_before",
@@ -36,6 +39,7 @@ _TEMPLATES = {
 }
 _HAS = {
     "flax": "LSTMCell, GRUCell (reset after the product) and SimpleCell",
+    "flax_nnx": "LSTMCell, GRUCell (reset after the product) and SimpleCell",
     "keras": "LSTM, GRU (reset after or before the product) and SimpleRNN",
     "pytorch": "LSTM, GRU (reset after the product) and RNN",
 }
@@ -62,6 +66,7 @@ def source(ensemble: Ensemble, framework: str, cell: Cell | None = None) -> str:
     | "numpy" | initialize(input_size, hidden_size, seed) | {gate: {"W", "V", "b"}}, any cell |
     | "pytorch" | initialize_(module, generator) | an nn.LSTM, GRU, RNN or their cells, in place |
     | "flax" | initialize(input_size, hidden_size, seed) | params of LSTMCell, GRUCell, SimpleCell |
+    | "flax_nnx" | initialize_(cell, seed) | an nnx LSTMCell, GRUCell, SimpleCell, in place |
     | "keras" | initialize(input_size, hidden_size, seed) | weights of LSTM, GRU, SimpleRNN |
 
     Args:
@@ -72,6 +77,7 @@ def source(ensemble: Ensemble, framework: str, cell: Cell | None = None) -> str:
 
     Raises:
         ParameterError: an unknown framework, or a cell that the framework does not have.
+            flax.nnx's GRUCell has no bias inside its reset gate.
 
     >>> text = source(cells.lstm().ensemble(f={"mu_b": 3.0}), "keras")
     >>> '"f": (1.0, 1.0, 0.0, 3.0, "gaussian"),' in text
@@ -91,6 +97,11 @@ def source(ensemble: Ensemble, framework: str, cell: Cell | None = None) -> str:
             'source(..., "numpy") works for every cell'
         )
     own = Ensemble({name: ensemble[names[name]] for name in names})
+    if template == "flax_nnx_gru" and (own["n_h"].mu_b or own["n_h"].sigma_b):
+        raise ParameterError(
+            f"flax.nnx's GRUCell has no bias inside its reset gate, and {names['n_h']!r} has one: "
+            "set its mu_b and sigma_b to 0, or give it to the input's part"
+        )
     options = {"module": _MODULES.get(twin, ""), "blocks": _BLOCKS.get(twin, "")}
     return _filled(template, own, **options)
 
@@ -133,6 +144,7 @@ def _filled(template: str, ensemble: Ensemble, **values: str) -> str:
         .substitute(
             gates=part("gates").substitute(gates=rows),
             draw=part("draw").template,
+            assign=part("flax_nnx").template,
             version=version("rnnmft"),
             **values,
         )

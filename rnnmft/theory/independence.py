@@ -71,6 +71,11 @@ class GaussianLaw:
     covariance: tuple[sp.Expr, ...]
 
     @property
+    def symbols(self) -> set[sp.Basic]:
+        """What its parameters depend on."""
+        return set().union(*(p.free_symbols for p in (*self.means, *self.covariance)))
+
+    @property
     def matrix(self) -> tuple[tuple[sp.Expr, ...], ...]:
         """The covariance matrix, row by row."""
         if len(self.variables) == 1:
@@ -171,7 +176,10 @@ def _reduce(
     inside = [v for one in linear for v in one.variables]
     left = [v for v in inside if v in reduced.free_symbols]
     if not left:
-        return expect(law.node(reduced), others)
+        elsewhere = {v for one in others for v in one.variables}
+        if elsewhere & law.symbols:  # Gaussian given the others: innermost
+            return expect(law.node(reduced), others)
+        return expect(reduced, [*others, law])
     if len(law.variables) == 1:
         given = _given_combination(reduced, inside, linear, law, slopes)
         return None if given is None else expect(law.node(given), others)

@@ -158,6 +158,10 @@ class TracedParameter:
         axes: its own axes in the order of the view; None for an axis of length one that was added.
         scale: a number that it was multiplied by.
         multiple: c, where the module holds the constant matrix c times the identity; else None.
+        structure: why a constant matrix is no matrix of independent entries; "" where it may be.
+        density: of a constant matrix of zeros and ones, the share of ones; else None.
+        not_random: why its zeros do not lie at random; "" where they may.
+        mask: the matrix of zeros and ones that it was multiplied by, entry by entry.
     """
 
     name: str
@@ -165,6 +169,10 @@ class TracedParameter:
     axes: tuple[int | None, ...]
     scale: float = 1.0
     multiple: float | None = None
+    structure: str = ""
+    density: float | None = None
+    not_random: str = ""
+    mask: str | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -218,9 +226,7 @@ class TracedParameter:
         return replace(self, axes=tuple(None if n == 1 else places.pop(0) for n in shape))
 
     def expand(self, shape: Sequence[int]) -> TracedParameter:
-        """Repeated along axes of length one: a vector for each element of a batch."""
-        if len(self.long) > 1:
-            raise RefusalError(f"it repeats the matrix {self.name!r}")
+        """Repeated along axes of length one, as for each element of a batch: nothing new."""
         return replace(self, axes=(*(None for _ in range(len(shape) - len(self.axes))), *self.axes))
 
 
@@ -238,7 +244,7 @@ def as_block(parameter: TracedParameter, own: Sequence[int], *ranges: tuple[int,
     for axis, (start, stop) in zip(own, ranges, strict=True):
         first = whole[axis][0]
         whole[axis] = (first + start, first + stop)
-    return Slice(parameter.name, tuple(whole), tuple(own))
+    return Slice(parameter.name, tuple(whole), tuple(own), mask=parameter.mask)
 
 
 def grid_of(parameter: TracedParameter, widths: Sequence[int]) -> Array:

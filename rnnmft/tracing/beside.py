@@ -18,6 +18,7 @@ import torch
 from rnnmft.errors import CellError
 from rnnmft.language.symbols import Average
 from rnnmft.numerics.compile import compile_elementwise
+from rnnmft.tracing.constants import is_mask
 from rnnmft.tracing.examples import own_randomness
 
 __all__ = ["agree", "check_beside", "traced_step"]
@@ -128,7 +129,7 @@ def _copy(module: torch.nn.Module, traced: Any) -> torch.nn.Module:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, p in copied.named_parameters():
-            if p.is_floating_point() and name not in traced.numbers:
+            if p.is_floating_point() and name not in traced.numbers and not is_mask(p):
                 drawn = torch.randn(p.shape, generator=generator, dtype=torch.float64)
                 p.copy_(drawn / math.sqrt(max(p.shape[-1:], default=1)) if p.ndim > 1 else drawn)
     return copied

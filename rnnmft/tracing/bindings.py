@@ -6,7 +6,7 @@ transposed or be multiplied by a number. A `Slice` says all that, and reads and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rnnmft.errors import CellError
@@ -14,7 +14,7 @@ from rnnmft.errors import CellError
 __all__ = ["Binding", "Slice", "parameter_of", "read", "write"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Slice:
     """scale times a block of a parameter, with its axes in another order.
 
@@ -24,6 +24,10 @@ class Slice:
         axes: the parameter's axes in the order in which the block has them; an axis that is left
             out has a range of one.
         scale: what the module multiplies the block by before it uses it.
+        mask: a constant matrix of zeros and ones that the module multiplies it by, entry by entry.
+        against: a constant vector that the block, a matrix, multiplies (one number: the same
+            everywhere); what is read is that product, one number a unit.
+        columns: (first, number), where the block's columns stand among those of several inputs.
 
     >>> Slice("weight_hh", ((4, 8), (0, 4)), (0, 1)).shape
     (4, 4)
@@ -33,11 +37,20 @@ class Slice:
     ranges: tuple[tuple[int, int], ...]
     axes: tuple[int, ...]
     scale: float = 1.0
+    mask: str | None = None
+    against: tuple[float, ...] | None = None
+    columns: tuple[int, int] | None = None
+
+    def __repr__(self) -> str:
+        shown = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        return f"Slice({', '.join(f'{n}={v!r}' for n, v in shown if v is not None)})"
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of what is read."""
-        return tuple(self.ranges[a][1] - self.ranges[a][0] for a in self.axes)
+        axes = self.axes if self.against is None else self.axes[:1]
+        own = tuple(self.ranges[a][1] - self.ranges[a][0] for a in axes)
+        return own if self.columns is None else (own[0], self.columns[1])
 
     @property
     def transposed(self) -> bool:
@@ -52,12 +65,57 @@ class Slice:
 
     def of(self, module: Any) -> Any:
         """The block as it stands in the module's parameter, without the scale: a view."""
-        tensor = parameter_of(module, self.parameter)
+        return self._block(module, self.parameter)
+
+    def read(self, module: Any) -> Any:
+        """What the module uses: scale, mask and vector included."""
+        block = self.scale * self.of(module)
+        if self.mask is not None:
+            block = block * self._block(module, self.mask).to(block)
+        if self.columns is not None:
+            whole = block.new_zeros(self.shape)
+            whole[:, self.seen] = block
+            return whole
+        return block if self.against is None else block @ self._vector(block)
+
+    @property
+    def seen(self) -> slice:
+        """The columns, among those of several inputs, that the block has."""
+        first = 0 if self.columns is None else self.columns[0]
+        start, stop = self.ranges[self.axes[1]]
+        return slice(first, first + stop - start)
+
+    def write(self, module: Any, value: Any) -> None:
+        """Set the parameter so that `read` gives a value.
+
+        A value that has entries where the mask has none is spread over those that it has, with its
+        variance. Of the matrices that give a vector, the one nearest to the present one is taken.
+        """
+        block = self.of(module)
+        if self.against is not None:
+            vector = self._vector(block)
+            wanted = value.to(block) / self.scale - block @ vector
+            block.add_(wanted[:, None] * vector / vector.square().sum())
+            return
+        value = (value if self.columns is None else value[:, self.seen]) / self.scale
+        if self.mask is not None:
+            mask = self._block(module, self.mask).to(value)
+            if (value * (1 - mask)).any():
+                value = value / mask.mean().sqrt()
+            value = value * mask
+        block.copy_(value)
+
+    def _vector(self, block: Any) -> Any:
+        assert self.against is not None
+        return block.new_tensor(self.against).expand(block.shape[1])
+
+    def _block(self, module: Any, name: str) -> Any:
+        tensor = parameter_of(module, name)
         if tensor.ndim != len(self.ranges) or any(
             stop > size for (_, stop), size in zip(self.ranges, tensor.shape, strict=True)
         ):
             raise CellError(
-                f"parameter {self.parameter!r} has shape {tuple(tensor.shape)}, which is not that "
+                f"parameter {name!r} has shape {tuple(tensor.shape)}, which is not that "
                 "of the module that was traced"
             )
         block = tensor[tuple(slice(*r) for r in self.ranges)]
@@ -94,15 +152,28 @@ def read(module: Any, slices: tuple[Slice, ...]) -> Any:
     """The sum of the slices as a new tensor, or None where there are none."""
     if not slices:
         return None
-    total = slices[0].scale * slices[0].of(module)
+    total = slices[0].read(module)
     for one in slices[1:]:
-        total = total + one.scale * one.of(module)
+        total = total + one.read(module)
     return total
 
 
 def write(module: Any, slices: tuple[Slice, ...], value: Any) -> None:
-    """Set the sum of the slices: all of it into the first, zero into the others."""
-    first, *others = slices
-    first.of(module).copy_(value / first.scale)
-    for one in others:
-        one.of(module).zero_()
+    """Set the sum of the slices: all of it into the first, zero into the others.
+
+    Of several inputs each has a first. A value that has entries for inputs that none of the slices
+    sees is spread over those that they see, with its variance.
+    """
+    firsts = {one.columns: one for one in reversed(slices)}
+    if slices[0].columns is not None:
+        unseen = value.clone()
+        for one in firsts.values():
+            unseen[:, one.seen] = 0.0
+        if unseen.any():
+            number = sum(one.seen.stop - one.seen.start for one in firsts.values())
+            value = value * (value.shape[1] / number) ** 0.5
+    for one in slices:
+        if firsts[one.columns] is one:
+            one.write(module, value)
+        else:
+            one.of(module).zero_()

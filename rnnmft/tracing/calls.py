@@ -26,9 +26,11 @@ class Call:
         form: how they are held.
         holders: the arguments that hold them.
         input: the argument that is the input, or None.
+        inputs: {argument: width} where several together are the input, one behind the other.
         given: {further argument: its value: a number, or a vector of one number a unit}.
         number: how further arguments that are numbers are given: "plain", or as tensors "column"
-            (B, 1), "elements" (B,) and "units" (B, N).
+            (B, 1), "elements" (B,), "units" (B, N) and "inputs" (B, N_in); of the latter kind
+            are then those that are vectors, too.
         positional: the arguments that may be given by position.
         called: what the source calls the states.
         returned: the places of the new states' tensors among the tensors that forward returns.
@@ -43,6 +45,7 @@ class Call:
     positional: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
     returned: tuple[int, ...] = ()
+    inputs: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def batched(self) -> bool:
@@ -60,10 +63,14 @@ class Call:
             vectors: values of the arguments that are vectors, instead of those in `given`.
         """
         values = dict(zip(self.holders, self.form.pack(states), strict=True))
-        if self.input is not None:
+        if self.inputs:
+            parts = x.split(list(self.inputs.values()), -1)
+            values |= zip(self.inputs, map(self.form.given_input, parts), strict=True)
+        elif self.input is not None:
             values[self.input] = self.form.given_input(x)
         for name, value in self.given.items():
-            values[name] = self._argument((vectors or {}).get(name, value), states[0])
+            like = x if self.number == "inputs" and x is not None else states[0]
+            values[name] = self._argument((vectors or {}).get(name, value), like)
         by_position = []
         for name in self.positional:
             if name not in values:
@@ -76,12 +83,17 @@ class Call:
         if not isinstance(value, torch.Tensor):
             lead = tuple(like.shape[:-1])
             shapes = {"column": (*lead, 1), "elements": lead, "units": tuple(like.shape)}
+            shapes["inputs"] = tuple(like.shape)
             shape = shapes.get(self.number)
             return value if shape is None else like.new_full(shape, float(value))
         row = value.to(like.device, like.dtype)
         if not self.batched or row.ndim == 2:
             return row
         return self.form._tensors([row.expand(like.shape[0], -1)])[0]
+
+    def vector_width(self, width: int, inputs: int) -> int:
+        """The size of an argument that is a vector."""
+        return inputs if self.number == "inputs" else width
 
     def results(self, result: Any) -> tuple[Any, ...]:
         """The new states, (B, N) each, in what forward returned."""
@@ -112,10 +124,12 @@ def calls(
     first = next(iter(held))
     keys = spelling.keys.get(first, ())
     fields = spelling.fields.get(first, ())
-    numbers = any(isinstance(value, (int, float)) for value in given.values())
-    for number in ("plain", "column", "elements", "units")[: None if numbers else 1]:
-        for form in forms(len(held), keys, fields, count):
-            if count is None or form.count == count:
+    kinds = ("plain", "column", "elements", "units", "inputs") if given else ("plain",)
+    if given and not any(isinstance(value, (int, float)) for value in given.values()):
+        kinds = ("plain", "inputs")
+    for form in forms(len(held), keys, fields, count):
+        if count is None or form.count == count:
+            for number in kinds:
                 yield _call(signature, form, held, names, given, number)
 
 

@@ -39,9 +39,9 @@ def _stacked(arrays: Sequence[Array]) -> Array:
 
 def einsum(context: Context, equation: str, operands: Sequence[Value], **_options: Any) -> Value:
     """A parameter's matrix, or a stack of them, times a state or the input."""
-    given, _arrow, wanted = equation.replace(" ", "").partition("->")
+    given, _arrow, wanted = _without_ellipsis(equation.replace(" ", ""), operands).partition("->")
     labels = given.split(",")
-    if "." in equation or not wanted or len(labels) != 2 or len(operands) != 2:
+    if not wanted or len(labels) != 2 or len(operands) != 2:
         raise RefusalError(f"the contraction {equation!r} is no product of a matrix and a state")
     pairs = sorted(
         zip(operands, labels, strict=True), key=lambda p: isinstance(p[0], TracedParameter)
@@ -63,6 +63,23 @@ def einsum(context: Context, equation: str, operands: Sequence[Value], **_option
     )
     names = [*gates, *(n for n in of_seen if n != units), out]
     return product.permute([names.index(n) for n in wanted])
+
+
+def _without_ellipsis(equation: str, operands: Sequence[Value]) -> str:
+    """The equation with a letter for each axis of the ellipsis of the one operand that has any."""
+    labels = equation.partition("->")[0].split(",")
+    ranks = [
+        len(v.shape) - len(n.replace("...", ""))
+        for n, v in zip(labels, operands, strict=False)
+        if "..." in n
+    ]
+    letters = "ABCDEFGH"[: max(ranks, default=0)]
+    if {*letters} & {*equation} or len({r for r in ranks if r}) > 1:
+        raise RefusalError(f"the contraction {equation!r} is no product of a matrix and a state")
+    for rank, name in zip(ranks, [n for n in labels if "..." in n], strict=True):
+        if not rank:
+            equation = equation.replace(name, name.replace("...", ""), 1)
+    return equation.replace("...", letters)
 
 
 def _out(free: Sequence[str], labels: str, matrix: TracedParameter, width: int) -> str:

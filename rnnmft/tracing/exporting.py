@@ -44,6 +44,7 @@ class Exported:
         input: the placeholder of x, or None.
         states: the placeholders of the states.
         vectors: {further argument: its placeholder}, of those that are one number a unit.
+        vector_width: their size.
         results: the nodes of the new states, in the same order.
     """
 
@@ -57,6 +58,7 @@ class Exported:
     input: str | None
     states: tuple[str, ...]
     vectors: Mapping[str, str]
+    vector_width: int
     results: tuple[Any, ...]
 
 
@@ -146,7 +148,8 @@ def export(module: torch.nn.Module, fit: Fit) -> Exported:
     call, batch = fit.call, fit.batch
     x, states = examples(module, fit.width, fit.inputs, batch, len(call.states))
     vectors = [n for n, value in call.given.items() if not isinstance(value, (int, float))]
-    _, rows = examples(module, fit.width, 1, batch, len(vectors))
+    size = call.vector_width(fit.width, fit.inputs)
+    _, rows = examples(module, size, 1, batch, len(vectors))
     tensors = [*([x] if call.input is not None else []), *states, *rows]
     step = _ExportedStep(module, call, vectors).train(module.training)
     with warnings.catch_warnings(record=True) as said:
@@ -186,6 +189,7 @@ def export(module: torch.nn.Module, fit: Fit) -> Exported:
         input=x_name,
         states=tuple(users[:count]),
         vectors=dict(zip(vectors, users[count:], strict=True)),
+        vector_width=size,
         results=tuple(output.args[0]),
     )
 

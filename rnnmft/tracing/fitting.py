@@ -12,14 +12,15 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from rnnmft.errors import CellError
 from rnnmft.tracing.calls import Call, calls, joined_calls
 from rnnmft.tracing.examples import batch_size, examples, own_randomness
 from rnnmft.tracing.hints import Hints, drawn_arguments
-from rnnmft.tracing.results import AmbiguousResultError, ResultError, new_states
+from rnnmft.tracing.results import AmbiguousResultError, ResultError, leaves_of, new_states
 from rnnmft.tracing.signature import Signature
-from rnnmft.tracing.sizes import guesses
+from rnnmft.tracing.sizes import guesses, named
 from rnnmft.tracing.source import place_of_error
 from rnnmft.tracing.values import Values, recorded
 
@@ -36,6 +37,7 @@ class Fit:
         inputs: of the input; 0 where there is none.
         batch: the size of the batch of the run, or None for a module that takes vectors.
         values: what forward read of its data while it ran.
+        used: the number of the module's parameters that it used.
     """
 
     call: Call
@@ -43,18 +45,23 @@ class Fit:
     inputs: int
     batch: int | None
     values: Values
+    used: int
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One that failed: how far it came, and what it was."""
+    """One that failed: how far it came (a likelier one counts more than a longer), what it was."""
 
-    reach: tuple[int, int]
+    reach: tuple[int, int, int]
     call: Call
     width: int
     inputs: int
     batch: int | None
     error: Exception
+
+
+# Of cells that run one behind the other, the states are looked for up to this number.
+_MOST_STATES = 8
 
 
 class Search:
@@ -81,7 +88,27 @@ class Search:
         for call in calls(self.signature, self.hints.states, self.hints.arguments):
             if self._is_ambiguous and not call.form.container:
                 continue  # it runs with a plainer form, of whose results nothing tells the state
-            yield from self._first(call)
+            yield from map(self._fuller, self._first(call))
+
+    def _fuller(self, fit: Fit) -> Fit:
+        """The fit, or one with more states in the same list that uses more of the parameters.
+
+        `for cell, h in zip(self.cells, states)` runs with fewer states than it has cells.
+        """
+        form = fit.call.form
+        total = len({p.untyped_storage().data_ptr() for p in self.module.parameters()})
+        if form.container not in ("tuple", "list") or form.group or self.hints.states is not None:
+            return fit
+        best = fit
+        for more in range(form.count + 1, _MOST_STATES + 1):
+            if best.used == total:
+                break
+            names = tuple(f"h_{j + 1}" for j in range(more))
+            call = replace(fit.call, form=replace(form, count=more), states=names, called=names)
+            found = self._run(replace(call, returned=()), fit.width, fit.inputs)
+            if found is not None and found.used > best.used:
+                best = found
+        return best
 
     def one_state(self) -> Iterator[Fit]:
         """Those with one state in one tensor (B, N), whatever the user named."""
@@ -112,11 +139,13 @@ class Search:
         return guesses(self.module, hints.width, hints.input_width, call.input is not None)
 
     def _run(self, call: Call, width: int, inputs: int) -> Fit | None:
+        call = replace(call, inputs=self.hints.inputs)
         batch = batch_size(self.module, width, inputs) if call.batched else None
         x, states = examples(self.module, width, inputs, batch, len(call.states))
-        counter = _Counter()
+        counter = _Counter(self.module)
         try:
-            args, kwargs = call.arguments(x, states, drawn_arguments(call.given, width))
+            drawn = drawn_arguments(call.given, call.vector_width(width, inputs))
+            args, kwargs = call.arguments(x, states, drawn)
             with own_randomness(), torch.no_grad(), recorded() as values, counter:
                 held = {n: b.clone() for n, b in self._buffers.items()}
                 result = torch.func.functional_call(self.module, held, args, kwargs)
@@ -126,9 +155,17 @@ class Search:
             )
         except Exception as error:
             finished = isinstance(error, ResultError) + isinstance(error, AmbiguousResultError)
-            self._note(_Attempt((finished, counter.count), call, width, inputs, batch, error))
+            likely = self._likelihood(call, width, inputs)
+            reach = (finished, likely, counter.count)
+            self._note(_Attempt(reach, call, width, inputs, batch, error))
             return None
-        return Fit(replace(call, returned=returned), width, inputs, batch, values)
+        call = replace(call, returned=returned)
+        return Fit(call, width, inputs, batch, values, len(counter.used))
+
+    def _likelihood(self, call: Call, width: int, inputs: int) -> int:
+        """In how many ways it is what the module's attributes name, and what most people write."""
+        state, x = named(self.module)
+        return (width == state) + (inputs == x) + (call.form.tensor == "rows")
 
     def _note(self, attempt: _Attempt) -> None:
         if self.closest is None or attempt.reach > self.closest.reach:
@@ -144,6 +181,9 @@ class Search:
                 f"cannot trace {name}: no sizes of its state and input are known; pass them, as in "
                 "from_torch(module, states={'h': 64}, input=32)"
             )
+        narrow = self._narrow_state()
+        if narrow is not None:
+            return narrow
         place = place_of_error(best.error)
         where = f" (at {place})" if place else ""
         if isinstance(best.error, AmbiguousResultError):
@@ -157,6 +197,37 @@ class Search:
             f"states={{{best.call.states[0]!r}: {best.width}}}, input={best.inputs})"
         )
 
+    def _narrow_state(self) -> CellError | None:
+        """What to say where one of the states is as wide as the input, as a previous input is."""
+        width, inputs = named(self.module)
+        if width is None or inputs is None or width == inputs:
+            return None
+        hints = Hints(("a", "b"), arguments=self.hints.arguments)
+        for call in calls(self.signature, hints.states, hints.arguments):
+            if (
+                call.form.tensor == "rows"
+                and not call.form.group
+                and self._runs(call, width, inputs)
+            ):
+                return CellError(
+                    f"cannot trace {type(self.module).__name__}: its second state is as wide as "
+                    f"its input, {inputs}, and its first as its units, {width}: the states of a "
+                    f"cell have one width; it can be read with as many inputs as units"
+                )
+        return None
+
+    def _runs(self, call: Call, width: int, inputs: int) -> bool:
+        """Whether forward takes a first state of N and a second of N_in."""
+        batch = batch_size(self.module, width, inputs)
+        x, (state, _) = examples(self.module, width, inputs, batch, 2)
+        try:
+            args, kwargs = call.arguments(x, [state, x.flip(0)])
+            with own_randomness(), torch.no_grad():
+                found = leaves_of(self.module(*args, **kwargs))
+        except Exception:
+            return False
+        return {tuple(leaf.value.shape) for leaf in found} >= {(batch, width), (batch, inputs)}
+
 
 def further_argument(module: torch.nn.Module, signature: Signature) -> CellError:
     """A further argument has no value."""
@@ -166,7 +237,8 @@ def further_argument(module: torch.nn.Module, signature: Signature) -> CellError
         f"cannot trace {type(module).__name__}: its forward takes the further argument {one!r}, "
         f"of which nothing is known; give its value, as in from_torch(module, "
         f"arguments={{{one!r}: 1.0}}) (a number, or a law of rnnmft.language.laws for one number "
-        f"a unit), or name it among the states, as in states=({held})"
+        f"a unit), or its width beside the input's, as in input={{{signature.input!r}: 16, "
+        f"{one!r}: 16}}, or name it among the states, as in states=({held})"
     )
 
 
@@ -193,14 +265,19 @@ def _reason(error: Exception) -> str:
 
 
 class _Counter(TorchDispatchMode):
-    """Counts the operations of a run."""
+    """Counts the operations of a run, and notes whose parameters they use."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()
         self.count = 0
+        self.used: set[int] = set()
+        self._parameters = {p.untyped_storage().data_ptr() for p in module.parameters()}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         self.count += 1
+        for tensor in tree_leaves((args, kwargs)):
+            if isinstance(tensor, torch.Tensor):
+                self.used |= {tensor.untyped_storage().data_ptr()} & self._parameters
         return func(*args, **(kwargs or {}))

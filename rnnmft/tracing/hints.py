@@ -23,6 +23,7 @@ class Hints:
         width: of the states.
         input: the argument that is the input.
         input_width: its width.
+        inputs: {name: width} where several arguments together are the input.
         arguments: {further argument: a number or a law}.
         returned: the places of the new states among the tensors that forward returns.
     """
@@ -33,6 +34,7 @@ class Hints:
     input_width: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     returned: tuple[int, ...] | None = None
+    inputs: Mapping[str, int] = field(default_factory=dict)
 
 
 class HintOptions(TypedDict, total=False):
@@ -68,7 +70,8 @@ def read_hints(states: Any, input: Any, arguments: Any, returned: Any) -> Hints:
         places = (returned,) if isinstance(returned, int) else tuple(returned)
         if not all(isinstance(j, int) and j >= 0 for j in places) or not places:
             raise CellError(f"returned must be places counted from 0, got {returned!r}")
-    return Hints(names, width, x, size, dict(given), places)
+    several = dict(input) if isinstance(input, Mapping) and len(input) > 1 else {}
+    return Hints(names, width, x, size, dict(given), places, several)
 
 
 def _states(
@@ -96,10 +99,9 @@ def _input(input: Any) -> tuple[str | None, int | None]:
     if isinstance(input, str):
         return input, None
     if isinstance(input, Mapping):
-        if len(input) != 1:
-            raise CellError(f"a cell has one input, got input={dict(input)!r}")
-        ((name, width),) = input.items()
-        return name, _width("input", width)
+        if not input or not all(isinstance(name, str) for name in input):
+            raise CellError(f"input must be a width, a name or {{name: width}}, got {input!r}")
+        return next(iter(input)), sum(_width("input", width) for width in input.values())
     return None, _width("input", input)
 
 

@@ -64,7 +64,7 @@ def gate_name(
     for one in matrices:
         owner = module.get_submodule(one.parameter.rpartition(".")[0])
         for kind, letters in _GATES.items():
-            if isinstance(owner, kind):
+            if isinstance(owner, kind) and one.shape[0] == owner.hidden_size:
                 return letters[one.ranges[0][0] // one.shape[0]]
     part = next((p for s in matrices if (p := _part(s, s.axes[0], module)) is not None), None)
     if part is not None and labels:

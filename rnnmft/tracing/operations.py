@@ -14,6 +14,7 @@ import numpy as np
 
 from rnnmft.tracing.arrays import Array, TracedParameter, Value, blocks, grid_of, grid_of_stack
 from rnnmft.tracing.averages import average_operations
+from rnnmft.tracing.constants import masked
 from rnnmft.tracing.context import Context, constant, is_constant, is_number
 from rnnmft.tracing.contractions import einsum, matmul
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
@@ -30,6 +31,10 @@ _COUPLES = "it couples the units, which a cell does by its matrices alone"
 _RANDOM = "it draws random numbers at every step; a cell's parameters are drawn once"
 _STRUCTURE = "it makes a matrix whose entries are not independent; for a diagonal one write d * h"
 _CHOICE = "it holds for single values alone, and nowhere in the limit"
+_COMPLEX = (
+    "it makes complex numbers, which no unit of a cell has: give the real and the imaginary part "
+    "as a pair of states, and lambda as the pair r cos(theta), r sin(theta)"
+)
 _COMPARISONS = ("eq", "ne")
 REASONS = {
     **dict.fromkeys(["group_norm", "native_layer_norm"], _COUPLES),
@@ -37,11 +42,13 @@ REASONS = {
     **dict.fromkeys(["sum.dim_IntList", "sum", "mean", "cumsum", "linalg_vector_norm"]),
     **dict.fromkeys(["native_dropout", "bernoulli", "rand_like", "randn_like"], _RANDOM),
     **dict.fromkeys(["rand", "randn", "normal"], _RANDOM),
-    **dict.fromkeys(["eye", "diag", "diag_embed", "triu", "tril", "arange"], _STRUCTURE),
+    **dict.fromkeys(["diag", "diag_embed", "triu", "tril", "arange"], _STRUCTURE),
     **dict.fromkeys(["_weight_norm", "_weight_norm_interface", "linalg_qr"], _STRUCTURE),
     "batch_norm": "it couples the elements of a batch, and has a memory of its own",
     **dict.fromkeys([f"{c}.{k}" for c in _COMPARISONS for k in ("Scalar", "Tensor")], _CHOICE),
     **dict.fromkeys(["conv1d", "convolution"], "it couples neighbouring units with shared weights"),
+    "_trilinear": "it multiplies states through an array of three indices, which no matrix does",
+    **dict.fromkeys(["complex", "polar", "view_as_complex", "view_as_real", "conj"], _COMPLEX),
     "roll": "it moves units around",
     "flip": "it moves units around",
 }
@@ -121,6 +128,9 @@ def _expression(value: Any, groups: Groups) -> Any:
 def _scaled(name: str, args: Sequence[Any], matrix: TracedParameter) -> TracedParameter:
     """A matrix times a number is one; everything else that is done to a matrix is refused."""
     others = [a for a in args if a is not matrix]
+    if name == "mul.Tensor" and isinstance(others[0], TracedParameter):
+        pair = sorted((matrix, others[0]), key=lambda m: m.density is not None)
+        return masked(*pair)
     if all(is_constant(a) for a in others):
         (c,) = [float(_keyword(a)) for a in others] or (1.0,)
         if name in ("mul.Tensor", "mul.Scalar"):
@@ -129,6 +139,18 @@ def _scaled(name: str, args: Sequence[Any], matrix: TracedParameter) -> TracedPa
             return replace(matrix, scale=matrix.scale / c)
         if name == "neg":
             return replace(matrix, scale=-matrix.scale)
+    if any(isinstance(a, TracedParameter) and a.name == matrix.name for a in others):
+        kind = "antisymmetric" if name.startswith(("sub", "rsub")) else "symmetric"
+        raise RefusalError(
+            f"it makes the {kind} matrix of the matrix {matrix.name!r} and its transpose, whose "
+            "entries are not independent: a cell's matrices have independent entries (or are Haar "
+            "orthogonal)"
+        )
+    if any(isinstance(a, Array) and not a.is_number for a in others):
+        raise RefusalError(
+            f"it meets the units with the matrix {matrix.name!r} entry by entry, a function of its "
+            "own for each pair of units (a synapse): a preactivation is a product W y + V x + b"
+        )
     raise RefusalError(
         f"it makes a matrix of the matrix {matrix.name!r}: the entries of a cell's matrices are "
         "independent (or the matrix is Haar orthogonal), so a matrix must be a parameter itself, "
@@ -218,6 +240,10 @@ def _copied(context: Context, to: Value, value: Value, *_: Any, **__: Any) -> Va
     return value.expand(context.shape)
 
 
+def _identity(context: Context, size: int, *_: Any, **__: Any) -> TracedParameter:
+    return TracedParameter("eye", ((0, size),) * 2, (0, 1), multiple=1.0)
+
+
 def _number_of(context: Context, value: Value) -> Array:
     if isinstance(value, Array) and value.is_number:
         return value
@@ -259,6 +285,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(["empty.memory_format", "zeros", "new_zeros", "new_empty"], _zero),
     **dict.fromkeys(["zeros_like", "empty_like", "new_empty_strided"], _zero),
     **dict.fromkeys(["ones", "new_ones", "ones_like"], _one),
+    "eye": _identity,
     "new_full": _filled(2),
     **dict.fromkeys(["dropout", "alpha_dropout", "feature_dropout"], _dropout),
     "full": _filled(1),

@@ -13,7 +13,7 @@ from rnnmft.language.symbols import Input
 from rnnmft.tracing.arrays import Array, TracedParameter, Value, as_block, blocks
 from rnnmft.tracing.bindings import Slice
 from rnnmft.tracing.refusal import RefusalError
-from rnnmft.tracing.sums import Groups, Monomial, Polynomial, exact
+from rnnmft.tracing.sums import Groups, Monomial, Polynomial, Vector, exact
 
 __all__ = ["linear", "matrix_product"]
 
@@ -28,6 +28,8 @@ def matrix_product(a: Value, b: Value, width: int, groups: Groups) -> Array:
     for seen, matrix in ((a, b), (b, a)):
         if isinstance(matrix, TracedParameter) and matrix.multiple is not None:
             return _multiple(seen, matrix)
+        if isinstance(matrix, TracedParameter) and matrix.structure:
+            raise RefusalError(matrix.structure)
     if isinstance(b, TracedParameter) and isinstance(a, Array):
         return linear(a, b, width, groups, transposed=False)
     if isinstance(a, TracedParameter) and isinstance(b, Array):
@@ -53,6 +55,8 @@ def linear(
     x: Array, matrix: TracedParameter, width: int, groups: Groups, transposed: bool = True
 ) -> Array:
     """x W^T of a matrix stored as (out, in); not transposed, x W of one stored as (in, out)."""
+    if matrix.structure:
+        raise RefusalError(matrix.structure)
     first, second = _matrix_axes(matrix)
     axes = (first, second) if transposed else (second, first)
     return _product(x, -1, matrix, axes, width, groups)
@@ -77,8 +81,11 @@ def _product(
     groups: Groups,
 ) -> Array:
     """The product with the matrix whose own axes are (out, in), along one axis of what it sees."""
+    drawn = _drawn(seen, width, groups)
+    if drawn is not None:
+        return _of_vector(drawn, matrix, axes, width)
     if seen.is_number:
-        raise RefusalError(f"{matrix.name!r} multiplies a constant: that is no random vector")
+        return _seen_constant(seen.grid.flat[0], axis, matrix, axes, width)
     if seen.unit != axis:
         raise RefusalError(f"{matrix.name!r} multiplies along an axis that is not that of units")
     out_size, in_size = (matrix.ranges[a][1] - matrix.ranges[a][0] for a in axes)
@@ -94,9 +101,10 @@ def _product(
             total = Polynomial()
             for column, value in zip(columns, values, strict=True):
                 operand, c = _operand(value, column[1] - column[0], width, matrix.name, groups)
-                total = total + Polynomial(
-                    {Monomial(block(row, column), operand): c * matrix.scale}
-                )
+                part = block(row, column)
+                if operand is None:
+                    part = replace(part, columns=_columns(value, groups))
+                total = total + Polynomial({Monomial(part, operand): c * matrix.scale})
             result[j] = total
         return result
 
@@ -109,11 +117,52 @@ def _product(
     return Array(grid, axis, blocks(out_size, width), seen.batch, seen.size)
 
 
+def _seen_constant(
+    value: Polynomial, axis: int, matrix: TracedParameter, axes: tuple[int, int], width: int
+) -> Array:
+    """A matrix times the same number everywhere: zero, or one number a unit for all time."""
+    c = value.number
+    if c is None:
+        raise RefusalError(f"{matrix.name!r} multiplies the same number everywhere, which moves")
+    if c == 0:
+        grid = np.empty((), dtype=object)
+        grid[()] = Polynomial()
+        return Array(grid)
+    array = _of_vector((float(c),), matrix, axes, width)
+    return array if axis == -1 else array.unsqueeze(-1)
+
+
+def _drawn(seen: Array, width: int, groups: Groups) -> tuple[float, ...] | None:
+    """The numbers of an argument that is a vector as long as the input, or None."""
+    if seen.grid.size != 1 or seen.is_number or sum(seen.widths) == width:
+        return None
+    value: Polynomial = seen.grid.flat[0]
+    return None if value.atoms else groups.drawn.get(value.rest)  # type: ignore[arg-type]
+
+
+def _of_vector(
+    vector: tuple[float, ...], matrix: TracedParameter, axes: tuple[int, int], width: int
+) -> Array:
+    """A matrix times a constant vector: one number a unit for all time."""
+    out_size, in_size = (matrix.ranges[a][1] - matrix.ranges[a][0] for a in axes)
+    widths = blocks(out_size, width)
+    grid = np.empty(len(widths), dtype=object)
+    for j, row in enumerate(_ranges(widths)):
+        block = as_block(matrix, axes, row, (0, in_size))
+        grid[j] = Polynomial({Vector(replace(block, against=vector)): matrix.scale})
+    return Array(grid, -1, widths)
+
+
 def _ranges(widths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     start = 0
     for width in widths:
         yield start, start + width
         start += width
+
+
+def _columns(value: Polynomial, groups: Groups) -> tuple[int, int] | None:
+    """Which of several inputs it is: (first, number) of its columns."""
+    return next((groups.pieces[s] for s in value.rest.free_symbols if s in groups.pieces), None)
 
 
 def _operand(
@@ -125,8 +174,6 @@ def _operand(
         ratio = value.rest / inputs[0]
         if ratio.is_Number:
             return None, float(ratio)
-    if value.number is not None:
-        raise RefusalError(f"{name!r} multiplies a constant: that is no random vector")
     expression = groups.close(value)
     if size != width:
         what = "a function of the input" if inputs else f"{size} units, not the {width} of a state"

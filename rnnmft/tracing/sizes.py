@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-__all__ = ["MOST", "guesses"]
+__all__ = ["MOST", "guesses", "named"]
 
 _WIDTH = ("hidden_size", "hidden_dim", "hidden_features", "hidden_units", "hidden", "n_hidden")
 _WIDTH += ("num_hidden", "hid_size", "nhid", "num_units", "units", "n_units", "state_size", "width")
@@ -24,7 +24,14 @@ _INPUT = (
     "num_input",
 )
 _INPUT += ("n_inputs", "num_inputs", "in_dim", "in_size", "d_in", "d_input", "dim_in", "xdim")
+_INPUT += ("sensory_size",)
 MOST = 60
+
+
+def named(module: Any) -> tuple[int | None, int | None]:
+    """(width of the state, width of the input) as the module's own attributes name them."""
+    state, x = (_attributes(module, names) for names in (_WIDTH, _INPUT))
+    return (state[0] if state else None), (x[0] if x else None)
 
 
 def guesses(
@@ -53,8 +60,18 @@ def _known(
 
 
 def _attributes(module: Any, names: tuple[str, ...]) -> list[int]:
-    found = [vars(module).get(name) for name in names]
+    found = [_attribute(module, name) for name in names]
     return [n for n in found if isinstance(n, int) and not isinstance(n, bool) and n > 1]
+
+
+def _attribute(module: Any, name: str) -> Any:
+    """An attribute, or a property that can be asked for."""
+    if name in vars(module) or not isinstance(getattr(type(module), name, None), property):
+        return vars(module).get(name)
+    try:
+        return getattr(module, name)
+    except Exception:
+        return None
 
 
 def _widths(module: Any, shapes: list[tuple[int, ...]]) -> list[int]:
@@ -74,7 +91,7 @@ def _inputs(module: Any, shapes: list[tuple[int, ...]], width: int) -> list[int]
     sizes = [n for s in shapes if len(s) > 1 for n in s]
     found = _attributes(module, _INPUT)
     found += [n for n in sizes if n % width]
-    found += [n - width for n in sizes if n > width]
+    found += [n - k * width for k in (1, 2, 3, 4) for n in sizes if n > k * width]
     found += [width, *sizes]
     likely = [n for n in dict.fromkeys(found) if n > 1]
     # One number last: it would be spread over the units where it is the wrong guess.

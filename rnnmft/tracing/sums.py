@@ -95,11 +95,15 @@ class Groups:
     Attributes:
         known: the closed sums.
         averages: {symbol: what it is the mean of over the units}; equal ones share a symbol, too.
+        pieces: {input: (first, number) of its columns}, of several inputs.
+        drawn: the numbers of the arguments that are vectors.
     """
 
     def __init__(self) -> None:
         self.known: dict[frozenset[tuple[Atom, float]], Group] = {}
         self.averages: dict[sp.Dummy, sp.Expr] = {}
+        self.pieces: dict[sp.Symbol, tuple[int, int]] = {}
+        self.drawn: dict[sp.Symbol, tuple[float, ...]] = {}
         self._reported = 0
 
     def close(self, value: Polynomial) -> sp.Expr:

@@ -49,7 +49,7 @@ class Traced:
         width: of the states of the module that was traced.
         input_width: of its input.
         call: how forward is called.
-        given: {random parameter that is an argument of forward: its values, shape (N,)}.
+        given: {argument of forward that is a vector: its values}, shape (N,) or (N_in,).
     """
 
     cell: Cell
@@ -109,7 +109,8 @@ class Traced:
         """
         self._check(module)
         own = {name: read(module, slices) for name, slices in self.elementwise.items()}
-        return {**own, **{name: values.clone() for name, values in self.given.items()}}
+        held = {p.name for p in self.cell.parameters}  # an argument may be seen by a matrix alone
+        return {**own, **{n: values.clone() for n, values in self.given.items() if n in held}}
 
     def write_(
         self,
@@ -199,7 +200,8 @@ def trace(
     if known and hints.states is None:
         hints = replace(hints, states=known[1])
     with evaluation(module), quiet():
-        signature = signature_of(module, hints.states, hints.input, hints.arguments)
+        named = {**hints.arguments, **{n: None for n in hints.inputs if n != hints.input}}
+        signature = signature_of(module, hints.states, hints.input, named)
         search = Search(module, signature, hints)
         traced = _first(module, search, name)
         check_beside(module, traced)
@@ -257,6 +259,11 @@ def _read(module: torch.nn.Module, exported: Exported, name: str | None) -> Trac
     averages = walk.groups.averages
     assembly = Assembly(reached, averages, walk.places, walk.labels, module, taken)
     update = {s: assembly.resolve(e) for s, e in zip(symbols, closed, strict=True)}
+    if walk.groups.pieces.keys() & set().union(*(e.free_symbols for e in update.values())):
+        raise CellError(
+            f"cannot trace {type(module).__name__}: one of its several inputs acts on the units "
+            "one by one, and not by a matrix: join them before, in a module of one input"
+        )
     if known:
         update = {s: update[s] for s in sorted(symbols, key=lambda s: s.name)}
     cell = Cell(
@@ -301,7 +308,7 @@ def _record(
         width=exported.width,
         input_width=exported.input_width,
         call=exported.call,
-        given=MappingProxyType(drawn_arguments(exported.call.given, exported.width)),
+        given=MappingProxyType(drawn_arguments(exported.call.given, exported.vector_width)),
     )
 
 

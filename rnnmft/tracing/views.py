@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnmft.tracing.arrays import Array, TracedParameter, Value, blocks, grid_of
 from rnnmft.tracing.context import Context, is_number
-from rnnmft.tracing.refusal import RefusalError
+from rnnmft.tracing.refusal import MixedRefusalError, RefusalError
 
 __all__ = ["VIEWS", "transpose"]
 
@@ -67,6 +67,17 @@ def _slice(
 def _pieces(context: Context, value: Value, sizes: Sequence[int], axis: int = 0) -> list[Value]:
     if is_number(value):
         return [value] * len(sizes)
+    if (
+        isinstance(value, Array)
+        and axis % value.grid.ndim - value.grid.ndim == value.unit
+        and len(value.widths) == 1
+        and len({*sizes}) > 1
+    ):
+        groups = f"{', '.join(map(str, sizes[:-1]))} and {sizes[-1]}"
+        raise MixedRefusalError(
+            f"it splits the {value.widths[0]} units into groups of {groups}: the units of a cell "
+            "are all alike (groups of one size are states of their own)"
+        )
     edges = np.cumsum([0, *sizes]).tolist()
     return [value.cut(axis, a, b) for a, b in pairwise(edges)]
 

@@ -14,9 +14,11 @@ from rnnmft.errors import CellError
 from rnnmft.language.symbols import Input, RandomParameter, State
 from rnnmft.tracing.arrays import Array, TracedParameter
 from rnnmft.tracing.bindings import parameter_of
+from rnnmft.tracing.constants import as_mask, described, is_mask
 from rnnmft.tracing.context import Context, constant, is_constant
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
 from rnnmft.tracing.exporting import Exported
+from rnnmft.tracing.hints import drawn_arguments
 from rnnmft.tracing.operations import apply
 from rnnmft.tracing.refusal import MixedRefusalError, MixedUnitsError, RefusalError
 from rnnmft.tracing.source import (
@@ -70,7 +72,9 @@ class GraphWalk:
             for name, state in zip(exported.states, states, strict=True)
         }
         for name, place in exported.vectors.items():
-            self._symbols[place] = (vectors[name], exported.width)
+            self._symbols[place] = (vectors[name], exported.vector_width)
+        drawn = drawn_arguments(exported.call.given, exported.vector_width)
+        self.groups.drawn |= {vectors[n]: tuple(v.tolist()) for n, v in drawn.items()}
         if exported.input is not None:
             self._symbols[exported.input] = (x, exported.input_width)
         self._values: dict[torch.fx.Node, Any] = {}
@@ -111,6 +115,8 @@ class GraphWalk:
         return self._values[node]
 
     def _argument(self, name: str) -> Array:
+        if name == self.exported.input and self.exported.call.inputs:
+            return self._several(self.exported.call.inputs)
         symbol, width = self._symbols[name]
         batch = self.exported.batch
         grid = np.empty((1,) if batch is None else (1, 1), dtype=object)
@@ -119,15 +125,23 @@ class GraphWalk:
             return Array(grid, -1, (width,))
         return Array(grid, -1, (width,), -2, batch)
 
+    def _several(self, inputs: Mapping[str, int]) -> Array:
+        """Several inputs behind each other, each with a symbol of its own."""
+        widths, batch = tuple(inputs.values()), self.exported.batch
+        total, start = sum(widths), 0
+        grid = np.empty(len(widths), dtype=object)
+        for j, (name, width) in enumerate(inputs.items()):
+            piece = Input(name)
+            self.groups.pieces[piece] = (start, total)
+            grid[j] = Polynomial(rest=piece)
+            start += width
+        if batch is None:
+            return Array(grid, -1, widths)
+        return Array(grid[None], -1, widths, -2, batch)
+
     def _held(self, placeholder: str) -> Array | TracedParameter:
         """A parameter; a scalar, or a buffer with one value everywhere, is a number."""
-        name = self.exported.holds[placeholder]
-        unregistered = name in self.exported.constants
-        if unregistered:
-            tensor = self.exported.constants[name].detach()
-        else:
-            name = self._first_names.get(name, name)
-            tensor = parameter_of(self.module, name)
+        name, tensor, unregistered = self._tensor(placeholder)
         learnable = name in dict(self.module.named_parameters())
         alike = not learnable and bool((tensor == tensor.flatten()[0]).all())
         if tensor.numel() == 1 or alike:
@@ -142,9 +156,22 @@ class GraphWalk:
             )
         shape = tuple(tensor.shape)
         ranges, axes = tuple((0, n) for n in shape), tuple(range(len(shape)))
-        if learnable or len(shape) != 2:
-            return TracedParameter(name, ranges, axes)
-        return TracedParameter(name, ranges, axes, multiple=_multiple_of_identity(name, tensor))
+        parameter = TracedParameter(name, ranges, axes)
+        if learnable and not self.module.get_parameter(name).requires_grad and is_mask(tensor):
+            return as_mask(parameter, tensor)
+        return parameter if learnable or len(shape) != 2 else described(parameter, tensor)
+
+    def _tensor(self, placeholder: str) -> tuple[str, torch.Tensor, bool]:
+        """(name, numbers, whether the module has not registered it) of what a placeholder is."""
+        name = self.exported.holds[placeholder]
+        if name in self.exported.constants:
+            tensor = self.exported.constants[name].detach()
+            registered = _registered(self.module, tensor)
+            if registered is None:
+                return name, tensor, True
+            name = registered
+        name = self._first_names.get(name, name)
+        return name, parameter_of(self.module, name), False
 
     def _apply(self, node: torch.fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:
         name = aten_name(node)
@@ -217,28 +244,12 @@ def _ancestors(nodes: Sequence[torch.fx.Node]) -> set[torch.fx.Node]:
     return found
 
 
-def _multiple_of_identity(name: str, matrix: torch.Tensor) -> float | None:
-    """c of a constant matrix c times the identity, None of one whose entries look independent.
-
-    Raises:
-        RefusalError: its entries are not: most are zero, or it is symmetric.
-    """
-    rows, columns = matrix.shape
-    square = rows == columns
-    c = matrix[0, 0]
-    if square and torch.equal(matrix, c * torch.eye(rows, dtype=matrix.dtype, device=c.device)):
-        return float(c)
-    zeros = float((matrix == 0).double().mean())
-    if zeros > _MANY_ZEROS or (square and (matrix.abs() == matrix.T.abs()).all()):
-        raise RefusalError(
-            f"the constant matrix {name!r} is no matrix of independent entries (it is sparse, "
-            "triangular, symmetric or antisymmetric)"
-        )
+def _registered(module: torch.nn.Module, tensor: torch.Tensor) -> str | None:
+    """The name of a parameter that a forward reached by another way, as by a plain list or dict."""
+    for name, held in (*module.named_parameters(), *module.named_buffers()):
+        if held.data_ptr() == tensor.data_ptr() and held.shape == tensor.shape:
+            return name
     return None
-
-
-# A matrix of independent draws holds no exact zeros.
-_MANY_ZEROS = 0.1
 
 
 def _is_attribute(module: torch.nn.Module, name: str) -> bool:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import os
+from dataclasses import replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -172,6 +174,25 @@ def flax_step(name, params, x, h, c):
     return (1 - z) * n + z * h, c
 
 
+def nnx_step(name, params, x, h, c):
+    """flax.nnx's LSTMCell, GRUCell and SimpleCell, from their source."""
+
+    def dense(layer, value):
+        return value @ params[layer]["kernel"] + params[layer].get("bias", 0.0)
+
+    if name == "lstm":
+        inside = {"i": "ii", "f": "if_", "g": "ig", "o": "io"}
+        i, f, g, o = (dense(inside[k], x) + dense("h" + k, h) for k in "ifgo")
+        new = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        return sigmoid(o) * np.tanh(new), new
+    if name == "vanilla":
+        return np.tanh(dense("dense_i", x) + dense("dense_h", h)), c
+    x_r, x_z, x_n = np.split(dense("dense_i", x), 3)
+    h_r, h_z, h_n = np.split(dense("dense_h", h), 3)
+    z = sigmoid(x_z + h_z)
+    return (1 - z) * np.tanh(x_n + sigmoid(x_r + h_r) * h_n) + z * h, c
+
+
 def keras_step(name, weights, x, h, c):
     """keras.layers' LSTM, GRU (reset after or before) and SimpleRNN, from their source."""
     kernel, recurrent, bias = weights
@@ -205,6 +226,19 @@ def installed_flax_step(name, params, x, h, c):
     return (np.asarray(new[1]), np.asarray(new[0])) if name == "lstm" else (np.asarray(new), c)
 
 
+def installed_nnx_step(name, params, x, h, c):
+    """Flax's own nnx cell, with the parameters written into it."""
+    from flax import nnx
+
+    kinds = {"lstm": "LSTMCell", "gru_torch": "GRUCell", "vanilla": "SimpleCell"}
+    cell = getattr(nnx, kinds[name])(INPUTS, UNITS, rngs=nnx.Rngs(0))
+    run(source(without_inner_bias(name), "flax_nnx"))["initialize_"](cell, seed=3)
+    assert all((getattr(cell, k).kernel[...] == v["kernel"]).all() for k, v in params.items())
+    state = (c, h) if name == "lstm" else h
+    new, _ = cell(state, x)
+    return (np.asarray(new[1]), np.asarray(new[0])) if name == "lstm" else (np.asarray(new), c)
+
+
 def installed_keras_step(name, weights, x, h, c):
     """Keras' own layer, over a sequence of one step, on the backend that is installed anyway."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -221,8 +255,20 @@ def installed_keras_step(name, weights, x, h, c):
     return new[0], new[1] if name == "lstm" else c
 
 
-LAYOUTS = {"flax": flax_step, "keras": keras_step}
+def without_inner_bias(name):
+    """The ensemble, without the bias inside the GRU's reset gate, which nnx does not have."""
+    given = ENSEMBLES[name]
+    if name != "gru_torch":
+        return given
+    laws = {
+        n: replace(law, mu_b=0.0, sigma_b=0.0) if n == "n_h" else law for n, law in given.items()
+    }
+    return Ensemble(laws, given.parameters)
+
+
+LAYOUTS = {"flax": flax_step, "flax_nnx": nnx_step, "keras": keras_step}
 LAYOUTS |= {"flax, installed": installed_flax_step} if find_spec("flax") else {}
+LAYOUTS |= {"flax_nnx, installed": installed_nnx_step} if find_spec("flax") else {}
 LAYOUTS |= {"keras, installed": installed_keras_step} if find_spec("keras") else {}
 
 
@@ -230,10 +276,10 @@ LAYOUTS |= {"keras, installed": installed_keras_step} if find_spec("keras") else
 @pytest.mark.parametrize("framework", LAYOUTS)
 @pytest.mark.parametrize("name", ENSEMBLES)
 def test_a_framework_computes_the_zoos_cell_from_its_layout(framework, name) -> None:
-    ensemble = ENSEMBLES[name]
+    ensemble = without_inner_bias(name) if "nnx" in framework else ENSEMBLES[name]
     if "flax" in framework and name == "gru":
         with pytest.raises(ParameterError, match="reset after the product"):
-            source(ensemble, "flax")
+            source(ensemble, framework.split(",")[0])
         return
     text = source(ensemble, framework.split(",")[0])
     layout = run(text)["initialize"](INPUTS, UNITS, seed=3)
@@ -290,12 +336,41 @@ def test_a_cell_of_ones_own_is_recognised_under_its_names() -> None:
     assert "minimal cell" in source(minimal.ensemble(), "numpy", minimal)
 
 
+class NnxCell:
+    """Layers with parameters, as a cell of flax.nnx holds them."""
+
+    def __init__(self, layers):
+        self.in_features, self.hidden_features = 3, 4
+        for layer, values in layers.items():
+            made = {n: np.zeros(v.shape, "f2") for n, v in values.items()}
+            setattr(self, layer, SimpleNamespace(**made))
+
+
+def test_the_nnx_text_writes_into_a_cell() -> None:
+    names = run(source(LSTM, "flax_nnx"))
+    wanted = names["initialize"](3, 4, seed=1)
+    cell = names["initialize_"](NnxCell(wanted), seed=1)
+    assert cell.if_.kernel.dtype == np.float16
+    for layer, values in wanted.items():
+        for name, value in values.items():
+            found = getattr(getattr(cell, layer), name)
+            assert np.array_equal(found, value.astype("f2"))
+    assert wanted["hf"]["bias"].any()
+
+
+def test_a_bias_inside_the_reset_gate_has_no_place_in_nnx() -> None:
+    with pytest.raises(ParameterError, match="no bias inside its reset gate, and 'n_h' has one"):
+        source(cells.gru_torch().ensemble(n_h={"mu_b": 0.5}), "flax_nnx")
+
+
 def test_an_unknown_framework_is_refused() -> None:
-    with pytest.raises(ParameterError, match="one of pytorch, flax, keras, numpy, got 'mxnet'"):
+    with pytest.raises(
+        ParameterError, match="one of pytorch, flax, flax_nnx, keras, numpy, got 'mxnet'"
+    ):
         source(RNN, "mxnet")
 
 
-@pytest.mark.parametrize("framework", ["numpy", "pytorch", "flax", "keras"])
+@pytest.mark.parametrize("framework", ["numpy", "pytorch", "flax", "flax_nnx", "keras"])
 def test_numbers_are_written_exactly(framework) -> None:
     sigma = 1.0 / 3.0
     text = source(cells.vanilla().ensemble(e={"sigma_w": sigma}), framework)

@@ -58,6 +58,18 @@ def test_one_trajectory(name):
     assert error < 1e-8 * (1 + abs(value))
 
 
+def test_two_combinations_are_merged_one_in_the_other():
+    u = GaussianLaw((sp.Symbol("u", real=True),), (sp.Integer(0),), (sp.Rational(3, 5),))
+    f = tanh(X + u.variables[0] * sigmoid(Y + W)) ** 2
+    found = expect(f, [x, y, w, u])
+    nodes = found.atoms(GaussianExpectation)
+    assert len(nodes) == 2  # over the gate's sum, and over the rest given the gate
+    value, error = direct(f, [x, y, w, u], NUMBERS, (0.6, 0.4))
+    number, own = engine(found, NUMBERS)
+    assert abs(number - value) <= error + own
+    assert error < 1e-5
+
+
 p_a, p_b, s_a, s_b = *P.variables, *S.variables
 TWO = {
     "product": sigmoid(p_a) * sigmoid(p_b) * tanh(s_a) * tanh(s_b),

@@ -607,7 +607,7 @@ REFUSED = {
     HalfFrozen: "units of a cell are all alike",
     Bottleneck: "two smaller matrices",
     TiedGates: "two places",
-    MaskedWeights: "independent",
+    MaskedWeights: "sums so few is not Gaussian",
 }
 # Refused for the whole of their forward, without a line.
 FORGETFUL = {

@@ -86,6 +86,50 @@ def test_other_choices_are_refused(function, message):
         from_torch(Act(function))
 
 
+class Diagonal(nn.Module):
+    """The LRU (arXiv 2303.06349): lambda = exp(-exp(nu) + i exp(theta)), a complex diagonal."""
+
+    def __init__(self):
+        super().__init__()
+        self.nu, self.theta = nn.Parameter(torch.rand(N)), nn.Parameter(torch.rand(N))
+        self.real, self.imag = nn.Linear(N_IN, N, bias=False), nn.Linear(N_IN, N, bias=False)
+
+
+class InComplex(Diagonal):
+    def forward(self, x, h):
+        drive = torch.complex(self.real(x), self.imag(x))
+        return torch.exp(torch.complex(-self.nu.exp(), self.theta.exp())) * h + drive
+
+
+class AsAPair(Diagonal):
+    def forward(self, x, h):
+        real, imag = h
+        size, angle = torch.exp(-self.nu.exp()), self.theta.exp()
+        a, b = size * angle.cos(), size * angle.sin()
+        return a * real - b * imag + self.real(x), b * real + a * imag + self.imag(x)
+
+
+def test_a_complex_diagonal_is_read_as_a_pair():
+    traced = trace(AsAPair())
+    assert traced.states == ("real", "imag")
+    assert {*traced.elementwise} == {"nu", "theta"}
+    with pytest.raises(CellError, match="real and the imaginary part as a pair of states"):
+        trace(InComplex())
+
+
+def test_an_array_of_three_indices_is_no_matrix():
+    class Bilinear(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.i, self.product = nn.Linear(N_IN, N), nn.Bilinear(N, N, N)
+
+        def forward(self, x, h):
+            return torch.tanh(self.i(x) + self.product(h, h))
+
+    with pytest.raises(CellError, match="array of three indices, which no matrix does"):
+        trace(Bilinear())
+
+
 class Gated(nn.Module):
     """Two gates, a and b: h' = sigmoid(a) h + tanh(b); the subclasses compute them."""
 
@@ -123,6 +167,19 @@ class EinsumInside(Gated):
         return (e + self.b.squeeze(1)).unbind(1)
 
 
+class Ellipsis(Gated):
+    def gates(self, x, h):
+        a, b = (torch.einsum("...i,ij->...j", h, w) for w in self.W)
+        return a + torch.einsum("...i,ij->...j", x, self.V[0]), b + x @ self.V[1]
+
+
+class RepeatedBias(Gated):
+    def gates(self, x, h):
+        bias = self.b.expand(2, h.shape[0], N)
+        e = torch.baddbmm(bias, h.expand(2, *h.shape), self.W)
+        return torch.baddbmm(e, x.expand(2, *x.shape), self.V).unbind(0)
+
+
 class View(Gated):
     def gates(self, x, h):
         return (self.i(x) + self.h(h)).view(len(x), 2, -1).permute(1, 0, 2)
@@ -141,7 +198,17 @@ class EmptyFilled(Gated):
         return e
 
 
-STACKS = (Matmul, Batched, Einsum, EinsumInside, View, Unflatten, EmptyFilled)
+STACKS = (
+    Matmul,
+    Batched,
+    Einsum,
+    EinsumInside,
+    Ellipsis,
+    RepeatedBias,
+    View,
+    Unflatten,
+    EmptyFilled,
+)
 
 
 @pytest.mark.parametrize("kind", STACKS, ids=lambda kind: kind.__name__)

@@ -198,6 +198,95 @@ def test_layers_are_states():
     assert traced.cell.update[high].atoms(type(low)) == set()
 
 
+class Zipped(nn.Module):
+    """Cells that are called with their states one behind the other, by zip."""
+
+    def __init__(self):
+        super().__init__()
+        self.cells = nn.ModuleList([nn.RNNCell(N_IN, N), nn.RNNCell(N, N), nn.RNNCell(N, N)])
+        self.unused = nn.Parameter(torch.zeros(N))
+
+    def forward(self, x, states):
+        new = []
+        for cell, h in zip(self.cells, states, strict=False):
+            x = cell(x, h)
+            new.append(x)
+        return x, new
+
+
+def test_cells_that_are_zipped_with_their_states_are_all_read():
+    traced = trace(Zipped())
+    assert traced.states == ("h_1", "h_2", "h_3")
+    assert len(traced.bindings) == 5  # of the layers above, W and V see different things
+
+
+class ThreeJoined(nn.Module):
+    """One matrix of the input and two states, joined."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(N_IN + 2 * N, N)
+
+    def forward(self, x, h, c):
+        new = torch.tanh(self.layer(torch.cat([x, h, c], 1)))
+        return new, torch.tanh(0.5 * c + new)
+
+
+def test_sizes_of_several_joined_states_are_found():
+    traced = trace(ThreeJoined())
+    assert (traced.width, traced.input_width, traced.states) == (N, N_IN, ("h", "c"))
+
+
+class WithContext(nn.Module):
+    """A decoder's cell: the gates see the input and a context, joined; one sees the context."""
+
+    def __init__(self):
+        super().__init__()
+        self.gates, self.of_context = nn.Linear(N_IN + 2 * N, 2 * N), nn.Linear(N, N)
+
+    def forward(self, x, h, context):
+        a, b = self.gates(torch.cat([x, context, h], 1)).chunk(2, 1)
+        return a.sigmoid() * h + b.tanh() * self.of_context(context).sigmoid()
+
+
+def test_several_arguments_are_one_input():
+    module = WithContext()
+    traced = trace(module, input={"x": N_IN, "context": N})
+    assert traced.input_width == N_IN + N
+    before = traced.parameters(module)
+    assert torch.equal(before["a"][1], module.gates.weight.detach()[:N, : N_IN + N])
+    alone = before["of_context"][1]
+    assert torch.equal(alone[:, N_IN:], module.of_context.weight.detach())
+    assert not alone[:, :N_IN].any()
+    traced.write_(module, before)
+    assert all(torch.equal(v, before[n][1]) for n, (_, v, _) in traced.parameters(module).items())
+
+
+def test_an_input_that_a_gate_does_not_see_leaves_it_its_variance():
+    module = WithContext()
+    traced = trace(module, input={"x": N_IN, "context": N})
+    v = torch.randn(N, N_IN + N, generator=torch.Generator().manual_seed(0))
+    traced.write_(module, dict.fromkeys(traced.bindings, (None, v, None)))
+    after = traced.parameters(module)
+    assert torch.equal(after["a"][1], v)
+    wanted = v[:, N_IN:] * ((N_IN + N) / N) ** 0.5
+    assert torch.allclose(after["of_context"][1][:, N_IN:], wanted)
+
+
+class Elementwise(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.RNNCell(N_IN, N)
+
+    def forward(self, x, h, mask):
+        return mask * self.cell(x, h)
+
+
+def test_one_of_several_inputs_acts_by_matrices_alone():
+    with pytest.raises(CellError, match="acts on the units one by one, and not by a matrix"):
+        trace(Elementwise(), input={"x": N_IN, "mask": N})
+
+
 class Autonomous(Vanilla):
     def forward(self, h):
         return torch.tanh(self.h(h))
