@@ -54,9 +54,9 @@ class Trajectory(Measured):
     `preactivation_variance[name]`, `preactivation_covariance[name]`: (steps,), element t belongs to
     the preactivation of update t + 1. A correlation is nan, and UNDEFINED, at the steps at which
     its state has no variance: `statuses["correlation"][state]`; `status` is that of all numbers
-    together, UNDEFINED where a correlation is at the last step. `error[quantity][name]`, (steps,): a
-    bound where the solution is deterministic, a standard error where it is sampled (`error_kind`).
-    `tying` names the theory; `units`: how many were sampled, None where none were.
+    together, UNDEFINED where a correlation is at the last step. `error[quantity][name]`, (steps,):
+    a bound where the solution is deterministic, a standard error where it is sampled
+    (`error_kind`). `tying` names the theory; `units`: how many were sampled, None where none were.
     """
 
     kinds: ClassVar[Mapping[str, str]] = dict.fromkeys((*_MOMENTS, *_PAIR, "correlation"), _NUMBER)
