@@ -39,8 +39,7 @@ PARTICLES = 1024
 # fmt: off
 HAND_WRITTEN = (
     "MGU", "UGRNN", "JANET", "FastRNN", "FastGRNN", "LiGRU", "STAR", "ResidualRNN", "MinGRU",
-    "MinLSTM", "IndRNN", "PeepholeLSTM", "DensePeepholeLSTM", "CoupledLSTM", "LeakyRNN",
-    "GRUResetBefore", "CFN", "RAN",
+    "MinLSTM", "IndRNN", "CoupledLSTM", "LeakyRNN", "GRUResetBefore",
 )
 PUBLISHED = (
     "ATR", "BR", "CFN", "FastGRNN", "FastRNN", "IndRNN", "JANET", "LEM", "LightRU", "MGU", "MUT1",

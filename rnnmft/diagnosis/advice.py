@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from rnnmft.diagnosis.record import Advice, LayerDiagnosis
-from rnnmft.errors import RnnmftError
+from rnnmft.errors import OutOfTimeError, RnnmftError
 from rnnmft.initialization.critical import critical
 from rnnmft.initialization.initialization import Initialization
 from rnnmft.language import Inputs
@@ -53,14 +53,17 @@ def advise(
     options: Any = {"horizon": first.length, "particles": _UNITS, "seed": seed, "device": "cpu"}
     tried: list[tuple[Initialization, tuple[float, ...]]] = []
     for tying in ("untied", "tied"):
+        found = None
         try:
             found = critical(first.cell, inputs, weights, tying, **options)
             drawn = copy.deepcopy(module)
             found.apply_(drawn, torch.Generator().manual_seed(seed), **hints)
         except RnnmftError as error:
-            if not tried:
-                return (Advice(sick, f"No critical ensemble was found: {error}", None, ()),)
-            break
+            if tried:
+                break
+            if found is not None and isinstance(error, OutOfTimeError):
+                return (Advice(sick, _untried(found), found, ()),)
+            return (Advice(sick, f"No critical ensemble was found: {error}", None, ()),)
         tried.append((found, tuple(measure(drawn))))
         if _worst(tried[-1][1]) <= threshold:
             break
@@ -78,6 +81,14 @@ def _sentence(found: Initialization, means: Sequence[float], length: int) -> str
         f"Draw the module from {_numbers(found)}. This is critical for {found.tying} weights, and "
         f"a copy that was drawn so has log10 m_1({length}) = {worst:.2g}; "
         "advice[0].initialization.apply_(module) does it."
+    )
+
+
+def _untried(found: Initialization) -> str:
+    return (
+        f"Draw the module from {_numbers(found)}. This is critical for {found.tying} weights; the "
+        "time budget left none to try it on a copy. advice[0].initialization.apply_(module) does "
+        "it."
     )
 
 

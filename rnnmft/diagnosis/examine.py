@@ -45,7 +45,7 @@ _SEQUENCES, _STATES = (16, 128), 1 << 13
 # At least and at most so many units a layer for the theory, which has twice as many for them all.
 _PARTICLES = (1 << 11, 1 << 13)
 # Of the time that is left: for running the layers, and then for the theory of all of them.
-_RUNNING, _THEORY = 0.35, 0.5
+_RUNNING, _THEORY = 0.3, 0.35
 
 
 def diagnose(

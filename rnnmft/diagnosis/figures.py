@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnnmft.analysis.mean_field import MeanField
+from rnnmft.deadline import deadline
 from rnnmft.diagnosis.record import LayerDiagnosis
 from rnnmft.errors import RnnmftError
 from rnnmft.language import Ensemble
@@ -21,6 +22,8 @@ __all__ = ["gradient_figure", "scale_figure"]
 _FACTORS = np.geomspace(0.5, 8.0, 9)
 # Fewer for the tied theory, each of which is a sampled run of its own.
 _TIED_FACTORS, _UNITS = np.geomspace(0.5, 8.0, 5), 2048
+# Seconds for all of them; points that are not there by then are left out.
+_SECONDS = 30.0
 
 
 def gradient_figure(layer: LayerDiagnosis) -> Figure:
@@ -72,8 +75,9 @@ def scale_figure(layer: LayerDiagnosis) -> Figure:
     Raises:
         RnnmftError: there is no growth to draw.
     """
-    untied = [_growth(layer, factor, "untied") for factor in _FACTORS]
-    tied = [_growth(layer, factor, "tied") for factor in _TIED_FACTORS]
+    with deadline(_SECONDS):
+        untied = [_growth(layer, factor, "untied") for factor in _FACTORS]
+        tied = [_growth(layer, factor, "tied") for factor in _TIED_FACTORS]
     here = layer.tied.growth
     if here is None or not np.isfinite(untied).any():
         raise RnnmftError("The theory has no growth of gradients here.")

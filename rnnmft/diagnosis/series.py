@@ -80,14 +80,15 @@ class GradientSeries:
 def gradient_series(log_squares: Tensor) -> GradientSeries:
     """From ln |J_T u|^2 / N, (horizon, samples, ...), of samples that count as independent.
 
-    The samples are the second axis; what is behind it is averaged within a sample. The relative
-    error of their mean is their spread, or what log-normal samples of the same spread of logarithms
-    have, (exp(s^2) - 1)^(1/2) / n^(1/2), whichever is larger: over long horizons a few sequences
-    carry the mean, and those that were drawn need not be among them. (Single probes are squares of
-    normal numbers, whose logarithms have a tail to the other side: they count as they are.)
+    The samples are the second axis; what is behind it are probes, averaged within a sample. The
+    relative error of their mean is their spread, or what log-normal samples of the same spread s of
+    logarithms have, (exp(s^2) - 1)^(1/2) / n^(1/2), whichever is larger: over long horizons a few
+    sequences carry the mean, and those that were drawn need not be among them. In s^2 does not
+    count what k probes scatter by where one direction carries J: the logarithm of a chi-squared
+    number varies by psi'(k/2), which n samples show to within (6 / n)^(1/2) of itself. (So a spread
+    below 2 hides behind single probes, and their error can be a third too small.)
     """
-    single = log_squares.shape[1] == 1 and log_squares.ndim == 3
-    if single:
+    if log_squares.shape[1] == 1 and log_squares.ndim == 3:
         log_squares = log_squares.transpose(1, 2)  # one sequence: its probes are the samples
     top = log_squares.flatten(1).max(1).values
     top = torch.where(top.isfinite(), top, 0.0)
@@ -98,10 +99,12 @@ def gradient_series(log_squares: Tensor) -> GradientSeries:
     if count == 1:
         return GradientSeries(log10.numpy(), np.full(len(log10), math.inf))
     relative = means.std(1) / value / math.sqrt(count)
-    if not single:
-        heavy = torch.expm1(means.log().var(1)).sqrt() / math.sqrt(count)
-        # A sample that is 0 has no logarithm: its spread counts as it is.
-        relative = torch.maximum(relative, torch.where(heavy.isnan(), 0.0, heavy))
+    probes = torch.tensor(scaled[0, 0].numel() / 2.0, dtype=torch.float64)
+    by_probes = torch.special.polygamma(1, probes) * (1.0 + math.sqrt(6.0 / count))
+    spread = means.log().var(1) - by_probes
+    heavy = torch.expm1(spread.clamp_min(0.0)).sqrt() / math.sqrt(count)
+    # A sample that is 0 has no logarithm: its spread counts as it is.
+    relative = torch.maximum(relative, torch.where(heavy.isnan(), 0.0, heavy))
     # 0 / 0 where every sample is 0 (set to 0 below) or inf / inf where they overflow: nothing is
     # known.
     error = (relative.log1p() / math.log(10)).nan_to_num(nan=math.inf, posinf=math.inf)

@@ -68,7 +68,7 @@ class BurnInWatch:
         if len(after) > 1:
             noise = (after - before).std(0) / math.sqrt(len(after))
         else:  # one sequence: its scatter in time
-            noise = late[:, 0].std(0) * math.sqrt(2.0 / len(late))
+            noise = late[:, 0].std(0, correction=0) * math.sqrt(2.0 / len(late))
         relative = torch.where(size > 0, moved.abs() / size, 0.0)
         little = (relative <= _TOLERANCE) | (moved.abs() <= _STANDARD_ERRORS * noise)
         self.drift, self.settled = float(relative.max()), bool(little.all())

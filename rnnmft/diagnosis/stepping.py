@@ -91,7 +91,10 @@ class LayerStep:
         if self._forward_mode:
             try:
                 return self._push_forward(x, states, tangents)
-            except RuntimeError:  # an operation without forward mode, or without batches of it
+            except (
+                RuntimeError,
+                UserWarning,
+            ):  # no forward mode, or none in batches (slow: warned)
                 self._forward_mode = False
         shape = tangents[0].shape
         new, at = self._rows(x, states, shape[0])

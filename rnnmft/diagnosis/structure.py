@@ -35,6 +35,8 @@ _STANDARD_ERRORS = 5.0
 _WIDEST, _WIDEST_SINGULAR = 400, 1024
 # Fewer connections than this a unit, and sums over them are not Gaussian yet (kurtosis 3 / 20).
 _CONNECTIONS = 20
+# Beyond this width products of matrices are seen through so many random vectors.
+_WIDEST_PRODUCT, _VECTORS = 2048, 64
 # Singular values below this fraction of the largest are 0, as single precision leaves them.
 _ZERO = 1e-6
 # Standard errors of a gaussian matrix's mean |lambda|^2 and overlap, times N, and of its
@@ -117,7 +119,7 @@ class Structure(Record):
                 f"{w} is neither orthogonal nor of independent entries: its squared singular "
                 f"values vary by {self.spread:.2g} of their squared mean (0 and 1)"
             )
-        if abs(self.overlap) > _STANDARD_ERRORS * _OVERLAP / width:
+        if abs(self.overlap) > max(_STANDARD_ERRORS * _OVERLAP / width, chance - 21.0 / width):
             yield (
                 f"left and right singular vectors of {w} are not independent of each other "
                 f"(overlap {self.overlap:+.2g})"
@@ -139,9 +141,13 @@ class Structure(Record):
 def chance_of_spread(width: int) -> float:
     """By how much the spread of a gaussian W may differ from 1, and of an orthogonal from 0.
 
-    tr (W^T W)^2 / N has a standard deviation of 4 sigma^4 / N and a bias of 1 / N.
+    tr (W^T W)^2 / N has a standard deviation of 4 sigma^4 / N and a bias of 1 / N; through n random
+    vectors one of (2 E[s^8] / (n N))^(1/2) beside it, and E[s^8] is 14 sigma^8.
     """
-    return (4.0 * _STANDARD_ERRORS + 1.0) / width
+    chance = (4.0 * _STANDARD_ERRORS + 1.0) / width
+    if width <= _WIDEST_PRODUCT:
+        return chance
+    return chance + _STANDARD_ERRORS * math.sqrt(28.0 / (_VECTORS * width))
 
 
 def structure_of(w: Tensor) -> Structure | None:
@@ -153,7 +159,13 @@ def structure_of(w: Tensor) -> Structure | None:
     if total == 0.0:
         return None
     sigma = math.sqrt(total / width)
-    left, right = w @ w.T / sigma**2, w.T @ w / sigma**2
+    # W W^T v and W^T W v of every unit vector v, or of some random ones whose size is N^(1/2).
+    vectors = torch.eye(width, dtype=torch.float64)
+    if width > _WIDEST_PRODUCT:
+        random = torch.Generator().manual_seed(0)
+        vectors = torch.randn(width, _VECTORS, generator=random, dtype=torch.float64)
+        vectors = vectors / math.sqrt(_VECTORS)
+    left, right = w @ (w.T @ vectors) / sigma**2, w.T @ (w @ vectors) / sigma**2
     upper, lower = float(square.triu(1).sum()), float(square.tril(-1).sum())
     kurtosis = float(square.square().mean()) * width**4 / total**2
     filled = float((w != 0).sum()) / width

@@ -87,7 +87,8 @@ def apart_sentence(layer: LayerDiagnosis) -> str:
 def phase_sentence(layer: LayerDiagnosis) -> str:
     """Where the layer sits: phase, growth, and how fast gradients change."""
     if layer.tied.growth is None:
-        return "unknown phase: the theory has no stationary state"
+        why = "its time was over" if layer.tied.cut else "the theory has no stationary state"
+        return f"unknown phase: {why}"
     untied = layer.untied.growth
     beside = "" if untied is None else f", {untied:+.3f} untied"
     return (

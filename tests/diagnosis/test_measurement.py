@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnnmft.diagnosis.measurement import GradientSeries, run_layer
+from rnnmft.diagnosis.measurement import GradientSeries, gradient_series, run_layer
 from rnnmft.diagnosis.stepping import LayerStep
 from rnnmft.tracing import evaluation, recurrent_layers
 from tests.tracing import modules as users
@@ -263,3 +263,17 @@ def test_a_run_that_its_time_ended_has_what_it_has() -> None:
     assert len(run.gradients.log10) == 1
     assert not run_layer(layer, x, 0, 2, seeded(), 5, whole=False).cut
     assert len(run_layer(layer, x, 0, 2, seeded(), 5, whole=False).outputs) == 5
+
+
+@pytest.mark.parametrize(("spread", "probes"), [(0.0, 1), (0.0, 4), (1.5, 4)])
+def test_the_error_of_a_mean_of_log_normal_samples_is_its_scatter(spread, probes) -> None:
+    """Samples exp(s z - s^2 / 2) of mean 1, seen through probes along one direction each."""
+    random = seeded(3)
+    z = torch.randn(400, 64, 1, generator=random, dtype=torch.float64)
+    along = torch.randn(400, 64, probes, generator=random, dtype=torch.float64)
+    found = gradient_series(spread * z - spread**2 / 2 + along.square().log())
+    # Beyond the quarter of the largest, which are the tails': half the width of the middle half,
+    # and the middle error. 400 means know it to 6 %, four standard errors are 25 %.
+    low, high = np.quantile(found.log10, [0.25, 0.75])
+    scatter, typical = (high - low) / 1.349, float(np.median(found.error))
+    assert 0.75 * scatter < typical < 2.0 * scatter

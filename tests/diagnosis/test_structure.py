@@ -103,6 +103,17 @@ def test_statistics_are_those_of_their_formulas() -> None:
     assert structure_of(torch.zeros(3, 3)) is None
 
 
+@pytest.mark.slow
+def test_wide_matrices_are_seen_through_random_vectors() -> None:
+    a = gaussian(2100)
+    assert list(structure_of(a).remarks("e")) == []
+    # 14 sigma^8 is the eighth moment: (28 / (64 * 2100))^(1/2) = 1.4 % a standard error.
+    assert abs(structure_of(a).spread - 1.0) < 4.0 * 0.0145 + 1.0 / 2100
+    found = list(structure_of(a + a.T).remarks("e"))
+    assert any("singular vectors" in remark for remark in found)
+    assert any("symmetric" in remark for remark in found)
+
+
 def test_one_unit_has_no_structure() -> None:
     """A W of one entry is symmetric, diagonal and of full rank, whatever it is."""
     assert list(structure_of(torch.full((1, 1), -0.3)).remarks("e")) == []

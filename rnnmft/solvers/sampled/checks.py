@@ -99,7 +99,8 @@ def _repetitions_agree(values: Mapping[str, Array]) -> bool:
     """
     for series in second_moments(values).values():
         late = series[:, -max(1, series.shape[1] // 4) :].mean(1)
-        count, spread = len(late), late.std(ddof=1)
+        with np.errstate(over="ignore", invalid="ignore"):  # moments near the largest float
+            count, spread = len(late), late.std(ddof=1)
         most = (count - 1) / math.sqrt(count) - 0.15
         significant = spread > 1e-2 * abs(late.mean())
         if count >= 16 and significant and np.abs(late - late.mean()).max() > most * spread:
