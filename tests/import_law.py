@@ -41,6 +41,7 @@ FLOORS = {
     "initialization": 11,
     "diagnosis": 12,
     "report": 12,
+    "experiments": 12,
     "cli": 13,
     "__main__": 14,
     "__init__": 14,
@@ -62,6 +63,7 @@ HEAVY = {
     "numpy",
     "rich",
     "scipy",
+    "sklearn",
     "sympy",
 }
 HEAVY |= {"torch", "xarray"}

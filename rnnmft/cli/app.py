@@ -17,6 +17,7 @@ from rnnmft.cli import (
     initialization,
     networks,
     reports,
+    reproduce,
     spectrum,
     theory,
 )
@@ -47,6 +48,7 @@ for command in (
     networks.simulate,
     networks.validate,
     reports.report,
+    reproduce.reproduce,
     diagnosis.diagnose,
     bench.bench,
 ):

@@ -161,8 +161,7 @@ class Cloud:
         free = np.repeat([1.0, -1.0], count)
         matrix += free[:, None] * free
         residual = np.concatenate([np.log(t_g / h), np.log(t / h)], axis=1)
-        step = np.linalg.solve(matrix, -residual[..., None])[..., 0].astype(np.float64)
-        return step
+        return np.linalg.solve(matrix, -residual[..., None])[..., 0].astype(np.float64)
 
     def _slope(
         self, columns: Complex, slopes: Complex, found: Solved, rows: NDArray[np.intp]
