@@ -44,6 +44,7 @@ FLOORS = {
     "initialization": 11,
     "diagnosis": 12,
     "report": 12,
+    "experiments": 12,
     "explorer": 13,
     "cli": 14,
     "__main__": 15,
@@ -66,6 +67,7 @@ HEAVY = {
     "numpy",
     "rich",
     "scipy",
+    "sklearn",
     "sympy",
 }
 HEAVY |= {"torch", "xarray"}

@@ -18,6 +18,7 @@ from rnnmft.cli import (
     lyapunov,
     networks,
     reports,
+    reproduce,
     spectrum,
     theory,
 )
@@ -51,6 +52,7 @@ for command in (
     networks.validate,
     reports.report,
     reports.explore,
+    reproduce.reproduce,
     diagnosis.diagnose,
     bench.bench,
 ):

@@ -1,0 +1,1 @@
+"""The papers' experiments, run again: does the theory of initialization predict training?"""

@@ -1,0 +1,161 @@
+"""Learning dynamics: accuracy against steps from several initializations.
+
+{orthogonal, gaussian} x {critical, off} as published, and the critical ensemble of tied weights.
+Images of digits are read in T pieces.
+
+Source: [chen2018].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnmft import cells
+from rnnmft.experiments.digits import Digits
+from rnnmft.experiments.store import load, save
+from rnnmft.experiments.tasks import Pixels
+from rnnmft.experiments.trainees import Trainees
+from rnnmft.experiments.training import Course, train
+from rnnmft.initialization.critical import critical
+from rnnmft.language import Cell, Ensemble, Inputs
+
+__all__ = ["Race", "races", "run_race", "schemes", "steps_to"]
+
+Progress = Callable[[float, float], None]
+#: An off-critical network has so much of the critical sigma_w, or a gate without bias.
+_OFF = 0.5
+
+
+@dataclass(frozen=True)
+class Race:
+    """Initializations of one cell that learn side by side.
+
+    Attributes:
+        cell: its name in the zoo.
+        steps: T, the pieces of an image.
+        seeds: networks a scheme.
+        width: N.
+        course: how they train.
+    """
+
+    cell: str
+    steps: int
+    seeds: int
+    width: int
+    course: Course
+
+    def made(self) -> Cell:
+        """The cell."""
+        return getattr(cells, self.cell)()
+
+
+#: By scale: cells, T, seeds, width, steps of Adam.
+_SCALES: dict[str, tuple[tuple[str, ...], int, int, int, int]] = {
+    "smoke": (("vanilla",), 16, 1, 16, 20),
+    "small": (("vanilla", "minimal"), 196, 2, 64, 600),
+    "full": (("vanilla", "minimal", "gru", "lstm"), 784, 4, 256, 20000),
+}
+
+
+def races(scale: str) -> list[Race]:
+    """The races at a scale: "smoke", "small" or "full"."""
+    names, steps, seeds, width, iterations = _SCALES[scale]
+    course = Course(iterations, every=max(1, iterations // 24))
+    return [Race(name, steps, seeds, width, course) for name in names]
+
+
+def schemes(cell: Cell) -> dict[str, Ensemble]:
+    """Ensembles by name: the four published schemes, and the critical one of tied weights."""
+    inputs, found = Inputs(), {}
+    for weights in ("orthogonal", "gaussian"):
+        at = critical(cell, inputs, weights=weights, tying="untied").ensemble
+        found[f"{weights} critical"] = at
+        found[f"{weights} off"] = _off(cell, at)
+    found["orthogonal tied critical"] = critical(cell, inputs, weights="orthogonal").ensemble
+    return found
+
+
+def _off(cell: Cell, at: Ensemble) -> Ensemble:
+    """Gates that keep nothing in particular where there are some; else half of sigma_w."""
+    laws: dict[str, Any] = {}
+    for p in cell.preactivations:
+        law = at[p.name]
+        gated = law.mu_b != 0.0
+        laws[p.name] = {
+            "sigma_w": law.sigma_w if gated else _OFF * law.sigma_w,
+            "sigma_v": law.sigma_v,
+            "mu_b": 0.0,
+            "sigma_b": law.sigma_b,
+        }
+    kinds = {p.name: at[p.name].weights for p in cell.preactivations if p.is_recurrent}
+    return cell.ensemble(weights=kinds, **laws)
+
+
+def run_race(
+    race: Race,
+    digits: Digits,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train all schemes at once; the result is kept in the folder.
+
+    Args:
+        race: which.
+        digits: to learn from.
+        folder: of results and checkpoints; what is there is not done again.
+        device: where networks train.
+        progress: called as progress(done, total), in steps of Adam.
+    """
+    name = f"{race.cell}-{race.steps}"
+    known = load(folder / f"{name}.json")
+    if known is not None:
+        return known
+    by_name = schemes(race.made())
+    task = Pixels(race.steps)
+    trainees = Trainees(
+        race.made(),
+        [e for e in by_name.values() for _ in range(race.seeds)],
+        width=race.width,
+        features=task.features(digits.images.shape[1]),
+        classes=10,
+        seed=race.course.seed,
+        device=device,
+    )
+    kept = folder / f"{name}.npz"
+    seen = train(trainees, task, digits, race.course, checkpoint=kept, progress=progress)
+    table = np.array(seen.accuracy).reshape(len(seen.steps), len(by_name), race.seeds)
+    curves = {n: table[:, i].tolist() for i, n in enumerate(by_name)}
+    found = {
+        "cell": race.cell,
+        "length": race.steps,
+        "width": race.width,
+        "digits": digits.source,
+        "steps": seen.steps,
+        "accuracy": curves,
+        "ensembles": {n: e.to_dict() for n, e in by_name.items()},
+        "to_80": {n: steps_to(0.8, seen.steps, table[:, i]) for i, n in enumerate(by_name)},
+    }
+    save(folder / f"{name}.json", found)
+    kept.unlink(missing_ok=True)
+    return found
+
+
+def steps_to(accuracy: float, steps: list[int], table: Any) -> list[float]:
+    """For each seed the first step at which its accuracy is reached; inf where it never is.
+
+    >>> steps_to(0.8, [10, 20], np.array([[0.1, 0.9], [0.7, 0.9]]))
+    [inf, 10]
+    """
+    found: list[float] = []
+    for column in np.asarray(table).T:
+        reached = np.flatnonzero(column >= accuracy)
+        found.append(steps[int(reached[0])] if len(reached) else math.inf)
+    return found

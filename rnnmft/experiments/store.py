@@ -1,0 +1,32 @@
+"""Results as JSON files, whole or not there: what an interrupted run finds again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rnnmft.content import json_content
+from rnnmft.records import json_safe
+
+__all__ = ["load", "save"]
+
+
+def load(path: Path) -> Any:
+    """The content of a file, or None where there is none.
+
+    Raises:
+        ParseError: it is not JSON: damaged, or another's.
+    """
+    if not path.exists():
+        return None
+    return json_content(path.read_text(encoding="utf-8"), path.name)
+
+
+def save(path: Path, content: Any) -> None:
+    """Write beside and move into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(json_safe(content), indent=1) + "\n", encoding="utf-8")
+    os.replace(beside, path)

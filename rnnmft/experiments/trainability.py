@@ -1,0 +1,200 @@
+"""Trainability maps: which lengths a network learns, against the timescales of the theory.
+
+Networks at many values of one parameter, several seeds each, learn to tell digits from an image in
+the first step, after T - 1 steps of noise. All networks of one T train together.
+
+Source: [chen2018]. Eq. (xi).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnmft import cells
+from rnnmft.analysis.mean_field import MeanField
+from rnnmft.errors import ConvergenceError
+from rnnmft.experiments.boundary import fit_boundary, longest_learnt
+from rnnmft.experiments.digits import Digits
+from rnnmft.experiments.store import load, save
+from rnnmft.experiments.tasks import ImageThenNoise
+from rnnmft.experiments.trainees import Trainees
+from rnnmft.experiments.training import Course, train
+from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.parameters import TYINGS
+
+__all__ = ["Sweep", "predicted_xi", "sweeps", "trainability"]
+
+Progress = Callable[[float, float], None]
+Laws = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One map.
+
+    Attributes:
+        cell: its name in the zoo.
+        varied: the preactivation and the parameter that vary.
+        values: of it.
+        fixed: the other laws, by preactivation.
+        lengths: T, increasing.
+        seeds: networks a value.
+        width: N.
+        course: how they train.
+    """
+
+    cell: str
+    varied: tuple[str, str]
+    values: tuple[float, ...]
+    fixed: Laws
+    lengths: tuple[int, ...]
+    seeds: int
+    width: int
+    course: Course
+
+    def made(self) -> Cell:
+        """The cell."""
+        return getattr(cells, self.cell)()
+
+    def ensemble(self, value: float) -> Ensemble:
+        """Its law at one value."""
+        name, parameter = self.varied
+        laws: dict[str, Any] = {n: dict(law) for n, law in self.fixed.items()}
+        laws.setdefault(name, {})[parameter] = value
+        return self.made().ensemble(**laws)
+
+
+#: What varies, over what, the rest: the maps of the paper for vanilla and minimalRNN; for the other
+#: two the bias of the gate that keeps the state.
+_MAPS: dict[str, tuple[tuple[str, str], tuple[float, ...], Laws]] = {
+    "vanilla": (("e", "sigma_w"), (0.5, 0.8, 0.95, 1.1, 1.3, 1.6, 2.0), {"e": {"sigma_v": 0.3}}),
+    "minimal": (("e", "mu_b"), (-1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0), {"e": {"sigma_w": 4.0}}),
+    "gru": (("z", "mu_b"), (-1.0, 1.0, 2.0, 3.0, 4.0, 5.0), {}),
+    "lstm": (("f", "mu_b"), (-1.0, 1.0, 2.0, 3.0, 4.0, 5.0), {}),
+}
+#: By scale: cells, lengths, seeds, width, steps of Adam. Smoke only shows that everything runs.
+_SCALES: dict[str, tuple[tuple[str, ...], tuple[int, ...], int, int, int]] = {
+    "smoke": (("minimal",), (5, 10), 1, 32, 40),
+    "small": (("vanilla", "minimal"), (5, 10, 20, 40, 80, 160), 2, 64, 400),
+    "full": (tuple(_MAPS), (10, 22, 46, 100, 215, 464, 1000), 4, 128, 4000),
+}
+
+
+def sweeps(scale: str) -> list[Sweep]:
+    """The maps at a scale: "smoke", "small" or "full"."""
+    names, lengths, seeds, width, iterations = _SCALES[scale]
+    course = Course(iterations, every=max(1, iterations // 4))
+    found = []
+    for name in names:
+        varied, values, fixed = _MAPS[name]
+        some = values[:4:3] if scale == "smoke" else values
+        found.append(Sweep(name, varied, some, fixed, lengths, seeds, width, course))
+    return found
+
+
+def trainability(
+    sweep: Sweep,
+    digits: Digits,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train a map, T by T; each T is kept in the folder when it is done.
+
+    Args:
+        sweep: the map.
+        digits: to learn from.
+        folder: of finished parts and checkpoints; what is there is not done again.
+        device: where networks train.
+        progress: called as progress(done, total), in steps of networks.
+
+    Returns:
+        accuracy[T][value][seed] at the end, predicted xi by tying, the fits, the setting.
+    """
+    total, done = float(sum(sweep.lengths)), 0.0
+    accuracy = []
+    for steps in sweep.lengths:
+
+        def advance(now: float, of: float, steps: int = steps, done: float = done) -> None:
+            if progress is not None:
+                progress(done + steps * now / of, total)
+
+        accuracy.append(_trained(sweep, steps, digits, folder, device, advance))
+        done += steps
+    xi = {tying: predicted_xi(sweep, tying, folder) for tying in TYINGS}
+    return {
+        "cell": sweep.cell,
+        "parameter": ".".join(sweep.varied),
+        "values": list(sweep.values),
+        "lengths": list(sweep.lengths),
+        "width": sweep.width,
+        "seeds": sweep.seeds,
+        "iterations": sweep.course.iterations,
+        "digits": digits.source,
+        "accuracy": accuracy,
+        "xi": xi,
+        "fit": {tying: _fit(sweep, accuracy, xi[tying]) for tying in TYINGS},
+    }
+
+
+def _trained(
+    sweep: Sweep, steps: int, digits: Digits, folder: Path, device: str, progress: Progress
+) -> list[list[float]]:
+    """Accuracy at the end by value and seed."""
+    name = f"{sweep.cell}-{steps}"
+    known = load(folder / f"{name}.json")
+    if known is not None:
+        return known
+    ensembles = [sweep.ensemble(v) for v in sweep.values for _ in range(sweep.seeds)]
+    task = ImageThenNoise(steps)
+    trainees = Trainees(
+        sweep.made(),
+        ensembles,
+        width=sweep.width,
+        features=task.features(digits.images.shape[1]),
+        classes=10,
+        seed=sweep.course.seed,
+        device=device,
+    )
+    kept = folder / f"{name}.npz"
+    seen = train(trainees, task, digits, sweep.course, checkpoint=kept, progress=progress)
+    rows = np.array(seen.accuracy[-1]).reshape(len(sweep.values), sweep.seeds).tolist()
+    save(folder / f"{name}.json", rows)
+    kept.unlink(missing_ok=True)
+    return rows
+
+
+def predicted_xi(sweep: Sweep, tying: str, folder: Path) -> list[float | None]:
+    """xi_c at every value, two sequences of independent noise; None where there is no answer."""
+    path = folder / f"{sweep.cell}-xi-{tying}.json"
+    known = load(path)
+    if known is not None:
+        return known
+    found: list[float | None] = []
+    for value in sweep.values:
+        inputs = Inputs(R=1.0, correlation=0.0)
+        try:
+            xi = MeanField(sweep.made(), sweep.ensemble(value), inputs, tying).timescales().xi_c
+        except ConvergenceError:
+            xi = None
+        found.append(None if xi is None or not math.isfinite(float(xi)) else float(xi))
+    save(path, found)
+    return found
+
+
+def _fit(sweep: Sweep, accuracy: list[list[list[float]]], xi: list[float | None]) -> Any:
+    table = np.array(accuracy)
+    longest, predicted = [], []
+    for v, value in enumerate(xi):
+        for seed in range(sweep.seeds):
+            if value is not None:
+                longest.append(longest_learnt(sweep.lengths, table[:, v, seed].tolist()))
+                predicted.append(value)
+    return fit_boundary(np.array(longest), np.array(predicted)).to_dict()
