@@ -10,6 +10,7 @@ import typer
 from rnnmft.cli.options import AsJson, Device
 from rnnmft.cli.output import command_line, print_json, progress_bar, say
 from rnnmft.errors import ParameterError
+from rnnmft.experiments.store import load, save
 
 __all__ = ["reproduce"]
 
@@ -44,7 +45,6 @@ def reproduce(
         if value not in known:
             raise ParameterError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     from rnnmft.experiments.page import render_experiments
-    from rnnmft.experiments.store import save
     from rnnmft.validation.provenance import provenance
 
     stem = f"{experiment}-{scale}"
@@ -58,8 +58,6 @@ def reproduce(
     }
     path = folder / f"{stem}.json"
     save(path, content)
-    from rnnmft.experiments.store import load
-
     stored = load(path)
     path.with_suffix(".html").write_text(render_experiments(stored), encoding="utf-8")
     if as_json:

@@ -108,15 +108,7 @@ def diagnose(
     (False, 'ordered')
     """
     length = check_count("sequence_length", sequence_length)
-    if sequences is not None:
-        check_count("sequences", sequences)
-    check_count("probes", probes)
-    if particles is not None:
-        check_count("particles", particles)
-    check_count("seed", seed, 0)
-    if burn_in is not None:
-        check_count("burn_in", burn_in, 0)
-    _check_positive("threshold", threshold)
+    _check_options(sequences, probes, particles, seed, burn_in, threshold)
     check_numbers(module)
     seconds = math.inf if budget is None else _check_positive("budget", budget)
     with deadline(seconds):
@@ -165,6 +157,22 @@ def diagnose(
         given = advise(found, module, measure, threshold, seed, hints) if advice else ()
         count(None)
     return Diagnosis(type(module).__name__, length, source, threshold, tuple(found), given)
+
+
+def _check_options(
+    sequences: Any, probes: Any, particles: Any, seed: Any, burn_in: Any, threshold: Any
+) -> None:
+    """Refuse what is no number of the kind that it should be."""
+    for name, value, least in (
+        ("sequences", sequences, 1),
+        ("probes", probes, 1),
+        ("particles", particles, 1),
+        ("seed", seed, 0),
+        ("burn_in", burn_in, 0),
+    ):
+        if value is not None:
+            check_count(name, value, least)
+    _check_positive("threshold", threshold)
 
 
 def _check_positive(name: str, value: Any) -> float:
