@@ -1,1 +1,1 @@
-"""The papers' experiments, run again: does the theory of initialization predict training?"""
+"""The papers' experiments, run again: whether the theory of initialization predicts training."""

@@ -15,8 +15,9 @@ import torch
 
 from rnnmft.errors import ParameterError
 from rnnmft.tracing import evaluation
+from rnnmft.tracing.examples import own_randomness
 
-__all__ = ["Calls", "Run", "record_run"]
+__all__ = ["Calls", "ModelRun", "record_run"]
 
 Tensor = torch.Tensor
 
@@ -38,7 +39,7 @@ class Calls:
 
 
 @dataclass(frozen=True)
-class Run:
+class ModelRun:
     """What a run showed: the calls by path."""
 
     calls: Mapping[str, Calls]
@@ -48,8 +49,8 @@ class Run:
         return len(self.calls[path].arguments) if path in self.calls else 0
 
 
-def record_run(model: torch.nn.Module, example: Any) -> Run:
-    """Run the model once, in evaluation mode and without gradients.
+def record_run(model: torch.nn.Module, example: Any) -> ModelRun:
+    """ModelRun the model once, in evaluation mode and without gradients.
 
     Args:
         model: any module.
@@ -60,7 +61,7 @@ def record_run(model: torch.nn.Module, example: Any) -> Run:
         ParameterError: the model cannot be called so; the sentence has its own error.
     """
     calls: dict[str, Calls] = {}
-    with _watched(model, calls), evaluation(model), torch.no_grad():
+    with _watched(model, calls), evaluation(model), own_randomness(), torch.no_grad():
         try:
             if isinstance(example, Mapping):
                 model(**example)
@@ -75,7 +76,7 @@ def record_run(model: torch.nn.Module, example: Any) -> Run:
                 f"{type(error).__name__}: {said}; give a tuple of its arguments, or a dictionary "
                 "by name"
             ) from error
-    return Run(calls)
+    return ModelRun(calls)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any, Unpack
 import torch
 
 from rnnmft.errors import CellError
-from rnnmft.parts.calls import Run, record_run
+from rnnmft.parts.calls import ModelRun, record_run
 from rnnmft.parts.sequences import sequences_of
 from rnnmft.tracing import HintOptions, Layer, recurrent_layers
 
@@ -112,7 +112,7 @@ def recurrent_parts(model: torch.nn.Module, example: Any = None) -> Parts:
     return Parts(tuple(parts), tuple(unread))
 
 
-def _part(path: str, module: torch.nn.Module, run: Run | None) -> Part:
+def _part(path: str, module: torch.nn.Module, run: ModelRun | None) -> Part:
     if run is None:
         return Part(path, module, None)
     whole = isinstance(module, torch.nn.RNNBase)
@@ -121,7 +121,7 @@ def _part(path: str, module: torch.nn.Module, run: Run | None) -> Part:
     return Part(path, module, found, remarks)
 
 
-def _may_be_cell(path: str, module: torch.nn.Module, run: Run | None) -> bool:
+def _may_be_cell(path: str, module: torch.nn.Module, run: ModelRun | None) -> bool:
     """Whether to read it: a run showed a recurrence; without one, it could take a state."""
     if next(module.parameters(), None) is None or type(module).__module__.startswith("torch.nn."):
         return False
@@ -130,7 +130,7 @@ def _may_be_cell(path: str, module: torch.nn.Module, run: Run | None) -> bool:
     return len(inspect.signature(module.forward).parameters) > 1
 
 
-def _nothing(model: torch.nn.Module, run: Run | None, unread: list[str]) -> str:
+def _nothing(model: torch.nn.Module, run: ModelRun | None, unread: list[str]) -> str:
     name = type(model).__name__
     if unread:
         return f"{name} has no recurrent part that can be read: {'; '.join(unread)}"

@@ -34,7 +34,10 @@ def sequences_of(calls: Calls, batch_first: bool | None) -> tuple[Tensor | None,
         x = torch.stack([a.reshape(-1, a.shape[-1]) for a in steps])
         return x.double().cpu(), tuple(remarks)
     first = calls.arguments[0]
-    if len(calls.arguments) > 1:
+    if _step_by_step(calls.arguments, batch_first):
+        # A layer that is called for one step at a time: its calls are its sequence.
+        first = torch.cat(calls.arguments, 1 if batch_first else 0)
+    elif len(calls.arguments) > 1:
         remarks.append(f"the model calls it {len(calls.arguments)} times; the first was looked at")
     if isinstance(first, PackedSequence):
         first, left_out = _unpacked(first)
@@ -48,6 +51,17 @@ def sequences_of(calls: Calls, batch_first: bool | None) -> tuple[Tensor | None,
         return None, tuple(remarks)
     x = first[:, None] if first.dim() == 2 else first.transpose(0, 1) if batch_first else first
     return x.double().cpu(), tuple(remarks)
+
+
+def _step_by_step(arguments: list[Any], batch_first: bool) -> bool:
+    steps = 1 if batch_first else 0
+    return len(arguments) > 1 and all(
+        isinstance(a, Tensor)
+        and a.dim() == 3
+        and a.shape[steps] == 1
+        and a.shape == arguments[0].shape
+        for a in arguments
+    )
 
 
 def _unpacked(packed: Any) -> tuple[Tensor, int]:

@@ -67,6 +67,27 @@ def test_what_is_uncertain_is_said() -> None:
     assert recurrent_parts(CharacterModel(), TOKENS).parts[0].remarks == ()
 
 
+class Generator(nn.Module):
+    """A layer that is called one step at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(8, 16, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = None
+        for t in range(x.shape[1]):
+            _, h = self.rnn(x[:, t : t + 1], h)
+        return h
+
+
+def test_a_layer_called_step_by_step_has_one_sequence() -> None:
+    (part,) = recurrent_parts(Generator(), X).parts
+    assert part.sequences is not None
+    torch.testing.assert_close(part.sequences, X.transpose(0, 1).double())
+    assert part.remarks == ()
+
+
 class Skipping(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +121,10 @@ def test_nothing_of_a_model_changes() -> None:
     recurrent_parts(model, X)
     assert model.training
     assert all(torch.equal(before[n], p) for n, p in model.state_dict().items())
-    assert not any(m._forward_pre_hooks or m._forward_hooks for m in model.modules())
+    # No hook is left: a second look counts the same calls.
+    (part,) = recurrent_parts(model, X).parts
+    assert part.sequences is not None
+    assert len(part.sequences) == X.shape[1]
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
