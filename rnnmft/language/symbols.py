@@ -126,8 +126,8 @@ class Average(_Named):
     >>> e = Preactivation("e", State("h"))
     >>> m = Average("m", e)
     >>> v = Average("v", (e - m) ** 2)
-    >>> (e - m) / (v + 1) ** (1 / sp.S(2))
-    (e - m)/sqrt(v + 1)
+    >>> sorted(s.name for s in ((e - m) / sp.sqrt(v + 1)).free_symbols)
+    ['e', 'm', 'v']
     """
 
     __slots__ = ("of",)

@@ -27,7 +27,7 @@ def unwrapped(module: Any) -> Any:
     Raises:
         CellError: a scripted module, whose Python is gone.
 
-    >>> unwrapped(torch.nn.DataParallel(torch.nn.RNN(2, 3)))
+    >>> unwrapped(torch.optim.swa_utils.AveragedModel(torch.nn.RNN(2, 3)))
     RNN(2, 3)
     """
     while True:

@@ -11,7 +11,7 @@ from torch import nn
 from rnnmft import Inputs, cells, critical, diagnose
 from rnnmft.errors import CellError, ParameterError
 from rnnmft.initialization.initialization import Initialization
-from tests.parts.models import CharacterModel, Inline, Loop, Translator
+from tests.parts.models import CharacterModel, Inline, Loop, Translator, in_parallel
 
 X = torch.randn(4, 20, 8, generator=torch.Generator().manual_seed(1))
 FAST: Any = {"advice": False, "particles": 1024, "sequences": 4, "probes": 1}
@@ -46,7 +46,7 @@ def test_without_an_example_parts_run_on_white_noise() -> None:
 def test_wrapped_and_parametrized_modules() -> None:
     rnn = nn.GRU(4, 8)
     plain = diagnose(rnn, 8, **FAST).layers[0]
-    wrapped = diagnose(nn.DataParallel(rnn), 8, **FAST).layers[0]
+    wrapped = diagnose(in_parallel(rnn), 8, **FAST).layers[0]
     assert wrapped.log10_mean == plain.log10_mean
     normed = nn.utils.parametrizations.weight_norm(rnn, "weight_hh_l0")
     assert diagnose(normed, 8, **FAST).layers[0].log10_mean == pytest.approx(plain.log10_mean)

@@ -19,6 +19,7 @@ from tests.parts.models import (
     OwnCell,
     Packed,
     Translator,
+    in_parallel,
 )
 
 TOKENS = torch.randint(50, (4, 30), generator=torch.Generator().manual_seed(0))
@@ -130,7 +131,7 @@ def test_nothing_of_a_model_changes() -> None:
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_wrappers_are_taken_off() -> None:
     rnn = nn.LSTM(3, 4)
-    assert unwrapped(nn.DataParallel(rnn)) is rnn
+    assert unwrapped(in_parallel(rnn)) is rnn
     assert unwrapped(torch.compile(rnn)) is rnn
     assert unwrapped(rnn) is rnn
 

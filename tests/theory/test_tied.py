@@ -135,7 +135,7 @@ def test_every_cell_of_the_zoo_has_steps_that_print(name):
     names = [step.name for step in d.steps]
     assert len(names) == len(set(names)) == 8 + bool(d.cell.averages)
     assert all(step.reason and step.equations for step in d.steps)
-    assert sum(bool(step.assumption) for step in d.steps) == 3
+    assert sum(bool(step.assumption) for step in d.steps) == 3 + bool(d.cell.averages)
     text = d.to_markdown()
     assert "(tied weights)" in text
     assert "What the untied theory drops" in text

@@ -1,7 +1,7 @@
 """The backward solution: from variances and means of the preactivations to a critical ensemble.
 
     stationarity       Q* from the given laws
-    criticality        m_1 = 1, linear in one sigma_w^2 when the others are known
+    criticality        growth 0, the step of second moments being linear in one sigma_w^2
     definition of q    sigma_v^2 = (q - sigma_w^2 E[y^2] - sigma_b^2) / R
 
 ([chen2018] for the minimalRNN; here for any cell.)
@@ -185,7 +185,7 @@ class Backward:
     def _critical(
         self, main: str, q: Mapping[str, float], squares: Mapping[str, float], averages: Averages
     ) -> float:
-        """The sigma_w^2 at which m_1 = 1."""
+        """The sigma_w^2 at which gradients do not grow; m_1 = 1 where only that is known."""
         if averages.seen[main] <= 0:
             raise InfeasibleError(
                 f"what {main!r} sees vanishes: without input and bias the state is zero", "Q* > 0"
@@ -194,7 +194,10 @@ class Backward:
         # leave the zero state.
         trial = 0.5 * q[main] / averages.seen[main]
         usable = {n: min(w, q[n] / averages.seen[n]) for n, w in squares.items()}
-        low, high = (averages.tangent({**usable, main: w}).mean_square for w in (0.0, trial))
+        tangents = [averages.tangent({**usable, main: w}) for w in (0.0, trial)]
+        if all(t.operator is not None for t in tangents):
+            return _without_growth(main, *tangents) * trial
+        low, high = (t.mean_square for t in tangents)
         if low > 1.0:
             raise InfeasibleError(
                 f"sigma_w^2 >= 0 fails for {main!r}: without its recurrent weights m_1 is already "
@@ -238,6 +241,35 @@ class Backward:
             scale = design.inputs.R if choice.balance == "sigma_v" else 1.0
             row[choice.balance] = math.sqrt(max(left, 0.0) / scale)
         return row, rest
+
+
+def _without_growth(main: str, without: Tangent, trial: Tangent) -> float:
+    """The sigma_w^2, over that of the trial, at which growth is 0.
+
+    The step of second moments is O_0 + w O_1: its spectral radius is 1 where
+    w = 1 / rho((1 - O_0)^(-1) O_1), if that of O_0 is below 1. Of one state it is m_1 = 1.
+
+    Raises:
+        InfeasibleError: there is none.
+    """
+    assert without.operator is not None
+    assert trial.operator is not None
+    if without.growth >= 0.0:
+        raise InfeasibleError(
+            f"sigma_w^2 >= 0 fails for {main!r}: without its recurrent weights gradients already "
+            f"grow by {without.growth:.4g} a step (m_1 = {without.mean_square:.4g})",
+            f"sigma_w^2 >= 0 of {main!r}",
+        )
+    one = np.eye(len(without.operator))
+    returned = np.linalg.solve(one - without.operator, trial.operator - without.operator)
+    gain = float(np.abs(np.linalg.eigvals(returned)).max())
+    if gain <= _TINY or not math.isfinite(gain):
+        raise InfeasibleError(
+            f"m_1 = 1 cannot be reached: gradients grow by {without.growth:.4g} a step whatever "
+            f"sigma_w of {main!r} is",
+            "m_1 = 1",
+        )
+    return 1.0 / gain
 
 
 def _rest(

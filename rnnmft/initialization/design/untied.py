@@ -202,27 +202,27 @@ def _placed(backward: Backward, start: Design, request: Request, reasons: list[s
 def _read_out(
     backward: Backward, placed: Design, direction: Direction, reasons: list[str]
 ) -> Solution:
-    """The opening of the readout at which m_1(T) stays 1 after the first step: growth 0."""
+    """The opening of the readout at which growth 0 is m_1(T) = 1 from the first step on."""
 
-    def growth(at: float) -> float:
+    def excess(at: float) -> float:
         try:
-            return feasible(backward, direction.move(placed, at)).tangent.growth
+            return feasible(backward, direction.move(placed, at)).tangent.mean_square - 1.0
         except InfeasibleError:
             return math.nan
 
     points = [float(v) for v in np.linspace(*_READOUT, _READOUTS)]
-    values = [growth(at) for at in points]
+    values = [excess(at) for at in points]
     for (a, b), (f, g) in zip(pairwise(points), pairwise(values), strict=True):
-        if f < 0 < g:
-            at = float(brentq(growth, a, b, xtol=_READOUT_XTOL))
+        if f * g < 0:
+            at = float(brentq(excess, a, b, xtol=_READOUT_XTOL))
             solution = feasible(backward, direction.move(placed, at))
             names = ", ".join(direction.signs)
             reasons.append(
-                f"mu_b of {names} = {at:.4g}: there m_1(T) = 1 not only at T = 1, but grows by 0."
+                f"mu_b of {names} = {at:.4g}: there gradients do not grow, and m_1(1) = 1 as well."
             )
             return solution
     reasons.append(
-        f"No mean of {', '.join(direction.signs)} makes gradients grow by 0 with m_1(1) = 1: "
+        f"No mean of {', '.join(direction.signs)} makes m_1(1) = 1 where gradients do not grow: "
         "it is left at 0."
     )
     return feasible(backward, placed)
@@ -243,7 +243,8 @@ def _criticality_by_gates(backward: Backward, start: Design, reasons: list[str])
 
     def excess(at: float) -> float:
         try:
-            return backward.solve(direction.move(start, at)).tangent.mean_square - 1.0
+            tangent = backward.solve(direction.move(start, at)).tangent
+            return tangent.mean_square - 1.0 if tangent.operator is None else tangent.growth
         except InfeasibleError:
             return math.nan
 
@@ -265,6 +266,8 @@ def _criticality_by_gates(backward: Backward, start: Design, reasons: list[str])
 def _explained(solution: Solution) -> list[str]:
     """Why each number that no objective chose is what it is."""
     of, said = solution.design, []
+    solved = solution.tangent.operator is not None and len(of.cell.states) > 1
+    aim = "gradients do not grow" if solved else "m_1 = 1"
     read_through = {
         gate.name
         for p, seen in of.cell.sees.items()
@@ -274,7 +277,7 @@ def _explained(solution: Solution) -> list[str]:
     for name, choice in of.choices.items():
         law = solution.ensemble[name]
         if name == of.main:
-            said.append(f"sigma_w of {name} = {law.sigma_w:.6g}: the value at which m_1 = 1.")
+            said.append(f"sigma_w of {name} = {law.sigma_w:.6g}: the value at which {aim}.")
             gates = {*of.roles.recurrent} - {*of.roles.candidates}
             if law.sigma_w > _LARGE and gates:
                 said.append(
