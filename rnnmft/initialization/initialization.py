@@ -65,8 +65,8 @@ class Initialization(CriticalEnsemble):
         """The tied E[h^2] that a layer above sees: stationary, or its mean over the horizon."""
         state = next((s.name for s in self.cell.states if s.name == "h"), self.cell.states[-1].name)
         if self.variance_growth is None:
-            return self.fixed_point("tied").second_moment[state]
-        path = self.theory("tied").evolve(max(round(self.horizon), 1))
+            return self.sketched("tied").fixed_point().second_moment[state]
+        path = self.sketched("tied").evolve(max(round(self.horizon), 1))
         return float(path.second_moment[state].mean())
 
     def source(self, framework: str) -> str:

@@ -248,6 +248,7 @@ def _without_growth(main: str, without: Tangent, trial: Tangent) -> float:
 
     The step of second moments is O_0 + w O_1: its spectral radius is 1 where
     w = 1 / rho((1 - O_0)^(-1) O_1), if that of O_0 is below 1. Of one state it is m_1 = 1.
+    Eq. (growth-zero).
 
     Raises:
         InfeasibleError: there is none.
@@ -256,8 +257,8 @@ def _without_growth(main: str, without: Tangent, trial: Tangent) -> float:
     assert trial.operator is not None
     if without.growth >= 0.0:
         raise InfeasibleError(
-            f"sigma_w^2 >= 0 fails for {main!r}: without its recurrent weights gradients already "
-            f"grow by {without.growth:.4g} a step (m_1 = {without.mean_square:.4g})",
+            f"sigma_w^2 >= 0 fails for {main!r}: without its recurrent weights m_1 is already "
+            f"{without.mean_square:.4g}, and grows by {without.growth:.4g} a step",
             f"sigma_w^2 >= 0 of {main!r}",
         )
     one = np.eye(len(without.operator))
@@ -267,7 +268,7 @@ def _without_growth(main: str, without: Tangent, trial: Tangent) -> float:
         raise InfeasibleError(
             f"m_1 = 1 cannot be reached: gradients grow by {without.growth:.4g} a step whatever "
             f"sigma_w of {main!r} is",
-            "m_1 = 1",
+            "growth 0",
         )
     return 1.0 / gain
 
