@@ -1,0 +1,45 @@
+"""The boundary of what is learnt: planted multiples of xi are found, unrelated ones are not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from rnnmft.experiments.boundary import fit_boundary, longest_learnt
+
+XI = np.geomspace(1.0, 100.0, 12)
+
+
+def test_a_planted_multiple_is_found() -> None:
+    rng = np.random.default_rng(0)
+    scatter = np.exp(0.2 * rng.standard_normal(12))
+    fit = fit_boundary(7.0 * XI * scatter, XI)
+    # The median of 12 logarithms of spread .2 has an error of .072.
+    assert fit.multiple == pytest.approx(7.0, rel=5 * 0.072)
+    assert fit.scatter == pytest.approx(math.exp(0.2), rel=0.2)
+    assert fit.rank > 0.9
+    assert fit.rank_interval[0] > 0.7
+
+
+def test_what_is_unrelated_has_no_rank() -> None:
+    shuffled = np.random.default_rng(1).permutation(XI)
+    fit = fit_boundary(shuffled, XI)
+    assert abs(fit.rank) < 0.7
+    low, high = fit.rank_interval
+    assert low < 0.0 < high
+
+
+def test_networks_beyond_the_lengths_count_for_the_order_alone() -> None:
+    longest = np.where(XI > 30, math.inf, np.where(XI < 2, 0.0, 5 * XI))
+    fit = fit_boundary(longest, XI)
+    assert fit.within == int(((XI <= 30) & (XI >= 2)).sum())
+    assert fit.multiple == pytest.approx(5.0)
+    assert fit.rank > 0.9
+    assert math.isnan(fit_boundary(np.full(3, math.inf), XI[:3]).multiple)
+
+
+def test_the_first_crossing_counts() -> None:
+    assert longest_learnt([10, 20, 40], [0.9, 0.1, 0.9]) < 20
+    assert longest_learnt([10, 40], [0.75, 0.25]) == pytest.approx(20.0)

@@ -1,0 +1,83 @@
+"""`rnnmft reproduce`: it runs, goes on from what is there, and writes a page from the results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnnmft.cli import main
+from rnnmft.experiments.dynamics import races, run_race, schemes
+from rnnmft.experiments.signal import propagations
+from rnnmft.experiments.trainability import sweeps
+
+
+def run(experiment: str, folder: Path) -> dict:
+    words = ["reproduce", experiment, "--scale", "smoke", "--folder", str(folder)]
+    assert main(words) == 0
+    page = (folder / f"{experiment}-smoke.html").read_text("utf-8")
+    assert "<svg" in page or "data:image/svg" in page
+    return json.loads((folder / f"{experiment}-smoke.json").read_text("utf-8"))
+
+
+def test_dynamics(tmp_path: Path) -> None:
+    found = run("dynamics", tmp_path)
+    (part,) = found["parts"]
+    assert set(part["accuracy"]) == set(part["to_80"])
+    assert found["provenance"]["command"].startswith("rnnmft reproduce dynamics")
+    # What is there is not done again.
+    kept = tmp_path / "dynamics-smoke" / "vanilla-16.json"
+    before = kept.stat().st_mtime_ns
+    assert run("dynamics", tmp_path)["parts"] == found["parts"]
+    assert kept.stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", ["signal", "trainability"])
+def test_the_others(tmp_path: Path, experiment: str) -> None:
+    assert run(experiment, tmp_path)["parts"]
+
+
+def test_a_run_that_was_interrupted_gives_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rnnmft.experiments.digits import sklearn_digits
+
+    (race,), digits = races("smoke"), sklearn_digits(8)
+    whole = run_race(race, digits, tmp_path / "whole")
+
+    def stop(done: float, total: float) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_race(race, digits, tmp_path / "cut", progress=stop)
+    assert run_race(race, digits, tmp_path / "cut") == whole
+
+
+def test_every_scale_is_defined() -> None:
+    for scale in ("smoke", "small", "full"):
+        for one in (*sweeps(scale), *races(scale), *propagations(scale)):
+            one.made()
+    assert [s.ensemble(s.values[0]) for s in sweeps("full")]
+    assert [p.ensemble(p.values[0]) for p in propagations("full")]
+
+
+def test_off_critical_schemes_are_off() -> None:
+    found = schemes(races("smoke")[0].made())
+    for weights in ("orthogonal", "gaussian"):
+        critical, off = found[f"{weights} critical"]["e"], found[f"{weights} off"]["e"]
+        assert off.sigma_w == pytest.approx(0.5 * critical.sigma_w)
+        assert off.weights == critical.weights == weights
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["nothing"], ["signal", "--scale", "huge"], ["dynamics", "--data", "/no/such/file.npz"]],
+)
+def test_bad_input_is_one_line(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reproduce", *words, "--folder", str(tmp_path)]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
