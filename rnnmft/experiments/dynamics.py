@@ -58,7 +58,7 @@ class Race:
 #: By scale: cells, T, seeds, width, steps of Adam.
 _SCALES: dict[str, tuple[tuple[str, ...], int, int, int, int]] = {
     "smoke": (("vanilla",), 16, 1, 16, 20),
-    "small": (("vanilla", "minimal"), 196, 2, 64, 600),
+    "small": (("vanilla", "minimal"), 196, 3, 64, 2400),
     "full": (("vanilla", "minimal", "gru", "lstm"), 784, 4, 256, 20000),
 }
 
@@ -66,7 +66,7 @@ _SCALES: dict[str, tuple[tuple[str, ...], int, int, int, int]] = {
 def races(scale: str) -> list[Race]:
     """The races at a scale: "smoke", "small" or "full"."""
     names, steps, seeds, width, iterations = _SCALES[scale]
-    course = Course(iterations, every=max(1, iterations // 24))
+    course = Course(iterations, every=max(1, iterations // 48))
     return [Race(name, steps, seeds, width, course) for name in names]
 
 
