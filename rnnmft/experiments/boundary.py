@@ -20,13 +20,15 @@ from scipy.stats import spearmanr
 
 from rnnmft.records import Record
 
-__all__ = ["BoundaryFit", "fit_boundary", "longest_learnt"]
+__all__ = ["BoundaryFit", "fit_boundary", "longest_learnt", "scatter_difference"]
 
 Array = NDArray[np.float64]
 #: Chance is one tenth, a learnt task above nine tenths: between them.
 THRESHOLD = 0.5
 #: Bootstrap samples of an interval, and its share.
 _SAMPLES, _SHARE = 2000, 0.95
+#: Networks without which a scatter means nothing.
+_FEWEST = 3
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def fit_boundary(longest: Array, xi: Array, seed: int = 0) -> BoundaryFit:
     logs = np.log(longest[inside] / xi[inside])
     multiple = float(np.exp(np.median(logs))) if len(logs) else math.nan
     scatter = float(np.exp(logs.std(ddof=1))) if len(logs) > 1 else math.nan
+    known = np.isfinite(xi)
+    longest, xi = longest[known], xi[known]
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(xi), size=(_SAMPLES, len(xi)))
     ranks = [_rank(longest[rows], xi[rows]) for rows in drawn]
@@ -93,6 +97,31 @@ def fit_boundary(longest: Array, xi: Array, seed: int = 0) -> BoundaryFit:
         int(inside.sum()),
         len(xi),
     )
+
+
+def scatter_difference(
+    longest: Array, one: Array, other: Array, seed: int = 0
+) -> tuple[float, float, float]:
+    """How much more one prediction scatters than the other: std log(T*/one) - std log(T*/other).
+
+    Returns:
+        The difference and its 95 % bootstrap interval over networks whose T* lies within the
+        lengths tried; nan where there are fewer than three.
+
+    >>> xi = np.geomspace(1, 10, 5)
+    >>> scatter_difference(8 * xi, xi, xi)
+    (0.0, 0.0, 0.0)
+    """
+    inside = np.isfinite(longest) & (longest > 0) & np.isfinite(one) & np.isfinite(other)
+    count = int(inside.sum())
+    if count < _FEWEST:
+        return math.nan, math.nan, math.nan
+    gaps = [np.log(longest[inside] / xi[inside]) for xi in (one, other)]
+    drawn = np.random.default_rng(seed).integers(count, size=(_SAMPLES, count))
+    differences = [gaps[0][rows].std() - gaps[1][rows].std() for rows in drawn]
+    tails = (100 * (1 - _SHARE) / 2, 100 * (1 + _SHARE) / 2)
+    low, high = np.percentile(differences, tails)
+    return float(gaps[0].std() - gaps[1].std()), float(low), float(high)
 
 
 def _rank(longest: Array, xi: Array) -> float:

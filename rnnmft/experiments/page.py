@@ -12,7 +12,7 @@ from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Figure, draw_figure
 from rnnmft.parameters import TYINGS
 
-__all__ = ["draw", "render_experiments"]
+__all__ = ["draw", "render_experiments", "sentences"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, BLACK, GREY)
@@ -27,7 +27,7 @@ def render_experiments(content: Mapping[str, Any]) -> str:
         Section(
             part["cell"],
             part["cell"],
-            render(_TEMPLATES, "part.html", figure=figure, sentences=list(_sentences(part))),
+            render(_TEMPLATES, "part.html", figure=figure, sentences=list(sentences(part))),
         )
         for part in content["parts"]
         for figure in [draw(part)]
@@ -114,7 +114,7 @@ def _propagation(part: Mapping[str, Any]) -> Figure:
     return draw_figure(drawn, what, caption)
 
 
-def _sentences(part: Mapping[str, Any]) -> Iterator[str]:
+def sentences(part: Mapping[str, Any]) -> Iterator[str]:
     for tying in TYINGS if "fit" in part else ():
         fit = part["fit"][tying]
         yield (
@@ -123,6 +123,12 @@ def _sentences(part: Mapping[str, Any]) -> Iterator[str]:
             f"in {fit['within']} of {fit['networks']} networks (the others lie outside of the "
             f"lengths tried); rank correlation {_number(fit['rank'])}, 95 % interval "
             f"{' to '.join(map(_number, fit['rank_interval']))}."
+        )
+    if "tied_less_untied_scatter" in part:
+        difference, *interval = part["tied_less_untied_scatter"]
+        yield (
+            f"spread of log(T* / xi), tied less untied: {_number(difference)}, 95 % interval "
+            f"{' to '.join(map(_number, interval))}."
         )
     for name, steps in part.get("to_80", {}).items():
         yield f"{name}: accuracy .8 after {', '.join(map(_number, steps))} steps."

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnmft import cells
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import ConvergenceError
-from rnnmft.experiments.boundary import fit_boundary, longest_learnt
+from rnnmft.experiments.boundary import fit_boundary, longest_learnt, scatter_difference
 from rnnmft.experiments.digits import Digits
 from rnnmft.experiments.store import load, save
 from rnnmft.experiments.tasks import ImageThenNoise
@@ -30,6 +31,7 @@ from rnnmft.parameters import TYINGS
 
 __all__ = ["Sweep", "predicted_xi", "sweeps", "trainability"]
 
+Array = NDArray[np.float64]
 Progress = Callable[[float, float], None]
 Laws = Mapping[str, Mapping[str, float]]
 
@@ -129,6 +131,7 @@ def trainability(
         accuracy.append(_trained(sweep, steps, digits, folder, device, advance))
         done += steps
     xi = {tying: predicted_xi(sweep, tying, folder) for tying in TYINGS}
+    longest, of = _longest(sweep, accuracy), {t: _of_networks(sweep, xi[t]) for t in TYINGS}
     return {
         "cell": sweep.cell,
         "parameter": ".".join(sweep.varied),
@@ -140,7 +143,8 @@ def trainability(
         "digits": digits.source,
         "accuracy": accuracy,
         "xi": xi,
-        "fit": {tying: _fit(sweep, accuracy, xi[tying]) for tying in TYINGS},
+        "fit": {tying: fit_boundary(longest, of[tying]).to_dict() for tying in TYINGS},
+        "tied_less_untied_scatter": scatter_difference(longest, of["tied"], of["untied"]),
     }
 
 
@@ -189,12 +193,19 @@ def predicted_xi(sweep: Sweep, tying: str, folder: Path) -> list[float | None]:
     return found
 
 
-def _fit(sweep: Sweep, accuracy: list[list[list[float]]], xi: list[float | None]) -> Any:
+def _longest(sweep: Sweep, accuracy: list[list[list[float]]]) -> Array:
+    """T* of every network, value by value."""
     table = np.array(accuracy)
-    longest, predicted = [], []
-    for v, value in enumerate(xi):
-        for seed in range(sweep.seeds):
-            if value is not None:
-                longest.append(longest_learnt(sweep.lengths, table[:, v, seed].tolist()))
-                predicted.append(value)
-    return fit_boundary(np.array(longest), np.array(predicted)).to_dict()
+    return np.array(
+        [
+            longest_learnt(sweep.lengths, table[:, v, seed].tolist())
+            for v in range(len(sweep.values))
+            for seed in range(sweep.seeds)
+        ]
+    )
+
+
+def _of_networks(sweep: Sweep, xi: list[float | None]) -> Array:
+    """The prediction for every network; nan where there is none."""
+    every = np.array([math.nan if value is None else value for value in xi])
+    return np.repeat(every, sweep.seeds)

@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 __all__ = [
@@ -67,6 +68,10 @@ class Figure:
     svg: str
     alt: str
     caption: str
+
+    def _repr_html_(self) -> str:
+        """For notebooks and pages of documentation."""
+        return f'<img src="{self.source}" alt="{escape(self.alt)}">'
 
     @property
     def source(self) -> str:
