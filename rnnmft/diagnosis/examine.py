@@ -25,7 +25,7 @@ from rnnmft.errors import ParameterError
 from rnnmft.language import Inputs
 from rnnmft.parameters import check_count
 from rnnmft.parts.effective import plain
-from rnnmft.parts.find import single_layers
+from rnnmft.parts.find import Part, single_layers
 from rnnmft.parts.wrappers import check_numbers, unwrapped
 from rnnmft.tracing import HintOptions, Layer, Traced, evaluation, recurrent_layers
 
@@ -115,22 +115,14 @@ def diagnose(
         module = plain(unwrapped(module))
         layers = single_layers(module, **hints)
         if layers is None:
+            options: dict[str, Any] = {"threshold": threshold, "sequences": sequences}
+            options |= {"probes": probes, "burn_in": burn_in, "particles": particles}
+            options |= {"advice": advice, "seed": seed}
 
-            def one(part: torch.nn.Module, x: Any, first: bool | None, share: float) -> Diagnosis:
-                return diagnose(
-                    part,
-                    length,
-                    data=x,
-                    batch_first=first,
-                    threshold=threshold,
-                    sequences=sequences,
-                    probes=probes,
-                    burn_in=burn_in,
-                    particles=particles,
-                    advice=advice,
-                    seed=seed,
-                    budget=share if math.isfinite(share) else None,
-                )
+            def one(part: Part, x: Any, first: bool | None, share: float) -> Diagnosis:
+                left = share if math.isfinite(share) else None
+                own = {**options, "data": x, "batch_first": first, "budget": left}
+                return diagnose(part.module, length, **own, **part.hints)
 
             return diagnose_model(module, length, data, threshold, one, progress)
         random = torch.Generator().manual_seed(seed)

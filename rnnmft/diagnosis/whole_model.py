@@ -18,8 +18,8 @@ __all__ = ["diagnose_model"]
 _FEWEST_STEPS = 4
 _SHORT = "it gets fewer than 4 steps or no real numbers, and is run on white noise of R = 1"
 
-#: diagnose(module, data, batch_first, seconds).
-One = Callable[[torch.nn.Module, Any, bool | None, float], Diagnosis]
+#: diagnose(part, data, batch_first, seconds).
+One = Callable[[Part, Any, bool | None, float], Diagnosis]
 
 
 def diagnose_model(
@@ -49,7 +49,7 @@ def diagnose_model(
     for k, part in enumerate(found.parts):
         data, remarks = _data(part, example is not None)
         seconds = seconds_left() / (len(found.parts) - k)
-        seen = one(part.module, data, None if data is None else False, seconds)
+        seen = one(part, data, None if data is None else False, seconds)
         names = dict(zip((each.layer for each in seen.layers), _names(part, seen), strict=True))
         for layer in seen.layers:
             warnings = (*remarks, *layer.warnings)

@@ -115,6 +115,7 @@ def _propagation(part: Mapping[str, Any]) -> Figure:
 
 
 def sentences(part: Mapping[str, Any]) -> Iterator[str]:
+    """What came out, in sentences."""
     for tying in TYINGS if "fit" in part else ():
         fit = part["fit"][tying]
         yield (

@@ -6,9 +6,11 @@ step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 import torch
@@ -29,12 +31,14 @@ class Calls:
     Attributes:
         arguments: the first tensor (or packed sequence) of each; None where it had none.
         started: whether the first was given a state that is not zero.
+        numbers: {argument: the number that every call had there}.
         recurs: whether a later call was given several tensors, or what an earlier one gave back.
     """
 
     arguments: list[Any] = field(default_factory=list)
     started: bool = False
     recurs: bool = False
+    numbers: dict[str, float] | None = None
     returned: list[Tensor] = field(default_factory=list)
 
 
@@ -81,44 +85,66 @@ def record_run(model: torch.nn.Module, example: Any) -> ModelRun:
 
 @contextmanager
 def _watched(model: torch.nn.Module, calls: dict[str, Calls]) -> Iterator[None]:
-    """Hooks on every sub-module, taken off again."""
-    handles = []
+    """Every sub-module's forward noted, also where it is called by name, past all hooks."""
+    before: list[tuple[torch.nn.Module, Any]] = []
     for path, module in model.named_modules():
         if path:
-            one = calls.setdefault(path, Calls())
-            handles.append(module.register_forward_pre_hook(_before(one), with_kwargs=True))
-            handles.append(module.register_forward_hook(_after(one)))
+            before.append((module, vars(module).get("forward")))
+            module.forward = _noted(module.forward, calls.setdefault(path, Calls()))
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for module, own in before:
+            if own is None:
+                del module.forward
+            else:
+                module.forward = own
 
 
-def _before(calls: Calls) -> Any:
-    def hook(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        given = [*args, *kwargs.values()]
-        if calls.arguments:
-            every = [t for a in given for t in _tensors(a)]
-            fed_back = any(t is r for t in every for r in calls.returned)
-            calls.recurs |= fed_back or len(every) > 1
-        at = next((k for k, a in enumerate(given) if _is_data(a)), None)
-        if at is None:
-            calls.arguments.append(None)
-            return
-        found = given.pop(at)
-        calls.arguments.append(found.detach() if isinstance(found, Tensor) else found)
-        if len(calls.arguments) == 1:
-            calls.started = any(bool(t.any()) for a in given for t in _tensors(a))
-
-    return hook
-
-
-def _after(calls: Calls) -> Any:
-    def hook(_: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
+def _noted(forward: Callable[..., Any], calls: Calls) -> Callable[..., Any]:
+    @wraps(forward)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        numbers = _numbers(forward, args, kwargs)
+        if calls.numbers is None:
+            calls.numbers = numbers
+        calls.numbers = {n: v for n, v in calls.numbers.items() if numbers.get(n) == v}
+        _note([*args, *kwargs.values()], calls)
+        output = forward(*args, **kwargs)
         calls.returned = list(_tensors(output))
+        return output
 
-    return hook
+    return noted
+
+
+def _numbers(
+    forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, float]:
+    """The arguments of a call that are plain numbers, by name."""
+    try:
+        bound = inspect.signature(forward).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        return {}
+    return {
+        name: float(value)
+        for name, value in bound.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+
+
+def _note(given: list[Any], calls: Calls) -> None:
+    """One call's arguments."""
+    if calls.arguments:
+        every = [t for a in given for t in _tensors(a)]
+        fed_back = any(t is r for t in every for r in calls.returned)
+        calls.recurs |= fed_back or len(every) > 1
+    at = next((k for k, a in enumerate(given) if _is_data(a)), None)
+    if at is None:
+        calls.arguments.append(None)
+        return
+    found = given.pop(at)
+    calls.arguments.append(found.detach() if isinstance(found, Tensor) else found)
+    if len(calls.arguments) == 1:
+        calls.started = any(bool(t.any()) for a in given for t in _tensors(a))
 
 
 def _is_data(value: Any) -> bool:

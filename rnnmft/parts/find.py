@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
 import torch
@@ -34,12 +34,14 @@ class Part:
         module: it.
         sequences: what it gets, (steps, sequences, features); None where that is not known.
         remarks: what is uncertain about these, in sentences.
+        hints: of `from_torch`: the numbers that it was called with.
     """
 
     path: str
     module: torch.nn.Module
     sequences: torch.Tensor | None
     remarks: tuple[str, ...] = ()
+    hints: HintOptions = field(default_factory=HintOptions)
 
 
 @dataclass(frozen=True)
@@ -98,15 +100,17 @@ def recurrent_parts(model: torch.nn.Module, example: Any = None) -> Parts:
         if run is not None and not run.times(path):
             unread.append(f"{path} is not called by this example")
             continue
+        numbers = {} if run is None else run.calls[path].numbers or {}
+        hints: HintOptions = {"arguments": numbers} if numbers and not own else {}
         try:
             if not own:
-                recurrent_layers(module)
+                recurrent_layers(module, **hints)
         except CellError as error:
             if run is not None:
                 unread.append(f"{path} is called in a loop and is no cell: {error}")
             continue
         taken.append(path)
-        parts.append(_part(path, module, run))
+        parts.append(replace(_part(path, module, run), hints=hints))
     if not parts:
         raise CellError(_nothing(model, run, unread))
     return Parts(tuple(parts), tuple(unread))

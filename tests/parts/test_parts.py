@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import ncps.torch
 import pytest
 import torch
+import torchrecurrent
 from torch import nn
 
 from rnnmft.errors import CellError, ParameterError
@@ -66,6 +68,50 @@ def test_what_is_uncertain_is_said() -> None:
     assert packed.sequences.shape == (12, 3, 8)
     assert any("1 that are shorter" in r for r in packed.remarks)
     assert recurrent_parts(CharacterModel(), TOKENS).parts[0].remarks == ()
+
+
+class ByName(nn.Module):
+    """A cell whose forward is called past the hooks, as published packages do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = OwnCell()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = x.new_zeros(len(x), 16)
+        for t in range(x.shape[1]):
+            h = self.cell.forward(x[:, t], h)
+        return h
+
+
+def test_a_cell_whose_forward_is_called_by_name_is_seen() -> None:
+    model = ByName()
+    (part,) = recurrent_parts(model, X).parts
+    assert part.path == "cell"
+    assert part.sequences is not None
+    torch.testing.assert_close(part.sequences, X.transpose(0, 1).double())
+    assert "forward" not in vars(model.cell)
+
+
+class Published(nn.Module):
+    """A package's layer in a model."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.rnn, self.out = layer, nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.rnn(x)[0])
+
+
+@pytest.mark.parametrize("name", ["MGU", "LEM", "UGRNN", "CfC"])
+def test_published_layers_in_a_model(name: str) -> None:
+    layer = ncps.torch.CfC(8, 16) if name == "CfC" else getattr(torchrecurrent, name)(8, 16)
+    found = recurrent_parts(Published(layer), X.transpose(0, 1) if name != "CfC" else X)
+    (part,) = found.parts
+    assert part.path == ("rnn.rnn_cell" if name == "CfC" else "rnn.cells.0")
+    assert part.sequences is not None
+    torch.testing.assert_close(part.sequences, X.transpose(0, 1).double())
 
 
 class Generator(nn.Module):
