@@ -11,7 +11,7 @@ h(x) = x for gaussian and log(1 + x) for orthogonal matrices, is (1/N) log |det(
     density = dG/d conj(lambda) / pi.
 
 Outside Phi = 0. In a hole of orthogonal matrices g Delta is infinite.
-Source: [can2020], generalised. Eq. (eigenvalue-density).
+Source: [can2020], generalised. Eq. (eigenvalue-potential), Eq. (eigenvalue-density).
 """
 
 from __future__ import annotations
