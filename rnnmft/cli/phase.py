@@ -78,6 +78,9 @@ def phase(
     A terminal shows a summary; every point is printed with --table, or where the output is piped.
     """
     axes = dict(axis_values(text) for text in vary)
+    for path in filter(None, (plot, output)):
+        if not path.parent.is_dir():
+            raise FileNotFoundError(2, "No such folder", str(path.parent))
     inputs = (R, correlation, temporal)
     s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.phase_diagram import phase_diagram
