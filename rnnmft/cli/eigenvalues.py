@@ -25,6 +25,7 @@ from rnnmft.cli.options import (
 from rnnmft.cli.output import print_json, print_table, say
 from rnnmft.cli.setting import Setting, resolve_setting
 from rnnmft.page.figure import BLACK, BLUE, draw_figure
+from rnnmft.page.numbers import count
 from rnnmft.parameters import check_count
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ def eigenvalues(
     ]
     title = f"{s.cell.name}, {tying} weights: eigenvalues of the one-step Jacobian"
     print_table(title, ("", "value", radius.error_kind), rows)
-    say(f"\nthe cloud has {len(law.boundary())} boundary curves; --output FILE.svg draws them")
+    curves = count(len(law.boundary()), "boundary curve")
+    drawn = "--output FILE.svg draws the cloud" if output is None else f"written: {output}"
+    say(f"\nthe cloud has {curves}; {drawn}")
     for found in (radius, *masses):
         if not found.status.ok:
             say(f"{found.name}: {found.status}")

@@ -78,13 +78,16 @@ def phase(
     A terminal shows a summary; every point is printed with --table, or where the output is piped.
     """
     axes = dict(axis_values(text) for text in vary)
+    for path in filter(None, (plot, output)):
+        if not path.parent.is_dir():
+            raise FileNotFoundError(2, "No such folder", str(path.parent))
     inputs = (R, correlation, temporal)
     s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.phase_diagram import phase_diagram
 
     wanted = quantity or _usual(s, tying, plot is not None)
     with progress_bar("points") as bar:
-        progress = announced(bar, "points, one by one")
+        progress = announced(bar, _one_by_one(s, tying))
         found = phase_diagram(s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress, s.start)
     found.attrs["command"] = command_line()
     if plot is not None:
@@ -99,6 +102,18 @@ def phase(
         _print_summary(found)
         for path in filter(None, (plot, output)):
             say(f"written: {path}")
+
+
+def _one_by_one(setting: Setting, tying: str) -> str:
+    """What is solved, with the way that takes seconds where there is one."""
+    from rnnmft.analysis.mean_field import MeanField
+
+    alone = "points, one by one"
+    if tying == "untied":
+        return alone
+    closure = MeanField(setting.cell, setting.ensemble, setting.inputs, "untied")
+    at_once = closure.recursion is not None
+    return f"{alone} (--tying untied, the closure, takes seconds for all)" if at_once else alone
 
 
 def on_terminal() -> bool:

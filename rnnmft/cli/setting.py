@@ -252,6 +252,8 @@ def axis_values(text: str) -> tuple[tuple[str, str] | str, list[float]]:
     """
     name, value = _split(text, "--vary", "e.sigma_w=0.5:8:31")
     parts = value.split(":")
+    if len(parts) not in (1, 3):
+        raise ParameterError(f"--vary {name} must be FROM:TO:COUNT or values, got {value!r}")
     if len(parts) == 3:
         first, last = (_number(part, f"--vary {name}") for part in parts[:2])
         count = int(parts[2]) if parts[2].isdigit() else 0

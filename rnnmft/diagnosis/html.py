@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ def render_diagnosis(found: DiagnosisRecord) -> str:
     )
     sections = [
         Section(
-            f"{layer.layer[0].upper()}{layer.layer[1:]}",
+            # The path of a part is written as it is.
+            re.sub("^layer ", "Layer ", layer.layer),
             f"layer-{k}",
             _layer(layer, draw_scale=k == 0),
         )

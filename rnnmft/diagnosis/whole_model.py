@@ -55,8 +55,10 @@ def diagnose_model(
             warnings = (*remarks, *layer.warnings)
             layers.append(replace(layer, layer=names[layer.layer], warnings=warnings))
         for each in seen.advice:
-            said = f"{each.sentence} (draw model.{part.path} from it)"
-            sentence = each.sentence if each.initialization is None else said
+            # Its place among the advice on the whole model, and the part that it is about.
+            here = f"advice[{len(advice)}].initialization.apply_(model.{part.path})"
+            sentence = each.sentence.replace("advice[0].initialization.apply_(module)", here)
+            sentence = sentence.replace("Draw the module", f"Draw model.{part.path}", 1)
             renamed = tuple(names.get(name, name) for name in each.layers)
             advice.append(replace(each, layers=renamed, sentence=sentence))
         if progress is not None:

@@ -8,21 +8,43 @@ from typing import Any
 
 import numpy as np
 
+from rnnmft.experiments.outcome import number, outcome
 from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Figure, draw_figure
+from rnnmft.page.numbers import count
 from rnnmft.parameters import TYINGS
 
 __all__ = ["draw", "render_experiments", "sentences"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
+#: Title and question of each experiment.
+_ASKED = {
+    "signal": (
+        "Signal propagation",
+        "How fast do networks forget how similar two inputs were, and where does it end?",
+    ),
+    "trainability": (
+        "Trainability",
+        "Do networks learn sequences as long as the predicted timescale says?",
+    ),
+    "dynamics": ("Training dynamics", "Do networks that start critical learn faster?"),
+}
 _COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, BLACK, GREY)
 _LINES = ("-", "--", "-.", ":", "-", "--", "-.")
 
 
 def render_experiments(content: Mapping[str, Any]) -> str:
     """The page of one experiment's results, as they are stored."""
-    title = f"{content['experiment']}, scale {content['scale']}"
-    lead = render(_TEMPLATES, "lead.html", content=content)
+    title, question = _ASKED[content["experiment"]]
+    heading = render(_TEMPLATES, "heading.html", title=title, question=question)
+    lead = render(
+        _TEMPLATES,
+        "lead.html",
+        content=content,
+        smoke=content["scale"] == "smoke",
+        outcomes=[(part["cell"], outcome(part)) for part in content["parts"]],
+        threads=count(content["provenance"]["threads"], "thread"),
+    )
     sections = [
         Section(
             part["cell"],
@@ -32,7 +54,8 @@ def render_experiments(content: Mapping[str, Any]) -> str:
         for part in content["parts"]
         for figure in [draw(part)]
     ]
-    return render_page(title, title, lead, sections, "This page loads nothing from anywhere.")
+    window = f"{title}, scale {content['scale']}"
+    return render_page(window, heading, lead, sections, "This page loads nothing from anywhere.")
 
 
 def draw(part: Mapping[str, Any]) -> Figure:
@@ -52,7 +75,8 @@ def _map(part: Mapping[str, Any]) -> Figure:
 
     def drawn(drawing: Any) -> None:
         axes = drawing.add_subplot()
-        shown = axes.pcolormesh(values, lengths, accuracy, cmap="cividis", vmin=0.1, vmax=1.0)
+        lows_and_highs = _edges(values), np.exp(_edges(np.log(lengths)))
+        shown = axes.pcolormesh(*lows_and_highs, accuracy, cmap="cividis", vmin=0.1, vmax=1.0)
         drawing.colorbar(shown, label="test accuracy")
         for tying, line in zip(TYINGS, ("-", "--"), strict=True):
             xi = np.array([np.nan if x is None else x for x in part["xi"][tying]], dtype=float)
@@ -60,7 +84,9 @@ def _map(part: Mapping[str, Any]) -> Figure:
             if np.isfinite(multiple):
                 label = f"{multiple:.1f} xi, {tying}"
                 axes.plot(values, multiple * xi, line, color="white", label=label)
-        axes.set(yscale="log", xlabel=part["parameter"], ylabel="T", ylim=_ends(lengths))
+        axes.set(
+            yscale="log", xlabel=part["parameter"], ylabel="T", ylim=lows_and_highs[1][[0, -1]]
+        )
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right", facecolor=BLACK, frameon=True, labelcolor="white")
 
@@ -68,10 +94,15 @@ def _map(part: Mapping[str, Any]) -> Figure:
     return draw_figure(drawn, what, "White: the fitted multiple of the predicted timescale.")
 
 
-def _ends(lengths: list[float]) -> tuple[float, float]:
-    """Half a step beyond the first and last length."""
-    first, last = (np.sqrt(b / a) for a, b in (lengths[:2], lengths[-2:]))
-    return float(lengths[0] / first), float(lengths[-1] * last)
+def _edges(centres: Any) -> Any:
+    """Borders of the cells of a map: halfway between centres, and as far beyond the last.
+
+    >>> _edges([0.0, 1.0, 3.0])
+    array([-0.5,  0.5,  2. ,  4. ])
+    """
+    at = np.asarray(centres, dtype=float)
+    between = (at[1:] + at[:-1]) / 2
+    return np.array([2 * at[0] - between[0], *between, 2 * at[-1] - between[-1]])
 
 
 def _race(part: Mapping[str, Any]) -> Figure:
@@ -118,12 +149,15 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
     """What came out, in sentences."""
     for tying in TYINGS if "fit" in part else ():
         fit = part["fit"][tying]
+        if not fit["within"]:
+            yield f"{tying}: T* lies outside of the lengths tried in all networks."
+            continue
         yield (
-            f"{tying}: T* is {_number(fit['multiple'])} xi, times or over "
-            f"{_number(fit['scatter'])}, "
+            f"{tying}: T* is {number(fit['multiple'])} xi, times or over "
+            f"{number(fit['scatter'])}, "
             f"in {fit['within']} of {fit['networks']} networks (the others lie outside of the "
-            f"lengths tried); rank correlation {_number(fit['rank'])}, 95 % interval "
-            f"{' to '.join(map(_number, fit['rank_interval']))}."
+            f"lengths tried); rank correlation {number(fit['rank'])}, 95 % interval "
+            f"{' to '.join(map(number, fit['rank_interval']))}."
         )
     if "tied_less_untied_scatter" in part:
         difference, *interval = part["tied_less_untied_scatter"]
@@ -132,17 +166,16 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
             f"{' to '.join(map(_number, interval))}."
         )
     for name, steps in part.get("to_80", {}).items():
-        yield f"{name}: accuracy .8 after {', '.join(map(_number, steps))} steps."
+        yield f"{name}: accuracy .8 at step {', '.join(map(number, steps))}."
     for row in part.get("rows", ()):
         ends = ", ".join(
-            f"{t} {_number(row[t]['fixed_point']['value'])} (rms {_number(row[t]['rms'])})"
-            for t in TYINGS
+            f"{tying} {number(row[tying]['fixed_point']['value'])}, "
+            f"{number(row[tying]['rms'])} away (rms over time)"
+            for tying in TYINGS
         )
         at = f"{part['parameter']} = {row['value']:g}"
-        yield f"{at}: networks {_number(row['measured'][-1])}, {ends}."
-
-
-def _number(value: Any) -> str:
-    """Three digits; "never" for what was not reached."""
-    number = float(value)
-    return "never" if number == np.inf else "unknown" if np.isnan(number) else f"{number:.3g}"
+        last = len(row["measured"])
+        yield (
+            f"{at}: networks {number(row['measured'][-1])} at step {last}; "
+            f"fixed points and distances of the theories: {ends}."
+        )

@@ -1,4 +1,4 @@
-"""Plain sentences that name symbols (sigma_w^2, Q_ab, J^T): the symbols become MathML."""
+"""Plain sentences on a page: symbols (sigma_w^2, J^T) become MathML, signs (+-, ->) are typeset."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ _SYMBOL = re.compile(
     rf"(?<![\w\\])(?P<stem>J J(?=\^)|[A-Za-z]+)(?P<sub>_{_MARK})?(?P<sup>\^{_MARK})?"
     rf"(?P<star>\*(?=_))?(?P<late>_{_MARK})?(?!\w)"
 )
+#: What plain text writes in ASCII. A minus stands before a number that begins a word: ranges and
+#: options of commands stay.
+_SIGNS = (
+    (re.compile(r"(?<!\S)\+-(?!\S)"), "±"),
+    (re.compile(r"(?<!\S)->(?!\S)"), "→"),
+    (re.compile(r"(?<![^\s(\[])-(?=\d)"), "\N{MINUS SIGN}"),
+    (re.compile(r"\blog10\b"), "log₁₀"),
+)
 
 
 def prose(text: str) -> Markup:
@@ -35,11 +43,15 @@ def prose(text: str) -> Markup:
     A word is a symbol where it is one letter or a Greek name and carries a sub- or superscript, or
     is a Greek name by itself.
 
+    >>> print(prose("h -> c: -1.5 +- 0.1, pre-2 and a=-1 stay"))
+    h → c: −1.5 ± 0.1, pre-2 and a=-1 stay
     >>> print(prose("with mean mu_b < 2"))
     with mean <math><mrow><msub><mi>μ</mi><mrow><mi>b</mi></mrow></msub></mrow></math> &lt; 2
     """
     from markupsafe import Markup, escape
 
+    for sign, typeset in _SIGNS:
+        text = sign.sub(typeset, text)
     parts, at = [], 0
     for found in _SYMBOL.finditer(text):
         latex = _latex(found)

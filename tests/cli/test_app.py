@@ -310,6 +310,8 @@ def test_options_reach_the_ensemble() -> None:
         ("frobnicate", "No such command"),
         ("phase minimal", "Missing option"),
         ("phase minimal --vary e.sigma_w", "needs name=value"),
+        ("phase minimal --vary e.sigma_w=0:1", "must be FROM:TO:COUNT or values"),
+        ("phase minimal --vary R=1 --output no/such/folder/a.nc", "No such folder"),
         ("phase minimal --vary e.sigma_w=0:1:1", "2 to 10000 values"),
         ("phase minimal --vary x.sigma_w=0:1:3", "no x.sigma_w"),
         ("phase minimal --vary R=1 --quantity beauty", "unknown quantity"),

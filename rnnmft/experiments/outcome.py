@@ -1,0 +1,92 @@
+"""What came out of an experiment, cell by cell: a verdict from its stored results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from rnnmft.parameters import TYINGS
+
+__all__ = ["number", "outcome"]
+
+Part = Mapping[str, Any]
+#: Root mean square differences of up to so many standard errors are the errors' own: 1 is expected,
+#: and steps, which share their networks, scatter around it more than independent ones would.
+_WITHIN = 1.5
+
+
+def outcome(part: Part) -> tuple[str, str]:
+    """The verdict on one cell and the sentence with its numbers, by the kind of its results."""
+    kinds: dict[str, Callable[[Part], tuple[str, str]]] = {
+        "rows": _propagated,
+        "fit": _learnt,
+        "to_80": _raced,
+    }
+    return next(said for name, said in kinds.items() if name in part)(part)
+
+
+def number(value: Any) -> str:
+    """Three digits; "never" for what was not reached.
+
+    >>> number(0.12345), number("inf"), number("nan")
+    ('0.123', 'never', 'unknown')
+    """
+    x = float(value)
+    return "never" if x == np.inf else "unknown" if np.isnan(x) else f"{x:.3g}"
+
+
+def _propagated(part: Part) -> tuple[str, str]:
+    """Distances of networks from each theory, in standard errors of the networks."""
+    away = {tying: _errors_away(part, tying) for tying in TYINGS}
+    agree = [tying for tying, x in away.items() if x <= _WITHIN]
+    verdict = {
+        0: f"neither theory describes networks of width {part['width']} within their errors.",
+        1: f"only the {' '.join(agree)} theory describes the networks.",
+        2: "both theories describe the networks, which cannot tell them apart.",
+    }[len(agree)]
+    told = " and ".join(f"{number(x)} standard errors ({tying})" for tying, x in away.items())
+    return verdict, f"Correlations differ from theory by {told}, rms over steps and values."
+
+
+def _errors_away(part: Part, tying: str) -> float:
+    """Root mean square of (theory - networks) / standard error, from the second step on."""
+    gaps = [
+        (np.array(row[tying]["correlation"], float) - np.array(row["measured"], float))
+        / np.array(row["sem"], float)
+        for row in part["rows"]
+    ]
+    return float(np.sqrt(np.nanmean(np.square([gap[1:] for gap in gaps]))))
+
+
+def _learnt(part: Part) -> tuple[str, str]:
+    """Whether lengths that are learnt follow the tied timescale, by the interval of their rank."""
+    fit = part["fit"]["tied"]
+    low, high = (float(end) for end in fit["rank_interval"])
+    within = f"{fit['within']} of {fit['networks']} networks"
+    told = f"The longest length that is learnt lies within those tried in {within}."
+    if np.isnan(low) or np.isnan(high):
+        return "nothing to compare.", told
+    told = f"Rank correlation {number(fit['rank'])}, 95 % interval {low:.2g} to {high:.2g}. {told}"
+    if low > 0:
+        return "networks learn longer sequences where a longer timescale is predicted.", told
+    if high < 0:
+        return "networks learn longer sequences where a shorter timescale is predicted.", told
+    return "whether the lengths learnt follow the predicted timescale stays open.", told
+
+
+def _raced(part: Part) -> tuple[str, str]:
+    """Who reached .8 first, by the median over seeds; where nobody did, who came farthest."""
+    median = {name: float(np.median(np.array(s, float))) for name, s in part["to_80"].items()}
+    reached = {name: steps for name, steps in median.items() if np.isfinite(steps)}
+    last = part["steps"][-1]
+    if reached:
+        first = min(reached.values())
+        names = " and ".join(name for name, steps in reached.items() if steps == first)
+        told = f"{len(reached)} of {len(median)} initializations did by step {last}."
+        return f"{names} reached accuracy .8 first, after {number(first)} steps.", told
+    ends = {name: float(np.mean(rows[-1])) for name, rows in part["accuracy"].items()}
+    best = max(ends, key=lambda name: ends[name])
+    verdict = f"no initialization reached accuracy .8 in {last} steps."
+    return verdict, f"The best, {best}, stands at {ends[best]:.2f}."
