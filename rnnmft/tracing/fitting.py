@@ -18,6 +18,7 @@ from rnnmft.errors import CellError
 from rnnmft.tracing.calls import Call, calls, joined_calls
 from rnnmft.tracing.examples import batch_size, examples, own_randomness
 from rnnmft.tracing.hints import Hints, drawn_arguments
+from rnnmft.tracing.refusal import one_unit
 from rnnmft.tracing.results import AmbiguousResultError, ResultError, leaves_of, new_states
 from rnnmft.tracing.signature import Signature
 from rnnmft.tracing.sizes import guesses, named
@@ -152,6 +153,8 @@ class Search:
     def _first(self, call: Call) -> Iterator[Fit]:
         for width, inputs in self._guesses(call):
             found = self._run(call, width, inputs)
+            if found is not None and width == 1:
+                raise one_unit(self.module)
             if found is not None:
                 yield found
                 return
@@ -211,6 +214,8 @@ class Search:
                 f"cannot trace {name}: no sizes of its state and input are known; pass them, as in "
                 "from_torch(module, states={'h': 64}, input=32)"
             )
+        if self._has_one_unit():
+            return one_unit(self.module)
         narrow = self._narrow_state()
         if narrow is not None:
             return narrow
@@ -226,6 +231,16 @@ class Search:
             f"{_reason(best.error)}{where}; say what it takes, as in from_torch(module, "
             f"states={{{best.call.states[0]!r}: {best.width}}}, input={best.inputs})"
         )
+
+    def _has_one_unit(self) -> bool:
+        """Whether forward takes a state of one number and returns one."""
+        hints = self.hints
+        for call in calls(self.signature, hints.states, hints.arguments):
+            if call.form.tensor == "rows" and not call.form.group:
+                pairs = guesses(self.module, 1, hints.input_width, call.input is not None)
+                if any(self._run(call, *pair) for pair in pairs):
+                    return True
+        return False
 
     def _narrow_state(self) -> CellError | None:
         """What to say where one of the states is as wide as the input, as a previous input is."""
