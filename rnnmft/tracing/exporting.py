@@ -21,6 +21,7 @@ from rnnmft.tracing.calls import Call
 from rnnmft.tracing.examples import examples
 from rnnmft.tracing.fitting import Fit
 from rnnmft.tracing.operations import KEPT
+from rnnmft.tracing.refusal import one_unit
 from rnnmft.tracing.source import aten_name, file_of, place_of_error
 from rnnmft.tracing.values import replayed
 
@@ -96,10 +97,7 @@ def check(module: Any) -> None:
         kind = next(k for k in ("LSTM", "GRU", "RNN") if isinstance(module, getattr(torch.nn, k)))
         raise CellError(f"{name} runs over a sequence; give its cell, torch.nn.{kind}Cell")
     if getattr(module, "hidden_size", None) == 1:
-        raise CellError(
-            f"{name} has one unit, and a mean field is the limit of many: give it with "
-            "hidden_size=2 or more, which is the same cell"
-        )
+        raise one_unit(module)
     if any(torch.nn.parameter.is_lazy(t) for t in (*module.parameters(), *module.buffers())):
         raise CellError(f"{name} has parameters without a shape yet: call it once before tracing")
     if not hasattr(torch.export, "default_decompositions"):

@@ -18,6 +18,7 @@ from rnnmft.errors import CellError
 from rnnmft.tracing.calls import Call, calls, joined_calls
 from rnnmft.tracing.examples import batch_size, examples, own_randomness
 from rnnmft.tracing.hints import Hints, drawn_arguments
+from rnnmft.tracing.refusal import one_unit
 from rnnmft.tracing.results import AmbiguousResultError, ResultError, leaves_of, new_states
 from rnnmft.tracing.signature import Signature
 from rnnmft.tracing.sizes import guesses, named
@@ -38,6 +39,7 @@ class Fit:
         batch: the size of the batch of the run, or None for a module that takes vectors.
         values: what forward read of its data while it ran.
         used: the number of the module's parameters that it used.
+        delays: for each new state, whether it is another one's old value.
     """
 
     call: Call
@@ -46,6 +48,7 @@ class Fit:
     batch: int | None
     values: Values
     used: int
+    delays: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,28 @@ class Search:
 
     def fits(self) -> Iterator[Fit]:
         """Every call that fits, one for each form of the states, likely ones first."""
+        if self.signature.further:
+            yield from self._delayed()
+            return
         for call in calls(self.signature, self.hints.states, self.hints.arguments):
             if self._is_ambiguous and not call.form.container:
                 continue  # it runs with a plainer form, of whose results nothing tells the state
             yield from map(self._fuller, self._first(call))
+
+    def _delayed(self) -> Iterator[Fit]:
+        """With further arguments as states, where forward returns an old state in their place.
+
+        `h, d = cell(x, h, d)` where forward returns new_h, h: who calls it has the old h already,
+        so that it comes back only to be given again.
+        """
+        signature, open_ = self.signature, self.signature.further
+        names = tuple(n for n in signature.positional if n in {*signature.states, *open_})
+        if self.hints.states is not None or not set(open_) <= set(names):
+            return
+        for call in calls(replace(signature, states=names), None, self.hints.arguments):
+            for fit in self._first(call):
+                if all(late for n, late in zip(names, fit.delays, strict=True) if n in open_):
+                    yield fit
 
     def _fuller(self, fit: Fit) -> Fit:
         """The fit, or one with more states in the same list that uses more of the parameters.
@@ -112,6 +133,8 @@ class Search:
 
     def one_state(self) -> Iterator[Fit]:
         """Those with one state in one tensor (B, N), whatever the user named."""
+        if self.signature.further:
+            return
         for call in calls(self.signature, ("h",), self.hints.arguments):
             if call.form.tensor == "rows" and not call.form.container:
                 yield from self._first(call)
@@ -119,7 +142,7 @@ class Search:
     def joined(self) -> Iterator[Fit]:
         """Those that hold several states in one tensor of width k N."""
         for call in joined_calls(self.signature, self.hints.states, self.hints.arguments):
-            if self._is_ambiguous:
+            if self._is_ambiguous or self.signature.further:
                 return
             yield from self._first(call)
 
@@ -130,6 +153,8 @@ class Search:
     def _first(self, call: Call) -> Iterator[Fit]:
         for width, inputs in self._guesses(call):
             found = self._run(call, width, inputs)
+            if found is not None and width == 1:
+                raise one_unit(self.module)
             if found is not None:
                 yield found
                 return
@@ -151,7 +176,12 @@ class Search:
                 result = torch.func.functional_call(self.module, held, args, kwargs)
             shape = call.form.shape(batch or 1, width)
             returned = self.hints.returned or new_states(
-                result, call.form, call.called, self.signature.spelling.returned, shape
+                result,
+                call.form,
+                call.called,
+                self.signature.spelling.returned,
+                shape,
+                (x, *states),
             )
         except Exception as error:
             finished = isinstance(error, ResultError) + isinstance(error, AmbiguousResultError)
@@ -160,7 +190,10 @@ class Search:
             self._note(_Attempt(reach, call, width, inputs, batch, error))
             return None
         call = replace(call, returned=returned)
-        return Fit(call, width, inputs, batch, values, len(counter.used))
+        new = call.results(result)
+        others = [[s for s in states if s is not own] for own in states]
+        delays = tuple(any(n is s for s in o) for n, o in zip(new, others, strict=True))
+        return Fit(call, width, inputs, batch, values, len(counter.used), delays)
 
     def _likelihood(self, call: Call, width: int, inputs: int) -> int:
         """In how many ways it is what the module's attributes name, and what most people write."""
@@ -181,6 +214,8 @@ class Search:
                 f"cannot trace {name}: no sizes of its state and input are known; pass them, as in "
                 "from_torch(module, states={'h': 64}, input=32)"
             )
+        if self._has_one_unit():
+            return one_unit(self.module)
         narrow = self._narrow_state()
         if narrow is not None:
             return narrow
@@ -196,6 +231,16 @@ class Search:
             f"{_reason(best.error)}{where}; say what it takes, as in from_torch(module, "
             f"states={{{best.call.states[0]!r}: {best.width}}}, input={best.inputs})"
         )
+
+    def _has_one_unit(self) -> bool:
+        """Whether forward takes a state of one number and returns one."""
+        hints = self.hints
+        for call in calls(self.signature, hints.states, hints.arguments):
+            if call.form.tensor == "rows" and not call.form.group:
+                pairs = guesses(self.module, 1, hints.input_width, call.input is not None)
+                if any(self._run(call, *pair) for pair in pairs):
+                    return True
+        return False
 
     def _narrow_state(self) -> CellError | None:
         """What to say where one of the states is as wide as the input, as a previous input is."""

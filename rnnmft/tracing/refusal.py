@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from rnnmft.errors import CellError
 
-__all__ = ["MixedRefusalError", "MixedUnitsError", "RefusalError", "TwoPlacesError"]
+__all__ = [
+    "MixedRefusalError",
+    "MixedUnitsError",
+    "RefusalError",
+    "TwoPlacesError",
+    "one_unit",
+]
 
 
 class RefusalError(Exception):
@@ -21,3 +27,11 @@ class MixedUnitsError(CellError):
 
 class TwoPlacesError(CellError):
     """One parameter stands where a cell needs two: of a stack of states, that it is no stack."""
+
+
+def one_unit(module: object) -> CellError:
+    """What to say of a module with a state of one number."""
+    return CellError(
+        f"{type(module).__name__} has one unit, and a mean field is the limit of many: give it "
+        "with two units or more (for example hidden_size=64), which is the same cell"
+    )

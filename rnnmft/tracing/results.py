@@ -64,6 +64,7 @@ def new_states(
     names: Sequence[str],
     returned: Sequence[str | None],
     shape: tuple[int, ...],
+    given: Sequence[Any] = (),
 ) -> tuple[int, ...]:
     """The places of the tensors that are the new states among all that forward returned.
 
@@ -73,12 +74,17 @@ def new_states(
         names: of the states.
         returned: what the source calls the tensors it returns.
         shape: of each tensor that holds states.
+        given: the tensors that forward was given: one that comes back is an old state, whose name
+            in the source tells nothing of the place of the new one.
 
     Raises:
         ResultError: there are none, or nothing says which.
     """
     leaves = leaves_of(result)
     fit = [j for j, leaf in enumerate(leaves) if tuple(leaf.value.shape) == shape]
+    if len(returned) == len(leaves):
+        old = [any(leaf.value is tensor for tensor in given) for leaf in leaves]
+        returned = [None if o else n for n, o in zip(returned, old, strict=True)]
     wanted = form.leaves
     if len(fit) < wanted:
         found = ", ".join(str(tuple(leaf.value.shape)) for leaf in leaves)

@@ -5,11 +5,12 @@ The controls are the same modules without what misleads: they are read as they a
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from rnnmft import CellError
+from rnnmft import CellError, Inputs, MeanField, Status
 from rnnmft.cells import from_torch
 from rnnmft.initialization.matching import same_cell
 from rnnmft.tracing import recurrent_layers, trace
@@ -100,6 +101,54 @@ def test_where_nothing_tells_nothing_is_guessed():
     assert same_cell(from_torch(Unnamed(), returned=1), from_torch(Plain()))
     read = trace(Unnamed(), returned=0).cell
     assert [p.name for p in read.preactivations] == ["read"]
+
+
+class Delay(Base):
+    """The old state is kept for one step more."""
+
+    def forward(self, x, h, d):
+        return self.new(x, h)[0] + self.read(d), h
+
+
+class DelayBefore(Base):
+    def forward(self, x, late, h):
+        return h, self.new(x, h)[0] + self.read(late)
+
+
+class FurtherOutput(Base):
+    """As many tensors as arguments, and none of them is an old state."""
+
+    def forward(self, x, h, d):
+        new, gate = self.new(x, h)
+        return new + self.read(d), gate
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint", "late"),
+    [(Delay, None, "d"), (Delay, ("h", "d"), "d"), (DelayBefore, None, "late")],
+    ids=["without a hint", "named", "before the state"],
+)
+def test_a_state_may_be_the_old_one_of_another(kind, hint, late):
+    cell = from_torch(kind(), states=hint)
+    update = {s.name: e for s, e in cell.update.items()}
+    assert set(update) == {"h", late}
+    assert str(update[late]) == "h"
+    assert len(cell.preactivations) == 3
+
+
+def test_a_delay_has_moments_from_the_step_after_the_first():
+    cell = from_torch(Delay())
+    field = MeanField(cell, cell.ensemble(), Inputs(R=0.5), tying="untied")
+    path = field.evolve(6)
+    assert path.status is Status.OK
+    h, d = (path.second_moment[name] for name in ("h", "d"))
+    assert d[0] == 0.0
+    np.testing.assert_allclose(d[1:], h[:-1], rtol=1e-9)
+
+
+def test_a_further_output_is_no_state_of_a_further_argument():
+    with pytest.raises(CellError, match=r"further argument .d., .*states=\(.h., .d.\)"):
+        from_torch(FurtherOutput())
 
 
 class BothTheSame(Base):

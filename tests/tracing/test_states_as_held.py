@@ -323,9 +323,23 @@ def test_an_input_of_one_number(make):
     assert all(v.shape == (N, 1) for _, v, _ in traced.parameters(module).values() if v is not None)
 
 
-def test_one_unit_is_no_mean_field():
+class OneUnit(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.i, self.h = nn.Linear(N_IN, 1), nn.Linear(1, 1)
+
+    def forward(self, x, h):
+        return torch.tanh(self.i(x) + self.h(h))
+
+
+@pytest.mark.parametrize(
+    ("make", "states"),
+    [(lambda: nn.GRUCell(3, 1), None), (OneUnit, None), (OneUnit, {"h": 1})],
+    ids=["gru", "own", "own with its width"],
+)
+def test_one_unit_is_no_mean_field(make, states):
     with pytest.raises(CellError, match=r"has one unit, .* the limit of many"):
-        trace(nn.GRUCell(3, 1))
+        trace(make(), states=states)
 
 
 class Timed(Vanilla):
