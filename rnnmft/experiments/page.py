@@ -162,8 +162,8 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
     if "tied_less_untied_scatter" in part:
         difference, *interval = part["tied_less_untied_scatter"]
         yield (
-            f"spread of log(T* / xi), tied less untied: {_number(difference)}, 95 % interval "
-            f"{' to '.join(map(_number, interval))}."
+            f"spread of log(T* / xi), tied less untied: {number(difference)}, 95 % interval "
+            f"{' to '.join(map(number, interval))}."
         )
     for name, steps in part.get("to_80", {}).items():
         yield f"{name}: accuracy .8 at step {', '.join(map(number, steps))}."
