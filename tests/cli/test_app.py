@@ -131,7 +131,7 @@ def test_phase_draws_and_writes(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert set(written["quantity"].values) == {"gradient_growth", "second_moment", "xi_c"}
     assert written.fixed_point_count.values.tolist() == [[1, 1]] * 4
     assert written.attrs["command"].startswith("rnnmft phase vanilla --vary")
-    assert "cannot be written" in refused(capsys, *words, "--output", "no/such/map.nc")
+    assert "No such folder" in refused(capsys, *words, "--output", "no/such/map.nc")
 
 
 def test_a_terminal_gets_a_summary(
