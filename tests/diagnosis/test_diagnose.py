@@ -110,20 +110,20 @@ def test_advice_mends_what_it_is_given_for() -> None:
 
 
 @pytest.mark.slow
-def test_an_lstm_over_many_steps_is_mended_with_tied_weights_in_mind() -> None:
-    """What is critical for fresh weights explodes (log10 m_1 = 2.6 at width 256); the tied is not.
+def test_an_lstm_over_many_steps_is_mended_where_it_has_settled() -> None:
+    """Critical for fresh weights, a network explodes from the zero state and settles to health.
 
-    A single network of width 128 scatters by about .2.
+    Simulated networks of width 256 have log10 m_1(200) = 2.6 after 30 steps, .5 to .9 after 400 and
+    0 to .2 after 1500: c is still growing. A single network of width 128 scatters by about .2.
     """
     torch.manual_seed(0)
     module = torch.nn.LSTM(32, 128)
     (advice,) = diagnose(module, 200, particles=4096).advice
-    assert advice.initialization.tying == "tied"
-    assert "critical for tied weights" in advice.sentence
     assert abs(advice.log10_mean[0]) < 1.0
-    untied = advice.initialization.untied_ensemble
-    exploding = diagnose(apply_(untied, module, seeded()), 200, **FEW)
-    assert exploding.layers[0].log10_mean > 1.0
+    assert f"critical for {advice.initialization.tying} weights" in advice.sentence
+    untied = apply_(advice.initialization.untied_ensemble, module, seeded())
+    early = diagnose(untied, 200, **{**FEW, "burn_in": 30})
+    assert early.layers[0].log10_mean > 1.0
 
 
 def test_where_no_advice_is_it_says_why() -> None:
