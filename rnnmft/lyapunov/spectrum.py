@@ -118,13 +118,13 @@ class LyapunovSpectrum(Measured):
         shaped = (value.reshape(at.shape), error.reshape(at.shape))
         return Quantity(name, *shaped, status, unit, self.error_kind)
 
-    def _read(self, of: Callable[[ExponentCurve], float]) -> tuple[float, float]:
+    def _read(self, read: Callable[[ExponentCurve], float]) -> tuple[float, float]:
         """A reading and its error."""
-        value = of(self.curve)
+        value = read(self.curve)
         if not math.isfinite(value):
             return value, 0.0 if math.isinf(value) else math.nan
-        bound = sum(abs(of(c) - value) for c in self.bounds) + _ROUNDING * max(1.0, abs(value))
-        parts = np.array([of(c) for c in self.parts])
+        bound = sum(abs(read(c) - value) for c in self.bounds) + _ROUNDING * max(1.0, abs(value))
+        parts = np.array([read(c) for c in self.parts])
         if not len(parts):
             return value, bound
         return value, math.hypot(bound, float(parts.std(ddof=1)) / math.sqrt(len(parts)))

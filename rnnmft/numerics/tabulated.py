@@ -120,9 +120,9 @@ class TabulatedProgram:
         values: dict[sp.Symbol, Any] = dict(zip(self.arguments, arrays, strict=True))
         errors: dict[sp.Symbol, Any] = {}
 
-        def run(block: Block, of: Sequence[sp.Symbol]) -> tuple[list[Any], list[Any]]:
-            off = [errors.get(s) for s in of] if bounds else None
-            state = block.run([values[s] for s in of], off)
+        def run(block: Block, symbols: Sequence[sp.Symbol]) -> tuple[list[Any], list[Any]]:
+            off = [errors.get(s) for s in symbols] if bounds else None
+            state = block.run([values[s] for s in symbols], off)
             return ([part[i] for i in block.outputs] for part in (state.values, state.errors))  # type: ignore[return-value]
 
         for of, step in self.steps:

@@ -50,20 +50,20 @@ _CERTAIN = 0.1
 _ROUNDING = 1e-13
 
 
-def find_atoms(of: SpectralLaw) -> Atoms:
+def find_atoms(law: SpectralLaw) -> Atoms:
     """The atoms of a law."""
-    few = of.resolver.scout if of.is_sampled else None
-    found = [_at_zero(of.resolver, of.scale), *_elsewhere(of.resolver, few, of.scale)]
+    few = law.resolver.scout if law.is_sampled else None
+    found = [_at_zero(law.resolver, law.scale), *_elsewhere(law.resolver, few, law.scale)]
     rows = sorted(row for row in found if row[1] >= _LEAST)
     status = Status.OK if all(e <= _CERTAIN * m for _, m, e in rows) else Status.NOT_CONVERGED
     place, mass, error = np.array(rows, dtype=float).reshape(-1, 3).T
     return Atoms(place, mass, error, status)
 
 
-def _at_zero(of: Resolver, scale: float) -> tuple[float, float, float]:
+def _at_zero(resolver: Resolver, scale: float) -> tuple[float, float, float]:
     """lim z G(z), z -> 0 from below; zG - p falls like a power of |z|, so it is extrapolated."""
     sizes = scale * _TOWARDS_ZERO
-    found = of.resolve(-sizes.astype(np.complex128))
+    found = resolver.resolve(-sizes.astype(np.complex128))
     mass = np.real(found.value * found.z)[found.reached]
     if len(mass) < 4:  # two extrapolations, whose difference is the error, take four
         return 0.0, 0.0, 0.0
@@ -85,26 +85,28 @@ def _aitken(first: float, second: float, third: float) -> float:
 
 
 def _elsewhere(
-    of: Resolver, few: Resolver | None, scale: float
+    resolver: Resolver, few: Resolver | None, scale: float
 ) -> list[tuple[float, float, float]]:
     """Atoms at positive places: peaks that keep their mass as the law is smoothed less."""
     low, high = _PLACES
     x = scale * np.exp(np.arange(math.log(low), math.log(high), _ANGLE))
     z = x * np.exp(1j * _ANGLE)
-    smooth = (few or of).resolve(z)
+    smooth = (few or resolver).resolve(z)
     inside = -(smooth.value * z).imag * _ANGLE
     higher = (inside[1:-1] > inside[:-2]) & (inside[1:-1] >= inside[2:])
     peaks = np.flatnonzero(higher & (inside[1:-1] > _PEAK * _LEAST)) + 1
     found: list[tuple[float, float, float]] = []
     for i in peaks:
-        atom = _descended(of, complex(z[i]), complex(smooth.value[i]), complex(smooth.slope[i]))
+        atom = _descended(
+            resolver, complex(z[i]), complex(smooth.value[i]), complex(smooth.slope[i])
+        )
         if atom is not None and not any(abs(atom[0] / a[0] - 1) < _SAME for a in found):
             found.append(atom)
     return found
 
 
 def _descended(
-    of: Resolver, z: complex, value: complex, slope: complex
+    resolver: Resolver, z: complex, value: complex, slope: complex
 ) -> tuple[float, float, float] | None:
     """Place, mass and error of the pole below z; None where there is none."""
     masses: list[float] = []
@@ -112,7 +114,7 @@ def _descended(
     for height in abs(z.imag) * 0.1 ** np.arange(1, _DESCENTS + 1):
         if place <= 0.0:
             return None
-        found = of.resolve(np.array([complex(place, height)]))
+        found = resolver.resolve(np.array([complex(place, height)]))
         if not found.reached[0]:
             break
         moved = (found.z + found.value / found.slope)[0]

@@ -23,14 +23,14 @@ Real = NDArray[np.float64]
 _NODES = 16
 
 
-def mass_below(of: Resolver, x: Real) -> tuple[Real, Real, Real]:
+def mass_below(resolver: Resolver, x: Real) -> tuple[Real, Real, Real]:
     """F(x) of points x > 0, (n,), the error of the integral over the circle, the standard error."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     # theta = pi s^2 crowds the nodes where the circle meets the spectrum.
     s = (nodes + 1.0) / 2.0
     angle = math.pi * s * s
     z = x[:, None] * np.exp(1j * angle)
-    found = of.resolve(z.ravel(), errors=True)
+    found = resolver.resolve(z.ravel(), errors=True)
     inner = np.real(found.value * found.z).reshape(z.shape)
     inner = np.where(found.reached.reshape(z.shape), inner, np.nan)
     mass = (inner * s) @ weights

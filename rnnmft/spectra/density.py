@@ -45,10 +45,10 @@ class Density:
     reached: NDArray[np.bool_]
 
 
-def find_density(of: Resolver, x: Real, eta: Real) -> Density:
+def find_density(resolver: Resolver, x: Real, eta: Real) -> Density:
     """The density at x > 0, smoothed over eta >= 0, both (n,)."""
     z = x + 1j * eta
-    found = of.resolve(z, errors=True)
+    found = resolver.resolve(z, errors=True)
     correction = np.imag(found.z) * np.real(found.slope) / math.pi
     value = -np.imag(found.value) / math.pi + correction
     missed = np.abs(found.slope) * np.abs(found.z - z) + _ROUNDING * np.abs(found.value)

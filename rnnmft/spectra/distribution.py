@@ -48,7 +48,7 @@ class Distribution:
     """The law on a grid that holds all but about a thousandth at either end.
 
     Attributes:
-        of: the spectrum.
+        law: of the singular values.
         x: squared singular values, (n,), increasing: pieces, each with nodes crowded at its ends,
             in the middle of cells.
         cells: the lower and upper ends of the cells, (2, n).
@@ -62,7 +62,7 @@ class Distribution:
         status: of the density.
     """
 
-    of: SpectralLaw
+    law: SpectralLaw
     x: Real
     cells: Real
     step: Real
@@ -95,7 +95,7 @@ class Distribution:
         inside = self.atoms.place > self.x[0]
         error = found.error + self.end_error + float(self.atoms.error[inside].sum())
         value = float(found.value) + self.below + self.above
-        return Quantity(self.of.name("mass"), value, error, self.status)
+        return Quantity(self.law.name("mass"), value, error, self.status)
 
     def moment(self, order: int) -> Quantity:
         """int x^order over the grid, atoms included; the tails beyond it are left out."""
@@ -105,7 +105,7 @@ class Distribution:
         error = float(self.step[0] @ (power * self.density_error)) + abs(value - coarse) / 4
         inside = self.atoms.place > self.x[0]
         value += float(self.atoms.mass[inside] @ self.atoms.place[inside] ** order)
-        name = self.of.name(f"moment {order} of the density")
+        name = self.law.name(f"moment {order} of the density")
         return Quantity(name, float(value), error, self.status)
 
     def quantiles(self, p: Any) -> Quantity:
@@ -120,7 +120,7 @@ class Distribution:
         known = inside | (value == 0.0)
         status = self.status if known.all() else Status.NOT_CONVERGED
         return Quantity(
-            self.of.name("quantiles of the singular values"),
+            self.law.name("quantiles of the singular values"),
             np.sqrt(value).reshape(wanted.shape),
             error.reshape(wanted.shape),
             status,
@@ -170,24 +170,24 @@ class Distribution:
         return Condition(smallest, largest, ratio, median, near, error, found.status)
 
 
-def find_distribution(of: SpectralLaw) -> Distribution:
+def find_distribution(law: SpectralLaw) -> Distribution:
     """The distribution of a law: its density between two ends, atoms, and what lies beyond."""
-    low, below, low_error = _end(of, lower=True)
-    high, inside, high_error = _end(of, lower=False)
+    low, below, low_error = _end(law, lower=True)
+    high, inside, high_error = _end(law, lower=False)
     pieces = [(low, high)]
-    atoms = of.atoms if not of.is_sampled else Atoms.none()
-    if not of.is_sampled:
-        edges = of.support.intervals
+    atoms = law.atoms if not law.is_sampled else Atoms.none()
+    if not law.is_sampled:
+        edges = law.support.intervals
         inner = [(max(a, low), min(b, high)) for a, b in edges if b > low and a < high]
         pieces = inner or pieces
-    grids = [_nodes(piece, _POINTS if of.is_sampled else 3 * _POINTS) for piece in pieces]
+    grids = [_nodes(piece, _POINTS if law.is_sampled else 3 * _POINTS) for piece in pieces]
     x, cells, step = (np.concatenate(parts, axis=-1) for parts in zip(*grids, strict=True))
-    found = find_density(of.resolver, x, of.smoothing * x)
+    found = find_density(law.resolver, x, law.smoothing * x)
     good = found.reached.all() and np.isfinite([below, inside]).all()
     status = Status.OK if good else Status.NOT_CONVERGED
     above = max(1.0 - inside, 0.0)
-    law = Distribution(
-        of,
+    whole = Distribution(
+        law,
         x,
         cells,
         step,
@@ -199,10 +199,10 @@ def find_distribution(of: SpectralLaw) -> Distribution:
         low_error + high_error,
         status=status,
     )
-    if not (of.is_sampled and good):
-        return law
-    middle = np.exp(np.interp([0.25, 0.5, 0.75], law.cumulative, np.log(cells[1])))
-    return replace(law, sampling_error=float(mass_below(of.resolver, middle)[2].max()))
+    if not (law.is_sampled and good):
+        return whole
+    middle = np.exp(np.interp([0.25, 0.5, 0.75], whole.cumulative, np.log(cells[1])))
+    return replace(whole, sampling_error=float(mass_below(law.resolver, middle)[2].max()))
 
 
 def _nodes(piece: tuple[float, float], count: int) -> tuple[Real, Real, Real]:
@@ -221,16 +221,16 @@ def _nodes(piece: tuple[float, float], count: int) -> tuple[Real, Real, Real]:
     return x, np.stack([ends[:-1], ends[1:]]), np.stack([weight, coarse])
 
 
-def _end(of: SpectralLaw, lower: bool) -> tuple[float, float, float]:
+def _end(law: SpectralLaw, lower: bool) -> tuple[float, float, float]:
     """Where the grid ends, the mass below it, and that mass's error.
 
     The place is looked for with the units that walk the branch, the mass taken with all.
     """
-    resolver, factor = of.resolver, _DOWN if lower else _UP
+    resolver, factor = law.resolver, _DOWN if lower else _UP
     scout = resolver.scout or resolver
-    atom = _mass_at_zero(scout, of.scale) if lower else 0.0
-    x = of.scale
-    while of.scale * _FINEST < x < of.scale * _WIDEST:
+    atom = _mass_at_zero(scout, law.scale) if lower else 0.0
+    x = law.scale
+    while law.scale * _FINEST < x < law.scale * _WIDEST:
         mass = float(mass_below(scout, np.array([x]))[0][0])
         if (mass - atom < _TAIL) if lower else (1.0 - mass < _TAIL):
             break
@@ -239,8 +239,8 @@ def _end(of: SpectralLaw, lower: bool) -> tuple[float, float, float]:
     return x, float(mass[0]), float(error[0])
 
 
-def _mass_at_zero(of: Resolver, scale: float) -> float:
-    found = of.resolve(np.array([-_AT_ZERO * scale], dtype=np.complex128))
+def _mass_at_zero(resolver: Resolver, scale: float) -> float:
+    found = resolver.resolve(np.array([-_AT_ZERO * scale], dtype=np.complex128))
     value = float(np.real(found.value * found.z)[0])
     # A guess that only decides where the grid begins; what lies below is measured, and has an
     # error.

@@ -43,13 +43,13 @@ _INSIDE, _ROUNDING = 1e-7, 1e-12
 _INWARDS = 1e-3
 
 
-def find_support(of: SpectralLaw) -> Support:
+def find_support(law: SpectralLaw) -> Support:
     """The support of a law."""
-    if of.is_sampled:
-        x, inside = _scanned(of.resolver, of.scale, _resolved_down(of), _SAMPLED_STEP)
-        inside, tolerance = _without_islands(of, x, inside), _SAMPLED_TOLERANCE
+    if law.is_sampled:
+        x, inside = _scanned(law.resolver, law.scale, _resolved_down(law), _SAMPLED_STEP)
+        inside, tolerance = _without_islands(law, x, inside), _SAMPLED_TOLERANCE
     else:
-        x, inside = _scanned(of.resolver, of.scale, _DOWN, _STEP)
+        x, inside = _scanned(law.resolver, law.scale, _DOWN, _STEP)
         tolerance = _TOLERANCE
     change = np.flatnonzero(inside[1:] != inside[:-1])
     edges: list[tuple[float, float]] = []
@@ -57,55 +57,57 @@ def find_support(of: SpectralLaw) -> Support:
         edges.append((0.0, float(x[0])))
     for i in change:
         hit, miss = (x[i], x[i + 1]) if inside[i] else (x[i + 1], x[i])
-        edges.append(_edge(of.resolver, float(hit), float(miss), tolerance))
+        edges.append(_edge(law.resolver, float(hit), float(miss), tolerance))
     if inside[-1]:
         edges.append((float(x[-1]), math.inf))
     values = np.array(edges, dtype=float).reshape(-1, 2, 2)
     intervals, error = values[..., 0], values[..., 1]
-    allowed = _FAILED * tolerance * np.maximum(intervals, _LOWEST * of.scale)
+    allowed = _FAILED * tolerance * np.maximum(intervals, _LOWEST * law.scale)
     good = bool(((error <= allowed) | (intervals == 0.0)).all())
     status = Status.OK if good else Status.NOT_CONVERGED
-    return Support(intervals, error, of.is_sampled, status)
+    return Support(intervals, error, law.is_sampled, status)
 
 
-def _inside(of: Resolver, x: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def _inside(
+    resolver: Resolver, x: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Whether points of the real axis lie inside, and the density there.
 
     What Newton's method does not reach stands at an edge or an atom: outside.
     """
-    found = of.resolve(x.astype(np.complex128))
+    found = resolver.resolve(x.astype(np.complex128))
     imaginary = -np.imag(found.value)
     least = np.maximum(_INSIDE * np.abs(found.value), _ROUNDING / x)
     inside = found.reached & (imaginary > least)
     return inside, np.where(inside, imaginary / math.pi, 0.0)
 
 
-def _resolved_down(of: SpectralLaw) -> float:
+def _resolved_down(law: SpectralLaw) -> float:
     """How far below m_1, in log x, there is more mass than is resolved, by what few units say."""
-    few, down = of.resolver.scout or of.resolver, _BEYOND
+    few, down = law.resolver.scout or law.resolver, _BEYOND
     while down < _DOWN:
-        if mass_below(few, np.array([of.scale * math.exp(-down)]))[0][0] < of.resolution:
+        if mass_below(few, np.array([law.scale * math.exp(-down)]))[0][0] < law.resolution:
             break
         down += _BEYOND
     return down
 
 
 def _scanned(
-    of: Resolver, scale: float, down: float, step: float
+    resolver: Resolver, scale: float, down: float, step: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The grid and which of its points are inside, up to where nothing follows."""
     steps = np.arange(-down, _FIRST_UP, step)
     x = scale * np.exp(steps)
-    inside = _inside(of, x)[0]
+    inside = _inside(resolver, x)[0]
     beyond = np.arange(step, _BEYOND, step)
     while inside[-len(beyond) :].any() and math.log(x[-1] / scale) < _HIGHEST:
         more = x[-1] * np.exp(beyond)
-        x, inside = np.concatenate([x, more]), np.concatenate([inside, _inside(of, more)[0]])
+        x, inside = np.concatenate([x, more]), np.concatenate([inside, _inside(resolver, more)[0]])
     return x, inside
 
 
 def _without_islands(
-    of: SpectralLaw, x: NDArray[np.float64], inside: NDArray[np.bool_]
+    law: SpectralLaw, x: NDArray[np.float64], inside: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """The same without what lies beyond gaps and has less mass than is resolved."""
     ends = np.flatnonzero(inside[1:] != inside[:-1])
@@ -114,15 +116,15 @@ def _without_islands(
     found = inside.copy()
     if gaps:
         middle = np.sqrt([x[a + 1] * x[b] for a, b in gaps])
-        for (a, b), mass in zip(gaps, mass_below(of.resolver, middle)[0], strict=True):
-            if mass < of.resolution:
+        for (a, b), mass in zip(gaps, mass_below(law.resolver, middle)[0], strict=True):
+            if mass < law.resolution:
                 found[: b + 1] = False
-            elif mass > 1.0 - of.resolution:
+            elif mass > 1.0 - law.resolution:
                 found[a + 1 :] = False
     return found
 
 
-def _edge(of: Resolver, hit: float, miss: float, tolerance: float) -> tuple[float, float]:
+def _edge(resolver: Resolver, hit: float, miss: float, tolerance: float) -> tuple[float, float]:
     """The edge between a point inside and one outside, and its error.
 
     The line through the last two squared densities proposes; a proposal outside of the bracket, or
@@ -131,7 +133,7 @@ def _edge(of: Resolver, hit: float, miss: float, tolerance: float) -> tuple[floa
     outside, where Newton's method is slowest: 10 to 400 times as long, measured on three laws.)
     """
     known: list[tuple[float, float]] = []
-    density = float(_inside(of, np.array([hit]))[1][0])
+    density = float(_inside(resolver, np.array([hit]))[1][0])
     known.append((hit, density**2))
     for _ in range(_ROUNDS):
         if abs(hit - miss) <= tolerance * abs(miss):
@@ -146,7 +148,7 @@ def _edge(of: Resolver, hit: float, miss: float, tolerance: float) -> tuple[floa
             width = abs(trial - guess)
             if width <= tolerance * abs(guess):
                 return guess, width
-        flag, value = _inside(of, np.array([trial]))
+        flag, value = _inside(resolver, np.array([trial]))
         if flag[0]:
             hit = trial
             known.append((trial, float(value[0]) ** 2))

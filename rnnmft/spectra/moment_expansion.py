@@ -64,19 +64,19 @@ class _Side:
 class _Expansion:
     """The expansion for R groups of M units: tau (R, M, n, n), weight (R, M)."""
 
-    def __init__(self, of: UnitTransfer, tau: Array, weight: Array, highest: int) -> None:
-        self.of, self.weight, self.highest = of, weight, highest
-        self.xp, self.asarray = of.backend.xp, of.backend.asarray
-        self.horizon, self.states = of.horizon, of.states
-        self.groups, self.size, kinds = len(tau), tau.shape[-1], len(of.sigma_w)
-        self.starts = [of.states + k * of.horizon for k in range(kinds)]
-        shape = self.groups, kinds, of.horizon, of.horizon
+    def __init__(self, transfer: UnitTransfer, tau: Array, weight: Array, highest: int) -> None:
+        self.transfer, self.weight, self.highest = transfer, weight, highest
+        self.xp, self.asarray = transfer.backend.xp, transfer.backend.asarray
+        self.horizon, self.states = transfer.horizon, transfer.states
+        self.groups, self.size, kinds = len(tau), tau.shape[-1], len(transfer.sigma_w)
+        self.starts = [transfer.states + k * transfer.horizon for k in range(kinds)]
+        shape = self.groups, kinds, transfer.horizon, transfer.horizon
         zero = [self._zeros(*shape) for _ in range(highest)]
         self.v, self.u = _Side(tau, True, zero), _Side(tau.mT, False, zero)
         self.f = zero
 
     def _zeros(self, *shape: int) -> Array:
-        return self.of.backend.full(shape, 0.0)
+        return self.transfer.backend.full(shape, 0.0)
 
     def run(self) -> Real:
         """Every moment up to the highest, (R, highest)."""
@@ -87,7 +87,7 @@ class _Expansion:
             found.append(self._advance(self.v, self.u, j, last))
             if not last:
                 self._advance(self.u, self.v, j, False)
-        return self.of.backend.to_numpy(self.xp.stack(found, -1)) / self.states
+        return self.transfer.backend.to_numpy(self.xp.stack(found, -1)) / self.states
 
     def _advance(self, side: _Side, other: _Side, j: int, last: bool) -> Array:
         """Order j of one side; returns E[tr_s G_j], (R,).
@@ -131,7 +131,7 @@ class _Expansion:
             place = slice(start, start + self.horizon)
             left = side.tau[:, :, place] * self.weight[..., None, None]
             right = inner[..., place]
-            if self.of.tied:
+            if self.transfer.tied:
                 found[:, k] = _summed(left.mT).mT @ _summed(right)
             else:
                 diagonal = (left * right.mT).sum((1, 3))
@@ -152,11 +152,11 @@ class _Expansion:
         for t in times:
             for k in kinds:
                 reach = slice(0, t + 1) if side.causal else slice(t, self.horizon)
-                reach = reach if self.of.tied else slice(t, t + 1)
+                reach = reach if self.transfer.tied else slice(t, t + 1)
                 start = self.starts[k]
                 at, place = start + t, slice(start + reach.start, start + reach.stop)
                 row = known[:, k, t, reach] + self._row(side, p, at, place)
-                energy = self.of.sigma_w[k] ** 2 * row + constant[:, k, t, reach]
+                energy = self.transfer.sigma_w[k] ** 2 * row + constant[:, k, t, reach]
                 for matrix, values in ((side.average[j], row), (side.self_energy[j], energy)):
                     matrix[:, k, t, reach] = values
                     matrix[:, k, reach, t] = values
@@ -171,8 +171,8 @@ class _Expansion:
     def _determine(self, j: int) -> None:
         """F_j from lower orders of V, U, F: coefficient j of sigma_w^2 psi(Y), Y = V U F."""
         one = self.asarray(np.eye(self.horizon))
-        for k, sigma in enumerate(self.of.sigma_w):
-            ensemble = weight_ensemble(self.of.weights[k])
+        for k, sigma in enumerate(self.transfer.sigma_w):
+            ensemble = weight_ensemble(self.transfer.weights[k])
             if j == 0:
                 self.f[0][:, k] = sigma**2 * one
                 continue

@@ -42,7 +42,7 @@ class Round:
     def __init__(
         self, averages: UnitResponse, closure: Closure, z: Complex, unknown: Complex, errors: bool
     ) -> None:
-        self.closure, self.sections = closure, averages.of
+        self.closure, self.sections = closure, averages.sections
         self.z, self.t = z, inverse_root(z)
         self.pairs = self.sections.count * self.sections.pairs
         a, b, f = closure.unpacked(unknown)

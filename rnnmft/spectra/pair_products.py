@@ -53,29 +53,33 @@ class PairProducts:
     """The second moments for one way in which indices fall into sections.
 
     Args:
-        of: the sections; the states' own pairs (s, s) stand first.
+        sections: the sections; the states' own pairs (s, s) stand first.
         backend: where the blocks are.
     """
 
-    def __init__(self, of: Sections, backend: Backend) -> None:
-        self.of, self.backend = of, backend
-        m, diagonal, upper = of.states, np.arange(of.states), np.triu_indices(of.length)
+    def __init__(self, sections: Sections, backend: Backend) -> None:
+        self.sections, self.backend = sections, backend
+        m, diagonal, upper = (
+            sections.states,
+            np.arange(sections.states),
+            np.triu_indices(sections.length),
+        )
         at = tuple(backend.places(x) for x in (diagonal, *upper))
         self.parts = [_Section(slice(0, m), diagonal, diagonal, slice(0, m), (at[0], at[0]))]
-        for k in range(of.count):
-            rows = slice(m + k * of.length, m + (k + 1) * of.length)
-            place = slice(m + k * of.pairs, m + (k + 1) * of.pairs)
+        for k in range(sections.count):
+            rows = slice(m + k * sections.length, m + (k + 1) * sections.length)
+            place = slice(m + k * sections.pairs, m + (k + 1) * sections.pairs)
             self.parts.append(_Section(rows, *upper, place, at[1:]))
         self._known: dict[Any, Any] = {}
 
     @property
     def size(self) -> int:
         """m + B P: kept pairs, those of the states first."""
-        return self.of.states + self.of.count * self.of.pairs
+        return self.sections.states + self.sections.count * self.sections.pairs
 
     def of_symmetric(self, g: Any, weight: Any) -> Any:
         """The derivatives (Z, m + B P, m + B P) from symmetric blocks g of shape (Z, M, n, n)."""
-        if self.of.length == 1:
+        if self.sections.length == 1:
             return _squares(g, weight)
         found = self.backend.complex_zeros(len(g), self.size, self.size)
         for a, one in enumerate(self.parts):
@@ -93,7 +97,7 @@ class PairProducts:
 
     def of_both(self, c: Any, weight: Any) -> tuple[Any, Any]:
         """The derivatives from blocks c, and those from their transposes."""
-        if self.of.length == 1:
+        if self.sections.length == 1:
             squares = _squares(c, weight)
             return squares, squares.mT
         found, turned = (self.backend.complex_zeros(len(c), self.size, self.size) for _ in range(2))

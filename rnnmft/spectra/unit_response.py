@@ -89,15 +89,18 @@ class UnitResponse:
     """
 
     def __init__(self, units: UnitTransfer) -> None:
-        self.units, self.of, self.backend = units, units.sections, units.backend
-        self.products = PairProducts(self.of, self.backend)
-        self.few = self.of.length == 1 and self.of.size <= _SMALL
+        self.units, self.sections, self.backend = units, units.sections, units.backend
+        self.products = PairProducts(self.sections, self.backend)
+        self.few = self.sections.length == 1 and self.sections.size <= _SMALL
         self.tau, self.weight = (self.backend.asarray(x) for x in (units.tau, units.weight))
         self.present = (units.tau != 0.0).any(axis=0)
         self.weight = self.backend.as_complex(self.weight)
-        starts = self.of.states + self.of.length * np.arange(self.of.count)[:, None]
+        starts = (
+            self.sections.states + self.sections.length * np.arange(self.sections.count)[:, None]
+        )
         self.kept = tuple(
-            self.backend.places((starts + side).ravel()) for side in (self.of.first, self.of.second)
+            self.backend.places((starts + side).ravel())
+            for side in (self.sections.first, self.sections.second)
         )
 
     @cached_property
@@ -116,8 +119,8 @@ class UnitResponse:
         """
         points, count = len(p_u), len(self.units.tau)
         pieces = _CPU if self.backend.device == "cpu" else _GPU
-        numbers = pieces.diagonal if self.of.length == 1 else pieces.blocks
-        piece = pieces.small if self.few else numbers // self.of.size**2
+        numbers = pieces.diagonal if self.sections.length == 1 else pieces.blocks
+        piece = pieces.small if self.few else numbers // self.sections.size**2
         at_once = max(1, min(points, piece // min(count, pieces.units)))
         units = max(1, piece // at_once)
         found = []
@@ -141,7 +144,7 @@ class UnitResponse:
         if by_parts:
             every = self.backend.xp.concat([*kept, trace[..., None]], -1)
             parts = self.groups[:, place] @ every
-        m, (v_v, u_u, v_u, u_v) = self.of.states, products
+        m, (v_v, u_u, v_u, u_v) = self.sections.states, products
         return [
             weight @ kept[0],
             weight @ kept[1],
@@ -160,10 +163,10 @@ class UnitResponse:
 
     def _general(self, tau: Any, weight: Any, p_u: Any, p_v: Any) -> tuple[Any, Any, Any]:
         """The units' kept pairs, traces, and averaged products."""
-        one = self.backend.as_complex(np.eye(self.of.size))
+        one = self.backend.as_complex(np.eye(self.sections.size))
         full = self.backend.as_complex(tau)
-        if self.of.length == 1:  # P is diagonal
-            at = self.backend.range(self.of.size)
+        if self.sections.length == 1:  # P is diagonal
+            at = self.backend.range(self.sections.size)
             u, v = p_u[:, None, None, at, at], p_v[:, None, None, at, at]
             inner, outer = full * u, full.mT * v  # tau P_u, tau^T P_v
             x = (inner @ full.mT) * v
@@ -174,18 +177,18 @@ class UnitResponse:
         g_v, g_u = c @ inner.mT, outer @ c
         products = [self.products.of_symmetric(g, weight) for g in (g_v, g_u)]
         kept = [g[..., *self.kept] for g in (g_v, g_u)]
-        trace = sum(g_v[..., s, s] for s in range(self.of.states))
+        trace = sum(g_v[..., s, s] for s in range(self.sections.states))
         return kept, trace, (*products, *self.products.of_both(c, weight))
 
     def _times(self, of_units: Any, shared: Any) -> Any:
         """Products (Z, M, n, n) with one matrix (Z, n, n) for all units: large ones, not many."""
-        rows = of_units.reshape(*of_units.shape[:-3], -1, self.of.size)
+        rows = of_units.reshape(*of_units.shape[:-3], -1, self.sections.size)
         product = self.backend.times_complex(rows, shared)
-        return product.reshape(len(shared), -1, self.of.size, self.of.size)
+        return product.reshape(len(shared), -1, self.sections.size, self.sections.size)
 
     def _small(self, tau: Any, weight: Any, p_u: Any, p_v: Any) -> tuple[Any, Any, Any]:
         """The same for diagonal P and few indices."""
-        size, m, xp = self.of.size, self.of.states, self.backend.xp
+        size, m, xp = self.sections.size, self.sections.states, self.backend.xp
         at = self.backend.range(size)
         c, g_v, g_u = small_blocks(tau, self.present, p_u[:, at, at], p_v[:, at, at])
         zero = self.backend.complex_zeros(len(p_u), len(tau))

@@ -67,11 +67,12 @@ class Derivation(StepsRecord):
         return of.closure([*(self._square(s, 2) for s in self.cell.states), *seen])
 
     def _equations(
-        self, of: dict[MomentKey, sp.Expr], keys: dict[str, MomentKey]
+        self, updates: dict[MomentKey, sp.Expr], keys: dict[str, MomentKey]
     ) -> dict[str, sp.Eq]:
         n = self.notation
         return {
-            name: sp.Eq(_next(n.moment(key)), of[key], evaluate=False) for name, key in keys.items()
+            name: sp.Eq(_next(n.moment(key)), updates[key], evaluate=False)
+            for name, key in keys.items()
         }
 
     def _square(self, state: State, trajectories: int) -> MomentKey:

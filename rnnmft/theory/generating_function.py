@@ -138,9 +138,9 @@ class GeneratingFunction(StepsRecord):
         return "\n".join([f"GeneratingFunction of {self.cell.name!r}", *rows])
 
 
-def _one_step(of: GeneratingFunction) -> list[Step]:
+def _one_step(function: GeneratingFunction) -> list[Step]:
     """The system for any cell."""
-    unit, delta = of.unit, of.characteristic
+    unit, delta = function.unit, function.characteristic
     entries = [_equation(n, unit.entries[place]) for place, n in unit.names.items()]
     x = sp.Symbol("x")
     phi = [
@@ -181,24 +181,24 @@ def _one_step(of: GeneratingFunction) -> list[Step]:
         Step(
             "Resolvent, moments and S-transform",
             None,
-            [resolvent, of.moments, of.s_definition],
+            [resolvent, function.moments, function.s_definition],
             "G is the normalised trace of the resolvent; its expansion at large z has the moments "
             "m_k, and S is the inverse of M rescaled.",
             citation=_LINEARISED,
         ),
-        *_written_out(of),
+        *_written_out(function),
     ]
 
 
-def _written_out(of: GeneratingFunction) -> list[Step]:
+def _written_out(function: GeneratingFunction) -> list[Step]:
     """Delta and Phi inserted, where that can be read."""
-    if not of.characteristic.is_short:
+    if not function.characteristic.is_short:
         return []
     return [
         Step(
             "The system written out",
             None,
-            list(of.system("gaussian")),
+            list(function.system("gaussian")),
             "Delta and Phi inserted, for gaussian weights. Every quantity is a power series in "
             "1/z, so the branch is the one connected to large z.",
             citation=_LINEARISED,
@@ -206,15 +206,15 @@ def _written_out(of: GeneratingFunction) -> list[Step]:
     ]
 
 
-def _closed(of: GeneratingFunction) -> list[Step]:
+def _closed(function: GeneratingFunction) -> list[Step]:
     """What is closed for a chain."""
-    if of.chain is None:
+    if function.chain is None:
         return []
     return [
         Step(
             f"S-transform, {kind} weights",
             None,
-            list(of.s_transform(kind)),
+            list(function.s_transform(kind)),
             "J is one product of free matrices, so S-transforms multiply. A factor d of few values "
             "has a closed one; for any other S_d is given with y as its parameter.",
             citation=_PENNINGTON,
@@ -223,11 +223,11 @@ def _closed(of: GeneratingFunction) -> list[Step]:
     ]
 
 
-def _many_steps(of: GeneratingFunction) -> list[Step]:
+def _many_steps(function: GeneratingFunction) -> list[Step]:
     """T steps: the free product, and the exact equations."""
     assumption = (
         "None beside infinite width: diagonals of different steps are separated by a W."
-        if of.powers_are_exact
+        if function.powers_are_exact
         else "The Jacobians of different steps are free. This cell's are not: gates of different "
         "steps are diagonal in one basis, so they commute. An approximation."
     )
@@ -235,7 +235,7 @@ def _many_steps(of: GeneratingFunction) -> list[Step]:
         Step(
             f"T steps, {tying} weights",
             None,
-            list(of.block_equation(tying)),
+            list(function.block_equation(tying)),
             "The changes over T steps are linear in s^0 and e^1..e^T: tau_T takes the place of "
             "tau, and self-energies are matrices over time. " + reason,
             citation=_LINEARISED,
@@ -249,7 +249,7 @@ def _many_steps(of: GeneratingFunction) -> list[Step]:
         Step(
             "T steps as a free product",
             None,
-            list(of.over_steps()),
+            list(function.over_steps()),
             "S-transforms of free factors multiply: S_T = S^T; the first two orders give mean and "
             "variance.",
             assumption,

@@ -101,9 +101,9 @@ def jacobian_theory(cell: Cell, constant_input: bool = False) -> JacobianTheory:
 
 @lru_cache(maxsize=128)
 def _moment_program(
-    of: JacobianTheory, highest: int, kinds: tuple[tuple[str, str], ...]
+    theory: JacobianTheory, highest: int, kinds: tuple[tuple[str, str], ...]
 ) -> MomentProgram:
-    return _TraceExpansion(of, highest, dict(kinds)).run()
+    return _TraceExpansion(theory, highest, dict(kinds)).run()
 
 
 _Rows = list[list[PolyElement]]
@@ -115,22 +115,23 @@ class _TraceExpansion:
     The ring's generators are the entries of tau and the unknowns a_kj, b_kj.
     """
 
-    def __init__(self, of: JacobianTheory, highest: int, kinds: Mapping[str, str]) -> None:
-        self.of, self.highest, self.kinds = of, highest, kinds
-        self.preactivations = of.recurrent
-        self.m, self.count = len(of.cell.states), len(self.preactivations)
+    def __init__(self, theory: JacobianTheory, highest: int, kinds: Mapping[str, str]) -> None:
+        self.theory, self.highest, self.kinds = theory, highest, kinds
+        self.preactivations = theory.recurrent
+        self.m, self.count = len(theory.cell.states), len(self.preactivations)
         self.size = self.m + self.count
         names = [p.name for p in self.preactivations]
         self.a = [[sp.Symbol(f"a_{n}_{j}") for j in range(highest)] for n in names]
         self.b = [[sp.Symbol(f"b_{n}_{j}") for j in range(highest)] for n in names]
         self.unknowns = [s for row in (*self.a, *self.b) for s in row]
-        entries = [sp.Symbol(f"tau_{i}_{j}") for i, j in of.entries]
+        entries = [sp.Symbol(f"tau_{i}_{j}") for i, j in theory.entries]
         self.ring, *generators = ring([*entries, *self.unknowns], sp.QQ)
         self.generator = dict(zip(self.unknowns, generators[len(entries) :], strict=True))
-        at = dict(zip(of.entries, generators, strict=False))
+        at = dict(zip(theory.entries, generators, strict=False))
         over = range(self.size)
         self.tau: _Rows = [
-            [at[i, j] if (i, j) in at else self.ring(of.transfer[i, j]) for j in over] for i in over
+            [at[i, j] if (i, j) in at else self.ring(theory.transfer[i, j]) for j in over]
+            for i in over
         ]
         self.averages: dict[sp.Symbol, sp.Expr] = {}
         self.by_monomial: dict[tuple[int, ...], sp.Expr] = {}
@@ -170,7 +171,7 @@ class _TraceExpansion:
     def _self_energy(self, k: int, j: int, factor: list[sp.Expr]) -> sp.Expr:
         """Coefficient of t^(2j+1) in Phi(v u) * factor; v, u and factor are odd series in t."""
         p = self.preactivations[k]
-        sigma_w = self.of.theory.notation.sigma_w[p]
+        sigma_w = self.theory.theory.notation.sigma_w[p]
         series = determining_series(self.kinds[p.name])
         total = [series(sigma_w, 0) * factor[j]]
         product = [
@@ -236,7 +237,7 @@ class _TraceExpansion:
 
     def _average(self, polynomial: PolyElement) -> sp.Expr:
         """E of a polynomial: its monomials in tau become averages, the unknowns are numbers."""
-        split = len(self.of.entries)
+        split = len(self.theory.entries)
         collected: dict[tuple[int, ...], list[sp.Expr]] = {}
         for exponents, coefficient in polynomial.terms():
             drawn = zip(self.unknowns, exponents[split:], strict=True)
@@ -247,7 +248,7 @@ class _TraceExpansion:
     def _mean_of(self, exponents: tuple[int, ...]) -> sp.Expr:
         """The symbol of E[monomial in tau], defined once."""
         if exponents not in self.by_monomial:
-            value = self.of.mean_of(exponents)
+            value = self.theory.mean_of(exponents)
             if value.is_number or value.is_Symbol:
                 self.by_monomial[exponents] = value
             else:

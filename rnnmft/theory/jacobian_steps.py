@@ -13,14 +13,14 @@ from rnnmft.theory.steps import Step
 __all__ = ["jacobian_steps"]
 
 
-def jacobian_steps(of: JacobianTheory) -> list[Step]:
+def jacobian_steps(theory: JacobianTheory) -> list[Step]:
     """The linearised unit, m_1, and m_2 for gaussian and orthogonal weights."""
     blocks = [
         sp.Eq(sp.Symbol(name), block, evaluate=False)
-        for name, block in zip("ABCD", of.blocks, strict=True)
+        for name, block in zip("ABCD", theory.blocks, strict=True)
     ]
     free = "The matrices W are asymptotically free of the diagonal factors."
-    gaussian, orthogonal = (of.program(2, kind) for kind in ("gaussian", "orthogonal"))
+    gaussian, orthogonal = (theory.program(2, kind) for kind in ("gaussian", "orthogonal"))
     return [
         Step(
             "The linearised unit",

@@ -45,12 +45,12 @@ class MomentTheory:
     notation: Notation
 
     def laws(
-        self, trajectories: int, of: Iterable[Preactivation] | None = None
+        self, trajectories: int, preactivations: Iterable[Preactivation] | None = None
     ) -> list[GaussianLaw]:
         """The Gaussian laws of the preactivations and of a white elementwise input."""
         n = self.notation
         found = []
-        for p in self.cell.preactivations if of is None else of:
+        for p in self.cell.preactivations if preactivations is None else preactivations:
             cov = (n.q[p],) if trajectories == 1 else (n.q[p], n.q_ab[p], n.q[p])
             names = n.preactivation_on(p, trajectories)
             found.append(GaussianLaw(names, (n.mu_b[p],) * trajectories, cov))

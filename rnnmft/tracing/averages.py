@@ -129,7 +129,7 @@ def _over_units(x: Value, axes: Axes) -> Array:
     return x
 
 
-def _average(context: Context, x: Value, of: Callable[[sp.Expr], sp.Expr]) -> sp.Dummy:
+def _average(context: Context, x: Value, average: Callable[[sp.Expr], sp.Expr]) -> sp.Dummy:
     """The symbol of the mean of a function of an array over its units."""
     assert isinstance(x, Array)  # `_over_units` has looked
     if x.grid.size != len(x.widths):
@@ -138,7 +138,7 @@ def _average(context: Context, x: Value, of: Callable[[sp.Expr], sp.Expr]) -> sp
         raise RefusalError(
             f"it averages over {sum(x.widths)} numbers that are not the units of a state"
         )
-    parts = [of(context.groups.close(value)) for value in x.grid.flat]
+    parts = [average(context.groups.close(value)) for value in x.grid.flat]
     return context.groups.average(sp.Add(*parts) / len(parts))
 
 

@@ -116,13 +116,13 @@ class Groups:
             self.known[key] = Group(symbol, value.atoms)
         return self.known[key].symbol + value.rest
 
-    def average(self, of: sp.Expr) -> sp.Dummy:
+    def average(self, expression: sp.Expr) -> sp.Dummy:
         """The symbol of a mean over units."""
         for symbol, known in self.averages.items():
-            if known == of:
+            if known == expression:
                 return symbol
         symbol = sp.Dummy(f"average_{len(self.averages)}", real=True)
-        self.averages[symbol] = of
+        self.averages[symbol] = expression
         return symbol
 
     def newly_closed(self) -> list[Atom]:

@@ -145,7 +145,7 @@ def correlation_time(solution: Solution) -> float:
     averages, design = solution.averages.closed, solution.design
     if averages is None:
         raise InfeasibleError("xi_c is searched where moments close")
-    recursion = averages.of.rough_recursion
+    recursion = averages.laws.rough_recursion
     moments = np.array([averages.moments[k] for k in recursion.keys])
     point = point_of(recursion.derivation, solution.ensemble, design.inputs)
     found = [r for r in cross_roots(recursion, point, moments, _CROSS * moments) if r.slope < 1.0]
@@ -163,7 +163,7 @@ def one_step_variance(solution: Solution) -> float:
     averages, design = solution.averages.closed, solution.design
     if averages is None:
         raise InfeasibleError("the variance of J J^T is known where moments close")
-    recursion = averages.of.recursion
+    recursion = averages.laws.recursion
     moments = np.array([[averages.moments[k]] for k in recursion.keys])
     kinds = {n: law.weights for n, law in solution.ensemble.items()}
     point = point_of(recursion.derivation, solution.ensemble, design.inputs)

@@ -72,9 +72,9 @@ def feasible(
         pass
     precision, q = backward.theory.precision, start
 
-    def room(of: Backward, q: float, least: float) -> float:
-        left = of.balance(design, main, q) - least
-        return left if left < 0 else min(left, stability(of.solve(design.with_(main, q=q))))
+    def room(backward: Backward, q: float, least: float) -> float:
+        left = backward.balance(design, main, q) - least
+        return left if left < 0 else min(left, stability(backward.solve(design.with_(main, q=q))))
 
     # What a rough theory finds holds with half of the room, or is searched for again.
     for of, least in ((backward.coarse, LEAST_INPUT), (backward, 0.5 * LEAST_INPUT)):
@@ -119,7 +119,7 @@ def stability(solution: Solution) -> float:
 
 def slope_of(solution: Solution, averages: ClosedAverages) -> float:
     """The slope of the moment map at the stationary state of a solution."""
-    recursion = averages.of.recursion
+    recursion = averages.laws.recursion
     moments = np.array([[averages.moments[k]] for k in recursion.keys])
     point = point_of(recursion.derivation, solution.ensemble, solution.design.inputs)
     return float(radius(recursion.slope(moments, point))[0])
@@ -138,7 +138,7 @@ def settles(solution: Solution, horizon: float) -> bool:
         return True
     if not slope_of(solution, averages) < 1.0 - _MARGIN:
         return False
-    recursion = averages.of.recursion
+    recursion = averages.laws.recursion
     point = point_of(recursion.derivation, solution.ensemble, solution.design.inputs)
     found = roots(recursion, point)
     # From beside the zero state, which is stationary where nothing drives the cell.

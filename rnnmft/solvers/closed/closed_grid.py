@@ -129,12 +129,12 @@ class ClosedGrid:
         by, factor = displaced_batch(self._moments, errors)
         return self._moments + by, factor
 
-    def _moved(self, of: Callable[[Array], tuple[Array, Array]]) -> MapEstimate:
+    def _moved(self, step: Callable[[Array], tuple[Array, Array]]) -> MapEstimate:
         """A function of the moments, (k, B), with its own errors and what theirs do to it."""
-        values, own = of(self._moments)
+        values, own = step(self._moments)
         beside, factor = self._beside
         with np.errstate(invalid="ignore"):  # inf - inf, where what is asked does not exist
-            changed = factor * np.abs(of(beside)[0] - values)
+            changed = factor * np.abs(step(beside)[0] - values)
         return self._sure(values, own + changed)
 
     def _sure(self, values: Array, errors: Array, also: Flags | None = None) -> MapEstimate:
@@ -301,11 +301,11 @@ def _radius(matrices: Array, errors: Array) -> tuple[Array, Array]:
 def _timescale(slope: Array, error: Array) -> tuple[Array, Array]:
     """xi and its error, as `solvers.timescale` has them."""
 
-    def xi(of: Array) -> Array:
+    def xi(slope: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = -1.0 / np.log(of)
+            found = -1.0 / np.log(slope)
         # What log makes of slopes that are 0 or above 1 is replaced; of unknown ones nan stays.
-        return np.where(of == 0.0, 0.0, np.where(of >= 1.0, np.inf, found))
+        return np.where(slope == 0.0, 0.0, np.where(slope >= 1.0, np.inf, found))
 
     values = np.atleast_2d(xi(slope))
     with np.errstate(invalid="ignore"):

@@ -214,14 +214,14 @@ class ClosedMoments:
         square, pair = columns(self.recursion)
         at = self._attractor()
 
-        def correlations(of: CrossRoot) -> dict[str, float]:
-            return {s: float(of.cross[pair[s]] / at.moments[square[s]]) for s in pair}
+        def correlations(root: CrossRoot) -> dict[str, float]:
+            return {s: float(root.cross[pair[s]] / at.moments[square[s]]) for s in pair}
 
-        def errors(of: CrossRoot) -> dict[str, float]:
+        def errors(root: CrossRoot) -> dict[str, float]:
             return {
                 s: float(
                     correlation_error(
-                        of.cross[pair[s]], at.moments[i], of.errors[pair[s]], at.errors[i]
+                        root.cross[pair[s]], at.moments[i], root.errors[pair[s]], at.errors[i]
                     )
                 )
                 for s, i in square.items()

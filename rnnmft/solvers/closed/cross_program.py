@@ -67,21 +67,21 @@ class CrossProgram:
         Untabulated: another number of cross moments, or a pair expectation of another form.
     """
 
-    of: UntiedRecursion
+    recursion: UntiedRecursion
 
     def __post_init__(self) -> None:
-        if len(self.of.cross_keys) != 1:
+        if len(self.recursion.cross_keys) != 1:
             raise Untabulated("more than one cross moment")
         _ = self._built
 
     @cached_property
     def parameters(self) -> set[sp.Symbol]:
         """The symbols of the ensemble and the inputs."""
-        return set(self.of.parameters)
+        return set(self.recursion.parameters)
 
     @cached_property
     def _built(self) -> _Built:
-        return _Built.of(self.of)
+        return _Built.of(self.recursion)
 
     @property
     def pairs(self) -> list[_PairTerm]:
@@ -186,7 +186,7 @@ class CrossProgram:
 
     def _values(self, point: Point, single: Array, cross: Array) -> dict[sp.Symbol, Any]:
         built = self._built
-        values: dict[sp.Symbol, Any] = {s: point[s] for s in self.of.parameters}
+        values: dict[sp.Symbol, Any] = {s: point[s] for s in self.recursion.parameters}
         values |= dict(zip(built.single_symbols, single, strict=True))
         values |= dict.fromkeys(built.arguments[len(values) :], 0.0)
         values[built.cross] = cross

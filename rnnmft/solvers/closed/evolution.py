@@ -31,7 +31,9 @@ _HUGE, _LARGE = 1e100, 1e50
 _STILL, _STILL_ERROR = 1e-14, 1e-2
 
 
-def evolve(of: UntiedRecursion, start: tuple[Array, Array], point: Point, steps: int) -> Trajectory:
+def evolve(
+    recursion: UntiedRecursion, start: tuple[Array, Array], point: Point, steps: int
+) -> Trajectory:
     """Moments and cross moments after 1, .., steps updates from those of the start."""
     moments, cross = start
     error, cross_error = np.zeros_like(moments), np.zeros_like(cross)
@@ -42,11 +44,11 @@ def evolve(of: UntiedRecursion, start: tuple[Array, Array], point: Point, steps:
             # What had not diverged by then is not known from there on.
             history.append(tuple(np.where(np.isinf(r), np.inf, np.nan) for r in history[-1]))
             continue
-        pair = cross_step_with_error(of, cross, cross_error, moments, error, point)
-        mean, mean_error = means_with_error(of, moments, error, point)
-        average, average_error = averages_with_error(of, moments, error, point)
+        pair = cross_step_with_error(recursion, cross, cross_error, moments, error, point)
+        mean, mean_error = means_with_error(recursion, moments, error, point)
+        average, average_error = averages_with_error(recursion, moments, error, point)
         size = float(np.abs(moments).max(initial=0.0))
-        single = step_with_error(of, moments, error, point)
+        single = step_with_error(recursion, moments, error, point)
         moments, error, cross, cross_error = single.new, single.error, pair.new, pair.error
         status = worse(status, single.status, pair.status)
         row = (moments, cross, single.q, pair.q, mean, average)
@@ -60,16 +62,16 @@ def evolve(of: UntiedRecursion, start: tuple[Array, Array], point: Point, steps:
         left = steps - len(history)
         if left and not ended and _settled(history, left):
             history += [row] * left
-    return _trajectory(of, [np.stack(part) for part in zip(*history, strict=True)], status)
+    return _trajectory(recursion, [np.stack(part) for part in zip(*history, strict=True)], status)
 
 
-def _trajectory(of: UntiedRecursion, parts: list[Array], status: Status) -> Trajectory:
+def _trajectory(recursion: UntiedRecursion, parts: list[Array], status: Status) -> Trajectory:
     moments, cross, q, q_ab, mean, average, *errors = parts
     error, cross_error, q_error, q_ab_error, mean_error, average_error = errors
-    square, pair = columns(of)
-    names = {p.name: i for i, p in enumerate(of.derivation.cell.preactivations)}
+    square, pair = columns(recursion)
+    names = {p.name: i for i, p in enumerate(recursion.derivation.cell.preactivations)}
     states = {s: i for i, s in enumerate(square)}
-    averages = {m.name: i for i, m in enumerate(of.derivation.cell.averages)}
+    averages = {m.name: i for i, m in enumerate(recursion.derivation.cell.averages)}
 
     def named(values: Array, at: dict[str, int]) -> dict[str, Array]:
         return {name: values[:, i] for name, i in at.items()}
@@ -98,13 +100,14 @@ def _trajectory(of: UntiedRecursion, parts: list[Array], status: Status) -> Traj
     )
 
 
-def columns(of: UntiedRecursion) -> tuple[dict[str, int], dict[str, int]]:
+def columns(recursion: UntiedRecursion) -> tuple[dict[str, int], dict[str, int]]:
     """Where each state's square and cross moment stand in the arrays of moments."""
-    n = of.derivation.notation
-    keys, cross = of.keys, of.cross_keys
-    square = {s.name: keys.index(n.state_key(s, s)) for s in of.derivation.cell.states}
+    n = recursion.derivation.notation
+    keys, cross = recursion.keys, recursion.cross_keys
+    square = {s.name: keys.index(n.state_key(s, s)) for s in recursion.derivation.cell.states}
     pair = {
-        s.name: cross.index(n.state_key(s, s, trajectories=2)) for s in of.derivation.cell.states
+        s.name: cross.index(n.state_key(s, s, trajectories=2))
+        for s in recursion.derivation.cell.states
     }
     return square, pair
 

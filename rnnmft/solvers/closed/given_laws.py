@@ -37,7 +37,7 @@ class ClosedAverages:
     `forgotten` is the part of the slowest moment that one step forgets, the laws held fixed.
     """
 
-    of: ClosedLaws
+    laws: ClosedLaws
     second: Mapping[str, float]
     seen: Mapping[str, float]
     moments: Mapping[MomentKey, float]
@@ -47,8 +47,8 @@ class ClosedAverages:
     @cached_property
     def _operators(self) -> Array:
         """The coefficients of the tangent operator as a polynomial in the sigma_w^2."""
-        program, terms = self.of.operator
-        values = self.of.call(program, (*self.moments.values(), *self.arguments))
+        program, terms = self.laws.operator
+        values = self.laws.call(program, (*self.moments.values(), *self.arguments))
         size = round((len(values) / len(terms)) ** 0.5)
         return values.reshape(len(terms), size, size)
 
@@ -59,12 +59,12 @@ class ClosedAverages:
 
     def tangent(self, squares: Mapping[str, float]) -> Tangent:
         """m_1 and growth at the given sigma_w^2."""
-        _, terms = self.of.operator
+        _, terms = self.laws.operator
         factors = [math.prod(squares.get(n, 0.0) for n in names) for names in terms]
-        pairs = self.of.recursion.derivation.tangent.pairs
+        pairs = self.laws.recursion.derivation.tangent.pairs
         identity = np.array([float(i == j) for i, j in pairs])
         operator = np.tensordot(factors, self._operators, axes=1)
-        return tangent_of(operator, identity, identity, len(self.of.cell.states))
+        return tangent_of(operator, identity, identity, len(self.laws.cell.states))
 
 
 class ClosedLaws:

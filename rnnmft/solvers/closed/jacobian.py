@@ -22,7 +22,7 @@ __all__ = ["closed_jacobian"]
 
 
 def closed_jacobian(
-    of: UntiedRecursion,
+    recursion: UntiedRecursion,
     weights: Mapping[str, str],
     point: Point,
     at: Root,
@@ -32,7 +32,7 @@ def closed_jacobian(
     """Moments of the T-step J J^T: every m_k for T = 1; m_1 for any T.
 
     Args:
-        of: the recursion of moments.
+        recursion: the recursion of moments.
         weights: the ensemble of W by preactivation.
         point: the parameters.
         at: the fixed point.
@@ -42,27 +42,27 @@ def closed_jacobian(
 
     def compute(highest: int) -> tuple[Any, Any, Status]:
         if highest == 1:
-            return (*_mean_over(of, point, at, horizon), status)
+            return (*_mean_over(recursion, point, at, horizon), status)
         if horizon != 1:
             raise DerivationError(
                 f"m_2 and higher of the {horizon}-step Jacobian are not derived yet; "
                 "m_1 is, and every moment at horizon 1"
             )
-        values, error, code = _one_step(of, weights, point, at, highest)
+        values, error, code = _one_step(recursion, weights, point, at, highest)
         return values, error, code if code is Status.DIVERGES else worse(status, code)
 
     return JacobianMoments("untied", horizon, "quadrature", compute)
 
 
 def _one_step(
-    of: UntiedRecursion, weights: Mapping[str, str], point: Point, at: Root, highest: int
+    recursion: UntiedRecursion, weights: Mapping[str, str], point: Point, at: Root, highest: int
 ) -> tuple[Array, Array, Any]:
     """m_1..m_highest of one step, their errors, and DIVERGES or the codes of the quadrature."""
     own: list[Array] = []
     codes: list[Any] = []
 
     def moments(m: Array) -> Array:
-        values, errors, found = of.jacobian_moments(highest, weights, m, point)
+        values, errors, found = recursion.jacobian_moments(highest, weights, m, point)
         own.append(errors[:, 0])
         codes.append(found)
         return values
@@ -74,14 +74,16 @@ def _one_step(
     return values, error + own[0], codes[0]
 
 
-def _mean_over(of: UntiedRecursion, point: Point, at: Root, horizon: int) -> tuple[Array, Array]:
+def _mean_over(
+    recursion: UntiedRecursion, point: Point, at: Root, horizon: int
+) -> tuple[Array, Array]:
     """m_1(T) and its error."""
-    identity = np.array([float(i == j) for i, j in of.derivation.tangent.pairs])
-    states = len(of.derivation.cell.states)
+    identity = np.array([float(i == j) for i, j in recursion.derivation.tangent.pairs])
+    states = len(recursion.derivation.cell.states)
 
     def mean(m: Array) -> Array:
-        powers = np.linalg.matrix_power(of.tangent(m, point), horizon)
+        powers = np.linalg.matrix_power(recursion.tangent(m, point), horizon)
         return (identity @ powers @ identity)[None] / states
 
     value, error = moved(mean, at.moments, at.errors)
-    return value, error + horizon * of.rtol * np.abs(value)
+    return value, error + horizon * recursion.rtol * np.abs(value)

@@ -63,11 +63,11 @@ class MapRoots:
     rising: Rows
 
 
-def map_roots(of: TabulatedRecursion, point: Point, shape: tuple[int, ...]) -> MapRoots:
+def map_roots(recursion: TabulatedRecursion, point: Point, shape: tuple[int, ...]) -> MapRoots:
     """The roots at every point of a map.
 
     Args:
-        of: the recursion.
+        recursion: the recursion.
         point: arrays that broadcast to `shape`, by symbol.
         shape: of the map.
     """
@@ -75,14 +75,21 @@ def map_roots(of: TabulatedRecursion, point: Point, shape: tuple[int, ...]) -> M
     flat = {s: np.broadcast_to(v, shape).reshape(-1) for s, v in point.items()}
 
     def gap(driver: Array, rows: Rows) -> Array:
-        return of.gap(driver, {s: v[rows] for s, v in flat.items()})
+        return recursion.gap(driver, {s: v[rows] for s, v in flat.items()})
 
-    brackets, variances = _Brackets(), _variances(of)
+    brackets, variances = _Brackets(), _variances(recursion)
     zero = gap(np.zeros(size), np.arange(size))
     rising = np.zeros(size, dtype=bool)
     for part, rows in _parts(point, shape):
         _scan(
-            of, variances, part, rows, zero[rows.ravel()].reshape(rows.shape), gap, brackets, rising
+            recursion,
+            variances,
+            part,
+            rows,
+            zero[rows.ravel()].reshape(rows.shape),
+            gap,
+            brackets,
+            rising,
         )
     _beyond(gap, np.flatnonzero(rising), brackets, rising)
     at_zero = np.flatnonzero(zero == 0.0)
@@ -90,7 +97,7 @@ def map_roots(of: TabulatedRecursion, point: Point, shape: tuple[int, ...]) -> M
         # There Q = 0 is a root and hides the sign beside it.
         _walk(gap, at_zero, _BELOW, brackets)
     rows, ends, gaps = brackets.joined()
-    driver = _closed(of, flat, rows, ends, gaps)
+    driver = _closed(recursion, flat, rows, ends, gaps)
     return MapRoots(
         np.concatenate([at_zero, rows]),
         np.concatenate([np.zeros(len(at_zero)), driver]),
@@ -137,7 +144,7 @@ def _grid() -> Array:
 
 
 def _scan(
-    of: TabulatedRecursion,
+    recursion: TabulatedRecursion,
     variances: Sequence[_Variance],
     point: Point,
     rows: Rows,
@@ -149,7 +156,7 @@ def _scan(
     """Add the brackets of a slice of the map."""
     wide = {s: v[..., None] for s, v in point.items()}
     driver, given = _drivers(variances, wide)
-    values = of.gap(driver, wide, given)
+    values = recursion.gap(driver, wide, given)
     full = (*rows.shape, _POINTS)
     driver = np.broadcast_to(driver, full).reshape(-1, _POINTS)
     values = np.array(np.broadcast_to(values, full)).reshape(-1, _POINTS)
@@ -179,13 +186,13 @@ class _Variance:
     def at(self, point: Point) -> tuple[Array, Array]:
         """a and b."""
         pairs = zip((self.a, self.b), self.used, strict=True)
-        return tuple(np.asarray(f(*(point[s] for s in of)), dtype=float) for f, of in pairs)  # type: ignore[return-value]
+        return tuple(np.asarray(f(*(point[s] for s in used)), dtype=float) for f, used in pairs)  # type: ignore[return-value]
 
 
-def _variances(of: TabulatedRecursion) -> list[_Variance]:
+def _variances(tables: TabulatedRecursion) -> list[_Variance]:
     """Those of the preactivations whose variance is a + b Q in the parameters alone."""
-    recursion, n = of.of, of.of.derivation.notation
-    (driver,) = recursion.symbols([recursion.keys[of.driver]])
+    recursion, n = tables.exact, tables.exact.derivation.notation
+    (driver,) = recursion.symbols([recursion.keys[tables.driver]])
     known, found = set(recursion.parameters), []
     for p, (q, variance) in zip(
         recursion.derivation.cell.preactivations, recursion.variances(), strict=True
@@ -193,19 +200,19 @@ def _variances(of: TabulatedRecursion) -> list[_Variance]:
         a, b = variance.xreplace({driver: sp.S.Zero}), sp.diff(variance, driver)
         if b != 0 and (a.free_symbols | b.free_symbols) <= known:
             used = [[s for s in recursion.parameters if s in e.free_symbols] for e in (a, b)]
-            functions = [sp.lambdify(of, e, "numpy") for of, e in zip(used, (a, b), strict=True)]
+            functions = [sp.lambdify(few, e, "numpy") for few, e in zip(used, (a, b), strict=True)]
             found.append(_Variance(q, n.mu_b[p], *functions, used=(used[0], used[1])))
     return found
 
 
-def _drivers(of: Sequence[_Variance], point: Point) -> tuple[Array, dict[sp.Symbol, Array]]:
+def _drivers(variances: Sequence[_Variance], point: Point) -> tuple[Array, dict[sp.Symbol, Array]]:
     """Drivers that make one preactivation's variance the grid, and that variance by its symbol.
 
     Of the preactivations, that one whose mean and variance vary together over the largest part of
     the map; the grid itself where none varies, or one does not depend on Q somewhere.
     """
     grid, best, found = _grid(), 1, None
-    for variance in of:
+    for variance in variances:
         a, b = variance.at(point)
         extent = np.prod(np.broadcast_shapes(a.shape, b.shape, point[variance.mean].shape))
         if extent > best and (b > 0.0).all():
@@ -290,7 +297,9 @@ def _tangent_pairs(
 # --- closing the brackets ------------------------------------------------------------------------
 
 
-def _closed(of: TabulatedRecursion, flat: Point, rows: Rows, ends: Array, gaps: Array) -> Array:
+def _closed(
+    recursion: TabulatedRecursion, flat: Point, rows: Rows, ends: Array, gaps: Array
+) -> Array:
     """The roots in the brackets, by Newton's method; a step out of its bracket halves that."""
     low, high = ends
     falls = gaps[0] > 0.0
@@ -298,13 +307,13 @@ def _closed(of: TabulatedRecursion, flat: Point, rows: Rows, ends: Array, gaps: 
     with np.errstate(invalid="ignore"):
         part = gaps[0] / (gaps[0] - gaps[1])
     driver = low + (high - low) * np.where((part >= 0.0) & (part <= 1.0), part, 0.5)
-    at = {s: v[rows] for s, v in flat.items() if s in of.of.parameters}
+    at = {s: v[rows] for s, v in flat.items() if s in recursion.exact.parameters}
     active = np.arange(len(rows))
     for _ in range(_NEWTON):
         if not len(active):
             break
         now = driver[active]
-        found = of.stationary(now, {s: v[active] for s, v in at.items()})
+        found = recursion.stationary(now, {s: v[active] for s, v in at.items()})
         above = (found.gap > 0.0) == falls[active]
         low[active] = np.where(above, now, low[active])
         high[active] = np.where(above, high[active], now)

@@ -80,26 +80,28 @@ class MapStates:
 
 
 def map_states(
-    of: TabulatedRecursion, point: Point, shape: tuple[int, ...], start: Array
+    recursion: TabulatedRecursion, point: Point, shape: tuple[int, ...], start: Array
 ) -> MapStates:
     """All fixed points of a map.
 
     Args:
-        of: the recursion, by tables.
+        recursion: the recursion, by tables.
         point: arrays that broadcast to `shape`.
         shape: of the map.
         start: moments at t = 0, (n, B).
     """
     flat = {
-        s: np.broadcast_to(v, shape).reshape(-1) for s, v in point.items() if s in of.of.parameters
+        s: np.broadcast_to(v, shape).reshape(-1)
+        for s, v in point.items()
+        if s in recursion.exact.parameters
     }
-    found = map_roots(of, point, shape)
+    found = map_roots(recursion, point, shape)
     order = np.lexsort((found.driver, found.rows))
     rows, driver = found.rows[order], found.driver[order]
     same = (np.diff(rows) == 0) & (np.diff(driver) <= _SAME * driver[1:])
     keep = np.concatenate([[True], ~same]) if len(rows) else np.zeros(0, dtype=bool)
     rows, driver = rows[keep], driver[keep]
-    moments, errors, slope = _at_roots(of, {s: v[rows] for s, v in flat.items()}, driver)
+    moments, errors, slope = _at_roots(recursion, {s: v[rows] for s, v in flat.items()}, driver)
     first = np.searchsorted(rows, rows)
     states = MapStates(
         rows,
@@ -110,21 +112,25 @@ def map_states(
         np.zeros(len(rows), dtype=bool),
         np.zeros(start.shape[1], dtype=bool),
     )
-    _choose(of, flat, start, states)
+    _choose(recursion, flat, start, states)
     none = np.setdiff1d(found.rising, rows)
     if len(moments) == 1 and len(none):
         # One moment that is below what is stationary at it grows, as far as the grid goes; by less
         # than a part of itself where the map is critical, which is another question.
-        far = of.stepped(np.full((1, len(none)), _FAR), {s: v[none] for s, v in flat.items()})[0]
+        far = recursion.stepped(
+            np.full((1, len(none)), _FAR), {s: v[none] for s, v in flat.items()}
+        )[0]
         states.diverged[none] = far > (1.0 + _MARGINAL) * _FAR
     return states
 
 
-def _at_roots(of: TabulatedRecursion, point: Point, driver: Array) -> tuple[Array, Array, Array]:
+def _at_roots(
+    recursion: TabulatedRecursion, point: Point, driver: Array
+) -> tuple[Array, Array, Array]:
     """Moments, their errors and the map's spectral radius."""
-    moments = np.stack(of.stationary(driver, point).moments)
-    new, own = of.step(moments, point)
-    matrices, _ = of.slope(moments, point)
+    moments = np.stack(recursion.stationary(driver, point).moments)
+    new, own = recursion.step(moments, point)
+    matrices, _ = recursion.slope(moments, point)
     residual = np.abs(new - moments) + own
     return moments, linear_errors(matrices, residual), spectral_radius(matrices)
 
@@ -144,7 +150,7 @@ def linear_errors(matrices: Array, residual: Array) -> Array:
 # --- which one is reached ------------------------------------------------------------------------
 
 
-def _choose(of: TabulatedRecursion, flat: Point, start: Array, states: MapStates) -> None:
+def _choose(recursion: TabulatedRecursion, flat: Point, start: Array, states: MapStates) -> None:
     """Mark in `states.reached` the fixed points that the start ends at."""
     rows, reached = states.rows, states.reached
     at = start[:, rows]
@@ -160,12 +166,12 @@ def _choose(of: TabulatedRecursion, flat: Point, start: Array, states: MapStates
     if not len(several):
         return
     if len(states.moments) == 1:
-        several = _next_one(of, flat, start[0], states, several)
-    _followed(of, flat, start, states, several)
+        several = _next_one(recursion, flat, start[0], states, several)
+    _followed(recursion, flat, start, states, several)
 
 
 def _next_one(
-    of: TabulatedRecursion, flat: Point, start: Array, states: MapStates, several: Rows
+    recursion: TabulatedRecursion, flat: Point, start: Array, states: MapStates, several: Rows
 ) -> Rows:
     """Where one moment's map grows up to the next fixed point that is the end; returns the rest."""
     first = np.searchsorted(states.rows, several)
@@ -176,14 +182,14 @@ def _next_one(
         at = states.moments[0][np.minimum(first + k, len(states.rows) - 1)]
         below += has & (at <= start[several])
     point = {s: v[several] for s, v in flat.items()}
-    rises = of.gap(start[several], point) > 0.0
+    rises = recursion.gap(start[several], point) > 0.0
     target = first + np.where(rises, below, below - 1)
     inside = (target >= first) & (target < first + count)
     target = np.where(inside, target, first)
     end = states.moments[0][target]
     path = start[several] + (end - start[several]) * _BETWEEN[:, None]
     many = {s: np.tile(v, len(_BETWEEN)) for s, v in point.items()}
-    new = of.stepped(path.reshape(1, -1), many).reshape(path.shape)
+    new = recursion.stepped(path.reshape(1, -1), many).reshape(path.shape)
     moved = np.diff(new, axis=0) * np.sign(end - start[several])
     grows = (moved >= -_ROUNDING * np.abs(end)).all(axis=0)
     sure = inside & grows & (states.slope[target] < 1.0)
@@ -192,7 +198,7 @@ def _next_one(
 
 
 def _followed(
-    of: TabulatedRecursion, flat: Point, start: Array, states: MapStates, several: Rows
+    recursion: TabulatedRecursion, flat: Point, start: Array, states: MapStates, several: Rows
 ) -> None:
     """Follow the paths of the points until each is nearest to one stable fixed point."""
     values, left = start[:, several], several
@@ -200,7 +206,7 @@ def _followed(
     for taken in range(_STEPS):
         if not len(left):
             return
-        values = of.stepped(values, point)
+        values = recursion.stepped(values, point)
         if taken % _EVERY != _EVERY - 1:
             continue
         best, ratio = _nearest(states, left, values)

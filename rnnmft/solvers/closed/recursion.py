@@ -324,18 +324,20 @@ def _matrix(values: Array) -> Array:
 
 @lru_cache(maxsize=64)
 def _jacobian_program(
-    of: UntiedRecursion, highest: int, weights: tuple[tuple[str, str], ...]
+    recursion: UntiedRecursion, highest: int, weights: tuple[tuple[str, str], ...]
 ) -> tuple[Program, list[MomentKey]]:
     """The compiled moments of J J^T, and the state moments they need (its own first)."""
-    chain = of.derivation.jacobian.program(highest, dict(weights))
-    return of._with_moments(chain.moments, [*chain.averages.items(), *chain.self_energies.items()])
+    chain = recursion.derivation.jacobian.program(highest, dict(weights))
+    return recursion._with_moments(
+        chain.moments, [*chain.averages.items(), *chain.self_energies.items()]
+    )
 
 
 @lru_cache(maxsize=64)
-def _higher_program(of: UntiedRecursion, higher: tuple[MomentKey, ...]) -> Program:
+def _higher_program(recursion: UntiedRecursion, higher: tuple[MomentKey, ...]) -> Program:
     """The linear system of further moments, given the recursion's own."""
-    closed = of.derivation.theory.closure(higher)
-    return of._compile(of.linear([closed[k] for k in higher], higher), of.keys)
+    closed = recursion.derivation.theory.closure(higher)
+    return recursion._compile(recursion.linear([closed[k] for k in higher], higher), recursion.keys)
 
 
 @lru_cache(maxsize=64)

@@ -62,38 +62,41 @@ def moved(function: Callable[[Array], Array], values: Array, error: Array) -> tu
 
 
 def step_with_error(
-    of: UntiedRecursion, moments: Array, error: Array, point: Point
+    recursion: UntiedRecursion, moments: Array, error: Array, point: Point
 ) -> MomentUpdate:
     """One update of moments (n,): all of it without the axis of the batch."""
     by, factor = displaced(moments, error)
-    found = of.step(np.stack([moments, moments + by], axis=1), point)
+    found = recursion.step(np.stack([moments, moments + by], axis=1), point)
     return _carried(found, lambda v: factor * np.abs(v[:, 1] - v[:, 0]))
 
 
 def means_with_error(
-    of: UntiedRecursion, moments: Array, error: Array, point: Point
+    recursion: UntiedRecursion, moments: Array, error: Array, point: Point
 ) -> tuple[Array, Array]:
     """E[s] of every state after the update of moments (n,), and the errors, (states,)."""
-    return _with_error(of.means, moments, error, point)
+    return _with_error(recursion.means, moments, error, point)
 
 
 def averages_with_error(
-    of: UntiedRecursion, moments: Array, error: Array, point: Point
+    recursion: UntiedRecursion, moments: Array, error: Array, point: Point
 ) -> tuple[Array, Array]:
     """The averages over units of the update of moments (n,), and the errors, (averages,)."""
-    return _with_error(of.averages, moments, error, point)
+    return _with_error(recursion.averages, moments, error, point)
 
 
 def _with_error(
-    of: Callable[[Array, Point], tuple[Array, Array]], moments: Array, error: Array, point: Point
+    function: Callable[[Array, Point], tuple[Array, Array]],
+    moments: Array,
+    error: Array,
+    point: Point,
 ) -> tuple[Array, Array]:
     by, factor = displaced(moments, error)
-    value, added = of(np.stack([moments, moments + by], axis=1), point)
+    value, added = function(np.stack([moments, moments + by], axis=1), point)
     return value[:, 0], added[:, 0] + factor * np.abs(value[:, 1] - value[:, 0])
 
 
 def cross_step_with_error(
-    of: UntiedRecursion,
+    recursion: UntiedRecursion,
     cross: Array,
     cross_error: Array,
     moments: Array,
@@ -104,7 +107,7 @@ def cross_step_with_error(
     by, factor = displaced(moments, error)
     cross_by, cross_factor = displaced(cross, cross_error)
     towards = cross - np.where(cross < 0, -cross_by, cross_by)
-    found = of.cross_step(
+    found = recursion.cross_step(
         np.stack([cross, cross, towards], axis=1),
         np.stack([moments, moments + by, moments], axis=1),
         point,

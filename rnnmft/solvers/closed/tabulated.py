@@ -47,13 +47,13 @@ class TabulatedRecursion:
         Untabulated: an expectation that no table holds.
     """
 
-    of: UntiedRecursion
+    exact: UntiedRecursion
     store: TableStore = field(default_factory=TableStore)
 
     @property
     def driver(self) -> int:
         """The index of the moment on which the preactivation variances depend."""
-        return self.of.drivers[0]
+        return self.exact.drivers[0]
 
     def _program(
         self,
@@ -61,34 +61,34 @@ class TabulatedRecursion:
         keys: Sequence[MomentKey] | None = None,
         before: Sequence[tuple[sp.Symbol, sp.Expr]] = (),
     ) -> TabulatedProgram:
-        symbols = self.of.symbols(self.of.keys if keys is None else keys)
-        assignments = [*self.of.variances(), *before]
-        arguments = [*symbols, *self.of.parameters]
+        symbols = self.exact.symbols(self.exact.keys if keys is None else keys)
+        assignments = [*self.exact.variances(), *before]
+        arguments = [*symbols, *self.exact.parameters]
         return tabulated_program(assignments, outputs, arguments, self.store)
 
     @cached_property
     def _linear(self) -> TabulatedProgram:
-        return self._program(self.of.linear_moments())
+        return self._program(self.exact.linear_moments())
 
     @cached_property
     def _slope(self) -> TabulatedProgram:
-        return self._program(list(self.of.derivation.variance_slope))
+        return self._program(list(self.exact.derivation.variance_slope))
 
     @cached_property
     def _step(self) -> TabulatedProgram:
-        q = [s for s, _ in self.of.variances()]
-        return self._program([*self.of.derivation.moments.values(), *q])
+        q = [s for s, _ in self.exact.variances()]
+        return self._program([*self.exact.derivation.moments.values(), *q])
 
     @cached_property
     def _tangent(self) -> TabulatedProgram:
-        return self._program(list(self.of.derivation.tangent.operator))
+        return self._program(list(self.exact.derivation.tangent.operator))
 
     def prepare(self) -> None:
         """Tell the store every body before anything is tabulated."""
         _ = self._linear, self._slope, self._step, self._tangent
 
     def _given(self, moments: Moments, point: Point) -> list[Array]:
-        return [*moments, *(point[s] for s in self.of.parameters)]
+        return [*moments, *(point[s] for s in self.exact.parameters)]
 
     # --- the driver's equation -----------------------------------------------------------------
 
@@ -96,7 +96,7 @@ class TabulatedRecursion:
         self, driver: Array, point: Point, given: Mapping[sp.Symbol, Array] | None = None
     ) -> tuple[list[list[Array]], list[Array]]:
         """Matrix and constant of the moments' affine map at a driver."""
-        n = len(self.of.keys)
+        n = len(self.exact.keys)
         moments = [driver if i == self.driver else np.zeros(()) for i in range(n)]
         found = self._linear.values(*self._given(moments, point), given=given)
         return [found[i * n : (i + 1) * n] for i in range(n)], found[n * n :]
@@ -128,18 +128,18 @@ class TabulatedRecursion:
     def step(self, moments: Moments, point: Point) -> tuple[Array, Array]:
         """New moments and their error bounds, (n, B) each."""
         found = self._bounded(self._step, moments, point)
-        n = len(self.of.keys)
+        n = len(self.exact.keys)
         return found[0][:n], found[1][:n]
 
     def stepped(self, moments: Moments, point: Point) -> Array:
         """New moments alone, (n, B)."""
         found = self._step.values(*self._given(moments, point))
-        return _full(found[: len(self.of.keys)], len(moments[0]))
+        return _full(found[: len(self.exact.keys)], len(moments[0]))
 
     def variances(self, moments: Moments, point: Point) -> tuple[Array, Array]:
         """q of every preactivation and its error bounds, (K, B) each."""
         found = self._bounded(self._step, moments, point)
-        n = len(self.of.keys)
+        n = len(self.exact.keys)
         return found[0][n:], found[1][n:]
 
     def slope(self, moments: Moments, point: Point) -> tuple[Array, Array]:
@@ -160,15 +160,15 @@ class TabulatedRecursion:
         self, highest: int, weights: Mapping[str, str], moments: Moments, point: Point
     ) -> tuple[Array, Array]:
         """m_1..m_highest of one step's J J^T and their error bounds, (highest, B) each."""
-        chain = self.of.derivation.jacobian.program(highest, dict(weights))
+        chain = self.exact.derivation.jacobian.program(highest, dict(weights))
         before = [*chain.averages.items(), *chain.self_energies.items()]
-        theory = self.of.derivation.theory
+        theory = self.exact.derivation.theory
         used = [*chain.moments, *(e for _, e in before)]
         needed = dict.fromkeys(k for e in used for k in theory.moments_in(e))
         closed = theory.closure(needed)
-        higher = [k for k in closed if k not in self.of.keys]
+        higher = [k for k in closed if k not in self.exact.keys]
         rows = [*moments, *self._higher(higher, closed, moments, point)]
-        program = self._program(chain.moments, [*self.of.keys, *higher], before)
+        program = self._program(chain.moments, [*self.exact.keys, *higher], before)
         return self._bounded(program, rows, point)
 
     def _higher(
@@ -181,7 +181,7 @@ class TabulatedRecursion:
         """Stationary moments of higher degree, the recursion's own held fixed."""
         if not higher:
             return []
-        program = self._program(self.of.linear([closed[k] for k in higher], higher))
+        program = self._program(self.exact.linear([closed[k] for k in higher], higher))
         found, n = program.values(*self._given(moments, point)), len(higher)
         matrix = [found[i * n : (i + 1) * n] for i in range(n)]
         return solved(matrix, found[n * n :])

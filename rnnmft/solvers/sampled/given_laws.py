@@ -43,14 +43,14 @@ _FEWER, _READINGS = 8, 24
 class SampledAverages:
     """Units at one set of preactivation laws."""
 
-    of: SampledLaws
+    laws: SampledLaws
     q: Mapping[str, float]
     mu: Mapping[str, float]
 
     @cached_property
     def _averages(self) -> tuple[Array, Array, list[Array]]:
         """E[s^2], E[y^2], and the mean squares of A, B, C, D."""
-        of, found = self.of, np.array(list(self._squares())).mean(0)
+        of, found = self.laws, np.array(list(self._squares())).mean(0)
         states, preactivations = len(of.cell.states), len(of.cell.preactivations)
         second, seen, rest = np.split(found, [states, states + preactivations])
         shapes = [b.shape for b in jacobian_theory(of.cell).blocks]
@@ -60,7 +60,7 @@ class SampledAverages:
 
     def _squares(self) -> Iterator[list[float]]:
         """Mean squares of what is read, `_READINGS` times once the zero state is forgotten."""
-        of = self.of
+        of = self.laws
         absent = {"sigma_w": 0.0, "sigma_v": 0.0}
         biases = {
             p.name: {**absent, "mu_b": self.mu[p.name], "sigma_b": math.sqrt(self.q[p.name])}
@@ -78,13 +78,13 @@ class SampledAverages:
     def second(self) -> Mapping[str, float]:
         """{state: E[s^2]}."""
         return {
-            s.name: float(v) for s, v in zip(self.of.cell.states, self._averages[0], strict=True)
+            s.name: float(v) for s, v in zip(self.laws.cell.states, self._averages[0], strict=True)
         }
 
     @property
     def seen(self) -> Mapping[str, float]:
         """{preactivation: E[y^2]}."""
-        pairs = zip(self.of.cell.preactivations, self._averages[1], strict=True)
+        pairs = zip(self.laws.cell.preactivations, self._averages[1], strict=True)
         return {p.name: float(v) for p, v in pairs if p.is_recurrent}
 
     @property
@@ -95,7 +95,7 @@ class SampledAverages:
         """m_1 at the given sigma_w^2; growth is not read off one step of sampled units."""
         a, b, c, d = self._averages[2]
         variances: list[float] = []
-        for p, row, earlier in zip(self.of.cell.preactivations, c, d, strict=True):
+        for p, row, earlier in zip(self.laws.cell.preactivations, c, d, strict=True):
             perturbed = row.sum() + sum(e * v for e, v in zip(earlier, variances, strict=False))
             variances.append(squares.get(p.name, 0.0) * float(perturbed))
         return Tangent(float(a.sum() + (b @ variances).sum()) / len(a))

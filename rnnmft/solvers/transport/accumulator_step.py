@@ -137,13 +137,13 @@ class AccumulatorStep:
         return coefficient_factors(self.cell)
 
     def _rule(
-        self, of: tuple[Factor, ...], weights: Mapping[Terms, Function] | None = None
+        self, factors: tuple[Factor, ...], weights: Mapping[Terms, Function] | None = None
     ) -> tuple[CoefficientRule, list[CoefficientRule], Callable[[list[Array]], Array]]:
         parts = [
             coefficient_rule(
                 f.function, *f.law(self.laws), self.size, weights[f.terms] if weights else None
             )
-            for f in of
+            for f in factors
         ]
         whole, joint = product_rule(parts, self.size)
         return whole, parts, joint

@@ -21,18 +21,18 @@ Array = NDArray[np.float64]
 _APART = 0.1
 
 
-def stationary_pair(of: StationaryLaws, level: Level) -> tuple[Joint, OneLaw, float]:
+def stationary_pair(laws: StationaryLaws, level: Level) -> tuple[Joint, OneLaw, float]:
     """The pair that two runs approach, each one's law, and the rate of the approach.
 
     Raises:
         ConvergenceError: there is none, or the stationary state is zero.
     """
-    drivers = of.reached[0].second
-    require_variance(drivers, of.reached[1])
-    model = of.model(level)
+    drivers = laws.reached[0].second
+    require_variance(drivers, laws.reached[1])
+    model = laws.model(level)
     at = model.stationary(drivers)
     # Independent trajectories, or equal ones, may be a pair at rest that shows no rate.
-    share = min(max(of.inputs.correlation, _APART), 1.0 - _APART)
+    share = min(max(laws.inputs.correlation, _APART), 1.0 - _APART)
     step, start, names = model.step(drivers), model.alike(at, share), list(at.second)
     scale = np.array([max(at.second[s], np.finfo(float).tiny) for s in names])
 
@@ -57,6 +57,6 @@ def stationary_pair(of: StationaryLaws, level: Level) -> tuple[Joint, OneLaw, fl
         lambda values: float((np.abs(values[-len(names) :]) / scale).max()),
         without_marginals,
         # Equal inputs lead to equal states, where covariances cannot grow any further.
-        smooth=of.inputs.correlation < 1.0,
+        smooth=laws.inputs.correlation < 1.0,
     )
     return unpacked(found.at), at, found.rate

@@ -89,8 +89,8 @@ def scaled_moments(system: LinearStates, steps: int, scale: float) -> tuple[dict
         rows[4, t, : len(states)] = m.mean
     second, cross, variance, covariance, mean = rows
 
-    def table(values: Array, of: list[str]) -> dict[str, Array]:
-        return {name: values[:, i].copy() for i, name in enumerate(of)}
+    def table(values: Array, names: list[str]) -> dict[str, Array]:
+        return {name: values[:, i].copy() for i, name in enumerate(names)}
 
     return {
         "second_moment": table(second, states),
