@@ -5,6 +5,7 @@ PYTHONS := $(if $(PYTHON),$(PYTHON),python3.11 python3.12 python3.13 python3.14 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+OLDEST := .venv-oldest
 DERIVATIONS := $(wildcard derivations/*.py)
 BENCHMARKS := $(subst /,.,$(basename $(wildcard benchmarks/*.py)))
 
@@ -14,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint types derivations docs pytest test-slow validate bench wheel clean
+.PHONY: help report test lint types derivations docs pytest test-slow oldest validate bench wheel clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,13 +47,20 @@ docs: $(STAMP) ## the documentation, every page executed, warnings are errors
 	@$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs docs/_build/html
 
 # Two test workers share two cores: one thread each is faster than two that fight.
-pytest test-slow: export OMP_NUM_THREADS = 1
+pytest test-slow oldest: export OMP_NUM_THREADS = 1
 
 pytest: $(STAMP)
 	@$(BIN)/pytest --quiet --numprocesses 2
 
 test-slow: $(STAMP) ## the tests that need longer
 	@$(BIN)/pytest --quiet --numprocesses 2 -m slow
+
+oldest: $(STAMP) ## the fast tests with the oldest dependencies that are allowed
+	@$(BIN)/python -m tests.oldest > $(VENV)/oldest.txt
+	@$(BIN)/python -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --constraint $(VENV)/oldest.txt --editable '.[test,experiments,docs]' \
+	  > $(VENV)/oldest.log 2>&1 || { cat $(VENV)/oldest.log; exit 1; }
+	@$(OLDEST)/bin/pytest --quiet --numprocesses 2
 
 validate: $(STAMP) ## every claim under validation/ against simulated networks
 	@$(BIN)/rnnmft validate
@@ -66,7 +74,7 @@ wheel: $(STAMP) ## dist/*.whl
 	@ls dist/*.whl
 
 clean: ## remove everything that make made
-	@rm -rf $(VENV) report dist build docs/_build docs/derivations
+	@rm -rf $(VENV) $(OLDEST) report dist build docs/_build docs/derivations
 	@rm -rf .pytest_cache .ruff_cache .hypothesis
 
 $(STAMP): pyproject.toml constraints.txt

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from rnnmft.validation.record import Claim, Comparison, Gap
     from rnnmft.validation.report import ValidationReport
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Advice",

@@ -301,10 +301,8 @@ class UntiedRecursion:
         if n.known().get(key) != symbol:  # of the input alone
             value = sp.lambdify([n.R], symbol, "math")
             return np.array([float(value(r)) for r in point[n.R]])
-        keys = [
-            *self.keys,
-            *(k for k in self.derivation.theory.closure([key]) if k not in self.keys),
-        ]
+        closed = self.derivation.theory.closure([key])
+        keys = [*self.keys, *(k for k in closed if k not in self.keys)]
         return self._extend(keys, moments, point)[keys.index(key)]
 
     def _extend(self, keys: list[MomentKey], moments: Array, point: Point) -> Array:
@@ -328,9 +326,8 @@ def _jacobian_program(
 ) -> tuple[Program, list[MomentKey]]:
     """The compiled moments of J J^T, and the state moments they need (its own first)."""
     chain = recursion.derivation.jacobian.program(highest, dict(weights))
-    return recursion._with_moments(
-        chain.moments, [*chain.averages.items(), *chain.self_energies.items()]
-    )
+    needed = [*chain.averages.items(), *chain.self_energies.items()]
+    return recursion._with_moments(chain.moments, needed)
 
 
 @lru_cache(maxsize=64)
