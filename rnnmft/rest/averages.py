@@ -28,8 +28,8 @@ __all__ = ["Averages", "Gaussians"]
 Array = NDArray[np.float64]
 #: Points of a grid, 4 MB an array, and most along one side: two variables need no more.
 _GRID, _SIDE = 500_000, 257
-#: Standard deviations that a side reaches: beyond 8.5 there is 2e-17. At 0 its spacing is 0.02 times
-#: that of t: of 0.2, .., 0.01 the one of the least errors for LSTMs whose variances are 1 to 25.
+#: Standard deviations that a side reaches: beyond 8.5 there is 2e-17. At 0 its spacing is 0.02 of
+#: that of t: among 0.2, .., 0.01 the one of the least errors for LSTMs whose variances are 1 to 25.
 _REACH, _NEAR = 8.5, 0.02
 #: Of the error that the last two doublings tell.
 _SAFETY = 3.0

@@ -10,13 +10,16 @@ Eq. (rest).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import root_scalar
+from scipy.optimize import brentq
 
 from rnnmft.errors import Status
 from rnnmft.language import Cell, Ensemble
@@ -28,7 +31,7 @@ from rnnmft.theory.rest import RestingUnit, resting_unit
 __all__ = ["Rest", "RestMap"]
 
 Array = NDArray[np.float64]
-#: Where roots are looked for: from where a second moment is rounding's to where no state is.
+#: Where roots are looked for: from where the largest variance is rounding's to where no state is.
 _LEAST, _LARGEST = 1e-12, 1e8
 #: Points a decade; of which a quarter where grids of several variables make each dear.
 _DENSE, _SPARSE = 24, 6
@@ -39,6 +42,10 @@ _LOOKING = 100_000
 _BEYOND = 10.0
 #: Steps of the differences that tell slopes: the root of what quadrature leaves; where Y is 0.
 _STEP, _AT_ZERO = 1e-5, 1e-8
+#: How far a root moves at most as errors of 1e-5 are mended: farther near zero than elsewhere.
+_MOVED = (1.01, 2.0, 1e2, 1e6)
+#: Of a root: rounding.
+_TIGHT = 1e-14
 #: Starts of Newton's method: half decades.
 _STARTS = np.geomspace(1e-6, 1e2, 17)
 #: Relative errors above this are no result.
@@ -118,14 +125,16 @@ class RestMap:
 
     def roots(self) -> list[Rest]:
         """All fixed points, by increasing Y."""
+        return [self._rest(y) for y in sorted(self.found(), key=tuple)]
+
+    def found(self) -> list[Array]:
+        """Y (R,) of each, without its error."""
         straight = self._order(None)
         if straight is not None:
-            found = [self._followed(straight, {}, 1)[:, 0]]
-        else:
-            lines = ((v, self._order(v)) for v in range(self.rows))
-            line = next(((v, order) for v, order in lines if order is not None), None)
-            found = self._several() if line is None else self._on_line(*line)
-        return [self._rest(y) for y in sorted(found, key=tuple)]
+            return [self._followed(straight, {}, 1)[:, 0]]
+        lines = ((v, self._order(v)) for v in range(self.rows))
+        line = next(((v, order) for v, order in lines if order is not None), None)
+        return self._several() if line is None else self._on_line(*line)
 
     def _followed(
         self, order: list[int], known: dict[int, Array], size: int, **options: Any
@@ -143,14 +152,14 @@ class RestMap:
             seen = self._followed(order, {v: y}, len(y), **options)
             return self(seen, **options)[0][v] - y
 
-        grid = self._grid(gap)
-        found = []
-        for y in scalar_roots(lambda x: gap(x, grid=_LOOKING), grid):
-            if self.is_joint and y > 0.0:  # once more, with all points
-                near = root_scalar(lambda x: float(gap(np.array([x]))[0]), x0=y, x1=y * (1 + 1e-4))
-                y = float(near.root) if near.converged and near.root > 0 else y
-            found.append(self._followed(order, {v: np.array([y])}, 1)[:, 0])
-        return found
+        roots = scalar_roots(lambda x: gap(x, grid=_LOOKING), self._grid(gap))
+        if self.is_joint:  # once more, with all points
+            roots = _closed(lambda y: float(gap(np.array([y]))[0]), roots)
+        return [self._followed(order, {v: np.array([y])}, 1)[:, 0] for y in roots]
+
+    def blur(self, seen: Array) -> Array:
+        """What is left open of T at Y, (R,), while roots are looked for."""
+        return self(seen[:, None], grid=_LOOKING)[1][:, 0]
 
     @property
     def is_joint(self) -> bool:
@@ -159,11 +168,12 @@ class RestMap:
 
     def _grid(self, gap: Any) -> Array:
         """Where roots are looked for."""
-        rough = np.geomspace(_LEAST, _LARGEST, 41)
+        least = _LEAST / max([1.0, *(law.sigma_w**2 for law in self.ensemble.values())])
+        rough = np.geomspace(least, _LARGEST, 41)
         largest = np.nanmax(gap(rough, grid=_LOOKING) + rough)
-        top = min(_LARGEST, max(_BEYOND * largest, 10 * _LEAST))
-        points = round(np.log10(top / _LEAST) * (_SPARSE if self.is_joint else _DENSE))
-        return np.concatenate([[0.0], np.geomspace(_LEAST, top, points)])
+        top = min(_LARGEST, max(_BEYOND * largest, 10 * least))
+        points = round(np.log10(top / least) * (_SPARSE if self.is_joint else _DENSE))
+        return np.concatenate([[0.0], np.geomspace(least, top, points)])
 
     def _several(self) -> list[Array]:
         """Newton's method from many places, and where zero is a fixed point, that."""
@@ -193,3 +203,21 @@ class RestMap:
         high = function(seen[:, None] + np.diag(step))
         low = function(seen[:, None] - np.diag(seen - base))
         return (high - low) / (seen + step - base)
+
+
+def _closed(gap: Callable[[float], float], roots: list[float]) -> list[float]:
+    """Roots of a better function, each between its neighbours; those that it has not are left out.
+
+    A pair of roots that nearly touch may be none.
+    """
+    positive = [y for y in roots if y > 0.0]
+    between = [math.sqrt(a * b) for a, b in pairwise(positive)]
+    ends = zip([0.0, *between], [*between, math.inf], strict=True)
+    found = [y for y in roots if y == 0.0]
+    for y, (low, high) in zip(positive, ends, strict=False):
+        for moved in _MOVED:
+            a, b = max(low, y / moved), min(high, y * moved)
+            if gap(a) * gap(b) < 0:
+                found.append(float(brentq(gap, a, b, xtol=_TIGHT * y)))
+                break
+    return found

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import exp, log
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -90,13 +91,13 @@ class Stability:
         """The largest gain on the unit circle, and a bound of its error."""
         if not _gains(self.map.cell).rows:
             return 0.0, 0.0
-        return self._with_error(1.0, self._loudest)
+        return self._with_error(np.exp(1j * self._loudest))
 
-    def _with_error(self, radius: float, angle: float) -> tuple[float, float]:
+    def _with_error(self, point: complex) -> tuple[float, float]:
         """The gain at a point of the plane, with what the fixed point's error adds to its own."""
         seen, bound = self.rest.seen, self.rest.error
-        value, error = self._at(radius, angle, seen[:, None])
-        slope = self.map.slope_of(lambda y: self._at(radius, angle, y)[0][None], seen)[0]
+        value, error = self._at(point, seen[:, None])
+        slope = self.map.slope_of(lambda y: self._at(point, y)[0][None], seen)[0]
         return float(value[0]), float(error[0] + np.abs(slope) @ bound)
 
     @cached_property
@@ -110,7 +111,7 @@ class Stability:
         seen = self.rest.seen[:, None]
 
         def excess(log_radius: float) -> float:
-            gain = self.gain[0] if log_radius == 0 else self._at(exp(log_radius), 0.0, seen)[0][0]
+            gain = self.gain[0] if log_radius == 0 else self._at(exp(log_radius), seen)[0][0]
             return log(gain)
 
         # The gain falls at least as fast as that of a unit whose gate is open, if more slowly.
@@ -120,7 +121,7 @@ class Stability:
         at = float(brentq(excess, 0.0, far, xtol=_TIGHT, rtol=_TIGHT))
         if at == 0.0:
             return 1.0, 0.0
-        value, error = self._with_error(exp(at), 0.0)
+        value, error = self._with_error(exp(at))
         near = at * (1 - _FALL)
         slope = (excess(near) - excess(at)) / (at - near)
         return exp(at), exp(at) * ((abs(log(value)) + error / value) / slope + _TIGHT)
@@ -139,28 +140,31 @@ class Stability:
     def _loudest(self) -> float:
         """The angle of the largest gain: 0 for gates, which keep what they have."""
         seen = self.rest.seen[:, None]
-
-        def gain(angle: float) -> float:
-            return float(self._at(1.0, angle, seen, grid=_LOOKING)[0][0])
-
         if not _gains(self.map.cell).rows:
             return 0.0
-        gains = [gain(a) for a in _ANGLES]
+
+        def gain(angles: Array) -> Array:
+            return self._at(np.exp(1j * angles), seen, grid=_LOOKING)[0]
+
+        gains = gain(_ANGLES)
         best = int(np.argmax(gains))
-        if not gains[best] > gain(0.0) * (1 + _LARGER):
+        if not gains[best] > gain(np.zeros(1))[0] * (1 + _LARGER):
             return 0.0
-        around = (float(_ANGLES[best] - _ANGLES[0]), float(min(np.pi, _ANGLES[best] + _ANGLES[0])))
-        found = minimize_scalar(lambda a: -gain(a), bounds=around, method="bounded")
+        step = _ANGLES[0]
+        around = (float(_ANGLES[best] - step), float(min(np.pi, _ANGLES[best] + step)))
+        found = minimize_scalar(
+            lambda a: -float(gain(np.array([a]))[0]), bounds=around, method="bounded"
+        )
         return float(found.x)
 
-    def _at(self, radius: float, angle: float, seen: Array, **options: int) -> tuple[Array, Array]:
-        """The gain at a point of the plane and its error, (B,), at Y, (R, B)."""
-        here = _gains(self.map.cell)
+    def _at(self, points: Any, seen: Array, **options: int) -> tuple[Array, Array]:
+        """The gain at points of the plane and its error, (B,), at Y, (R, B) or (R, 1)."""
+        here, points = _gains(self.map.cell), np.atleast_1d(np.asarray(points, dtype=complex))
         given = {s: np.array([self.map.ensemble[k].sigma_w]) for k, s in here.sigma_w.items()}
         averages = here.at_one
-        if angle or radius != 1.0:
-            averages, at = here.anywhere, radius * np.exp(1j * angle)
-            given |= {_X: np.array([at.real]), _Y: np.array([at.imag])}
+        if (points != 1.0).any():
+            averages = here.anywhere
+            given |= {_X: points.real, _Y: points.imag}
         values, errors = averages(self.map.laws(seen), given, **options)
         shape = (here.rows, here.rows, -1)
         power, spread = values.reshape(shape), errors.reshape(shape)
