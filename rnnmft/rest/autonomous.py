@@ -31,6 +31,8 @@ from rnnmft.theory.rest import resting_unit
 
 __all__ = ["PHASES", "Autonomous", "autonomous", "phase_of"]
 
+#: Of a range: so near to a fold is what errors are asked about.
+_BESIDE = 1e-4
 Array = NDArray[np.float64]
 #: What the fixed points say, in words.
 PHASES = {
@@ -102,16 +104,18 @@ class Autonomous(Record):
         if not low < high:
             raise ParameterError(f"transitions need low < high, got {low!r} and {high!r}")
         values = np.linspace(low, high, check_count("points", points, 2))
-        grid = self._grid({parameter: values})
+        grid = self._grid({parameter: values.tolist()})
         if not grid.valid.all():
             raise ParameterError(f"the range {low!r} to {high!r} is not all in {grid.names[0]}'s")
 
         def at(value: float) -> Ensemble:
             return self._grid({parameter: [value]}).setting(0)[0]
 
-        def blur(low: float, high: float) -> float:
+        def blur(low: float, high: float, beside: float) -> float:
             left, right = (RestMap(self.cell, at(v)) for v in (low, high))
-            found = [y for of in (left, right) for y in of.found() if y.any()]
+            step = _BESIDE * (high - low)
+            near = [RestMap(self.cell, at(v)).found() for v in (beside - step, beside + step)]
+            found = [y for y in max(near, key=len) if y.any()]
             return (high - low) * max((_left_open(left, right, y) for y in found), default=0.0)
 
         return transitions(

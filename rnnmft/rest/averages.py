@@ -23,7 +23,7 @@ from rnnmft.expectation import gaussian_expectation
 from rnnmft.language.laws import Law, Normal
 from rnnmft.numerics.compile import compile_elementwise, compile_program
 
-__all__ = ["Averages", "Gaussians"]
+__all__ = ["FactoredAverages", "Gaussians"]
 
 Array = NDArray[np.float64]
 #: Points of a grid, 4 MB an array, and most along one side: two variables need no more.
@@ -143,7 +143,7 @@ def _sums(
     return {n: name for n, name in found.items() if not n.free_symbols & left}
 
 
-class Averages:
+class FactoredAverages:
     """E[f_j] of expressions, as functions of the variables' laws.
 
     Args:
@@ -154,7 +154,7 @@ class Averages:
 
     >>> from rnnmft.activations import tanh
     >>> a, b = sp.symbols("a b", real=True)
-    >>> two = Averages([tanh(a) ** 2 * b**2, tanh(a * b) ** 2], [a, b])
+    >>> two = FactoredAverages([tanh(a) ** 2 * b**2, tanh(a * b) ** 2], [a, b])
     >>> one = np.ones(1)
     >>> value, error = two(Gaussians({a: 0.0, b: 0.0}, {a: one, b: one}, {}))
     >>> value.round(10).tolist(), bool((error < 1e-10).all())
@@ -179,7 +179,7 @@ class Averages:
         self._factors: dict[sp.Expr, _Factor] = {}
         self._terms = [
             [self._split(term) for term in sp.Add.make_args(sp.expand_mul(f, deep=False))]
-            for f in (sp.sympify(f).xreplace(self._sums) for f in expressions)
+            for f in (sp.sympify(f, strict=True).xreplace(self._sums) for f in expressions)
         ]
 
     def _split(self, term: sp.Expr) -> list[sp.Expr]:

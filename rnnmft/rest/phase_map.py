@@ -74,16 +74,21 @@ class AutonomousMap(Record):
             found = [read(r) if r else (np.nan, np.nan) for r in rows]
             return [grid([pair[k] for pair in found]) for k in (0, 1)]
 
+        gain, gain_error = pairs(lambda r: (r[0].gain, r[0].error_of("gain", None)))
+        second_moment, second_moment_error = pairs(_last_moment)
         return cls(
-            cell,
-            dict(axes),
-            grid([phase(r) if r else "" for r in rows]),
-            grid([len(r) for r in rows]),
-            grid([sum(s.stable for s in r) for r in rows]),
-            *pairs(lambda r: (r[0].gain, r[0].error_of("gain", None))),
-            *pairs(_last_moment),
-            *(grid([pair[k] for pair in radii]) for k in (0, 1)),
-            grid([_worst(r).name for r in rows]),
+            cell=cell,
+            axes=dict(axes),
+            phase=grid([phase(r) if r else "" for r in rows]),
+            count=grid([len(r) for r in rows]),
+            stable=grid([sum(s.stable for s in r) for r in rows]),
+            gain=gain,
+            gain_error=gain_error,
+            second_moment=second_moment,
+            second_moment_error=second_moment_error,
+            radius=grid([value for value, _ in radii]),
+            radius_error=grid([error for _, error in radii]),
+            status=grid([_worst(r).name for r in rows]),
         )
 
     def plot(self, path: str | Path | None = None, *, axes: Any = None) -> Any:

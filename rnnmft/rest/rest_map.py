@@ -23,7 +23,7 @@ from scipy.optimize import brentq
 
 from rnnmft.errors import Status
 from rnnmft.language import Cell, Ensemble
-from rnnmft.rest.averages import Averages, Gaussians
+from rnnmft.rest.averages import FactoredAverages, Gaussians
 from rnnmft.solvers.closed.fixed_points import linear_error, several_driver_roots
 from rnnmft.solvers.closed.scalar_roots import scalar_roots
 from rnnmft.theory.rest import RestingUnit, resting_unit
@@ -63,10 +63,10 @@ class Rest:
 
 
 @lru_cache(maxsize=64)
-def _averages(cell: Cell) -> tuple[Averages, RestingUnit]:
+def _averages(cell: Cell) -> tuple[FactoredAverages, RestingUnit]:
     unit = resting_unit(cell)
     squares = [y**2 for y in unit.seen]
-    return Averages(squares, cell.preactivations, cell.parameters), unit
+    return FactoredAverages(squares, cell.preactivations, cell.parameters), unit
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from rnnmft.errors import Status
 from rnnmft.language import Cell, Ensemble
 from rnnmft.parameters import check_count
 from rnnmft.records import Measured, Quantity
-from rnnmft.rest.averages import Averages
+from rnnmft.rest.averages import FactoredAverages
 from rnnmft.rest.rest_map import Rest, RestMap
 from rnnmft.rest.stability import Stability
 from rnnmft.theory.rest import resting_unit
@@ -107,9 +107,11 @@ def resting_states(cell: Cell, ensemble: Ensemble) -> list[RestingState]:
 
 
 @lru_cache(maxsize=64)
-def _averages(cell: Cell) -> Averages:
+def _averages(cell: Cell) -> FactoredAverages:
     states = resting_unit(cell).states.values()
-    return Averages([x**n for n in (2, 1) for x in states], cell.preactivations, cell.parameters)
+    return FactoredAverages(
+        [x**n for n in (2, 1) for x in states], cell.preactivations, cell.parameters
+    )
 
 
 def _state(of: RestMap, rest: Rest) -> RestingState:

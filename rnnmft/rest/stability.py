@@ -27,7 +27,7 @@ from rnnmft.eigenvalues.linear_units import LinearUnits
 from rnnmft.eigenvalues.symbolic import unit_powers
 from rnnmft.language import Cell
 from rnnmft.numerics.compile import compile_elementwise
-from rnnmft.rest.averages import Averages
+from rnnmft.rest.averages import FactoredAverages
 from rnnmft.rest.rest_map import Rest, RestMap
 from rnnmft.spectra.unit_transfer import UnitTransfer
 from rnnmft.theory.jacobian import jacobian_theory
@@ -55,8 +55,8 @@ class _Gains:
 
     rows: int
     sigma_w: dict[str, sp.Symbol]
-    at_one: Averages
-    anywhere: Averages
+    at_one: FactoredAverages
+    anywhere: FactoredAverages
 
 
 @lru_cache(maxsize=64)
@@ -69,7 +69,7 @@ def _gains(cell: Cell) -> _Gains:
         if point is sp.S.One:  # gates drop out: (1 - z)^2 / (1 - z)^2
             entries = [_shortened(x) for x in entries]
         given = [*of.sigma_w.values(), *([] if point is sp.S.One else [_X, _Y])]
-        found.append(Averages(entries, cell.preactivations, cell.parameters, given))
+        found.append(FactoredAverages(entries, cell.preactivations, cell.parameters, given))
     return _Gains(of.powers.rows, of.sigma_w, found[0], found[1])
 
 
@@ -124,7 +124,8 @@ class Stability:
         value, error = self._with_error(exp(at))
         near = at * (1 - _FALL)
         slope = (excess(near) - excess(at)) / (at - near)
-        return exp(at), exp(at) * ((abs(log(value)) + error / value) / slope + _TIGHT)
+        open_ = (abs(log(value)) + error / value) / slope if slope > 0 else at
+        return exp(at), exp(at) * (min(open_, at) + _TIGHT)
 
     @cached_property
     def own_radius(self) -> float:

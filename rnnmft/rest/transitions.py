@@ -55,7 +55,7 @@ def transitions(
     values: np.ndarray,
     states: Callable[[float], States],
     count: Callable[[float], int],
-    blur: Callable[[float, float], float],
+    blur: Callable[[float, float, float], float],
     phase: Callable[[States], str],
 ) -> list[Transition]:
     """The transitions between values of a parameter, in their order.
@@ -65,7 +65,7 @@ def transitions(
         values: increasing.
         states: the fixed points at a value.
         count: how many they are, without their stability.
-        blur: what errors of averages leave open of a fold between two values.
+        blur: what errors of averages leave open of a fold between two values, beside a third.
         phase: the name of a set of fixed points.
     """
     found: list[Transition] = []
@@ -74,7 +74,8 @@ def transitions(
         sides = phase(left), phase(right)
         for quantity, what in _events(name, low, high, left, right, states, count):
             if what.startswith("fixed points"):
-                quantity = replace(quantity, error=quantity.error + blur(low, high))
+                beside = blur(low, high, float(quantity))
+                quantity = replace(quantity, error=quantity.error + beside)
             found.append(Transition(quantity, what, *sides))
     return sorted(found, key=float)
 
