@@ -58,6 +58,10 @@ if TYPE_CHECKING:
     from rnnmft.lyapunov.spectrum import LyapunovSpectrum
     from rnnmft.records import Quantity, Record
     from rnnmft.report import Report, make_report
+    from rnnmft.rest.autonomous import Autonomous, autonomous
+    from rnnmft.rest.phase_map import AutonomousMap
+    from rnnmft.rest.resting_state import RestingState
+    from rnnmft.rest.transitions import Transition
     from rnnmft.simulation import simulate
     from rnnmft.simulation.estimates import Estimate, JacobianEstimate, LyapunovEstimate, Simulation
     from rnnmft.solvers.results import (
@@ -80,6 +84,8 @@ __all__ = [
     "Advice",
     "Atoms",
     "Autocorrelation",
+    "Autonomous",
+    "AutonomousMap",
     "Cell",
     "CellError",
     "Claim",
@@ -115,6 +121,7 @@ __all__ = [
     "Quantity",
     "Record",
     "Report",
+    "RestingState",
     "RnnmftError",
     "Simulation",
     "State",
@@ -122,9 +129,11 @@ __all__ = [
     "Support",
     "Timescales",
     "Trajectory",
+    "Transition",
     "UnhealthyError",
     "ValidationReport",
     "__version__",
+    "autonomous",
     "cells",
     "critical",
     "define_activation",
@@ -191,6 +200,10 @@ _HOMES = {
     "rnnmft.spectra.records": ("Atoms", "Condition", "Support"),
     "rnnmft.lyapunov.spectrum": ("LyapunovSpectrum",),
     "rnnmft.records": ("Quantity", "Record"),
+    "rnnmft.rest.autonomous": ("Autonomous", "autonomous"),
+    "rnnmft.rest.phase_map": ("AutonomousMap",),
+    "rnnmft.rest.resting_state": ("RestingState",),
+    "rnnmft.rest.transitions": ("Transition",),
     "rnnmft.simulation.estimates": (
         "Estimate",
         "JacobianEstimate",

@@ -41,6 +41,7 @@ FLOORS = {
     "lyapunov": 9,
     "analysis": 10,
     "validation": 11,
+    "rest": 11,
     "initialization": 11,
     "diagnosis": 12,
     "report": 12,

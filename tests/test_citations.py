@@ -22,7 +22,7 @@ DOCS = ROOT / "docs"
 DEFINITION_ONLY = {"candidate"}
 # Floors whose files hold formulas, and the files that hold none.
 FLOORS = ("theory", "units", "solvers", "spectra", "eigenvalues", "lyapunov")
-FLOORS += ("initialization/design",)
+FLOORS += ("initialization/design", "rest")
 NO_FORMULA = {
     "theory": {"equality", "notation", "powers", "steps"},
     "units": {"columns", "normals", "slope_history", "sobol"},
@@ -43,6 +43,7 @@ NO_FORMULA = {
     "spectra": {"branch", "records", "resolved", "walk"},
     "eigenvalues": set(),
     "lyapunov": set(),
+    "rest": {"averages", "phase_map", "transitions"},
     "initialization/design": {"burn_in", "nearest", "request", "roles"},
 }
 #: "Chen 2018", "Cho & Saul 2009", "Yang (2019)": a paper named without its key.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from rnnmft.cli import (
+    autonomous,
     bench,
     diagnosis,
     eigenvalues,
@@ -47,6 +48,7 @@ for command in (
     spectrum.spectrum,
     eigenvalues.eigenvalues,
     lyapunov.lyapunov,
+    autonomous.autonomous,
     initialization.critical,
     networks.simulate,
     networks.validate,

@@ -113,6 +113,9 @@ class EigenvalueLaw(Record):
         found = moved = 0.0
         for spread in _SPREADS:
             angle, found, moved = self._parabola(angle, spread)
+        # Slow modes bulge narrowly around the real axis: a parabola may miss their tip.
+        ends = [(self._outermost(a), a, 0.0) for a in (0.0, math.pi)]
+        found, angle, moved = max((found, angle, moved), *ends)
         error = math.hypot(self._radius_error(found * np.exp(1j * angle)), moved)
         beyond = max(0.0, farthest_own - found)
         return self._quantity("spectral radius", found, error + beyond)

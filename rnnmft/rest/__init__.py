@@ -1,0 +1,1 @@
+"""Networks without input: their fixed points, stability, transitions and phase diagrams."""
