@@ -41,7 +41,7 @@ _PREDICTED = 400
 # White sequences leave a burn-in of so many steps, or of so many lengths, whichever is more.
 _BURN_IN, _LENGTHS = 200, 2
 # At least and at most so many sequences, and between them as many as make so many states.
-_SEQUENCES, _STATES = (16, 128), 1 << 13
+_SEQUENCES, _STATES = (16, 128), 1 << 14
 # At least and at most so many units a layer for the theory, which has twice as many for them all.
 _PARTICLES = (1 << 11, 1 << 13)
 # Of the time that is left: for running the layers, and then for the theory of all of them.
@@ -56,7 +56,7 @@ def diagnose(
     batch_first: bool | None = None,
     threshold: float = 2.0,
     sequences: int | None = None,
-    probes: int = 4,
+    probes: int = 8,
     burn_in: int | None = None,
     particles: int | None = None,
     advice: bool = True,

@@ -1,6 +1,6 @@
 """m_1(T) of a layer as it is: its own steps, and derivatives through them.
 
-    m_1(T) = E |J_T u|^2 / (m N),    J_T = d s^{t0 + T} / d s^{t0},    u standard normal
+    m_1(T) = E |J_T u|^2 / (m N),    J_T = d s^{t0 + T} / d s^{t0},    E u u^T = 1
 
 Tangents u are pushed through the module's own step, along sequences that have run for a burn-in
 from the zero state, and rescaled at every step, so that hundreds of steps neither vanish nor
@@ -16,10 +16,10 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
+from rnnmft.diagnosis.probes import orthogonal_probes
 from rnnmft.diagnosis.series import GradientSeries, gradient_series
 from rnnmft.diagnosis.settling import BurnInWatch
 from rnnmft.diagnosis.stepping import LayerStep
@@ -132,7 +132,7 @@ class _Tangents:
         for j in range(m):
             tangent = torch.zeros(shape, dtype=torch.float64)
             own = slice(j * self.groups, (j + 1) * self.groups)
-            tangent[own] = _normals((self.groups, sequences, width), generator)
+            tangent[own] = orthogonal_probes((self.groups, sequences, width), generator)
             self.now.append(step.cast(tangent))
         self._log_scale = torch.full(shape[:2], -math.log(width), dtype=torch.float64)
         self._log_squares: list[Tensor] = []
@@ -181,8 +181,3 @@ class _Tangents:
         squares = torch.stack([v.double().square().sum(-1) for v in values]).sum(0).cpu()
         squares = squares.view(len(self.states), self.groups, -1).mean(0)
         return squares.mean(0) if squares.shape[1] > 1 else squares[:, 0]
-
-
-def _normals(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    options: Any = {"generator": generator, "dtype": torch.float64}
-    return torch.randn(shape, **options)

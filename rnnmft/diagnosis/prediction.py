@@ -1,45 +1,56 @@
-"""Predictions of m_1(T): of the infinite network, and through the matrices that this one has.
+"""Predictions of m_1(T) through the matrices that a network has, and what they may be off by.
 
 Units are drawn from the tied theory at the measured ensemble: nothing of the module is run. They
-have the layer's own biases and elementwise parameters, and its own V sees the sequences that the
-layer saw: which unit has which bias, and inputs of few features, do not average out over a network.
+have the layer's own biases and elementwise parameters, its own V sees the sequences that the layer
+saw, and its own W the mean of what it sees: which unit has which mean preactivation does not
+average out over a network (`own_weights`).
 What differs besides is how a perturbation goes from unit to unit. At infinite width it is Gaussian
 with the theory's covariance. A network of finite width has one particular W, and where T^2 is not
 small beside N its largest eigenvalues decide, which differ from network to network; so the
 perturbations of N units at a time are also multiplied by the W_k that were found:
 
     de_k = W_k dy_k,    ds' = A ds + B de,    dy = C ds + D de
+
+That what the units do about their means is independent of W is an assumption, which N is never
+large enough for: the same with all of y through W, on the same inputs and perturbations, says what
+it costs. The error is the standard error and this difference in one.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 
+from rnnmft.deadline import deadline, seconds_left
+from rnnmft.diagnosis.own_weights import OwnMeans, OwnWeights
+from rnnmft.diagnosis.perturbations import Perturbations
 from rnnmft.diagnosis.series import GradientSeries, gradient_series
 from rnnmft.errors import OutOfTimeError
 from rnnmft.language import Ensemble, Inputs
 from rnnmft.sampling import Sampling
 from rnnmft.tracing import Layer
-from rnnmft.units.local_derivatives import LocalDerivatives, combine
 from rnnmft.units.particles import UnitProcess
+from rnnmft.units.weight_action import WeightAction
 
 __all__ = ["GradientPrediction", "through_own_matrices"]
 
 Tensor = torch.Tensor
-# Of as many networks of units, whose spread is the error.
+# So many repetitions, whose averages are the kernels.
 _REPETITIONS = 4
 # Networks in all while they have no more units together than this, and how many units at least in
-# a repetition, whose averages are the kernels.
+# a repetition.
 _NETWORKS, _ALL_UNITS, _UNITS = 32, 1 << 13, 1024
 # At least so many networks a repetition.
 _FEWEST = 2
 # Units start from zero too; their past is followed no longer than this before they have one.
 _LONGEST_PAST = 300
-_ONE = torch.ones((), dtype=torch.float64)
+# Perturbations in all, whose chance is 6 % of m_1 where one direction carries it, while a matrix
+# takes no more multiplications a step than this (0.02 s on one core).
+_PERTURBATIONS, _PRODUCTS = 512, 1 << 25
 
 
 @dataclass(frozen=True)
@@ -74,27 +85,85 @@ def through_own_matrices(
         burn_in: steps before the Jacobian starts.
         seed: of everything random.
     """
+    setting = (layer, x, ensemble, inputs, horizon, min(burn_in, _LONGEST_PAST), seed)
+    with deadline(seconds_left() / 2):
+        found = _predict(*setting, means=True)
+    if not len(found.gradients.log10):
+        return found
+    beside = _predict(*setting, means=False)
+    gradients = _with_difference(found.gradients, beside.gradients)
+    return GradientPrediction(gradients, found.isometry, found.cut)
+
+
+def _with_difference(found: GradientSeries, beside: GradientSeries) -> GradientSeries:
+    """The series with errors that hold the difference from another, beyond whose end it grows."""
+    known = min(len(found.log10), len(beside.log10))
+    if known == 0:
+        return GradientSeries(found.log10, np.full_like(found.error, math.inf))
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(found.log10[:known] - beside.log10[:known])
+    # Both 0, of logarithm -inf.
+    apart = np.where(found.log10[:known] == beside.log10[:known], 0.0, apart)
+    apart = np.nan_to_num(apart, nan=math.inf)
+    beyond = np.arange(known + 1, len(found.log10) + 1) / known * apart[-1]
+    return GradientSeries(found.log10, np.hypot(found.error, np.append(apart, beyond)))
+
+
+def _predict(
+    layer: Layer,
+    x: Tensor,
+    ensemble: Ensemble,
+    inputs: Inputs,
+    horizon: int,
+    past: int,
+    seed: int,
+    *,
+    means: bool,
+) -> GradientPrediction:
+    """With the mean of what W sees through the layer's own W, or with all of it."""
     width = layer.traced.width
     each = max(_FEWEST, min(_NETWORKS, _ALL_UNITS // width) // _REPETITIONS)
     each = max(each, math.ceil(_UNITS / width))
-    process = _process(layer, x, ensemble, inputs, each, seed)
+    networks = _REPETITIONS * each
+    probes = max(1, min(_PERTURBATIONS, _PRODUCTS // width**2) // networks)
     found: list[Tensor] = []
     isometry, cut = (math.nan, math.nan), False
     try:
-        for _ in range(min(burn_in, _LONGEST_PAST)):
+        matrices = _matrices(layer)
+        process = _process(layer, x, ensemble, inputs, each, seed)
+        _use_own(process, matrices, width, means)
+        for _ in range(past):
             process.step()
-        tangent = _Tangent(process, layer, each, seed)
+        perturbations = Perturbations(process, matrices, (networks, width), probes, seed)
         for t in range(horizon):
             process.step()
-            found.append(tangent.step())
+            found.append(perturbations.step())
             if t == 0:
-                isometry = tangent.isometry()
+                isometry = perturbations.isometry()
     except OutOfTimeError:
         cut = True
     series = GradientSeries(np.zeros(0), np.zeros(0))
     return GradientPrediction(
         gradient_series(torch.stack(found)) if found else series, isometry, cut
     )
+
+
+def _matrices(layer: Layer) -> dict[str, Tensor | None]:
+    """The W of every preactivation; None where there is none, or none but zeros."""
+    return {
+        name: None if w is None or not w.any() else w.to("cpu", torch.float64)
+        for name, (w, _, _) in layer.parameters().items()
+    }
+
+
+def _use_own(
+    process: UnitProcess, matrices: dict[str, Tensor | None], width: int, means: bool
+) -> None:
+    """Let the process's weights be the layer's own, for means or for all."""
+    for y, action in process.weights.items():
+        own = OwnMeans(matrices, width, action) if means else OwnWeights(matrices, width)
+        # It has what a step asks of weights.
+        process.weights[y] = cast("WeightAction", own)
 
 
 def _process(
@@ -137,70 +206,3 @@ class _OwnInput:
         self.time += 1
         found = self.x[self.time % len(self.x)] @ self.v
         return found[self.sequence].view(_REPETITIONS, 1, -1)
-
-
-class _Tangent:
-    """Perturbations of networks of units, (repetitions * each, N), one a network."""
-
-    def __init__(self, process: UnitProcess, layer: Layer, each: int, seed: int) -> None:
-        self.process = process
-        self.derivatives = LocalDerivatives(process)
-        self.shape = (_REPETITIONS, each * layer.traced.width)
-        self.networks = (_REPETITIONS * each, layer.traced.width)
-        self.matrices = {
-            name: None if w is None or not w.any() else w.to("cpu", torch.float64)
-            for name, (w, _, _) in layer.parameters().items()
-        }
-        random = torch.Generator().manual_seed(seed)
-        states = process.cell.states
-        self.ds = [torch.randn(self.shape, generator=random, dtype=torch.float64) for _ in states]
-        self.log_squares = torch.full(
-            self.networks[:1], -math.log(self.networks[1] * len(states)), dtype=torch.float64
-        )
-
-    def step(self) -> Tensor:
-        """ln |ds|^2 / (m N) of every network after the step that the process just took."""
-        self.local = self.derivatives()
-        a, b, c, d = self.local
-        de: list[Tensor | None] = []
-        for k, p in enumerate(self.process.cell.preactivations):
-            matrix = self.matrices[p.name]
-            if matrix is None:
-                de.append(None)
-                continue
-            dy = combine([*c[k], *d[k]], [*self.ds, *de])
-            de.append(None if dy is None else self._times(dy, matrix.T))
-        moved = [combine([*x, *y], [*self.ds, *de]) for x, y in zip(a, b, strict=True)]
-        new = [torch.zeros(self.shape, dtype=torch.float64) if s is None else s for s in moved]
-        norm = torch.stack([s.reshape(self.networks).square().sum(1) for s in new]).sum(0)
-        root = torch.where((norm > 0) & norm.isfinite(), norm.sqrt(), 1.0)
-        self.ds = [(s.reshape(self.networks) / root[:, None]).view(self.shape) for s in new]
-        self.log_squares = self.log_squares + norm.log()
-        return self.log_squares
-
-    def isometry(self) -> tuple[float, float]:
-        """m_2 - m_1^2 of the first step, from |J u|^2 and |J^T J u|^2, and its standard error."""
-        a, b, c, d = self.local
-        names = [p.name for p in self.process.cell.preactivations]
-        back = [combine([row[j] for row in a], [*self.ds]) for j in range(len(self.ds))]
-        on_e = [combine([row[k] for row in b], [*self.ds]) for k in range(len(names))]
-        # Backwards through the chain of preactivations: what W_k sees may hold earlier ones.
-        for k in reversed(range(len(names))):
-            matrix, above = self.matrices[names[k]], on_e[k]
-            if matrix is None or above is None:
-                continue
-            on_y = self._times(above, matrix)
-            back = [combine([c[k][j], _ONE], [on_y, x]) for j, x in enumerate(back)]
-            on_e = [combine([d[k][j], _ONE], [on_y, x]) for j, x in enumerate(on_e)]
-        m_1 = self.log_squares.exp()
-        # The tangents have been rescaled to |J u| = 1.
-        m_2 = torch.zeros_like(m_1)
-        for x in back:
-            if x is not None:
-                m_2 += x.reshape(self.networks).square().sum(1) * m_1
-        rows = m_2 - 2 * m_1.mean() * m_1
-        return float(m_2.mean() - m_1.mean() ** 2), float(rows.std()) / math.sqrt(len(rows))
-
-    def _times(self, values: Tensor, matrix: Tensor) -> Tensor:
-        """Row vectors of every network times a matrix (N, N)."""
-        return (values.reshape(self.networks) @ matrix).view(self.shape)

@@ -17,7 +17,9 @@ __all__ = ["GradientSeries", "gradient_series"]
 Tensor = torch.Tensor
 Array = NDArray[np.float64]
 # The later half is cut into so many pieces, whose slopes' spread is the error of the slope.
-_PIECES = 4
+_PIECES = 8
+# A bend, of standard error twice the slope's, counts beyond so many of its own: 9 % by chance.
+_STANDARD_ERRORS = 2.0
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,11 @@ class GradientSeries:
     error: Array
 
     def at(self, horizon: int) -> tuple[float, float]:
-        """(log10 m_1, its error) at a horizon; beyond the last one along a straight line.
+        """(log10 m_1, its error) at a horizon; beyond the last one along its line or its power.
 
-        The line has the slope of the later half. In the error are the spread of the slopes of this
-        half's quarters, and that its own two halves differ, as they do where m_1 is a power of T.
+        The line has the slope of the later half. Where the slopes of this half's quarters differ by
+        more than their noise it bends as a power of T does. In the error are the spread of the
+        slopes, and by how much the power and the line differ.
         """
         known = len(self.log10)
         if horizon <= known:
@@ -43,8 +46,17 @@ class GradientSeries:
         beyond = horizon - known
         if known < 4:
             return float(self.log10[-1]) * horizon / known, math.inf
+        line = float(self.log10[-1]) + self.slope * beyond
         noise = math.hypot(float(self.error[-1]), self.slope_error * beyond)
-        return float(self.log10[-1]) + self.slope * beyond, noise
+        if abs(self._bend) <= 2.0 * _STANDARD_ERRORS * self._scatter:
+            return line, noise
+        # Of p log10 T the quarters' mean slopes differ by p log10(9/8) over a quarter's steps, and
+        # the last one's is p log10(4/3) over them.
+        quarter = known / 4
+        power = -self._bend * quarter / math.log10(9 / 8)
+        rate = self._slope(known - known // 4, known) - power * math.log10(4 / 3) / quarter
+        bent = float(self.log10[-1]) + rate * beyond + power * math.log10(horizon / known)
+        return bent, math.hypot(noise, bent - line)
 
     @property
     def slope(self) -> float:
@@ -61,17 +73,31 @@ class GradientSeries:
     @property
     def slope_error(self) -> float:
         """What the slope may be off by; infinite where too little is known to say."""
+        if len(self.log10) // 4 < 2 or not np.isfinite(self.log10).all():
+            return math.inf
+        return math.hypot(self._bend, self._scatter)
+
+    @property
+    def _bend(self) -> float:
+        """By how much the slope of the last quarter differs from that of the one before."""
         known = len(self.log10)
         half, quarter = known // 2, known // 4
-        if quarter < 2 or not np.isfinite(self.log10).all():
-            return math.inf
-        bend = self._slope(known - quarter, known) - self._slope(known - half, known - quarter)
-        piece = half // _PIECES
+        if quarter < 2:
+            return 0.0
+        before = self._slope(known - half, known - quarter)
+        return self._slope(known - quarter, known) - before
+
+    @property
+    def _scatter(self) -> float:
+        """The standard error of the later half's slope, by its pieces' about their line."""
+        known = len(self.log10)
+        piece = (known // 2) // _PIECES
         if piece < 2:
-            return abs(bend)
+            return 0.0
         ends = [known - k * piece for k in range(_PIECES)]
-        slopes = [self._slope(end - piece, end) for end in ends]
-        return math.hypot(bend, float(np.std(slopes, ddof=1)) / math.sqrt(_PIECES))
+        slopes = np.array([self._slope(end - piece, end) for end in ends])
+        rest = slopes - np.polyval(np.polyfit(ends, slopes, 1), ends)
+        return math.sqrt(float(np.square(rest).sum()) / (_PIECES - 2) / _PIECES)
 
     def _slope(self, low: int, high: int) -> float:
         return float(np.polyfit(np.arange(low, high), self.log10[low:high], 1)[0])

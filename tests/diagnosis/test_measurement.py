@@ -139,6 +139,26 @@ def test_a_series_goes_on_along_its_line() -> None:
     assert dead == (-math.inf, math.inf)
 
 
+@pytest.mark.parametrize(("power", "rate"), [(-0.5, 0.0), (-1.5, 0.003), (0.0, -0.01)])
+def test_a_series_goes_on_along_its_power(power, rate) -> None:
+    """m_1(T) ~ T^p exp(g T), with the noise of a walk: within three of its errors, and near."""
+
+    def law(t):
+        return power * np.log10(t) + rate * t
+
+    steps, wrong = np.arange(1, 401), []
+    for seed in range(20):
+        walk = np.random.default_rng(seed).normal(0.0, 2e-5, 400).cumsum()
+        series = GradientSeries(law(steps) + walk, np.full(400, 1e-3))
+        value, error = series.at(2000)
+        wrong.append(abs(value - law(2000)))
+        assert wrong[-1] < 3.0 * error
+    assert np.median(wrong) < 0.1
+    # The control: the straight line on from the last quarter, which is what a power is not.
+    line = law(400) + (law(400) - law(300)) / 100 * 1600
+    assert power == 0.0 or abs(line - law(2000)) > 0.3
+
+
 # --- derivatives without forward mode, states apart, burn-in -------------------------------------
 
 
