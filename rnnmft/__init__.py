@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         ParseError,
         RnnmftError,
         Status,
+        StoreError,
         UnhealthyError,
     )
     from rnnmft.expectation import GaussianExpectation, gaussian_expectation
@@ -119,6 +120,7 @@ __all__ = [
     "Simulation",
     "State",
     "Status",
+    "StoreError",
     "Support",
     "Timescales",
     "Trajectory",
@@ -172,6 +174,7 @@ _HOMES = {
         "ParseError",
         "RnnmftError",
         "Status",
+        "StoreError",
         "UnhealthyError",
     ),
     "rnnmft.expectation": ("GaussianExpectation", "gaussian_expectation"),
