@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         ParseError,
         RnnmftError,
         Status,
+        StoreError,
         UnhealthyError,
     )
     from rnnmft.expectation import GaussianExpectation, gaussian_expectation
@@ -126,6 +127,7 @@ __all__ = [
     "Simulation",
     "State",
     "Status",
+    "StoreError",
     "Support",
     "Timescales",
     "Trajectory",
@@ -181,6 +183,7 @@ _HOMES = {
         "ParseError",
         "RnnmftError",
         "Status",
+        "StoreError",
         "UnhealthyError",
     ),
     "rnnmft.expectation": ("GaussianExpectation", "gaussian_expectation"),

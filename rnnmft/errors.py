@@ -19,6 +19,7 @@ __all__ = [
     "ParseError",
     "RnnmftError",
     "Status",
+    "StoreError",
     "UnhealthyError",
 ]
 
@@ -98,6 +99,13 @@ class ConvergenceError(RnnmftError, ArithmeticError):
 
 class OutOfTimeError(RnnmftError):
     """A time budget that was given ended a computation before it had its answer."""
+
+
+class StoreError(RnnmftError):
+    """A store of results cannot be read or written: damaged, unfinished, of another campaign.
+
+    The message says which, and what helps.
+    """
 
 
 class UnhealthyError(RnnmftError, AssertionError):

@@ -33,6 +33,7 @@ FLOORS = {
     "tracing": 5,
     "cells": 6,
     "parts": 6,
+    "campaigns": 3,
     "simulation": 5,
     "units": 6,
     "solvers": 7,
@@ -72,6 +73,7 @@ HEAVY = {
     "sympy",
 }
 HEAVY |= {"torch", "xarray"}
+HEAVY |= {"distributed", "threadpoolctl", "zarr"}
 
 # (module, imported module): why this breach of the law is right.
 ALLOWED = {

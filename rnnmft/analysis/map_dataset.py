@@ -13,13 +13,14 @@ from rnnmft.analysis.map_table import CODES, QUANTITIES, MapTable
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
 from rnnmft.errors import RnnmftError
+from rnnmft.language import Cell
 from rnnmft.records import BOUND, STANDARD_ERROR
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
 
 if TYPE_CHECKING:
     from rnnmft.analysis.phase_dataset import PhaseDataset
 
-__all__ = ["map_dataset"]
+__all__ = ["definition", "map_dataset"]
 
 
 def map_dataset(
@@ -109,19 +110,19 @@ def _fixed_points(grid: ParameterGrid, points: FixedPointMap) -> dict[str, Any]:
     }
 
 
-def _definition(field: MeanField) -> str:
+def definition(cell: Cell) -> str:
     """The cell as text; one with an activation of one's own has none that could be read again."""
     try:
-        return field.cell.to_toml()
+        return cell.to_toml()
     except RnnmftError:
-        return repr(field.cell)
+        return repr(cell)
 
 
 def _attributes(field: MeanField, whole: ClosedGrid | None, alone: int) -> dict[str, Any]:
     """What was computed, and how."""
     found: dict[str, Any] = {
         "cell": field.cell.name,
-        "definition": _definition(field),
+        "definition": definition(field.cell),
         "ensemble": json.dumps(field.ensemble.to_dict()),
         "inputs": json.dumps(field.inputs.to_dict()),
         "tying": field.tying,

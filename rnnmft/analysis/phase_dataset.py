@@ -11,7 +11,9 @@ from typing import Any
 
 import xarray
 
+from rnnmft.analysis.map_chunks import read_map
 from rnnmft.analysis.map_plot import draw_map
+from rnnmft.campaigns.store import ChunkStore
 from rnnmft.errors import ParameterError
 
 __all__ = ["PhaseDataset", "PhasePlot", "open_phase_diagram"]
@@ -92,14 +94,17 @@ class PhaseDataset(xarray.Dataset):
 
 
 def open_phase_diagram(path: str | Path) -> PhaseDataset:
-    """Read what `diagram.save(PATH)` wrote.
+    """Read what `diagram.save(PATH)` or `phase_diagram(..., store=PATH)` wrote.
 
     Raises:
         ParameterError: there is no such file, or it holds no phase diagram.
+        StoreError: chunks of the store are missing or damaged.
     """
     place = Path(path)
     if not place.exists():
         raise ParameterError(f"No such file: {place}")
+    if ChunkStore.is_at(place):
+        return PhaseDataset(*read_map(ChunkStore.find(place)))
     try:
         if place.is_dir():
             found = xarray.open_zarr(place).load()

@@ -8,6 +8,8 @@ every other theory, is solved point by point, and the dataset says how many poin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +49,10 @@ def phase_diagram(
     tying: str = "tied",
     progress: Callable[[int, int], object] | None = None,
     start: float | Mapping[str, float] = 0.0,
+    *,
+    store: str | Path | None = None,
+    cluster: Any = None,
+    chunk: int | None = None,
 ) -> PhaseDataset:
     """The theory's quantities over a grid.
 
@@ -64,6 +70,15 @@ def phase_diagram(
             theirs, like "untied" ones of cells whose moments close, are solved all at once.
         progress: called as progress(done, total) over the points solved one by one.
         start: of `MeanField`: the standard deviation of the states at t = 0.
+        store: a folder. The map is computed chunk by chunk, each by itself, and each is written
+            there as soon as it is done, with its checksum. An interrupted call, however it ended,
+            goes on there when it is made again; damaged chunks are computed again; the end has the
+            same bytes. `open_phase_diagram` reads it. Needs `rnnmft[cluster]`.
+        cluster: where chunks are computed: this process when None; "threads" or "processes" of
+            this machine ("processes:4" for four); the address of a Dask scheduler,
+            "tcp://host:8786", or a `distributed.Client`.
+        chunk: how many points a chunk has at most; when None, so many that handing it out costs
+            less than 5 %. Part of what the bytes depend on.
 
     Returns:
         An xarray.Dataset that draws itself (`plot`) and writes itself (`save`): each quantity over
@@ -78,6 +93,7 @@ def phase_diagram(
 
     Raises:
         ParameterError: an unknown quantity, parameter or preactivation, or an empty grid.
+        StoreError: the store is of another campaign, in use, or cannot be written.
 
     >>> from rnnmft import cells
     >>> found = phase_diagram(cells.vanilla(), vary={("e", "sigma_w"): [0.5, 1.0]})
@@ -87,6 +103,14 @@ def phase_diagram(
     field = MeanField(cell, ensemble, inputs, tying=tying, start=start)
     grid = ParameterGrid.of(field, vary)
     wanted = _checked_quantities(quantities)
+    if store is not None or cluster is not None:
+        # It needs the dataset's class, which is xarray's.
+        from rnnmft.analysis.map_campaign import map_in_chunks
+
+        of_block = partial(
+            phase_diagram, cell, ensemble, inputs, quantities=wanted, tying=tying, start=start
+        )
+        return map_in_chunks(of_block, grid, wanted, store, cluster, chunk, progress)
     branches = wanted.pop(FIXED_POINTS, ...) is None
     table = MapTable.empty(wanted, field, grid.size)
     table.refuse(~grid.valid)
