@@ -77,7 +77,7 @@ _SCALES: dict[str, tuple[tuple[str, ...], int, int, int, int]] = {
 def drifts(scale: str) -> list[Drift]:
     """What is run at a scale: "smoke", "small" or "full"."""
     names, steps, seeds, width, iterations = _SCALES[scale]
-    course = Course(iterations, batch=32, every=max(1, iterations // 4))
+    course = Course(iterations, batch=16, every=max(1, iterations // 4))
     return [Drift(name, steps, seeds, width, course) for name in names]
 
 

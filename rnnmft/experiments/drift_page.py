@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnmft.experiments.gap import gaps
+from rnnmft.experiments.departure import departures
 from rnnmft.page.figure import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, Figure, draw_figure
 
 __all__ = ["draw_drift", "drift_sentences"]
@@ -76,7 +76,7 @@ def drift_sentences(part: Part) -> Iterator[str]:
             )
             yield f"{start}, {p}: {moved} in {looks[-1]['step']} steps."
         for kind in ("trained", "redrawn"):
-            rows = [row for row in gaps(looks) if row.kind == kind]
+            rows = [row for row in departures(looks) if row.kind == kind]
             each = ", ".join(f"{row.gap:+.2f} ± {row.error:.2f} ({row.step})" for row in rows)
             yield f"{start}, {kind} networks: log m_1 less that of theory {each} (at step)."
         learnt = looks[-1]["accuracy"]

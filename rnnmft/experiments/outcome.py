@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnmft.experiments.gap import gaps
+from rnnmft.experiments.departure import departures
 from rnnmft.parameters import TYINGS
 
 __all__ = ["number", "outcome"]
@@ -115,7 +115,7 @@ def _drifted(part: Part) -> tuple[str, str]:
     """Up to which look theory describes the networks that learn."""
     told = []
     for start, looks in part["looks"].items():
-        follows = [row.step for row in gaps(looks) if row.kind == "trained" and row.agrees]
+        follows = [row.step for row in departures(looks) if row.kind == "trained" and row.agrees]
         steps = [look["step"] for look in looks]
         whole = [s for s in steps if all(t in follows for t in steps if t <= s)]
         until = f"up to step {whole[-1]} of {steps[-1]}" if whole else "at no step"

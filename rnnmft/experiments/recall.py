@@ -35,6 +35,8 @@ Progress = Callable[[float, float], None]
 CRITICAL: Mapping[str, str] = {"tied": "critical, tied", "untied": "critical, untied (published)"}
 #: Chance is one eighth; the test set makes one standard error of an accuracy .044 at most.
 _SYMBOLS, _TRAINING, _TESTS = 8, 4096, 128
+#: Sequences a step of Adam: two of every symbol.
+_BATCH = 16
 #: Steps of Adam between two looks at the test set: the resolution of steps to .8.
 _EVERY = 25
 #: What a generator is for.
@@ -78,7 +80,7 @@ _Task = tuple[int, float, int]
 #: By scale: cells, tasks, seeds, width. Smoke only shows that everything runs.
 _SCALES: dict[str, tuple[tuple[str, ...], tuple[_Task, ...], int, int]] = {
     "smoke": (("gru",), ((10, 0.0, 20),), 1, 16),
-    "small": (("lstm", "gru"), ((100, 0.0, 300), (200, 0.0, 300), (100, 1.0, 600)), 5, 64),
+    "small": (("lstm", "gru"), ((100, 0.0, 300), (100, 1.0, 400), (200, 0.0, 300)), 5, 64),
     "full": (
         ("lstm", "gru"),
         tuple((steps, noise, 5000) for noise in (0.0, 1.0) for steps in (100, 200, 500)),
@@ -92,9 +94,9 @@ def recalls(scale: str) -> list[Recall]:
     """What is run at a scale: "smoke", "small" or "full"."""
     names, tasks, seeds, width = _SCALES[scale]
     return [
-        Recall(name, steps, seeds, width, Course(iterations, batch=32, every=_EVERY), noise)
-        for name in names
+        Recall(name, steps, seeds, width, Course(iterations, batch=_BATCH, every=_EVERY), noise)
         for steps, noise, iterations in tasks
+        for name in names
     ]
 
 

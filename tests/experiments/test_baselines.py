@@ -32,14 +32,16 @@ def test_the_default_has_the_law_of_torchs_own_layer() -> None:
     default(trainees, 0, 10, own())
     torch.manual_seed(1)
     layer = torch.nn.LSTM(FEATURES, WIDTH)
-    bias = (layer.bias_ih_l0 + layer.bias_hh_l0).detach()
-    for kind, theirs in (("W", layer.weight_hh_l0), ("V", layer.weight_ih_l0), ("b", bias)):
+    drawn = {name: p.detach() for name, p in layer.named_parameters()}
+    theirs = {"W": drawn["weight_hh_l0"], "V": drawn["weight_ih_l0"]}
+    theirs["b"] = drawn["bias_ih_l0"] + drawn["bias_hh_l0"]
+    for kind, expected in theirs.items():
         ours = torch.cat([trainees.parameters[f"{kind}_{gate}"][0] for gate in "ifgo"])
-        both = (x.detach().double().numpy().ravel() for x in (ours, theirs))
+        both = (x.detach().double().numpy().ravel() for x in (ours, expected))
         assert kstest(*both).pvalue > 1e-4
     # The control: what was drawn before has another law.
     before = trainees.parameters["W_i"][1].detach().numpy().ravel()
-    assert kstest(before, layer.weight_hh_l0.detach().numpy().ravel()).pvalue < 1e-4
+    assert kstest(before, theirs["W"].numpy().ravel()).pvalue < 1e-4
 
 
 def test_one_network_is_overwritten_and_no_other() -> None:

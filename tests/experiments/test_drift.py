@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnmft.experiments.departure import departures
 from rnnmft.experiments.drift import Drift, run_drift
-from rnnmft.experiments.gap import gaps
 from rnnmft.experiments.outcome import outcome
 from rnnmft.experiments.page import draw, sentences
 from rnnmft.experiments.training import Course
@@ -49,7 +49,7 @@ def look(step: int, trained: float, redrawn: float, theory: float) -> dict[str, 
 
 
 def test_gaps_are_logarithms_with_errors() -> None:
-    trained, redrawn = gaps([look(5, 8.0, 1.0, 1.0)])
+    trained, redrawn = departures([look(5, 8.0, 1.0, 1.0)])
     assert trained.gap == pytest.approx(np.log(8.0))
     assert trained.error == pytest.approx(0.1 * np.sqrt(4 / 3) / 2)
     assert (trained.agrees, redrawn.agrees) == (False, True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Gap", "gaps"]
+__all__ = ["Departure", "departures"]
 
 #: Logarithms of m_1(T) agree within a factor of 2, which finite networks of 64 units need over tens
 #: of steps, and 4 standard errors more.
@@ -16,7 +16,7 @@ _WITHIN, _ERRORS = 0.69, 4.0
 
 
 @dataclass(frozen=True)
-class Gap:
+class Departure:
     """One kind of network at one look, against theory.
 
     Attributes:
@@ -34,7 +34,7 @@ class Gap:
     agrees: bool
 
 
-def gaps(looks: Sequence[Mapping[str, Any]]) -> list[Gap]:
+def departures(looks: Sequence[Mapping[str, Any]]) -> list[Departure]:
     """Every look and kind of network against theory."""
     found = []
     for look in looks:
@@ -44,5 +44,5 @@ def gaps(looks: Sequence[Mapping[str, Any]]) -> list[Gap]:
             gap = float(logs.mean() - np.log(theory))
             error = float(np.hypot(logs.std(ddof=1) / np.sqrt(len(logs)), noise / theory))
             agrees = abs(gap) <= _WITHIN + _ERRORS * error
-            found.append(Gap(look["step"], kind, gap, error, agrees))
+            found.append(Departure(look["step"], kind, gap, error, agrees))
     return found
