@@ -14,7 +14,8 @@ from rnnmft.experiments.store import load, save
 
 __all__ = ["reproduce"]
 
-_EXPERIMENTS, _SCALES = ("signal", "trainability", "dynamics"), ("smoke", "small", "full")
+_EXPERIMENTS = ("signal", "trainability", "dynamics", "recall", "drift")
+_SCALES = ("smoke", "small", "full")
 #: Pixels along an edge: every feature of a step for maps, four a step of 196 for races.
 _MAP_SIDE, _RACE_SIDE = 8, 28
 
@@ -70,13 +71,23 @@ def _parts(
     experiment: str, scale: str, folder: Path, data: Path | None, device: str, progress: Any
 ) -> list[Any]:
     """The results of every cell."""
-    from rnnmft.experiments import dynamics, signal, trainability
+    from rnnmft.experiments import drift, dynamics, recall, signal, trainability
     from rnnmft.experiments.digits import digits_from, sklearn_digits
 
     if experiment == "signal":
         return [
             signal.run_propagation(p, folder, device=device, progress=progress)
             for p in signal.propagations(scale)
+        ]
+    if experiment == "recall":
+        return [
+            recall.run_recall(r, folder, device=device, progress=progress)
+            for r in recall.recalls(scale)
+        ]
+    if experiment == "drift":
+        return [
+            drift.run_drift(d, folder, device=device, progress=progress)
+            for d in drift.drifts(scale)
         ]
     side = _MAP_SIDE if experiment == "trainability" or scale == "smoke" else _RACE_SIDE
     digits = sklearn_digits(side) if data is None else digits_from(data, side)

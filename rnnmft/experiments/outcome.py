@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnmft.experiments.departure import departures
 from rnnmft.parameters import TYINGS
 
 __all__ = ["number", "outcome"]
@@ -22,7 +23,9 @@ def outcome(part: Part) -> tuple[str, str]:
     kinds: dict[str, Callable[[Part], tuple[str, str]]] = {
         "rows": _propagated,
         "fit": _learnt,
+        "learnt": _recalled,
         "to_80": _raced,
+        "looks": _drifted,
     }
     return next(said for name, said in kinds.items() if name in part)(part)
 
@@ -90,3 +93,44 @@ def _raced(part: Part) -> tuple[str, str]:
     best = max(ends, key=lambda name: ends[name])
     verdict = f"no initialization reached accuracy .8 in {last} steps."
     return verdict, f"The best, {best}, stands at {ends[best]:.2f}."
+
+
+def _recalled(part: Part) -> tuple[str, str]:
+    """Who learnt in every network and who in none; how sure the difference is."""
+    rows, last = part["learnt"], part["steps"][-1]
+    every = [name for name, row in rows.items() if row["count"] == row["seeds"]]
+    none = [name for name, row in rows.items() if not row["count"]]
+    some = [name for name in rows if name not in (*every, *none)]
+    groups = (("every network", every), ("some networks", some), ("none", none))
+    told = [f"{_listed(names)} in {where}" for where, names in groups if names]
+    verdict = f"reached accuracy .8 in {last} steps: {'; '.join(told)}."
+    others = {name: row for name, row in rows.items() if name not in part["ensembles"]}
+    sure = [name for name, row in others.items() if float(row["p"]) < 0.05]
+    if not sure:
+        return verdict, f"No usual start differs from {part['reference']} beyond chance (5 %)."
+    return verdict, f"{_listed(sure)} differ from {part['reference']} beyond chance (5 %)."
+
+
+def _drifted(part: Part) -> tuple[str, str]:
+    """Up to which look theory describes the networks that learn."""
+    told = []
+    for start, looks in part["looks"].items():
+        follows = [row.step for row in departures(looks) if row.kind == "trained" and row.agrees]
+        steps = [look["step"] for look in looks]
+        whole = [s for s in steps if all(t in follows for t in steps if t <= s)]
+        until = f"up to step {whole[-1]} of {steps[-1]}" if whole else "at no step"
+        told.append(f"{start}: {until}")
+    verdict = f"theory fed with the current moments predicts m_1({part['length']})"
+    return f"{verdict} of the networks that learn, {'; '.join(told)}.", (
+        "That is, its logarithm lies within a factor of 2 and 4 standard errors of theirs."
+    )
+
+
+def _listed(names: list[str]) -> str:
+    """One, two and three.
+
+    >>> _listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from rnnmft.experiments.drift_page import draw_drift, drift_sentences
 from rnnmft.experiments.outcome import number, outcome
+from rnnmft.experiments.recall_page import recall_sentences
 from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Figure, draw_figure
 from rnnmft.page.numbers import count
 from rnnmft.parameters import TYINGS
 
-__all__ = ["draw", "render_experiments", "sentences"]
+__all__ = ["draw", "render_experiments", "sentences", "title_of"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 #: Title and question of each experiment.
@@ -28,6 +30,8 @@ _ASKED = {
         "Do networks learn sequences as long as the predicted timescale says?",
     ),
     "dynamics": ("Training dynamics", "Do networks that start critical learn faster?"),
+    "recall": ("Recall", "Which networks learn to remember one symbol for hundreds of steps?"),
+    "drift": ("Drift", "How long does the theory of initialization follow networks that learn?"),
 }
 _COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, BLACK, GREY)
 _LINES = ("-", "--", "-.", ":", "-", "--", "-.")
@@ -42,13 +46,13 @@ def render_experiments(content: Mapping[str, Any]) -> str:
         "lead.html",
         content=content,
         smoke=content["scale"] == "smoke",
-        outcomes=[(part["cell"], outcome(part)) for part in content["parts"]],
+        outcomes=[(title_of(part), outcome(part)) for part in content["parts"]],
         threads=count(content["provenance"]["threads"], "thread"),
     )
     sections = [
         Section(
-            part["cell"],
-            part["cell"],
+            title_of(part).replace(", ", "-").replace(" ", ""),
+            title_of(part),
             render(_TEMPLATES, "part.html", figure=figure, sentences=list(sentences(part))),
         )
         for part in content["parts"]
@@ -58,12 +62,18 @@ def render_experiments(content: Mapping[str, Any]) -> str:
     return render_page(window, heading, lead, sections, "This page loads nothing from anywhere.")
 
 
+def title_of(part: Mapping[str, Any]) -> str:
+    """The cell, and what tells it from other parts of the same cell."""
+    return part.get("title", part["cell"])
+
+
 def draw(part: Mapping[str, Any]) -> Figure:
     """The figure of one cell's results, by what they hold."""
     kinds: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
         "rows": _propagation,
         "fit": _map,
         "to_80": _race,
+        "looks": draw_drift,
     }
     return next(made for name, made in kinds.items() if name in part)(part)
 
@@ -147,6 +157,11 @@ def _propagation(part: Mapping[str, Any]) -> Figure:
 
 def sentences(part: Mapping[str, Any]) -> Iterator[str]:
     """What came out, in sentences."""
+    if "looks" in part:
+        yield from drift_sentences(part)
+    if "learnt" in part:
+        yield from recall_sentences(part)
+        return
     for tying in TYINGS if "fit" in part else ():
         fit = part["fit"][tying]
         if not fit["within"]:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from rnnmft.cli import main
+from rnnmft.experiments.drift import drifts
 from rnnmft.experiments.dynamics import races, run_race, schemes
+from rnnmft.experiments.recall import recalls
 from rnnmft.experiments.signal import propagations
 from rnnmft.experiments.trainability import sweeps
 
@@ -34,7 +36,7 @@ def test_dynamics(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", ["signal", "trainability"])
+@pytest.mark.parametrize("experiment", ["signal", "trainability", "recall", "drift"])
 def test_the_others(tmp_path: Path, experiment: str) -> None:
     assert run(experiment, tmp_path)["parts"]
 
@@ -58,7 +60,8 @@ def test_a_run_that_was_interrupted_gives_the_same(
 
 def test_every_scale_is_defined() -> None:
     for scale in ("smoke", "small", "full"):
-        for one in (*sweeps(scale), *races(scale), *propagations(scale)):
+        asked = (*sweeps(scale), *races(scale), *propagations(scale))
+        for one in (*asked, *recalls(scale), *drifts(scale)):
             one.made()
     assert [s.ensemble(s.values[0]) for s in sweeps("full")]
     assert [p.ensemble(p.values[0]) for p in propagations("full")]

@@ -1,0 +1,236 @@
+"""Recall: a symbol in the first step, named after T - 1 steps, from several starts.
+
+A network sees one of eight patterns, N(0, 1) in every feature and the same for all, then blanks,
+or noise of the same law, and has to say at step T which pattern it was. Gated cells start from
+critical ensembles and from what people use; all else is alike: readout, batches, optimizer.
+
+Eq. (tied-critical).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest, fisher_exact
+
+from rnnmft import cells
+from rnnmft.experiments.baselines import BASELINES
+from rnnmft.experiments.digits import Digits
+from rnnmft.experiments.dynamics import steps_to
+from rnnmft.experiments.store import load, save
+from rnnmft.experiments.tasks import ImageThenNoise, generator
+from rnnmft.experiments.trainees import Trainees
+from rnnmft.experiments.training import Course, train
+from rnnmft.initialization.critical import critical
+from rnnmft.language import Cell, Ensemble, Inputs
+
+__all__ = ["CRITICAL", "Recall", "compare", "recalls", "run_recall", "symbols"]
+
+Progress = Callable[[float, float], None]
+#: Names of the critical starts, by tying.
+CRITICAL: Mapping[str, str] = {"tied": "critical, tied", "untied": "critical, untied (published)"}
+#: Chance is one eighth; the test set makes one standard error of an accuracy .044 at most.
+_SYMBOLS, _TRAINING, _TESTS = 8, 4096, 128
+#: Sequences a step of Adam: two of every symbol.
+_BATCH = 16
+#: Steps of Adam between two looks at the test set: the resolution of steps to .8.
+_EVERY = 25
+#: What a generator is for.
+_START = 11
+#: Units of the tied theory, and independent parts: its growth is then right to some .01 a step.
+_UNITS, _REPETITIONS = 1 << 13, 8
+
+
+@dataclass(frozen=True)
+class Recall:
+    """One cell and length, all starts side by side.
+
+    Attributes:
+        cell: its name in the zoo.
+        steps: T; also the horizon of critical ensembles and of chrono biases.
+        seeds: networks a start.
+        width: N, and the features of an input.
+        course: how they train.
+        noise: standard deviation of what follows the symbol; 0: blanks.
+    """
+
+    cell: str
+    steps: int
+    seeds: int
+    width: int
+    course: Course
+    noise: float
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.cell}-{self.steps}-{'noise' if self.noise else 'blanks'}"
+
+    def made(self) -> Cell:
+        """The cell."""
+        return getattr(cells, self.cell)()
+
+
+#: T, the standard deviation of what follows the symbol, and steps of Adam.
+_Task = tuple[int, float, int]
+#: By scale: cells, tasks, seeds, width. Smoke only shows that everything runs.
+_SCALES: dict[str, tuple[tuple[str, ...], tuple[_Task, ...], int, int]] = {
+    "smoke": (("gru",), ((10, 0.0, 20),), 1, 16),
+    "small": (("lstm", "gru"), ((100, 0.0, 300), (100, 1.0, 400), (200, 0.0, 300)), 5, 64),
+    "full": (
+        ("lstm", "gru"),
+        tuple((steps, noise, 5000) for noise in (0.0, 1.0) for steps in (100, 200, 500)),
+        8,
+        128,
+    ),
+}
+
+
+def recalls(scale: str) -> list[Recall]:
+    """What is run at a scale: "smoke", "small" or "full"."""
+    names, tasks, seeds, width = _SCALES[scale]
+    return [
+        Recall(name, steps, seeds, width, Course(iterations, batch=_BATCH, every=_EVERY), noise)
+        for steps, noise, iterations in tasks
+        for name in names
+    ]
+
+
+def symbols(features: int, seed: int, shuffled: bool = False) -> Digits:
+    """Patterns and their numbers, as a set of images: the training code is that of digits.
+
+    Args:
+        features: of a pattern.
+        seed: of patterns and draws.
+        shuffled: whether numbers are drawn anew, so that nothing can be learnt: a control.
+    """
+    rng = np.random.default_rng([seed, features])
+    patterns = rng.standard_normal((_SYMBOLS, features))
+    patterns = (patterns / patterns.std()).astype(np.float32)
+    labels, test_labels = (rng.integers(_SYMBOLS, size=n) for n in (_TRAINING, _TESTS))
+    images, test_images = patterns[labels], patterns[test_labels]
+    if shuffled:
+        labels, test_labels = rng.permutation(labels), rng.permutation(test_labels)
+    return Digits(images, labels, test_images, test_labels, f"{_SYMBOLS} symbols")
+
+
+def starts(asked: Recall, folder: Path) -> dict[str, Ensemble]:
+    """The critical ensembles by name; kept in the folder, since the tied one takes a minute."""
+    path = folder / f"{asked.cell}-{asked.steps}-critical.json"
+    known = load(path)
+    if known is None:
+        known = {
+            name: critical(
+                asked.made(),
+                Inputs(),
+                tying=tying,
+                horizon=asked.steps,
+                particles=_UNITS,
+                repetitions=_REPETITIONS,
+                device="cpu",
+            ).ensemble.to_dict()
+            for tying, name in CRITICAL.items()
+        }
+        save(path, known)
+    return {name: _ensemble(asked.made(), laws) for name, laws in known.items()}
+
+
+def _ensemble(cell: Cell, laws: Mapping[str, Mapping[str, Any]]) -> Ensemble:
+    """As `Ensemble.to_dict` wrote it."""
+    numbers = {n: {k: v for k, v in law.items() if k != "weights"} for n, law in laws.items()}
+    return cell.ensemble(**numbers)
+
+
+def drawn(asked: Recall, ensembles: Mapping[str, Ensemble], device: str) -> Trainees:
+    """Networks of all starts: the critical ones first, then what people use, seed by seed."""
+    plain = asked.made().ensemble()
+    laws = [*ensembles.values(), *[plain] * len(BASELINES)]
+    trainees = Trainees(
+        asked.made(),
+        [law for law in laws for _ in range(asked.seeds)],
+        width=asked.width,
+        features=asked.width,
+        classes=_SYMBOLS,
+        seed=asked.course.seed,
+        device=device,
+    )
+    for k, overwrite in enumerate(BASELINES.values(), start=len(ensembles)):
+        for seed in range(asked.seeds):
+            own = generator(asked.course.seed, k, seed, _START)
+            overwrite(trainees, k * asked.seeds + seed, asked.steps, own)
+    return trainees
+
+
+def run_recall(
+    asked: Recall, folder: Path, *, device: str = "cpu", progress: Progress | None = None
+) -> dict[str, Any]:
+    """Train all starts at once; the result is kept in the folder.
+
+    Args:
+        asked: which.
+        folder: of results and checkpoints; what is there is not done again.
+        device: where networks train.
+        progress: called as progress(done, total), in steps of Adam.
+    """
+    name = asked.name
+    known = load(folder / f"{name}.json")
+    if known is not None:
+        return known
+    ensembles = starts(asked, folder)
+    names = [*ensembles, *BASELINES]
+    trainees = drawn(asked, ensembles, device)
+    kept, task = folder / f"{name}.npz", ImageThenNoise(asked.steps, asked.noise)
+    digits = symbols(asked.width, asked.course.seed)
+    seen = train(trainees, task, digits, asked.course, checkpoint=kept, progress=progress)
+    table = np.array(seen.accuracy).reshape(len(seen.steps), len(names), asked.seeds)
+    reached = {n: steps_to(0.8, seen.steps, table[:, i]) for i, n in enumerate(names)}
+    found = {
+        "cell": asked.cell,
+        "title": f"{asked.cell}, T = {asked.steps}, {'noise' if asked.noise else 'blanks'}",
+        "length": asked.steps,
+        "width": asked.width,
+        "seeds": asked.seeds,
+        "seed": asked.course.seed,
+        "noise": asked.noise,
+        "task": digits.source,
+        "steps": seen.steps,
+        "accuracy": {n: table[:, i].tolist() for i, n in enumerate(names)},
+        "ensembles": {n: e.to_dict() for n, e in ensembles.items()},
+        "to_80": reached,
+        "reference": CRITICAL["tied"],
+        "learnt": compare(reached),
+    }
+    save(folder / f"{name}.json", found)
+    kept.unlink(missing_ok=True)
+    return found
+
+
+def compare(reached: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """How many seeds of each start learn, with a 95 % interval, against the tied critical start.
+
+    Returns:
+        By start: "count" of "seeds", "share" (Clopper and Pearson's interval), "median" steps over
+        the seeds, and "p": of Fisher's exact test, two-sided, that it learns as often as the tied
+        critical start.
+
+    >>> found = compare({CRITICAL["tied"]: [75, 50, 75], "other": [float("inf")] * 3})
+    >>> found["other"]["count"], round(found["other"]["p"], 3)
+    (0, 0.1)
+    """
+    counts = {n: int(np.isfinite(np.array(s, float)).sum()) for n, s in reached.items()}
+    best, found = CRITICAL["tied"], {}
+    for name, steps in reached.items():
+        share = binomtest(counts[name], len(steps)).proportion_ci(0.95, method="exact")
+        table = [[counts[n], len(reached[n]) - counts[n]] for n in (best, name)]
+        found[name] = {
+            "count": counts[name],
+            "seeds": len(steps),
+            "share": [float(share.low), float(share.high)],
+            "median": float(np.median(np.array(steps, float))),
+            "p": float(fisher_exact(table)[1]),
+        }
+    return found

@@ -1,0 +1,25 @@
+"""How recall reads: which starts learn, how often, and how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rnnmft.experiments.outcome import number
+
+__all__ = ["recall_sentences"]
+
+
+def recall_sentences(part: Mapping[str, Any]) -> Iterator[str]:
+    """Every start with its interval."""
+    for name, row in part["learnt"].items():
+        low, high = row["share"]
+        steps = ", ".join(map(number, part["to_80"][name]))
+        against = ""
+        if name != part["reference"]:
+            against = f"; as often as {part['reference']}: p = {number(row['p'])}"
+        yield (
+            f"{name}: {row['count']} of {row['seeds']} networks reach .8 (95 % interval of the "
+            f"share {number(low)} to {number(high)}), at step {steps}; "
+            f"median {number(row['median'])}{against}."
+        )
