@@ -14,7 +14,8 @@ from rnnmft.experiments.store import load, save
 
 __all__ = ["reproduce"]
 
-_EXPERIMENTS, _SCALES = ("signal", "trainability", "dynamics"), ("smoke", "small", "full")
+_EXPERIMENTS = ("signal", "trainability", "dynamics", "language")
+_SCALES = ("smoke", "small", "full")
 #: Pixels along an edge: every feature of a step for maps, four a step of 196 for races.
 _MAP_SIDE, _RACE_SIDE = 8, 28
 
@@ -29,7 +30,10 @@ def reproduce(
     ] = Path("experiments"),
     data: Annotated[
         Path | None,
-        typer.Option(help="MNIST: a folder of IDX or JSON files, or .npz; else scikit-learn's."),
+        typer.Option(
+            help="MNIST, a folder of IDX or JSON files, or .npz; for language a text, or a folder "
+            "of train, valid and test. Else what ships with scikit-learn, and with Python."
+        ),
     ] = None,
     device: Device = "cpu",
     as_json: AsJson = False,
@@ -78,6 +82,8 @@ def _parts(
             signal.run_propagation(p, folder, device=device, progress=progress)
             for p in signal.propagations(scale)
         ]
+    if experiment == "language":
+        return _compared(scale, folder, data, device, progress)
     side = _MAP_SIDE if experiment == "trainability" or scale == "smoke" else _RACE_SIDE
     digits = sklearn_digits(side) if data is None else digits_from(data, side)
     if experiment == "trainability":
@@ -88,4 +94,18 @@ def _parts(
     return [
         dynamics.run_race(r, digits, folder, device=device, progress=progress)
         for r in dynamics.races(scale)
+    ]
+
+
+def _compared(scale: str, folder: Path, data: Path | None, device: str, progress: Any) -> list[Any]:
+    """The results of characters and of words."""
+    from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
+    from rnnmft.experiments.language import comparisons, run_comparison
+
+    text = pydoc_text() if data is None else text_from(data)
+    return [
+        run_comparison(
+            asked, corpus(text, asked.level, asked.most), folder, device=device, progress=progress
+        )
+        for asked in comparisons(scale)
     ]
