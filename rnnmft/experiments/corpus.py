@@ -80,6 +80,14 @@ class Corpus:
         return float(-np.log2(counts / counts.sum())[self.test].mean())
 
     @property
+    def digest(self) -> str:
+        """Eight digits that tell this text, so numbered, from others."""
+        found = hashlib.sha256("\0".join(self.symbols).encode())
+        for part in (self.train, self.valid, self.test):
+            found.update(part.tobytes())
+        return found.hexdigest()[:8]
+
+    @property
     def unknown(self) -> float:
         """The share of the test part that is unknown."""
         return float((self.test == 0).mean())
@@ -93,12 +101,16 @@ def pydoc_text() -> Text:
     whole = "\n\n".join(topics.values())
     kept = {" ".join(p.split()): p for p in reversed(re.split(r"\n\s*\n", whole))}
     text = "\n\n".join(reversed(kept.values()))
-    return Text(_split(text), False, f"pydoc_data.topics of Python {_version(text)}")
+    return Text(
+        _split(text),
+        False,
+        _source("pydoc_data.topics of Python " + platform.python_version(), text),
+    )
 
 
-def _version(text: str) -> str:
+def _source(name: str, text: str) -> str:
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return f"{platform.python_version()} ({len(text)} characters, SHA-256 {digest}...)"
+    return f"{name} ({len(text)} characters, SHA-256 {digest}...)"
 
 
 def text_from(path: Path) -> Text:
@@ -112,9 +124,10 @@ def text_from(path: Path) -> Text:
         OSError: they cannot be read.
     """
     if not path.is_dir():
-        return Text(_split(_read(path)), False, path.name)
+        text = _read(path)
+        return Text(_split(text), False, _source(path.name, text))
     train, valid, test = (_read(_only(path, part)) for part in ("train", "valid", "test"))
-    return Text((train, valid, test), True, path.name)
+    return Text((train, valid, test), True, _source(path.name, train + valid + test))
 
 
 def _read(path: Path) -> str:

@@ -69,8 +69,8 @@ _RATES = (3e-3, 1e-2, 3e-2)
 #: By scale: cells, seeds, rates, particles; then for characters and for words the parameters, the
 #: steps of Adam, and how many words are told apart. Smoke only shows that everything runs.
 _SCALES: dict[str, tuple[tuple[str, ...], int, tuple[float, ...], int, tuple[Any, Any]]] = {
-    "smoke": (("minimal",), 2, _RATES[1:2], 1 << 12, ((4_000, 12, 0), (6_000, 12, 100))),
-    "small": (_CELLS, 3, _RATES, 1 << 16, ((40_000, 2_000, 0), (60_000, 400, 500))),
+    "smoke": (("minimal",), 2, _RATES[1:2], 1 << 10, ((4_000, 12, 0), (6_000, 12, 100))),
+    "small": (_CELLS, 3, _RATES, 1 << 16, ((40_000, 1_200, 0), (60_000, 400, 500))),
     "full": (_CELLS, 5, (1e-3, *_RATES), 1 << 16, ((10**6, 20_000, 0), (5 * 10**6, 5_000, 10_000))),
 }
 
@@ -163,7 +163,8 @@ def _of_cell(
     advance: Callable[[float], None],
 ) -> list[dict[str, Any]]:
     """A result for each start of one cell."""
-    path = folder / f"{asked.level}-{name}.json"
+    stem = f"{asked.level}-{text.digest}-{name}"
+    path = folder / f"{stem}.json"
     known = load(path)
     if known is not None:
         return known
@@ -171,7 +172,7 @@ def _of_cell(
     symbols = len(text.symbols)
     width = matched_width(cell, symbols, asked.parameters)
     by_name = starts(cell, asked.particles, folder)
-    checkpoints = [folder / f"{asked.level}-{name}-{seed}.npz" for seed in (_TUNED, _FINAL)]
+    checkpoints = [folder / f"{stem}-{seed}.npz" for seed in (_TUNED, _FINAL)]
 
     def taught(rates: Mapping[str, Sequence[float]], seed: int) -> tuple[LanguageModels, Seen]:
         """A network for each rate of each start."""
@@ -196,6 +197,8 @@ def _of_cell(
     models, seen = taught({s: [rate] * asked.seeds for s, rate in chosen.items()}, _FINAL)
     tables = {
         "valid": _by_start(seen.bits, by_name),
+        # As much of what was learnt: how much of the rest is not memory?
+        "train": _by_start(bits(models, text.train[: len(text.test)]), by_name),
         "test": _by_start(bits(models, text.test), by_name),
         "diverged": _by_start(seen.diverged, by_name),
     }

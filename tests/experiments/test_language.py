@@ -22,6 +22,7 @@ from rnnmft.experiments.language_models import (
 )
 from rnnmft.experiments.optimizer import Adam, clip
 from rnnmft.experiments.reading import Reading, read_text
+from rnnmft.experiments.store import save
 
 CHARACTERS = corpus(pydoc_text(), "characters")
 
@@ -218,15 +219,22 @@ def test_every_scale_is_defined() -> None:
 
 
 def test_a_comparison_is_kept_and_found_again(tmp_path: Path) -> None:
-    asked = dataclasses.replace(comparisons("smoke")[0], seeds=1)
-    first = run_comparison(asked, short(4000), tmp_path)
-    assert [m["start"] for m in first["models"]] == list(
-        starts(cells.minimal(), asked.particles, tmp_path)
-    )
-    before = (tmp_path / "characters-minimal.json").stat().st_mtime_ns
-    again = run_comparison(asked, short(4000), tmp_path)
-    assert (tmp_path / "characters-minimal.json").stat().st_mtime_ns == before
-    assert again == first
-    for model in first["models"]:
-        assert model["diverged"] == [0]
-        assert 0 < model["test"][0] < 2 * first["uniform"]
+    cell, text = cells.minimal(), short(4000)
+    # What would take seconds to find.
+    for objective in ("isometry", "timescale"):
+        save(tmp_path / f"minimal-{objective}.json", cell.ensemble(e={"mu_b": 2.0}).to_dict())
+    asked = comparisons("smoke")[0]
+    first = run_comparison(asked, text, tmp_path)
+    by_start = {m["start"]: m for m in first["models"]}
+    assert list(by_start) == list(starts(cell, asked.particles, tmp_path))
+    (kept,) = tmp_path.glob("characters-*.json")
+    before = kept.stat().st_mtime_ns
+    assert run_comparison(asked, text, tmp_path) == first
+    assert kept.stat().st_mtime_ns == before
+    assert not list(tmp_path.glob("*.npz"))
+    for model in by_start.values():
+        assert model["diverged"] == [0] * asked.seeds
+        assert all(0 < x < 2 * first["uniform"] for x in model["test"])
+    assert by_start["critical"]["ensemble"]["e"]["mu_b"] == 2.0
+    # Another text is another comparison.
+    assert run_comparison(asked, short(5000), tmp_path)["models"] != first["models"]
