@@ -14,7 +14,7 @@ from rnnmft.experiments.store import load, save
 
 __all__ = ["reproduce"]
 
-_EXPERIMENTS = ("signal", "trainability", "dynamics", "recall", "drift")
+_EXPERIMENTS = ("signal", "trainability", "dynamics", "recall", "drift", "language")
 _SCALES = ("smoke", "small", "full")
 #: Pixels along an edge: every feature of a step for maps, four a step of 196 for races.
 _MAP_SIDE, _RACE_SIDE = 8, 28
@@ -30,7 +30,10 @@ def reproduce(
     ] = Path("experiments"),
     data: Annotated[
         Path | None,
-        typer.Option(help="MNIST: a folder of IDX or JSON files, or .npz; else scikit-learn's."),
+        typer.Option(
+            help="MNIST, a folder of IDX or JSON files, or .npz; for language a text, or a folder "
+            "of train, valid and test. Else what ships with scikit-learn, and with Python."
+        ),
     ] = None,
     device: Device = "cpu",
     as_json: AsJson = False,
@@ -89,6 +92,8 @@ def _parts(
             drift.run_drift(d, folder, device=device, progress=progress)
             for d in drift.drifts(scale)
         ]
+    if experiment == "language":
+        return _compared(scale, folder, data, device, progress)
     side = _MAP_SIDE if experiment == "trainability" or scale == "smoke" else _RACE_SIDE
     digits = sklearn_digits(side) if data is None else digits_from(data, side)
     if experiment == "trainability":
@@ -99,4 +104,18 @@ def _parts(
     return [
         dynamics.run_race(r, digits, folder, device=device, progress=progress)
         for r in dynamics.races(scale)
+    ]
+
+
+def _compared(scale: str, folder: Path, data: Path | None, device: str, progress: Any) -> list[Any]:
+    """The results of characters and of words."""
+    from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
+    from rnnmft.experiments.language import comparisons, run_comparison
+
+    text = pydoc_text() if data is None else text_from(data)
+    return [
+        run_comparison(
+            asked, corpus(text, asked.level, asked.most), folder, device=device, progress=progress
+        )
+        for asked in comparisons(scale)
     ]

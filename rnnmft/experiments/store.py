@@ -1,16 +1,19 @@
-"""Results as JSON files, whole or not there: what an interrupted run finds again."""
+"""Results and checkpoints as files, whole or not there: what an interrupted run finds again."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from rnnmft.content import json_content
 from rnnmft.records import json_safe
 
-__all__ = ["load", "save"]
+__all__ = ["load", "load_arrays", "save", "save_arrays"]
 
 
 def load(path: Path) -> Any:
@@ -29,4 +32,21 @@ def save(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".part")
     beside.write_text(json.dumps(json_safe(content), indent=1) + "\n", encoding="utf-8")
+    os.replace(beside, path)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file by name."""
+    with np.load(path, allow_pickle=False) as found:
+        return dict(found)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write beside, wait until it is on the disk, and move into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    with beside.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(beside, path)

@@ -39,7 +39,8 @@ class Trainees:
 
     Args:
         cell: without elementwise random parameters.
-        ensembles: one a network.
+        ensembles: one a network; None for what PyTorch's recurrent layers draw from: W, V and both
+            of their biases uniform between -1/sqrt(N) and 1/sqrt(N).
         width: N.
         features: of an input.
         classes: of an output.
@@ -57,7 +58,7 @@ class Trainees:
     def __init__(
         self,
         cell: Cell,
-        ensembles: Sequence[Ensemble],
+        ensembles: Sequence[Ensemble | None],
         *,
         width: int,
         features: int,
@@ -80,13 +81,12 @@ class Trainees:
         updates = list(cell.update.values())
         self._update = compile_elementwise(updates, [*known, *cell.preactivations], backend)
 
-    def _drawn(self, ensembles: Sequence[Ensemble], seed: int) -> dict[str, Tensor]:
+    def _drawn(self, ensembles: Sequence[Ensemble | None], seed: int) -> dict[str, Tensor]:
         """W of the ensemble; V for the features that come in; a small readout."""
         shapes, rows = self.shapes, []
         generators = Generators(seed, 0, shapes.networks, torch.device("cpu"))
         for ensemble, own in zip(ensembles, generators.parameters, strict=True):
-            drawn = TiedParameters(self.cell, ensemble, shapes.width, [own], torch.float32)
-            rows.append(self._network(ensemble, drawn, own))
+            rows.append(self._network(ensemble, own))
         return {
             name: torch.stack([row[name] for row in rows])
             .to(self.device, self.dtype)
@@ -94,19 +94,10 @@ class Trainees:
             for name in rows[0]
         }
 
-    def _network(
-        self, ensemble: Ensemble, drawn: TiedParameters, own: torch.Generator
-    ) -> dict[str, Tensor]:
-        shapes, found = self.shapes, {}
+    def _network(self, ensemble: Ensemble | None, own: torch.Generator) -> dict[str, Tensor]:
+        shapes = self.shapes
         entering = shapes.features if self.cell.input is None else shapes.width
-        for p in self.cell.preactivations:
-            w = drawn.recurrent(p)
-            if w is not None:
-                found[f"W_{p.name}"] = w.rows(torch.eye(shapes.width)[None])[0].T.contiguous()
-            sigma_v = ensemble[p.name].sigma_v
-            scale = sigma_v / sqrt(entering)
-            found[f"V_{p.name}"] = scale * torch.randn(shapes.width, entering, generator=own)
-            found[f"b_{p.name}"] = drawn.bias(p)[0, 0]
+        found = self._of_cell(ensemble, entering, own)
         if self.cell.input is not None:
             scale = 1 / sqrt(shapes.features)
             found["embedding"] = scale * torch.randn(shapes.width, shapes.features, generator=own)
@@ -114,6 +105,32 @@ class Trainees:
         scale = 1 / sqrt(shapes.width)
         found["U"] = scale * torch.randn(shapes.classes, shapes.width, generator=own)
         found["c"] = torch.zeros(shapes.classes)
+        return found
+
+    def _of_cell(
+        self, ensemble: Ensemble | None, entering: int, own: torch.Generator
+    ) -> dict[str, Tensor]:
+        """W, V and b of every preactivation, for inputs with so many features."""
+        width, found = self.shapes.width, {}
+        if ensemble is None:
+            return self._by_default(entering, own)
+        drawn = TiedParameters(self.cell, ensemble, width, [own], torch.float32)
+        for p in self.cell.preactivations:
+            w = drawn.recurrent(p)
+            if w is not None:
+                found[f"W_{p.name}"] = w.rows(torch.eye(width)[None])[0].T.contiguous()
+            scale = ensemble[p.name].sigma_v / sqrt(entering)
+            found[f"V_{p.name}"] = scale * torch.randn(width, entering, generator=own)
+            found[f"b_{p.name}"] = drawn.bias(p)[0, 0]
+        return found
+
+    def _by_default(self, entering: int, own: torch.Generator) -> dict[str, Tensor]:
+        width, found = self.shapes.width, {}
+        for p in self.cell.preactivations:
+            if p.is_recurrent:
+                found[f"W_{p.name}"] = uniform(width, own, width, width)
+            found[f"V_{p.name}"] = uniform(width, own, width, entering)
+            found[f"b_{p.name}"] = uniform(width, own, width) + uniform(width, own, width)
         return found
 
     def start(self, batch: int) -> list[Tensor]:
@@ -128,17 +145,29 @@ class Trainees:
             states: (G, B, N) each.
             x: (B, features), or (G, B, features) where networks get inputs of their own.
         """
-        own = self.parameters
         x = x if x.dim() == 3 else x.expand(self.shapes.networks, -1, -1)
-        known = list(states)
         if self.cell.input is not None:
-            x = torch.bmm(x, own["embedding"].mT)
-            known.append(x)
-        for sees, p in zip(self._sees, self.cell.preactivations, strict=True):
-            e = torch.baddbmm(own[f"b_{p.name}"][:, None], x, own[f"V_{p.name}"].mT)
-            if f"W_{p.name}" in own:
+            x = torch.bmm(x, self.parameters["embedding"].mT)
+        return self.advance(states, x, self.entering(x))
+
+    def entering(self, x: Tensor) -> list[Tensor]:
+        """V_k x + b_k of every preactivation, for inputs (G, M, N_in) of any number of steps."""
+        own = self.parameters
+        return [
+            torch.baddbmm(own[f"b_{p.name}"][:, None], x, own[f"V_{p.name}"].mT)
+            for p in self.cell.preactivations
+        ]
+
+    def advance(
+        self, states: Sequence[Tensor], x: Tensor, entering: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """One update from inputs x (G, B, N) that have entered the preactivations."""
+        known = [*states, *([] if self.cell.input is None else [x])]
+        for sees, p, e in zip(self._sees, self.cell.preactivations, entering, strict=True):
+            name = f"W_{p.name}"
+            if name in self.parameters:
                 (y,) = sees(*known)
-                e = torch.baddbmm(e, y.expand_as(states[0]), own[f"W_{p.name}"].mT)
+                e = torch.baddbmm(e, y.expand_as(states[0]), self.parameters[name].mT)
             known.append(e)
         return [s.expand_as(states[0]) for s in self._update(*known)]
 
@@ -151,3 +180,8 @@ class Trainees:
         with torch.no_grad():
             for name, value in self.parameters.items():
                 value.copy_(arrays[name])
+
+
+def uniform(width: int, own: torch.Generator, *shape: int) -> Tensor:
+    """Numbers between -1/sqrt(N) and 1/sqrt(N), as PyTorch's layers draw them."""
+    return (2 * torch.rand(shape, generator=own) - 1) / sqrt(width)
