@@ -8,7 +8,7 @@ Eq. (second-moment), Eq. (memory).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,13 +31,18 @@ Tensor = torch.Tensor
 
 @dataclass
 class SampledSetting:
-    """A cell at an ensemble, tied or untied, and the runs that measure it."""
+    """A cell at an ensemble, tied or untied, and the runs that measure it.
+
+    With `points`, ensembles and inputs of which this is the first, the first axis of what a run
+    returns counts the rows of all of them (`units.points`).
+    """
 
     cell: Cell
     ensemble: Ensemble
     inputs: Inputs
     tying: str
     start: Mapping[str, float] = field(default_factory=dict)
+    points: Sequence[tuple[Ensemble, Inputs]] = ()
     kept: KeptRuns = field(default_factory=KeptRuns, compare=False, repr=False)
 
     def process(
@@ -53,6 +58,7 @@ class SampledSetting:
             trajectories,
             list(repetitions),
             self.start,
+            self.points,
         )
 
     @property
