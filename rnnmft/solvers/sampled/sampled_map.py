@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.errors import ConvergenceError, OutOfTimeError, Status
+from rnnmft.errors import ConvergenceError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.growth_search import Effort, GrowthFound, growth_runs
@@ -29,12 +29,9 @@ from rnnmft.solvers.sampled.stationary import Settled, verdict
 from rnnmft.units.recent_span import directions_of
 from rnnmft.units.repetitions import Samples
 
-__all__ = ["MAPPED", "PointFound", "SampledMap"]
+__all__ = ["PointFound", "SampledMap"]
 
 Array = NDArray[np.float64]
-#: The quantities of a map that need one trajectory alone.
-MAPPED = ("second_moment", "preactivation_variance", "gradient_growth", "chi_1", "xi_q")
-
 # Steps of the first run, doubled up to the last: quarters of 8 and more are compared.
 _FIRST_STEPS, _LAST_STEPS = 32, 2048
 # Of the first run of a perturbation; of one whose state was slow to settle; of the last.
@@ -49,7 +46,11 @@ _TOGETHER = 1 << 17
 
 @dataclass(frozen=True)
 class PointFound:
-    """What became of one point: values, their errors and a status by quantity."""
+    """What became of one point: values, their errors and a status by quantity.
+
+    Those of `phase_diagram` that one trajectory tells: second_moment, preactivation_variance,
+    gradient_growth, chi_1, xi_q.
+    """
 
     values: Mapping[str, tuple[Array, Array, Status]]
     units: int = 0
@@ -58,7 +59,7 @@ class PointFound:
     def failed(cls, status: Status) -> PointFound:
         """A point without numbers."""
         nothing = np.array([math.nan])
-        return cls(dict.fromkeys(MAPPED, (nothing, nothing, status)))
+        return cls(defaultdict(lambda: (nothing, nothing, status)))
 
 
 #: A point asks for runs and ends with its numbers.
@@ -75,6 +76,7 @@ class SampledMap:
         tolerance: standard error of a growth rate, per step, that each point shall have.
         sampling: seed, device, precision, and the most units that a point may take.
         start: {state: standard deviation at t = 0}.
+        with_growth: whether growth rates are wanted, beside moments.
     """
 
     def __init__(
@@ -85,37 +87,21 @@ class SampledMap:
         tolerance: float,
         sampling: Sampling,
         start: Mapping[str, float] | None = None,
+        with_growth: bool = True,
     ) -> None:
         self.cell, self.points, self.tying = cell, points, tying
-        self.start = start or {}
+        self.start, self.with_growth = start or {}, with_growth
         self.sampling = replace(sampling, tolerance=tolerance, work=None)
         self.plan = replace(
             sampling, units=_UNITS, repetitions=_REPETITIONS, tolerance=None, work=_WORK
         )
 
-    def solve(self, progress: Callable[[int, int], object] | None = None) -> list[PointFound]:
-        """Every point's numbers; those for which a time budget leaves no time are NOT_COMPUTED.
+    def completed(self) -> Iterator[list[tuple[int, PointFound]]]:
+        """The numbers and the places of points, as runs complete them.
 
-        Args:
-            progress: called as progress(done, total) after every run that completes a point.
+        Raises:
+            OutOfTimeError: a time budget ended before all were.
         """
-        found = [PointFound.failed(Status.NOT_COMPUTED)] * len(self.points)
-        done = 0
-        try:
-            for completed in self._completed():
-                for i, point in completed:
-                    found[i] = point
-                done += len(completed)
-                if progress is not None and completed:
-                    progress(done, len(self.points))
-        except OutOfTimeError:
-            pass
-        return found
-
-    # --- who moves with whom -------------------------------------------------------------------
-
-    def _completed(self) -> Iterator[list[tuple[int, PointFound]]]:
-        """Points as they are completed, after every run."""
         asking = {i: self._asking(point) for i, point in enumerate(self.points)}
         waiting: dict[RunAsked, list[int]] = defaultdict(list)
         for i, task in asking.items():
@@ -132,7 +118,8 @@ class SampledMap:
                         wanted[asking[i].send(drawn)].append(i)
                     except StopIteration as end:
                         completed.append((i, end.value))
-                yield completed
+                if completed:
+                    yield completed
                 if list(wanted.values()) != [chosen]:
                     break
                 # All ask for the same again: it goes on where this run ended.
@@ -168,6 +155,10 @@ class SampledMap:
                 steps *= 2
         except ConvergenceError as failure:
             return PointFound.failed(failure.status)
+        moments = at.late(second_moments)
+        # Whether the zero state is stable its growth tells.
+        if not self.with_growth and any(float(v) > 0 for v, _ in moments.values()):
+            return PointFound(_moments(at), plan.total)
         effort = Effort(
             _SHORT if steps == _FIRST_STEPS else _USUAL, _LONGEST, most_units=plan.per_repetition
         )
@@ -188,23 +179,31 @@ class SampledMap:
 
 def _answer(at: Settled, growth: GrowthFound) -> PointFound:
     """The numbers of a point, as `SampledUnits` gives them."""
-    found: dict[str, tuple[Array, Array, Status]] = {}
+    found = dict(_moments(at))
     rate, error = growth.limit.value, growth.limit.error
     status = growth.status if at.status is Status.OK else at.status
     chi = math.exp(rate)
     found["gradient_growth"] = np.array([rate]), np.array([error]), status
     found["chi_1"] = np.array([chi]), np.array([chi * error]), status
-    second = at.late(second_moments)
-    moments = {"second_moment": second}
-    moments["preactivation_variance"] = at.late(READ["preactivation_variance"])
-    is_zero = not any(float(v) > 0 for v, _ in second.values())
-    settled = Status.UNSTABLE if is_zero and rate > 0.0 else at.status
-    for name, pairs in moments.items():
+    if not found["second_moment"][0].any():
+        xi = timescale(Rate(-rate, error, True))
+        found["xi_q"] = np.array([xi[0]]), np.array([xi[1]]), status
+        if rate > 0.0:
+            for name in ("second_moment", "preactivation_variance"):
+                found[name] = *found[name][:2], Status.UNSTABLE
+    return PointFound(found, growth.units)
+
+
+def _moments(at: Settled) -> dict[str, tuple[Array, Array, Status]]:
+    """What needs no perturbation."""
+    found: dict[str, tuple[Array, Array, Status]] = {}
+    for name in ("second_moment", "preactivation_variance"):
+        pairs = at.late(READ[name])
         values, errors = (np.array([float(pair[k]) for pair in pairs.values()]) for k in (0, 1))
         if name == "second_moment":
             errors = np.hypot(errors, [at.remaining[n] for n in pairs])
-        found[name] = values, errors, settled
+        found[name] = values, errors, at.status
     approach = slowest_rate(second_moments(at.samples.values), at.steps // 4)
-    xi = timescale(Rate(-rate, error, True) if is_zero else approach)
-    found["xi_q"] = np.array([xi[0]]), np.array([xi[1]]), at.status
-    return PointFound(found, growth.units)
+    value, error = timescale(approach)
+    found["xi_q"] = np.array([value]), np.array([error]), at.status
+    return found
