@@ -116,7 +116,7 @@ class SampledSetting:
             for name, value in process.preactivation_moments().items():
                 found.setdefault(f"pre/{name}", []).append(value)
                 found.setdefault(f"prescribed/{name}", []).append(process.prescribed[name][:, 0])
-        self.kept.keep(which, process, found)
+        self.kept.keep(which, process, found, ended=True)
         return _stacked(found | _checks(process))
 
     def tangents(
