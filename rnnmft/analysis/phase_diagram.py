@@ -161,6 +161,7 @@ def _fill_jointly(
     found = SampledMap(
         field.cell,
         points,
+        [tuple(map(int, np.unravel_index(i, grid.shape))) for i in rows],
         field.tying,
         tolerance,
         replace(field.sampling, dtype="float32", units=MOST_UNITS, max_units=MOST_UNITS),

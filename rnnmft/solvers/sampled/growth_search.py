@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rnnmft.errors import Status
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.checks import decided_by_many
-from rnnmft.units.growth_limit import GrowthLimit, growth_limit
+from rnnmft.units.growth_limit import Control, GrowthLimit, growth_limit
 from rnnmft.units.repetitions import Samples, bias_of, calibrated_error, mean_and_error
 
 __all__ = [
@@ -178,13 +178,20 @@ def search_cross_growth(
         horizon *= 2
 
 
-def limit_of(drawn: Samples, end: int, tied: bool) -> GrowthLimit:
-    """The growth rate from the first `end` steps, with what fewer units tell of the 1/M bias."""
+def limit_of(drawn: Samples, end: int, tied: bool, control: Samples | None = None) -> GrowthLimit:
+    """The growth rate from the first `end` steps, with what fewer units tell of the 1/M bias.
+
+    Args:
+        drawn: a run.
+        end: how many of its steps.
+        tied: whether weights are.
+        control: a neighbour's run of the same repetitions and more.
+    """
     rounding = _ROUNDING[drawn.sampling.dtype]
-    found = _read(drawn.values, end, tied, rounding)
+    found = _read(drawn.values, end, tied, rounding, control and control.values)
     if drawn.small is None or not math.isfinite(found.value):
         return found
-    small = _read(drawn.small, end, tied, rounding)
+    small = _read(drawn.small, end, tied, rounding, control and control.small)
     bias = 0.0
     if math.isfinite(small.value):
         spread = np.asarray(math.hypot(small.noise, found.noise))
@@ -193,12 +200,23 @@ def limit_of(drawn: Samples, end: int, tied: bool) -> GrowthLimit:
     return replace(found, error=error, noise=noise)
 
 
-def _read(values: Mapping[str, Array], end: int, tied: bool, rounding: float) -> GrowthLimit:
-    logs, sums = values["log_m_1"][:, :end], values.get("log_sums")
+def _read(
+    values: Mapping[str, Array],
+    end: int,
+    tied: bool,
+    rounding: float,
+    control: Mapping[str, Array] | None = None,
+) -> GrowthLimit:
+    logs, sums = _logarithms(values, end)
     if end < _FEWEST_STEPS:
         return _short(logs)
-    sums = None if sums is None else sums[:, : end // 2]
-    return growth_limit(logs, sums, exponential=not tied, rounding=rounding)
+    beside = None if control is None else Control(*_logarithms(control, end))
+    return growth_limit(logs, sums, exponential=not tied, rounding=rounding, control=beside)
+
+
+def _logarithms(values: Mapping[str, Array], end: int) -> tuple[Array, Array | None]:
+    sums = values.get("log_sums")
+    return values["log_m_1"][:, :end], None if sums is None else sums[:, : end // 2]
 
 
 def _short(logs: Array) -> GrowthLimit:

@@ -12,14 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.numerics.devices import free_memory
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.readings import gradient_readings, late_readings
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.units.repetitions import Run, Samples, draw_repetitions
 
-__all__ = ["JointRuns", "RunAsked", "joined"]
+__all__ = ["JointRuns", "RunAsked", "joined", "points_together"]
 
 Array = NDArray[np.float64]
+# Numbers of units that a processor moves at once: arrays of half a megabyte, several of which it
+# keeps near itself.
+_AT_ONCE = 1 << 17
+# Points that share random numbers, of which each is drawn once: more would gain little.
+_SHARING = 8
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class JointRuns:
         setting, steps = self.setting, asked.burn_in + asked.horizon
 
         def run(plan: Sampling, numbers: range) -> Mapping[str, Array]:
+            # Another size of batches makes no other run of it.
+            plan = replace(plan, memory=asked.sampling.memory)
             if asked.horizon:
                 found = setting.tangents(plan, numbers, asked.burn_in, asked.horizon)
             else:
@@ -74,10 +82,14 @@ class JointRuns:
         return self._drawn(run, asked, steps)
 
     def _drawn(self, run: Run, asked: RunAsked, steps: int) -> list[Samples]:
+        size = self.count * self.setting.unit_bytes(asked.sampling, steps, 1, asked.horizon)
+        sampling = asked.sampling
+        if sampling.memory is None and free_memory(sampling.device) is None:
+            sampling = replace(sampling, memory=max(size * (_AT_ONCE // self.count), 1 << 20))
         drawn = draw_repetitions(
             run,
-            asked.sampling,
-            self.count * self.setting.unit_bytes(asked.sampling, steps, 1, asked.horizon),
+            sampling,
+            size,
             gradient_readings if asked.horizon else late_readings,
             asked.first,
         )
@@ -85,6 +97,11 @@ class JointRuns:
             replace(drawn, values=_of(drawn.values, b), small=drawn.small and _of(drawn.small, b))
             for b in range(self.count)
         ]
+
+
+def points_together(asked: RunAsked) -> int:
+    """How many points are best drawn together."""
+    return max(_SHARING, _AT_ONCE // asked.sampling.total)
 
 
 def _of(values: Mapping[str, Array], point: int) -> dict[str, Array]:

@@ -1,69 +1,31 @@
 """Many points of a parameter space by sampled units, each to its own tolerance.
 
-Every point asks for one run after another as it would alone: moments until they have settled
-(`stationary`), then perturbations, over more steps or with more units, until the growth rate is
-known well enough (`growth_search`). Points that ask for the same run move together (`joint_runs`).
-All share their random numbers: differences of neighbours are far less noisy than each of them.
+Every point asks for one run after another (`point_search`). Points that ask for the same run move
+together, with the same random numbers (`joint_runs`). When all that is left to be asked for are
+more units, points far enough apart get them, and those between lean on these neighbours: the
+difference of two neighbours is far less noisy than each of them.
 
-Eq. (tied-kernel), Eq. (averaged-tangent), Eq. (growth-bracket).
+Eq. (tied-kernel), Eq. (averaged-tangent), Eq. (control-variate).
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rnnmft.errors import ConvergenceError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
-from rnnmft.solvers.sampled.growth_search import Effort, GrowthFound, growth_runs
-from rnnmft.solvers.sampled.joint_runs import JointRuns, RunAsked, joined
-from rnnmft.solvers.sampled.readings import READ, second_moments
-from rnnmft.solvers.sampled.relaxation import Rate, slowest_rate, timescale
-from rnnmft.solvers.sampled.stationary import Settled, verdict
-from rnnmft.units.recent_span import directions_of
-from rnnmft.units.repetitions import Samples
+from rnnmft.solvers.sampled.joint_runs import JointRuns, RunAsked, points_together
+from rnnmft.solvers.sampled.point_search import PointFound, PointSearch
+from rnnmft.solvers.sampled.runs import SampledSetting
 
-__all__ = ["PointFound", "SampledMap"]
+__all__ = ["SampledMap"]
 
-Array = NDArray[np.float64]
-# Steps of the first run, doubled up to the last: quarters of 8 and more are compared.
-_FIRST_STEPS, _LAST_STEPS = 32, 2048
-# Of the first run of a perturbation; of one whose state was slow to settle; of the last.
-_SHORT, _USUAL, _LONGEST = 16, 32, 256
-# Units to begin with; one repetition more is worth more than a larger one, for the spread is known
-# better. Runs that take long have fewer: units times steps times directions, as in `Sampling`.
-_UNITS, _REPETITIONS, _WORK = 1 << 14, 16, 1e8
-# Numbers of units that move together: arrays of half a megabyte, several of which a processor keeps
-# near itself.
-_TOGETHER = 1 << 17
-
-
-@dataclass(frozen=True)
-class PointFound:
-    """What became of one point: values, their errors and a status by quantity.
-
-    Those of `phase_diagram` that one trajectory tells: second_moment, preactivation_variance,
-    gradient_growth, chi_1, xi_q.
-    """
-
-    values: Mapping[str, tuple[Array, Array, Status]]
-    units: int = 0
-
-    @classmethod
-    def failed(cls, status: Status) -> PointFound:
-        """A point without numbers."""
-        nothing = np.array([math.nan])
-        return cls(defaultdict(lambda: (nothing, nothing, status)))
-
-
-#: A point asks for runs and ends with its numbers.
-_Asking = Generator[RunAsked, Samples, PointFound]
+# Points that get more units first stand three apart along every axis: each other point is next to
+# one of them.
+_APART = 3
+# Neighbours at this distance, along every axis, or less are leant on.
+_NEAR = 2
 
 
 class SampledMap:
@@ -72,6 +34,7 @@ class SampledMap:
     Args:
         cell: of all points.
         points: the ensemble and inputs of each.
+        places: where each stands on the grid, a whole number along every axis.
         tying: "tied" or "untied".
         tolerance: standard error of a growth rate, per step, that each point shall have.
         sampling: seed, device, precision, and the most units that a point may take.
@@ -83,127 +46,102 @@ class SampledMap:
         self,
         cell: Cell,
         points: Sequence[tuple[Ensemble, Inputs]],
+        places: Sequence[tuple[int, ...]],
         tying: str,
         tolerance: float,
         sampling: Sampling,
         start: Mapping[str, float] | None = None,
         with_growth: bool = True,
     ) -> None:
-        self.cell, self.points, self.tying = cell, points, tying
-        self.start, self.with_growth = start or {}, with_growth
-        self.sampling = replace(sampling, tolerance=tolerance, work=None)
-        self.plan = replace(
-            sampling, units=_UNITS, repetitions=_REPETITIONS, tolerance=None, work=_WORK
-        )
+        self.cell, self.points, self.places, self.tying = cell, points, places, tying
+        self.start = start or {}
+        settings = [SampledSetting(cell, *point, tying, self.start) for point in points]
+        self._searches = [PointSearch(s, tolerance, sampling, with_growth) for s in settings]
 
     def completed(self) -> Iterator[list[tuple[int, PointFound]]]:
-        """The numbers and the places of points, as runs complete them.
+        """The numbers and the places in the list of points, as runs complete them.
 
         Raises:
             OutOfTimeError: a time budget ended before all were.
         """
-        asking = {i: self._asking(point) for i, point in enumerate(self.points)}
         waiting: dict[RunAsked, list[int]] = defaultdict(list)
-        for i, task in asking.items():
-            waiting[next(task)].append(i)
-        while waiting:
-            asked, chosen = self._next(waiting)
-            together = JointRuns(
-                self.cell, [self.points[i] for i in chosen], self.tying, self.start
-            )
-            while True:
-                completed, wanted = [], defaultdict(list)
-                for i, drawn in zip(chosen, together.draw(asked), strict=True):
-                    try:
-                        wanted[asking[i].send(drawn)].append(i)
-                    except StopIteration as end:
-                        completed.append((i, end.value))
-                if completed:
-                    yield completed
-                if list(wanted.values()) != [chosen]:
-                    break
-                # All ask for the same again: it goes on where this run ended.
-                (asked,) = wanted
-            for again, those in wanted.items():
-                waiting[again] += those
+        poor: list[int] = []
+        for i, search in enumerate(self._searches):
+            waiting[search.asked].append(i)
+        while waiting or poor:
+            if not waiting:
+                leaning, rich = self._shared(poor)
+                if leaning:
+                    yield self._answers(leaning)
+                poor = [i for i in poor if i not in {*leaning, *rich}]
+                for i in rich:
+                    waiting[self._searches[i].asked].append(i)
+                continue
+            asked, chosen = _taken(waiting)
+            left = self._run(asked, chosen)
+            ended = [i for i in chosen if i not in left]
+            if ended:
+                yield self._answers(ended)
+            for i in left:
+                search = self._searches[i]
+                if search.lacks_units:
+                    poor.append(i)
+                else:
+                    waiting[search.asked].append(i)
 
-    def _next(self, waiting: dict[RunAsked, list[int]]) -> tuple[RunAsked, list[int]]:
-        """A run, and points that wait for it, which are taken off the list."""
-        full = [a for a, those in waiting.items() if len(those) >= self._most(a)]
-        asked = (full or list(waiting))[-1]
-        those = sorted(waiting.pop(asked))
-        most = self._most(asked)
-        if those[most:]:
-            waiting[asked] = those[most:]
-        return asked, those[:most]
-
-    def _most(self, asked: RunAsked) -> int:
-        return max(1, _TOGETHER // asked.sampling.total)
-
-    # --- what a point asks for -----------------------------------------------------------------
-
-    def _asking(self, point: tuple[Ensemble, Inputs]) -> _Asking:
-        setting = JointRuns(self.cell, [point], self.tying, self.start).setting
-        steps = _FIRST_STEPS
-        try:
-            while True:
-                plan = replace(self.plan.for_steps(steps, directions_of(steps)), work=None)
-                drawn = yield RunAsked(plan, steps)
-                at = verdict(drawn, setting, 1, steps, _LAST_STEPS)
-                if at is not None:
-                    break
-                steps *= 2
-        except ConvergenceError as failure:
-            return PointFound.failed(failure.status)
-        moments = at.late(second_moments)
-        # Whether the zero state is stable its growth tells.
-        if not self.with_growth and any(float(v) > 0 for v, _ in moments.values()):
-            return PointFound(_moments(at), plan.total)
-        effort = Effort(
-            _SHORT if steps == _FIRST_STEPS else _USUAL, _LONGEST, most_units=plan.per_repetition
-        )
-        search = growth_runs(self.sampling, plan, effort, tied=self.tying == "tied")
-        known: dict[tuple[int, int], Samples] = {}
-        wanted, horizon = next(search)
+    def _run(self, asked: RunAsked, chosen: list[int]) -> list[int]:
+        """Let points move together as long as all ask for the same; those that ask on."""
+        together = JointRuns(self.cell, [self.points[i] for i in chosen], self.tying, self.start)
         while True:
-            key = wanted.per_repetition, horizon
-            have = known[key].sampling.repetitions if key in known else 0
-            more = wanted.of(wanted.per_repetition, wanted.repetitions - have)
-            drawn = yield RunAsked(more, steps, horizon, have)
-            known = {key: joined(known.get(key), drawn)}
-            try:
-                wanted, horizon = search.send(known[key])
-            except StopIteration as end:
-                return _answer(at, end.value)
+            for i, drawn in zip(chosen, together.draw(asked), strict=True):
+                self._searches[i].send(drawn)
+            left = [i for i in chosen if self._searches[i].answer is None]
+            wanted = {self._searches[i].asked for i in left}
+            if left != chosen or len(wanted) > 1 or self._searches[left[0]].lacks_units:
+                return left
+            # It goes on where this run ended.
+            (asked,) = wanted
+
+    def _shared(self, poor: list[int]) -> tuple[list[int], list[int]]:
+        """Of points that lack units: those that neighbours help, and those that get their own."""
+        leaning: list[int] = []
+        rich: list[int] = []
+        alone: list[int] = []
+        for i in poor:
+            near = self._near(i)
+            if any(self._searches[i].lean_on(self._searches[k]) for k in near):
+                leaning.append(i)
+            else:
+                (rich if near else alone).append(i)
+        # Every third along each axis first.
+        alone.sort(key=lambda i: sum(place % _APART != 1 for place in self.places[i]))
+        first: list[int] = []
+        for i in alone:
+            if all(self._distance(i, k) >= _APART - 1 for k in first):
+                self._searches[i].is_leant_on = True
+                first.append(i)
+        return leaning, sorted(rich + first)
+
+    def _near(self, i: int) -> list[int]:
+        """The neighbours to lean on that are done, nearest first."""
+        done = (k for k, s in enumerate(self._searches) if s.is_leant_on and s.answer is not None)
+        near = [k for k in done if self._distance(i, k) <= _NEAR]
+        return sorted(near, key=lambda k: self._distance(i, k))
+
+    def _distance(self, i: int, k: int) -> int:
+        """The largest distance along an axis."""
+        return max(abs(a - b) for a, b in zip(self.places[i], self.places[k], strict=True))
+
+    def _answers(self, which: list[int]) -> list[tuple[int, PointFound]]:
+        answers = ((i, self._searches[i].answer) for i in which)
+        return [(i, answer) for i, answer in answers if answer is not None]
 
 
-def _answer(at: Settled, growth: GrowthFound) -> PointFound:
-    """The numbers of a point, as `SampledUnits` gives them."""
-    found = dict(_moments(at))
-    rate, error = growth.limit.value, growth.limit.error
-    status = growth.status if at.status is Status.OK else at.status
-    chi = math.exp(rate)
-    found["gradient_growth"] = np.array([rate]), np.array([error]), status
-    found["chi_1"] = np.array([chi]), np.array([chi * error]), status
-    if not found["second_moment"][0].any():
-        xi = timescale(Rate(-rate, error, True))
-        found["xi_q"] = np.array([xi[0]]), np.array([xi[1]]), status
-        if rate > 0.0:
-            for name in ("second_moment", "preactivation_variance"):
-                found[name] = *found[name][:2], Status.UNSTABLE
-    return PointFound(found, growth.units)
-
-
-def _moments(at: Settled) -> dict[str, tuple[Array, Array, Status]]:
-    """What needs no perturbation."""
-    found: dict[str, tuple[Array, Array, Status]] = {}
-    for name in ("second_moment", "preactivation_variance"):
-        pairs = at.late(READ[name])
-        values, errors = (np.array([float(pair[k]) for pair in pairs.values()]) for k in (0, 1))
-        if name == "second_moment":
-            errors = np.hypot(errors, [at.remaining[n] for n in pairs])
-        found[name] = values, errors, at.status
-    approach = slowest_rate(second_moments(at.samples.values), at.steps // 4)
-    value, error = timescale(approach)
-    found["xi_q"] = np.array([value]), np.array([error]), at.status
-    return found
+def _taken(waiting: dict[RunAsked, list[int]]) -> tuple[RunAsked, list[int]]:
+    """A run, and points that wait for it, which are taken off the list."""
+    full = [asked for asked, those in waiting.items() if len(those) >= points_together(asked)]
+    asked = (full or list(waiting))[-1]
+    those, most = sorted(waiting.pop(asked)), points_together(asked)
+    if those[most:]:
+        waiting[asked] = those[most:]
+    return asked, those[:most]
