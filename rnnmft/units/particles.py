@@ -36,6 +36,7 @@ from rnnmft.units.forgotten_covariance import OCTAVES
 from rnnmft.units.input_signal import InputSignal, MovingAverage
 from rnnmft.units.normals import Draws
 from rnnmft.units.points import Number, Points, is_positive, spread
+from rnnmft.units.recent_span import KEPT
 from rnnmft.units.weight_action import WeightAction
 
 __all__ = ["UnitProcess", "gram", "recurrent_groups", "trajectories_coincide"]
@@ -61,6 +62,7 @@ class UnitProcess:
             correlation of their inputs.
         points: the ensembles and inputs of further points that move together with this one, this
             one first; R counts the rows of all of them.
+        kept: directions that weights have before any is dropped (`recent_span`).
 
     Attributes:
         states, e, x: the current values; `x` is None where the input does not enter elementwise.
@@ -86,9 +88,10 @@ class UnitProcess:
         repetitions: Sequence[int] | None = None,
         start: Mapping[str, float] | None = None,
         points: Sequence[tuple[Ensemble, Inputs]] = (),
+        kept: int = KEPT,
     ) -> None:
         self.cell, self.ensemble, self.inputs, self.tied = cell, ensemble, inputs, tying == "tied"
-        self.sampling, self.trajectories = sampling, trajectories
+        self.sampling, self.trajectories, self._kept = sampling, trajectories, kept
         backend = torch_backend(sampling.device, sampling.dtype)
         chosen = range(sampling.repetitions) if repetitions is None else repetitions
         self.like = torch.zeros((), dtype=backend.dtype, device=backend.device)
@@ -148,7 +151,8 @@ class UnitProcess:
 
     def _action(self) -> WeightAction:
         repetitions, _, units = self.shape
-        return WeightAction(self.like, repetitions, units, self.draws.normal, self.points.count)
+        shared = self.points.count, self._kept
+        return WeightAction(self.like, repetitions, units, self.draws.normal, *shared)
 
     def _input_signal(self) -> InputSignal:
         return InputSignal(self.inputs, self._normal, self.shape[1], self._average)

@@ -27,7 +27,7 @@ from rnnmft.units.columns import Columns
 from rnnmft.units.forgotten_covariance import ForgottenCovariance
 from rnnmft.units.orthonormal_basis import OrthonormalBasis
 from rnnmft.units.points import Number, spread
-from rnnmft.units.recent_span import RecentSpan
+from rnnmft.units.recent_span import KEPT, RecentSpan
 
 __all__ = ["WeightAction"]
 
@@ -42,6 +42,7 @@ class WeightAction:
         repetitions, units: R (rows, where several points move together) and M.
         normals: (count) -> independent standard normal numbers, (R, count, M), of repetitions.
         points: how many share the numbers of a repetition, a row each.
+        kept: directions before any is dropped.
 
     Attributes:
         most: the largest number of directions so far.
@@ -57,13 +58,14 @@ class WeightAction:
         units: int,
         normals: Callable[[int], Tensor],
         points: int = 1,
+        kept: int = KEPT,
     ) -> None:
         self.basis = OrthonormalBasis(like, repetitions, units)
         self._normals, self._points = normals, points
         self.zeta: dict[str, Columns] = {}
         self.coordinates: Tensor | None = None
         self.forgotten = ForgottenCovariance(like, repetitions)
-        self._recent, self.most = RecentSpan(), 0
+        self._recent, self.most = RecentSpan(kept), 0
 
     def see(self, y: Tensor) -> None:
         """What the matrices act on from now, (R, P, M)."""

@@ -24,6 +24,9 @@ Array = NDArray[np.float64]
 # Numbers of units that a processor moves at once: arrays of half a megabyte, several of which it
 # keeps near itself.
 _AT_ONCE = 1 << 17
+# Directions that weights keep before any is dropped. What goes with them is measured, and is far
+# below the error of a map.
+_DIRECTIONS = 64
 # Points that share random numbers, of which each is drawn once: more would gain little.
 _SHARING = 8
 
@@ -44,6 +47,12 @@ class RunAsked:
     horizon: int = 0
     first: int = 0
 
+    def follows(self, other: RunAsked) -> bool:
+        """Whether it goes on where another run ended: with its units, from its last step."""
+        if (self.sampling, self.first) != (other.sampling, other.first) or other.horizon:
+            return False
+        return self.burn_in == other.burn_in if self.horizon else self.burn_in > other.burn_in
+
 
 class JointRuns:
     """Some points of a parameter space: what one of their runs has begun, the next goes on with.
@@ -63,8 +72,9 @@ class JointRuns:
         start: Mapping[str, float],
     ) -> None:
         self.count = len(points)
-        self.setting = SampledSetting(cell, *points[0], tying, start, tuple(points))
-        self.settings = [SampledSetting(cell, *point, tying, start) for point in points]
+        self.setting = SampledSetting(
+            cell, *points[0], tying, start, tuple(points), directions=_DIRECTIONS
+        )
 
     def draw(self, asked: RunAsked) -> list[Samples]:
         """The run of every point."""

@@ -34,7 +34,8 @@ class SampledSetting:
     """A cell at an ensemble, tied or untied, and the runs that measure it.
 
     With `points`, ensembles and inputs of which this is the first, the first axis of what a run
-    returns counts the rows of all of them (`units.points`).
+    returns counts the rows of all of them (`units.points`). `directions`: how many weights keep
+    before any is dropped (`units.recent_span`).
     """
 
     cell: Cell
@@ -43,6 +44,7 @@ class SampledSetting:
     tying: str
     start: Mapping[str, float] = field(default_factory=dict)
     points: Sequence[tuple[Ensemble, Inputs]] = ()
+    directions: int = KEPT
     kept: KeptRuns = field(default_factory=KeptRuns, compare=False, repr=False)
 
     def process(
@@ -59,6 +61,7 @@ class SampledSetting:
             list(repetitions),
             self.start,
             self.points,
+            self.directions,
         )
 
     @property
@@ -78,7 +81,7 @@ class SampledSetting:
         groups = recurrent_groups(self.cell)
         recurrent = [names for y, names in groups.items() if y != 0]
         columns = (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
-        kept = min(steps * trajectories, KEPT + trajectories) * columns
+        kept = min(steps * trajectories, self.directions + trajectories) * columns
         kept += witnesses_of(steps) * trajectories * len(recurrent) * (self.tying == "tied")
         lags = 1 if isinstance(self.inputs.temporal, str) else len(self.inputs.temporal)
         kept += lags * trajectories * (len(self.cell.preactivations) + 1)

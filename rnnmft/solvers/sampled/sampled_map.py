@@ -78,29 +78,38 @@ class SampledMap:
                     waiting[self._searches[i].asked].append(i)
                 continue
             asked, chosen = _taken(waiting)
-            left = self._run(asked, chosen)
-            ended = [i for i in chosen if i not in left]
+            self._run(asked, chosen)
+            ended = [i for i in chosen if self._searches[i].answer is not None]
             if ended:
                 yield self._answers(ended)
-            for i in left:
+            for i in chosen:
                 search = self._searches[i]
                 if search.lacks_units:
                     poor.append(i)
-                else:
+                elif search.answer is None:
                     waiting[search.asked].append(i)
 
-    def _run(self, asked: RunAsked, chosen: list[int]) -> list[int]:
-        """Let points move together as long as all ask for the same; those that ask on."""
+    def _run(self, asked: RunAsked, chosen: list[int]) -> None:
+        """Let points move together, and go on with those that ask for what follows this run."""
         together = JointRuns(self.cell, [self.points[i] for i in chosen], self.tying, self.start)
-        while True:
+        receiving = set(chosen)
+        while receiving:
             for i, drawn in zip(chosen, together.draw(asked), strict=True):
-                self._searches[i].send(drawn)
-            left = [i for i in chosen if self._searches[i].answer is None]
-            wanted = {self._searches[i].asked for i in left}
-            if left != chosen or len(wanted) > 1 or self._searches[left[0]].lacks_units:
-                return left
-            # It goes on where this run ended.
-            (asked,) = wanted
+                if i in receiving:
+                    self._searches[i].send(drawn)
+            following: dict[RunAsked, set[int]] = defaultdict(set)
+            for i in receiving:
+                search = self._searches[i]
+                if search.answer is None and search.asked.follows(asked):
+                    following[search.asked].add(i)
+            # Some more steps of all cost less than those of a few from the start. Where a run of
+            # moments goes on for long, the settled ones shall not.
+            perturbed = [a for a in following if a.horizon]
+            alike = [a for a, those in following.items() if len(those) == len(chosen)]
+            if not perturbed and not alike:
+                return
+            asked = (perturbed or alike)[0]
+            receiving = following[asked]
 
     def _shared(self, poor: list[int]) -> tuple[list[int], list[int]]:
         """Of points that lack units: those that neighbours help, and those that get their own."""
