@@ -138,6 +138,7 @@ class Status(Enum):
     UNSTABLE = "This fixed point is unstable: the recursion does not approach it."
     INVALID = "An input of this element is outside its domain."
     NOT_COMPUTED = "This method does not compute the quantity."
+    OUT_OF_TIME = "The time budget ended before this element was computed."
     UNDEFINED = "The quantity is not defined here (for example a correlation at zero variance)."
 
     @property

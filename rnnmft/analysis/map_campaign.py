@@ -31,6 +31,7 @@ def map_in_chunks(
     phase_diagram: Callable[..., PhaseDataset],
     grid: ParameterGrid,
     quantities: Mapping[str, PointFunction | None],
+    tolerance: float,
     store: str | Path | None,
     cluster: Any,
     chunk: int | None,
@@ -42,6 +43,7 @@ def map_in_chunks(
         phase_diagram: the function with everything given but `vary`.
         grid: the points.
         quantities: that are wanted, with functions of one's own.
+        tolerance: of the growth rate of points that are sampled.
         store: the folder of the chunks; a passing one when None.
         cluster: see `campaigns.executors.open_executor`.
         chunk: how many points at most; when None, so many that handing out costs little.
@@ -59,7 +61,10 @@ def map_in_chunks(
         cut = zip(grid.axes, block.slices, strict=True)
         vary = {axis: values[where].tolist() for (axis, values), where in cut}
         tasks[block.name] = Task(map_chunk, (phase_diagram, vary, block), block.size)
-    campaign = _campaign(grid, quantities) | {"chunk": parts[0].shape, "chunks": list(tasks)}
+    campaign = _campaign(grid, quantities, tolerance) | {
+        "chunk": parts[0].shape,
+        "chunks": list(tasks),
+    }
     axes = {name: values for name, (_, values) in zip(grid.names, grid.axes, strict=True)}
     folder = TemporaryDirectory() if store is None else nullcontext(store)
     with folder as path, ChunkStore.begin(path, campaign) as found:
@@ -69,7 +74,7 @@ def map_in_chunks(
 
 
 def _campaign(
-    grid: ParameterGrid, quantities: Mapping[str, PointFunction | None]
+    grid: ParameterGrid, quantities: Mapping[str, PointFunction | None], tolerance: float
 ) -> dict[str, Any]:
     """What is computed, and by what: another campaign's chunks are not this one's."""
     field = grid.field
@@ -81,6 +86,7 @@ def _campaign(
         "inputs": field.inputs.to_dict(),
         "start": dict(field.start),
         "tying": field.tying,
+        "tolerance": repr(tolerance),
         # As text, which holds nan and inf, too.
         "vary": {name: [repr(v) for v in values.tolist()] for name, (_, values) in axes},
         "quantities": {name: _text_of(function) for name, function in quantities.items()},

@@ -7,20 +7,23 @@ theory one point after another, and counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
-from rnnmft.errors import ConvergenceError, DerivationError, Status
+from rnnmft.errors import ConvergenceError, DerivationError, OutOfTimeError, Status
 from rnnmft.records import Quantity
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
 
-__all__ = ["CODES", "QUANTITIES", "MapTable", "PointFunction"]
+if TYPE_CHECKING:
+    from rnnmft.solvers.sampled.sampled_map import SampledMap
+
+__all__ = ["CODES", "MAPPED", "QUANTITIES", "MapTable", "PointFunction"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -44,6 +47,8 @@ QUANTITIES: Mapping[str, tuple[str, str, str]] = {
     "m_2": ("", "second moment of the one-step J J^T", "dimensionless"),
 }
 
+#: The quantities that sampled units of many points tell together.
+MAPPED = ("second_moment", "preactivation_variance", "gradient_growth", "chi_1", "xi_q")
 #: Statuses by their code in a table.
 CODES = list(Status)
 # What two trajectories say, which nothing does where a state has no variance; and what is linear at
@@ -103,6 +108,38 @@ class MapTable:
             if name in _OF_PAIRS:
                 self._settle(name, valid & found.undefined, Status.UNDEFINED)
 
+    def fill_joint(
+        self,
+        points: SampledMap,
+        rows: Sequence[int],
+        progress: Callable[[int, int], object] | None,
+    ) -> None:
+        """What points that move together tell, as they are completed.
+
+        Args:
+            points: the map.
+            rows: where each of its points stands in the table.
+            progress: called as progress(done, total).
+        """
+        names = [q for q in self.values if q in MAPPED and q not in self.own]
+        done = 0
+        try:
+            for completed in points.completed():
+                for place, found in completed:
+                    for name in names:
+                        value, error, status = found.values[name]
+                        row = rows[place]
+                        self.values[name][:, row], self.errors[name][:, row] = value, error
+                        self._settle(name, np.arange(len(self.codes[name])) == row, status)
+                done += len(completed)
+                if progress is not None:
+                    progress(done, len(rows))
+        except OutOfTimeError:
+            for name in names:
+                left = np.zeros(len(self.codes[name]), dtype=bool)
+                left[list(rows)] = True
+                self._settle(name, left & self.open[name], Status.OUT_OF_TIME)
+
     def _settle(self, name: str, which: Flags, status: Status) -> None:
         self.open[name][which] = False
         self.codes[name][which] = CODES.index(status)
@@ -133,6 +170,8 @@ class MapTable:
             status = failure.status
         except DerivationError:
             status = Status.UNDEFINED
+        except OutOfTimeError:
+            status = Status.OUT_OF_TIME
         self.values[name][:, i], self.errors[name][:, i] = value, error
         self.codes[name][i] = CODES.index(status)
 

@@ -1,13 +1,15 @@
 """Phase diagrams: the theory's quantities over a grid of parameters, with a status an element.
 
 A sweep never raises for one element: where a quantity does not exist it is nan, and its status says
-why. Cells whose moments close are solved for the whole grid at once; what that leaves open, and
-every other theory, is solved point by point, and the dataset says how many points those were.
+why. Cells whose moments close are solved for the whole grid at once; where units are sampled, those
+of many points move together. What that leaves open is solved point by point, and the dataset says
+how many points those were.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.fixed_point_map import FixedPointMap
 from rnnmft.analysis.map_dataset import map_dataset
-from rnnmft.analysis.map_table import QUANTITIES, MapTable, PointFunction
+from rnnmft.analysis.map_table import MAPPED, QUANTITIES, MapTable, PointFunction
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid, in_domain
 from rnnmft.errors import ParameterError
@@ -28,10 +30,16 @@ from rnnmft.solvers.closed.recursion import UntiedRecursion, point_of
 if TYPE_CHECKING:
     from rnnmft.analysis.phase_dataset import PhaseDataset
 
-__all__ = ["FIXED_POINTS", "QUANTITIES", "phase_diagram"]
+__all__ = ["FIXED_POINTS", "JOINT", "QUANTITIES", "TOLERANCE", "phase_diagram"]
 
 Array = NDArray[np.float64]
 
+#: Of a growth rate, per step: what a map of one hue in a hundred shows.
+TOLERANCE = 0.005
+#: The quantities that sampled units of many points tell together.
+JOINT = MAPPED
+# The most units that one of them takes; those that need a perturbation.
+MOST_UNITS, GROWTH = 1 << 18, ("gradient_growth", "chi_1")
 #: The quantity that is all fixed points, stable or not.
 FIXED_POINTS = "fixed_points"
 
@@ -49,6 +57,7 @@ def phase_diagram(
     tying: str = "tied",
     progress: Callable[[int, int], object] | None = None,
     start: float | Mapping[str, float] = 0.0,
+    tolerance: float = TOLERANCE,
     *,
     store: str | Path | None = None,
     cluster: Any = None,
@@ -65,10 +74,12 @@ def phase_diagram(
         quantities: of `QUANTITIES`; "fixed_points" for all of them, stable or not; and functions of
             one's own, each of the `MeanField` of a point, giving a number or a `Quantity`,
             under the function's name ({name: function} gives another), asked point by point.
-        tying: whose theory. "tied" is that of a network. A grid of it is solved point by point,
-            each by sampled units in a time of seconds, but for memoryless cells (the vanilla RNN):
-            theirs, like "untied" ones of cells whose moments close, are solved all at once.
-        progress: called as progress(done, total) over the points solved one by one.
+        tying: whose theory. "tied" is that of a network. Memoryless cells (the vanilla RNN), and
+            "untied" ones whose moments close, are solved all at once. Of all others units are
+            sampled, of many points together, for `JOINT` quantities; further ones are asked point
+            by point, in a time of seconds each.
+        progress: called as progress(done, total) over the points whose units are sampled, and over
+            those solved one by one.
         start: of `MeanField`: the standard deviation of the states at t = 0.
         store: a folder. The map is computed chunk by chunk, each by itself, and each is written
             there as soon as it is done, with its checksum. An interrupted call, however it ended,
@@ -79,6 +90,9 @@ def phase_diagram(
             "tcp://host:8786", or a `distributed.Client`.
         chunk: how many points a chunk has at most; when None, so many that handing it out costs
             less than 5 %. Part of what the bytes depend on.
+        tolerance: where units of many points are sampled together: the standard error per step of
+            the growth rate that each point shall have. Moments have the error that this leaves
+            them. Neighbours share their random numbers: the noise of their difference is smaller.
 
     Returns:
         An xarray.Dataset that draws itself (`plot`) and writes itself (`save`): each quantity over
@@ -107,10 +121,9 @@ def phase_diagram(
         # It needs the dataset's class, which is xarray's.
         from rnnmft.analysis.map_campaign import map_in_chunks
 
-        of_block = partial(
-            phase_diagram, cell, ensemble, inputs, quantities=wanted, tying=tying, start=start
-        )
-        return map_in_chunks(of_block, grid, wanted, store, cluster, chunk, progress)
+        given = {"quantities": wanted, "tying": tying, "start": start, "tolerance": tolerance}
+        of_block = partial(phase_diagram, cell, ensemble, inputs, **given)
+        return map_in_chunks(of_block, grid, wanted, tolerance, store, cluster, chunk, progress)
     branches = wanted.pop(FIXED_POINTS, ...) is None
     table = MapTable.empty(wanted, field, grid.size)
     table.refuse(~grid.valid)
@@ -118,6 +131,8 @@ def phase_diagram(
     if field.recursion is not None:
         whole = _closed(field, field.recursion, grid)
         table.fill_map(whole, grid.valid)
+    if field.is_sampled:
+        _fill_jointly(table, grid, tolerance, progress)
     alone = table.fill_points(grid, progress)
     points = FixedPointMap.of(whole, grid, progress) if branches else None
     return map_dataset(field, grid, table, whole, alone, points)
@@ -144,6 +159,39 @@ def _checked_quantities(
     if not found:
         raise ParameterError(f"quantities must name at least one of {', '.join(known)}")
     return found
+
+
+def _fill_jointly(
+    table: MapTable,
+    grid: ParameterGrid,
+    tolerance: float,
+    progress: Callable[[int, int], object] | None,
+) -> None:
+    """The quantities that units of many points tell together."""
+    wanted = [name for name in JOINT if name in table.open and name not in table.own]
+    rows = np.flatnonzero(grid.valid).tolist()
+    if not wanted or not rows:
+        return
+    # Sampling needs torch: only settings that are sampled load it.
+    from rnnmft.solvers.sampled.sampled_map import SampledMap
+
+    field = grid.field
+    points = []
+    for i in rows:
+        ensemble, inputs = grid.setting(i)
+        # One trajectory does not know how alike two are.
+        points.append((ensemble, replace(inputs, correlation=field.inputs.correlation)))
+    found = SampledMap(
+        field.cell,
+        points,
+        [tuple(map(int, np.unravel_index(i, grid.shape))) for i in rows],
+        field.tying,
+        tolerance,
+        replace(field.sampling, dtype="float32", units=MOST_UNITS, max_units=MOST_UNITS),
+        field.start,
+        with_growth=any(name in GROWTH for name in wanted),
+    )
+    table.fill_joint(found, rows, progress)
 
 
 def _closed(field: MeanField, recursion: UntiedRecursion, grid: ParameterGrid) -> ClosedGrid:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import torch
 
+from rnnmft.units.points import spread
+
 __all__ = ["Columns"]
 
 Tensor = torch.Tensor
@@ -42,6 +44,16 @@ class Columns:
         self.blocks[-1][:, self.blocks[-1].shape[1] - self._room] = value
         self._room -= 1
         self.count += 1
+
+    def spread(self, rows: int) -> Columns:
+        """The same columns, given to every point of a repetition."""
+        if rows == self.repetitions:
+            return self
+        found = Columns(self.like, rows, self.units)
+        for block in self._filled(self.count):
+            for column in block.unbind(1):
+                found.append(spread(column, rows))
+        return found
 
     def rotate(self, rotation: Tensor) -> None:
         """The columns' sums with the weights (R, n, n') in place of the columns."""

@@ -13,6 +13,7 @@ import torch
 
 from rnnmft.units.local_derivatives import Matrix
 from rnnmft.units.particles import UnitProcess
+from rnnmft.units.points import Number, is_positive
 
 __all__ = ["Column", "Couplings", "Responses"]
 
@@ -38,10 +39,11 @@ class Couplings:
     """
 
     def __init__(self, process: UnitProcess, zero: list[list[list[bool]]]) -> None:
-        groups: dict[object, list[tuple[int, float]]] = {}
+        groups: dict[object, list[tuple[int, Number]]] = {}
         for k, p in enumerate(process.cell.preactivations):
-            variance = process.ensemble[p.name].sigma_w ** 2
-            if p.is_recurrent and variance > 0:
+            variance = process.laws[p.name].sigma_w ** 2
+            if p.is_recurrent and is_positive(variance):
+                variance = variance[:, 0] if isinstance(variance, Tensor) else variance
                 groups.setdefault(p.sees, []).append((k, variance))
         # What sees the same has the same kernel, up to sigma_w^2.
         self._groups = list(groups.values())

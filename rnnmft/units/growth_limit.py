@@ -18,6 +18,13 @@ way, and comes down to it in the others. Both ends of
 follow from the slopes' change since half the time. Slopes are those of straight lines over the
 later half of the times, through logarithms pooled over the repetitions.
 
+Where a neighbour in a space of parameters was run with the same random numbers, and with more of
+them besides, it serves as a control variate: what is read is
+
+    L - L_neighbour (same repetitions) + L_neighbour (all its repetitions),
+
+the first two of which have most of their noise in common. Everything read is linear in L.
+
 Eq. (growth), Eq. (growth-bracket).
 """
 
@@ -32,7 +39,7 @@ from scipy import stats
 
 from rnnmft.units.pooled_logarithm import pooled_logarithm
 
-__all__ = ["GrowthLimit", "growth_limit"]
+__all__ = ["Control", "GrowthLimit", "growth_limit"]
 
 Array = NDArray[np.float64]
 
@@ -79,12 +86,21 @@ class GrowthLimit:
     noise: float
 
 
+@dataclass(frozen=True)
+class Control:
+    """A neighbour's logarithms, in the repetitions that it shares (the first) and in all."""
+
+    log_means: Array
+    log_sums: Array | None
+
+
 def growth_limit(
     log_means: Array,
     log_sums: Array | None = None,
     *,
     exponential: bool = False,
     rounding: float = 1e-9,
+    control: Control | None = None,
 ) -> GrowthLimit:
     """The limit of the slope of log m_1(T). Eq. (growth-bracket).
 
@@ -93,6 +109,7 @@ def growth_limit(
         log_sums: log |sum_{t + s = 2 n + 1} C(t, s)|, n = 0, .., H // 2 - 1, (R, n), where known.
         exponential: the approach is known to be exponential (untied weights: one time, no kernel).
         rounding: of the slopes; a floor for the error.
+        control: a neighbour's, of as many steps and R or more repetitions.
 
     Raises:
         ValueError: fewer than 16 steps.
@@ -104,12 +121,12 @@ def growth_limit(
             return GrowthLimit(math.nan, math.inf, math.inf)
         dead = log_means[:, -1].max() == -math.inf
         return GrowthLimit(-math.inf if dead else math.inf, 0.0, 0.0)
-    means, sums = _Slopes.of(log_means, 1), None
+    means, sums = _Slopes.of(log_means, 1, control and control.log_means), None
     if log_sums is not None and (log_sums == -math.inf).all():
         # A state that forgets at once (a vanilla RNN's): the kernel never leaves t = s.
         exponential = True
     elif log_sums is not None and np.isfinite(log_sums[:, (log_sums.shape[1] - 1) // 8 :]).all():
-        sums = _Slopes.of(log_sums, 0)
+        sums = _Slopes.of(log_sums, 0, control and control.log_sums)
     if sums is not None and not _above(sums, means):
         sums = None
     steps = log_means.shape[1]
@@ -130,7 +147,8 @@ def growth_limit(
 class _Slopes:
     """Slopes over the last half of the times, and how they changed, with their noise.
 
-    `change` is since half the time, `before` the change in the same ratio of times before it.
+    `change` is since half the time, `before` the change in the same ratio of times before it;
+    `rows` are what the last slope is a sum of: independent parts, (repetitions,) each.
     """
 
     last: float
@@ -138,23 +156,28 @@ class _Slopes:
     change: float
     change_noise: float
     before: float
-    rows: Array
+    rows: tuple[Array, ...]
 
     @classmethod
-    def of(cls, logarithms: Array, first: int) -> _Slopes:
+    def of(cls, logarithms: Array, first: int, control: Array | None) -> _Slopes:
         """Of a series (R, n) at the times first, first + 1, ..; its first eighth is not read."""
         end = first + logarithms.shape[1] - 1
-        series, first = pooled_logarithm(logarithms[:, end // 8 - first :]), end // 8
+        skipped, first = end // 8 - first, end // 8
+        series = [pooled_logarithm(logarithms[:, skipped:])]
+        if control is not None:
+            count = len(logarithms)
+            series[0] = series[0] - pooled_logarithm(control[:count, skipped:])
+            series.append(pooled_logarithm(control[:, skipped:]))
         late, middle, early = (
-            _slope(series, end // (2 * part), end // part, first) for part in (1, 2, 4)
+            [_slope(s, end // (2 * part), end // part, first) for s in series] for part in (1, 2, 4)
         )
-        value, noise = _mean(late)
-        change, change_noise = _mean(late - middle)
-        before, _ = _mean(middle - early)
+        value, noise = _mean(*late)
+        change, change_noise = _mean(*map(np.subtract, late, middle))
+        before, _ = _mean(*map(np.subtract, middle, early))
         # Where rare units decide, a spread without such an event is too small. Over shorter times
         # it is larger by the root of the ratio, if not by less: the largest is believed.
-        noise = max(noise, _mean(middle)[1] / math.sqrt(2), _mean(early)[1] / 2)
-        return cls(value, noise, change, max(change_noise, noise), before, late)
+        noise = max(noise, _mean(*middle)[1] / math.sqrt(2), _mean(*early)[1] / 2)
+        return cls(value, noise, change, max(change_noise, noise), before, tuple(late))
 
 
 def _slope(series: Array, low: int, high: int, first: int) -> Array:
@@ -163,14 +186,18 @@ def _slope(series: Array, low: int, high: int, first: int) -> Array:
     return series[:, low - first : high - first + 1] @ times / (times @ times)
 
 
-def _mean(rows: Array) -> tuple[float, float]:
-    """The mean over repetitions and its standard error, widened so that 3 of it hold 99.7 %.
+def _mean(*parts: Array) -> tuple[float, float]:
+    """The sum of means over repetitions and its standard error, so that 3 of it hold 99.7 %.
 
     Student's t: few repetitions do not know their own spread.
     """
-    count = len(rows)
-    widening = stats.t.isf(stats.norm.sf(_STANDARD_ERRORS), count - 1) / _STANDARD_ERRORS
-    return float(rows.mean()), float(rows.std(ddof=1) / math.sqrt(count) * widening)
+    value = noise = 0.0
+    for rows in parts:
+        count = len(rows)
+        widening = stats.t.isf(stats.norm.sf(_STANDARD_ERRORS), count - 1) / _STANDARD_ERRORS
+        value += float(rows.mean())
+        noise = math.hypot(noise, float(rows.std(ddof=1) / math.sqrt(count) * widening))
+    return value, noise
 
 
 def _above(sums: _Slopes, means: _Slopes) -> bool:
@@ -178,7 +205,7 @@ def _above(sums: _Slopes, means: _Slopes) -> bool:
 
     It may not: waves of other than zero frequency, a state that no weight sees.
     """
-    gap, noise = _mean(sums.rows - means.rows)
+    gap, noise = _mean(*map(np.subtract, sums.rows, means.rows))
     return gap > -_SIGNIFICANT * noise - abs(means.change) - _ROUNDING
 
 

@@ -13,6 +13,7 @@ orthogonal W share this limit [yang2019].
 
 Independent repetitions, each with a basis of its own, give the standard errors. A repetition of M
 units is a gaussian network of width M in law, applied lazily, and has a network's bias of O(1/M).
+Points of a parameter space that move together are further rows of units: see `points`.
 
 Eq. (tied-kernel), Eq. (population-average).
 """
@@ -27,7 +28,6 @@ import sympy as sp
 import torch
 
 from rnnmft.deadline import check_deadline
-from rnnmft.errors import ParameterError
 from rnnmft.language import Average, Cell, Ensemble, Inputs, Preactivation
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
@@ -35,6 +35,8 @@ from rnnmft.sampling import Sampling
 from rnnmft.units.forgotten_covariance import OCTAVES
 from rnnmft.units.input_signal import InputSignal, MovingAverage
 from rnnmft.units.normals import Draws
+from rnnmft.units.points import Number, Points, is_positive, spread
+from rnnmft.units.recent_span import KEPT
 from rnnmft.units.weight_action import WeightAction
 
 __all__ = ["UnitProcess", "gram", "recurrent_groups", "trajectories_coincide"]
@@ -46,8 +48,9 @@ Signal = Callable[[], Tensor]
 class UnitProcess:
     """M units of one cell on one or two trajectories, stepped together from t = 0.
 
-    State arrays have shape (R, P, M): repetitions, trajectories, units. Two trajectories that
-    cannot differ (equal inputs from the same start) are one: P = 1, and their moments are equal.
+    State arrays have shape (R, P, M): repetitions (or rows, see `points`), trajectories, units. Two
+    trajectories that cannot differ (equal inputs from the same start) are one: P = 1, and their
+    moments are equal.
 
     Args:
         cell, ensemble, inputs: the setting.
@@ -57,6 +60,9 @@ class UnitProcess:
         repetitions: the numbers of the repetitions to run together; all when absent.
         start: {state: standard deviation} at t = 0, 0 where absent; two trajectories start with the
             correlation of their inputs.
+        points: the ensembles and inputs of further points that move together with this one, this
+            one first; R counts the rows of all of them.
+        kept: directions that weights have before any is dropped (`recent_span`).
 
     Attributes:
         states, e, x: the current values; `x` is None where the input does not enter elementwise.
@@ -81,16 +87,19 @@ class UnitProcess:
         trajectories: int = 2,
         repetitions: Sequence[int] | None = None,
         start: Mapping[str, float] | None = None,
+        points: Sequence[tuple[Ensemble, Inputs]] = (),
+        kept: int = KEPT,
     ) -> None:
         self.cell, self.ensemble, self.inputs, self.tied = cell, ensemble, inputs, tying == "tied"
-        _check_ensemble(cell, ensemble)
-        self.sampling, self.trajectories = sampling, trajectories
+        self.sampling, self.trajectories, self._kept = sampling, trajectories, kept
         backend = torch_backend(sampling.device, sampling.dtype)
         chosen = range(sampling.repetitions) if repetitions is None else repetitions
+        self.like = torch.zeros((), dtype=backend.dtype, device=backend.device)
+        self.points = Points(cell, points or [(ensemble, inputs)], len(chosen), self.like)
+        self.laws = self.points.laws
         start = {name: size for name, size in (start or {}).items() if size > 0.0}
         sides = 1 if trajectories_coincide(cell, ensemble, inputs, start) else trajectories
-        self.shape = (len(chosen), sides, sampling.per_repetition)
-        self.like = torch.zeros((), dtype=backend.dtype, device=backend.device)
+        self.shape = (self.points.rows, sides, sampling.per_repetition)
         self.draws = Draws(sampling, chosen, self.like)
         self.time = 0
         self.parameters = self._draw_parameters()
@@ -114,7 +123,7 @@ class UnitProcess:
         if not isinstance(inputs.temporal, str):
             self._average = MovingAverage(inputs.temporal)
         self.signal: Signal | None = self._input_signal() if cell.input is not None else None
-        driven = [p for p in cell.preactivations if self._drive(p) > 0.0]
+        driven = [p for p in cell.preactivations if is_positive(self._drive(p))]
         self.drives: dict[str, Signal] = (
             {p.name: self._input_signal() for p in driven} if self.tied else {}
         )
@@ -126,7 +135,7 @@ class UnitProcess:
         """The elementwise random parameters, (R, 1, M): shared by the trajectories of a unit."""
         if not self.cell.parameters:
             return {}
-        uniform = self.draws.uniform(len(self.cell.parameters))
+        uniform = spread(self.draws.uniform(len(self.cell.parameters)), self.shape[0])
         laws = self.ensemble.parameters
         return {
             p.name: laws[p.name].quantile(uniform[:, i, None])
@@ -137,23 +146,28 @@ class UnitProcess:
         """The states at t = 0, (R, P, M)."""
         found = {s.name: self.like.new_zeros(self.shape) for s in self.cell.states}
         for name, size in start.items():
-            found[name] = size * self._correlated(self.draws.normal(self.shape[1]))
+            found[name] = size * self._correlated(self._normal(self.shape[1]))
         return found
 
     def _action(self) -> WeightAction:
         repetitions, _, units = self.shape
-        return WeightAction(self.like, repetitions, units, self.draws.normal)
+        shared = self.points.count, self._kept
+        return WeightAction(self.like, repetitions, units, self.draws.normal, *shared)
 
     def _input_signal(self) -> InputSignal:
-        return InputSignal(self.inputs, self.draws.normal, self.shape[1], self._average)
+        return InputSignal(self.inputs, self._normal, self.shape[1], self._average)
+
+    def _normal(self, count: int) -> Tensor:
+        """Independent standard normal numbers, the same for all points of a repetition."""
+        return spread(self.draws.normal(count), self.shape[0])
 
     def _is_seen(self, y: sp.Expr) -> bool:
         """Whether any weights look at y."""
-        return any(self.ensemble[name].sigma_w > 0.0 for name in self._groups[y])
+        return any(is_positive(self.laws[name].sigma_w) for name in self._groups[y])
 
-    def _drive(self, p: Preactivation) -> float:
+    def _drive(self, p: Preactivation) -> Number:
         """The variance that the input adds to a preactivation."""
-        return self.ensemble[p.name].sigma_v ** 2 * self.inputs.R if p.has_input else 0.0
+        return self.laws[p.name].sigma_v ** 2 * self.points.R if p.has_input else 0.0
 
     # --- one step ------------------------------------------------------------------------------
 
@@ -161,7 +175,7 @@ class UnitProcess:
         """Draw the input and every preactivation given the past, then update the states."""
         check_deadline()
         if self.signal is not None:
-            self.x = self.inputs.R**0.5 * self.signal()
+            self.x = self.points.R**0.5 * self.signal()
         seen: dict[sp.Expr, Tensor] = {}
         for p in self.cell.order:
             if isinstance(p, Average):
@@ -174,7 +188,7 @@ class UnitProcess:
                 if self.tied:
                     self.weights[y].see(seen[y])
             value = self._tied(p) if self.tied else self._untied(p, seen.get(y))
-            self.e[p.name] = self.ensemble[p.name].mu_b + value
+            self.e[p.name] = self.laws[p.name].mu_b + value
         self.now = self.values()
         new = [value.expand(self.shape) for value in self._update(*self.now)]
         self.states = dict(zip((s.name for s in self.cell.states), new, strict=True))
@@ -182,16 +196,16 @@ class UnitProcess:
 
     def _tied(self, p: Preactivation) -> Tensor:
         """W y + V x + b about mu_b, with the W, V and b of all steps: (R, P, M)."""
-        law, drive = self.ensemble[p.name], self._drive(p)
-        variance = self.like.new_full(self.shape[:2], drive + law.sigma_b**2)
+        law, drive = self.laws[p.name], self._drive(p)
+        variance = (self.like.new_zeros((*self.shape[:2], 1)) + drive + law.sigma_b**2)[..., 0]
         value = self.like.new_zeros(1).expand(self.shape)
-        if drive > 0.0:
+        if is_positive(drive):
             value = drive**0.5 * self.drives[p.name]()
-        if law.sigma_b > 0.0:
+        if is_positive(law.sigma_b):
             if p.name not in self.biases:
-                self.biases[p.name] = law.sigma_b * self.draws.normal(1)
+                self.biases[p.name] = law.sigma_b * self._normal(1)
             value = value + self.biases[p.name]
-        if p.sees in self.weights and law.sigma_w > 0.0:
+        if p.sees in self.weights and is_positive(law.sigma_w):
             weights = self.weights[p.sees]
             value = weights.product(p.name, law.sigma_w, value)
             variance = variance + weights.variance(law.sigma_w)
@@ -200,7 +214,7 @@ class UnitProcess:
 
     def _untied(self, p: Preactivation, y: Tensor | None) -> Tensor:
         """The same with fresh W, V and b: Gaussian, of covariance sigma_w^2 E[y y] + .. ."""
-        law = self.ensemble[p.name]
+        law = self.laws[p.name]
         c, sides = self.inputs.correlation, self.shape[1]
         mix = c + (1.0 - c) * torch.eye(sides, dtype=self.like.dtype, device=self.like.device)
         covariance = self._drive(p) * mix + law.sigma_b**2
@@ -208,7 +222,7 @@ class UnitProcess:
             covariance = covariance + law.sigma_w**2 * gram(y)
         covariance = covariance.expand(self.shape[0], sides, sides)
         self.prescribed[p.name] = torch.diagonal(covariance, dim1=1, dim2=2)
-        return _gaussian(covariance, self.draws.normal(sides))
+        return _gaussian(covariance, self._normal(sides))
 
     def _correlated(self, numbers: Tensor) -> Tensor:
         """Independent rows (R, P, M) given the correlation of the inputs."""
@@ -252,7 +266,7 @@ class UnitProcess:
     def preactivation_moments(self) -> dict[str, Tensor]:
         """Covariance of every preactivation about mu_b, per repetition, of the same shape."""
         return {
-            p.name: self._gram(self.e[p.name] - self.ensemble[p.name].mu_b)
+            p.name: self._gram(self.e[p.name] - self.laws[p.name].mu_b)
             for p in self.cell.preactivations
         }
 
@@ -307,14 +321,6 @@ def _gaussian(covariance: Tensor, numbers: Tensor) -> Tensor:
         rest = (covariance[:, 1, 1, None] - shared.square()).clamp_min(0).sqrt()
         rows.append(shared * numbers[:, 0] + rest * numbers[:, 1])
     return torch.stack(rows, 1)
-
-
-def _check_ensemble(cell: Cell, ensemble: Ensemble) -> None:
-    for p in cell.preactivations:
-        if p.name not in ensemble:
-            raise ParameterError(
-                f"the ensemble has no preactivation {p.name!r}: it was made for another cell"
-            )
 
 
 def trajectories_coincide(

@@ -41,14 +41,17 @@ _WINDOW, _AGE = 16, 4
 class RecentSpan:
     """The coordinates of the chosen states, and the rotation onto what they span.
 
+    Args:
+        kept: directions before any is dropped.
+
     Attributes:
         last: coordinates of the last K states, oldest first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
         self.last: deque[Tensor] = deque(maxlen=_WINDOW)
         self._earlier: dict[int, Tensor] = {}
-        self._steps, self._most = 0, KEPT
+        self._steps, self._most = 0, kept
 
     def append(self, coordinates: Tensor) -> None:
         """One more state, (R, P, n)."""

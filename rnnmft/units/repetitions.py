@@ -151,6 +151,7 @@ def draw_repetitions(
     sampling: Sampling,
     unit_bytes: int,
     read: Callable[[Mapping[str, Array]], Mapping[str, Reading]],
+    first: int = 0,
 ) -> Samples:
     """Draw what `sampling` asks for: its units, or as many as its tolerance needs.
 
@@ -159,15 +160,17 @@ def draw_repetitions(
         sampling: how many units, or the tolerance.
         unit_bytes: memory that a run needs for one unit.
         read: the results whose relative errors the tolerance is about.
+        first: number of the first repetition, where no tolerance is asked: those before are drawn
+            already.
     """
     # Only what draws needs torch: the readings above do not.
     from rnnmft.numerics.devices import free_memory
 
     memory = sampling.batch_memory(free_memory(sampling.device))
-    found = _drawn(run, sampling, unit_bytes, memory, read)
+    found = _drawn(run, sampling, unit_bytes, memory, read, first)
     each = found.sampling.per_repetition
     plan = sampling.of(max(each // _SMALLER, 16), found.sampling.repetitions)
-    small = _batches(run, plan, _FIRST_SMALL, unit_bytes, memory)
+    small = _batches(run, plan, _FIRST_SMALL + first, unit_bytes, memory)
     smaller = each / plan.per_repetition
     status = found.status
     if status is Status.OK and sampling.tolerance is not None:
@@ -188,10 +191,11 @@ def _drawn(
     unit_bytes: int,
     memory: int,
     read: Callable[[Mapping[str, Array]], Mapping[str, Reading]],
+    first: int,
 ) -> Samples:
     """The units that were asked for, or as many as the tolerance needs."""
     if sampling.tolerance is None:
-        return Samples(_batches(run, sampling, 0, unit_bytes, memory), sampling)
+        return Samples(_batches(run, sampling, first, unit_bytes, memory), sampling)
     largest = _power_below(max(memory // unit_bytes, 1))
     largest = max(_PILOT_UNITS, min(largest, _power_below(sampling.max_units // 2)))
     plan = sampling.of(_PILOT_UNITS, _PILOT_REPETITIONS)

@@ -26,7 +26,8 @@ import torch
 from rnnmft.units.columns import Columns
 from rnnmft.units.forgotten_covariance import ForgottenCovariance
 from rnnmft.units.orthonormal_basis import OrthonormalBasis
-from rnnmft.units.recent_span import RecentSpan
+from rnnmft.units.points import Number, spread
+from rnnmft.units.recent_span import KEPT, RecentSpan
 
 __all__ = ["WeightAction"]
 
@@ -38,8 +39,10 @@ class WeightAction:
 
     Args:
         like: a tensor of the wanted dtype and device.
-        repetitions, units: R and M.
-        normals: (count) -> independent standard normal numbers, (R, count, M).
+        repetitions, units: R (rows, where several points move together) and M.
+        normals: (count) -> independent standard normal numbers, (R, count, M), of repetitions.
+        points: how many share the numbers of a repetition, a row each.
+        kept: directions before any is dropped.
 
     Attributes:
         most: the largest number of directions so far.
@@ -49,14 +52,20 @@ class WeightAction:
     """
 
     def __init__(
-        self, like: Tensor, repetitions: int, units: int, normals: Callable[[int], Tensor]
+        self,
+        like: Tensor,
+        repetitions: int,
+        units: int,
+        normals: Callable[[int], Tensor],
+        points: int = 1,
+        kept: int = KEPT,
     ) -> None:
         self.basis = OrthonormalBasis(like, repetitions, units)
-        self._normals = normals
+        self._normals, self._points = normals, points
         self.zeta: dict[str, Columns] = {}
         self.coordinates: Tensor | None = None
         self.forgotten = ForgottenCovariance(like, repetitions)
-        self._recent, self.most = RecentSpan(), 0
+        self._recent, self.most = RecentSpan(kept), 0
 
     def see(self, y: Tensor) -> None:
         """What the matrices act on from now, (R, P, M)."""
@@ -70,20 +79,27 @@ class WeightAction:
 
     def _turn(self, turn: Tensor) -> None:
         """Directions, and the numbers that belong to them, become those of V, (R, n, n')."""
-        for columns in (*map(self._zeta_of, self.zeta), self.basis.columns):
+        # Directions of points that shared their numbers turn apart.
+        self.zeta = {name: self._zeta_of(name).spread(len(turn)) for name in self.zeta}
+        for columns in (*self.zeta.values(), self.basis.columns):
             columns.rotate(turn)
         self.forgotten.rotate(turn)
 
-    def product(self, name: str, sigma_w: float, start: Tensor) -> Tensor:
+    def product(self, name: str, sigma_w: Number, start: Tensor) -> Tensor:
         """`start` + W y, (R, P, M), for the matrix of that name. Eq. (tied-basis)."""
         assert self.coordinates is not None  # `see` comes first
-        zeta = self._zeta_of(name)
-        return zeta.add(start, sigma_w * self.coordinates)
+        zeta, weights = self._zeta_of(name), sigma_w * self.coordinates
+        # Rows that share their numbers are rows of one product.
+        together = (zeta.repetitions, start.shape[0] * start.shape[1] // zeta.repetitions)
+        found = zeta.add(
+            start.reshape(*together, start.shape[2]), weights.reshape(*together, weights.shape[2])
+        )
+        return found.view(start.shape)
 
-    def variance(self, sigma_w: float) -> Tensor:
+    def variance(self, sigma_w: Number) -> Tensor:
         """sigma_w^2 sum_j <y, u_j>^2: what the variance of W y stands for, (R, P). Eq. (bessel)."""
         assert self.coordinates is not None
-        return sigma_w**2 * self.coordinates.square().sum(2)
+        return (sigma_w * self.coordinates).square().sum(2)
 
     @property
     def columns(self) -> int:
@@ -94,8 +110,9 @@ class WeightAction:
         """The numbers of one matrix, as many as there are directions."""
         basis = self.basis.columns
         if name not in self.zeta:
-            self.zeta[name] = Columns(self.basis.columns.like, basis.repetitions, basis.units)
+            rows = basis.repetitions // self._points
+            self.zeta[name] = Columns(basis.like, rows, basis.units)
         zeta = self.zeta[name]
-        while zeta.count < self.basis.count:
-            zeta.append(self._normals(1)[:, 0])
+        while zeta.count < basis.count:
+            zeta.append(spread(self._normals(1)[:, 0], zeta.repetitions))
         return zeta

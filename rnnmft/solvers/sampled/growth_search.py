@@ -6,7 +6,7 @@ Eq. (growth-bracket).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from rnnmft.errors import Status
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.checks import decided_by_many
-from rnnmft.units.growth_limit import GrowthLimit, growth_limit
+from rnnmft.units.growth_limit import Control, GrowthLimit, growth_limit
 from rnnmft.units.repetitions import Samples, bias_of, calibrated_error, mean_and_error
 
-__all__ = ["GrowthFound", "limit_of", "search_cross_growth", "search_growth"]
+__all__ = [
+    "Effort",
+    "GrowthFound",
+    "GrowthSearch",
+    "growth_runs",
+    "limit_of",
+    "search_cross_growth",
+    "search_growth",
+]
 
 Array = NDArray[np.float64]
 #: Runs of given units over given steps: m_1, log_m_1 (R, T), and log_sums where there are any.
@@ -60,16 +68,53 @@ class GrowthFound:
     units: int
 
 
+@dataclass(frozen=True)
+class Effort:
+    """Where a search begins, and what it spends.
+
+    Attributes:
+        first_horizon, last_horizon: steps, doubled.
+        long: of an error that is mostly noise, where more steps cost more than units.
+        most_units: of a repetition; what is more are more repetitions.
+        wanted: error, where the sampling has no tolerance of its own.
+    """
+
+    first_horizon: int = _FIRST_HORIZON
+    last_horizon: int = _LAST_HORIZON
+    long: int = _LONG
+    most_units: int = _MOST_UNITS
+    wanted: float = _WANTED
+
+
+#: Asks for runs of given units over given steps, and ends with the rate.
+GrowthSearch = Generator[tuple[Sampling, int], Samples, GrowthFound]
+
+
 def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 0) -> GrowthFound:
+    """The growth rate by `growth_runs`, each of which `draw` makes."""
+    plan = sampling
+    if sampling.tolerance is not None and sampling.total > _PILOT_UNITS * _PILOT_REPETITIONS:
+        plan = sampling.of(_PILOT_UNITS, _PILOT_REPETITIONS)
+    first = min(max(_FIRST_HORIZON, settled // 2), _LAST_HORIZON // 2)
+    search = growth_runs(sampling, plan, Effort(first_horizon=first), tied=tied)
+    wanted = next(search)
+    while True:
+        try:
+            wanted = search.send(draw(*wanted))
+        except StopIteration as end:
+            return end.value
+
+
+def growth_runs(sampling: Sampling, first: Sampling, effort: Effort, *, tied: bool) -> GrowthSearch:
     """Double the steps while the bracket is too wide, multiply the units while it is too noisy.
 
     Args:
-        draw: makes the runs.
         sampling: with a tolerance: wanted error per step; units are added up to `max_units`.
             Without one `units` is the most that is drawn, the bracket is made narrower than .002
             to either side, and what noise remains is in the error.
+        first: units to begin with.
+        effort: the steps to begin and to end with.
         tied: whether weights are.
-        settled: steps that the process took to settle: half of them is where to begin.
 
     Returns:
         The last rate, with MAX_STEPS where the longest run leaves too wide a bracket, and
@@ -77,15 +122,13 @@ def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 
         decide the average that their spread is no guide to those that were not drawn.
     """
     asked = sampling.tolerance
-    wanted = _WANTED if asked is None else asked
+    wanted = effort.wanted if asked is None else asked
     most = sampling.total if asked is None else sampling.max_units
     # A tolerance asks for as many units as it takes: no run is cut to the work of a default one.
-    plan = sampling if asked is None else replace(sampling, tolerance=None, work=None)
-    if asked is not None and plan.total > _PILOT_UNITS * _PILOT_REPETITIONS:
-        plan = plan.of(_PILOT_UNITS, _PILOT_REPETITIONS)
-    horizon = min(max(_FIRST_HORIZON, settled // 2), _LAST_HORIZON // 2)
+    plan = first if asked is None else replace(first, tolerance=None, work=None)
+    horizon = effort.first_horizon
     while True:
-        drawn = draw(plan, horizon)
+        drawn = yield plan, horizon
         limit = limit_of(drawn, horizon, tied)
         found = GrowthFound(limit, Status.OK, horizon, plan.total)
         if math.isnan(limit.value):
@@ -97,8 +140,8 @@ def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 
         noisy = limit.noise > _NOISY * limit.error
         if noisy and 2 * plan.total <= most:
             factor = 2 if limit.error <= _NEARLY * wanted else _MORE
-            plan = _more(plan, min(factor, most // plan.total))
-        elif horizon == _LAST_HORIZON or (noisy and horizon >= _LONG):
+            plan = _more(plan, min(factor, most // plan.total), effort.most_units)
+        elif horizon == effort.last_horizon or (noisy and horizon >= effort.long):
             if not noisy:
                 return replace(found, status=Status.MAX_STEPS)
             return found if asked is None else replace(found, status=Status.NOT_CONVERGED)
@@ -135,13 +178,20 @@ def search_cross_growth(
         horizon *= 2
 
 
-def limit_of(drawn: Samples, end: int, tied: bool) -> GrowthLimit:
-    """The growth rate from the first `end` steps, with what fewer units tell of the 1/M bias."""
+def limit_of(drawn: Samples, end: int, tied: bool, control: Samples | None = None) -> GrowthLimit:
+    """The growth rate from the first `end` steps, with what fewer units tell of the 1/M bias.
+
+    Args:
+        drawn: a run.
+        end: how many of its steps.
+        tied: whether weights are.
+        control: a neighbour's run of the same repetitions and more.
+    """
     rounding = _ROUNDING[drawn.sampling.dtype]
-    found = _read(drawn.values, end, tied, rounding)
+    found = _read(drawn.values, end, tied, rounding, control and control.values)
     if drawn.small is None or not math.isfinite(found.value):
         return found
-    small = _read(drawn.small, end, tied, rounding)
+    small = _read(drawn.small, end, tied, rounding, control and control.small)
     bias = 0.0
     if math.isfinite(small.value):
         spread = np.asarray(math.hypot(small.noise, found.noise))
@@ -150,12 +200,23 @@ def limit_of(drawn: Samples, end: int, tied: bool) -> GrowthLimit:
     return replace(found, error=error, noise=noise)
 
 
-def _read(values: Mapping[str, Array], end: int, tied: bool, rounding: float) -> GrowthLimit:
-    logs, sums = values["log_m_1"][:, :end], values.get("log_sums")
+def _read(
+    values: Mapping[str, Array],
+    end: int,
+    tied: bool,
+    rounding: float,
+    control: Mapping[str, Array] | None = None,
+) -> GrowthLimit:
+    logs, sums = _logarithms(values, end)
     if end < _FEWEST_STEPS:
         return _short(logs)
-    sums = None if sums is None else sums[:, : end // 2]
-    return growth_limit(logs, sums, exponential=not tied, rounding=rounding)
+    beside = None if control is None else Control(*_logarithms(control, end))
+    return growth_limit(logs, sums, exponential=not tied, rounding=rounding, control=beside)
+
+
+def _logarithms(values: Mapping[str, Array], end: int) -> tuple[Array, Array | None]:
+    sums = values.get("log_sums")
+    return values["log_m_1"][:, :end], None if sums is None else sums[:, : end // 2]
 
 
 def _short(logs: Array) -> GrowthLimit:
@@ -183,10 +244,10 @@ def _resolved(samples: Array, least: float) -> int:
     return max(end, 1)
 
 
-def _more(plan: Sampling, factor: int) -> Sampling:
+def _more(plan: Sampling, factor: int, most: int) -> Sampling:
     """So many times the units."""
     each = plan.per_repetition
-    if factor * each <= _MOST_UNITS:
+    if factor * each <= most:
         return plan.of(factor * each, plan.repetitions)
     return plan.of(each, factor * plan.repetitions)
 

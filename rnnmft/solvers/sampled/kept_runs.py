@@ -54,12 +54,27 @@ class KeptRuns:
             return start(), {}
         return kept.process.copy(), {n: list(rows) for n, rows in (kept.recorded or {}).items()}
 
-    def keep(self, which: Hashable, process: UnitProcess, recorded: Recorded | None = None) -> None:
-        """Keep a copy of a process as it is now, in place of an earlier one."""
+    def keep(
+        self,
+        which: Hashable,
+        process: UnitProcess,
+        recorded: Recorded | None = None,
+        *,
+        ended: bool = False,
+    ) -> None:
+        """Keep a copy of a process as it is now, in place of an earlier one.
+
+        Args:
+            which: units these are.
+            process: them.
+            recorded: what was, at every step.
+            ended: the process does not go on: it is kept itself.
+        """
         size = process.bytes
         if size > self.memory or process.like.device.type != "cpu":
             return
         self.runs.pop(which, None)
         while self.runs and sum(k.size for k in self.runs.values()) + size > self.memory:
             del self.runs[next(iter(self.runs))]
-        self.runs[which] = _Kept(process.copy(), recorded and dict(recorded), size)
+        kept = process if ended else process.copy()
+        self.runs[which] = _Kept(kept, recorded and dict(recorded), size)

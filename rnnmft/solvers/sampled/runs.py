@@ -8,7 +8,7 @@ Eq. (second-moment), Eq. (memory).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,13 +31,20 @@ Tensor = torch.Tensor
 
 @dataclass
 class SampledSetting:
-    """A cell at an ensemble, tied or untied, and the runs that measure it."""
+    """A cell at an ensemble, tied or untied, and the runs that measure it.
+
+    With `points`, ensembles and inputs of which this is the first, the first axis of what a run
+    returns counts the rows of all of them (`units.points`). `directions`: how many weights keep
+    before any is dropped (`units.recent_span`).
+    """
 
     cell: Cell
     ensemble: Ensemble
     inputs: Inputs
     tying: str
     start: Mapping[str, float] = field(default_factory=dict)
+    points: Sequence[tuple[Ensemble, Inputs]] = ()
+    directions: int = KEPT
     kept: KeptRuns = field(default_factory=KeptRuns, compare=False, repr=False)
 
     def process(
@@ -53,6 +60,8 @@ class SampledSetting:
             trajectories,
             list(repetitions),
             self.start,
+            self.points,
+            self.directions,
         )
 
     @property
@@ -72,7 +81,7 @@ class SampledSetting:
         groups = recurrent_groups(self.cell)
         recurrent = [names for y, names in groups.items() if y != 0]
         columns = (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
-        kept = min(steps * trajectories, KEPT + trajectories) * columns
+        kept = min(steps * trajectories, self.directions + trajectories) * columns
         kept += witnesses_of(steps) * trajectories * len(recurrent) * (self.tying == "tied")
         lags = 1 if isinstance(self.inputs.temporal, str) else len(self.inputs.temporal)
         kept += lags * trajectories * (len(self.cell.preactivations) + 1)
@@ -110,7 +119,7 @@ class SampledSetting:
             for name, value in process.preactivation_moments().items():
                 found.setdefault(f"pre/{name}", []).append(value)
                 found.setdefault(f"prescribed/{name}", []).append(process.prescribed[name][:, 0])
-        self.kept.keep(which, process, found)
+        self.kept.keep(which, process, found, ended=True)
         return _stacked(found | _checks(process))
 
     def tangents(

@@ -49,7 +49,7 @@ from rnnmft.solvers.sampled.readings import (
     named,
     second_moments,
 )
-from rnnmft.solvers.sampled.relaxation import Rate, decay_rate
+from rnnmft.solvers.sampled.relaxation import Rate, slowest_rate, timescale
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.solvers.sampled.stationary import HUGE, Settled
 from rnnmft.solvers.timescale import NO_CORRELATION_TIME
@@ -207,10 +207,12 @@ class SampledUnits:
         at, growth, cross = self.drawing.stationary, self.gradient_growth(), self._cross_growth
         chi_1 = math.exp(float(growth))
         if any(float(v) > 0 for v, _ in at.late(second_moments).values()):
-            xi_q, error_q = _timescale(self._approach(at))
+            xi_q, error_q = timescale(
+                slowest_rate(second_moments(at.samples.values), at.steps // 4)
+            )
         else:
-            xi_q, error_q = _timescale(Rate(-float(growth), float(growth.error), True))
-        xi_c = *_timescale(Rate(-float(cross.value), float(cross.error), True)), cross.status
+            xi_q, error_q = timescale(Rate(-float(growth), float(growth.error), True))
+        xi_c = *timescale(Rate(-float(cross.value), float(cross.error), True)), cross.status
         if not all(defined(v) for v, _ in at.late(second_moments).values()):
             xi_c = NO_CORRELATION_TIME
         found = {
@@ -219,12 +221,6 @@ class SampledUnits:
             "chi_1": (chi_1, chi_1 * float(growth.error), growth.status),
         }
         return Timescales.of(self.tying, found, STANDARD_ERROR)
-
-    def _approach(self, at: Settled) -> Rate:
-        """The slowest rate at which a second moment becomes stationary, over the states."""
-        series = second_moments(at.samples.values).values()
-        rates = [decay_rate(v, at.steps // 4) for v in series]
-        return min([r for r in rates if r.resolved] or rates, key=lambda r: r.value)
 
     # --- memory --------------------------------------------------------------------------------
 
@@ -333,17 +329,3 @@ class SampledUnits:
             unit="per step",
             error_kind=STANDARD_ERROR,
         )
-
-
-def _timescale(rate: Rate) -> tuple[float, float]:
-    """1 / rate in steps, and its error; for a lower bound of the rate the middle of what is left.
-
-    The error is what the rate moves by its own error change: one-sided where that reaches 0.
-    """
-    if not rate.resolved:
-        return 0.5 / rate.value, 0.5 / rate.value
-    if rate.value <= 0:
-        return math.inf, math.inf
-    xi = 1.0 / rate.value
-    slower = rate.value - rate.error
-    return xi, 1.0 / slower - xi if slower > 0 else math.inf

@@ -17,7 +17,7 @@ from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.units.recent_span import directions_of
 from rnnmft.units.repetitions import Samples, estimate
 
-__all__ = ["FIRST_STEPS", "HUGE", "Settled", "settle"]
+__all__ = ["FIRST_STEPS", "HUGE", "Settled", "settle", "verdict"]
 
 Array = NDArray[np.float64]
 #: Arrays by "kind/name" in, series by name out.
@@ -86,24 +86,48 @@ def settle(draw: Draw, setting: SampledSetting, trajectories: int, steps: int) -
     directions = None
     while True:
         drawn = draw(steps, directions)
-        series = second = second_moments(drawn.values)
-        if any(not (v < HUGE).all() for v in second.values()):
-            raise ConvergenceError(Status.DIVERGES)
-        if trajectories == 2:
-            series = second | {f"cross/{n}": v for n, v in cross_moments(drawn.values).items()}
-        found = {n: settling(v) for n, v in series.items()}
-        remaining = {n: s.remaining for n, s in found.items()}
-        if all(s.settled for s in found.values()):
-            return Settled(drawn, steps, check(drawn), remaining, setting)
+        found = verdict(drawn, setting, trajectories, steps)
+        if found is not None:
+            return found
         # A process that comes to rest shows its weights few directions: it can go on for long.
         directions = 2 * int(drawn.values["check/directions"].max())
-        work = FEWEST * 2.0 * steps * min(directions, directions_of(2 * steps))
-        if steps >= _MOST_STEPS or work > _MOST_WORK:
-            endless = [found[n] for n in second if found[n].ratio >= _ENDLESS]
-            if endless:
-                status = Status.MAX_STEPS if all(s.slowing for s in endless) else Status.DIVERGES
-                raise ConvergenceError(
-                    status, f"Still growing, and hardly slower, after {steps} steps."
-                )
-            return Settled(drawn, steps, Status.MAX_STEPS, remaining, setting)
         steps *= 2
+
+
+def verdict(
+    drawn: Samples,
+    setting: SampledSetting,
+    trajectories: int,
+    steps: int,
+    most_steps: int = _MOST_STEPS,
+) -> Settled | None:
+    """What a run of so many steps has come to; None where it shall go on.
+
+    Args:
+        drawn: the run.
+        setting: what was run.
+        trajectories: of two the cross moments settle as well.
+        steps: of the run.
+        most_steps: after so many it does not go on.
+
+    Raises:
+        ConvergenceError: as in `settle`.
+    """
+    series = second = second_moments(drawn.values)
+    if any(not (v < HUGE).all() for v in second.values()):
+        raise ConvergenceError(Status.DIVERGES)
+    if trajectories == 2:
+        series = second | {f"cross/{n}": v for n, v in cross_moments(drawn.values).items()}
+    found = {n: settling(v) for n, v in series.items()}
+    remaining = {n: s.remaining for n, s in found.items()}
+    if all(s.settled for s in found.values()):
+        return Settled(drawn, steps, check(drawn), remaining, setting)
+    directions = 2 * int(drawn.values["check/directions"].max())
+    work = FEWEST * 2.0 * steps * min(directions, directions_of(2 * steps))
+    if steps < most_steps and work <= _MOST_WORK:
+        return None
+    endless = [found[n] for n in second if found[n].ratio >= _ENDLESS]
+    if endless:
+        status = Status.MAX_STEPS if all(s.slowing for s in endless) else Status.DIVERGES
+        raise ConvergenceError(status, f"Still growing, and hardly slower, after {steps} steps.")
+    return Settled(drawn, steps, Status.MAX_STEPS, remaining, setting)

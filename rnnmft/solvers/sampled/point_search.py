@@ -1,0 +1,217 @@
+"""One point of a map: which runs it asks for, and what it makes of them.
+
+It asks as it would alone: for moments until they have settled (`stationary`), then for
+perturbations, over more steps or with more units, until the growth rate is known well enough
+(`growth_search`). Whoever draws the runs may draw those of many points together. A neighbour whose
+runs had the same random numbers, and more of them, can take the place of units of its own: what the
+two differ by is known with less noise than either.
+
+Eq. (tied-kernel), Eq. (growth-bracket), Eq. (control-variate).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnmft.errors import ConvergenceError, Status
+from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.checks import decided_by_many
+from rnnmft.solvers.sampled.growth_search import Effort, GrowthFound, growth_runs, limit_of
+from rnnmft.solvers.sampled.joint_runs import RunAsked, joined
+from rnnmft.solvers.sampled.readings import READ, second_moments
+from rnnmft.solvers.sampled.relaxation import Rate, slowest_rate, timescale
+from rnnmft.solvers.sampled.runs import SampledSetting
+from rnnmft.solvers.sampled.stationary import Settled, verdict
+from rnnmft.units.repetitions import Samples
+
+__all__ = ["PointFound", "PointSearch"]
+
+Array = NDArray[np.float64]
+#: A value (or several), its error, its status.
+Found = tuple[Array, Array, Status]
+
+# Steps of the first run, doubled up to the last: quarters of 8 and more are compared.
+_FIRST_STEPS, _LAST_STEPS = 32, 2048
+# Steps of the first run of a perturbation; of one whose state was slow to settle; of the last.
+_SHORT, _USUAL, _LONGEST = 16, 32, 256
+# Units to begin with; one repetition more is worth more than a larger one, for the spread is known
+# better.
+_UNITS, _REPETITIONS = 1 << 10, 16
+# From so many steps on a state is slow, and averaged over as many: fewer units are enough.
+_SLOW, _SLOW_UNITS, _SLOW_REPETITIONS = 128, 1 << 9, 8
+# The part of the tolerance that a point has as its error where neighbours lean on it: as much is
+# left for what they differ by.
+_LEANT_ON = 0.7
+
+
+@dataclass(frozen=True)
+class PointFound:
+    """What became of one point: values, their errors and a status by quantity.
+
+    Those of `phase_diagram` that one trajectory tells: second_moment, preactivation_variance,
+    gradient_growth, chi_1, xi_q.
+    """
+
+    values: Mapping[str, Found]
+    units: int = 0
+
+    @classmethod
+    def failed(cls, status: Status) -> PointFound:
+        """A point without numbers."""
+        nothing = np.array([math.nan])
+        names = ("second_moment", "preactivation_variance", "gradient_growth", "chi_1", "xi_q")
+        return cls(dict.fromkeys(names, (nothing, nothing, status)))
+
+
+class PointSearch:
+    """The search at one point.
+
+    Args:
+        setting: the point.
+        tolerance: standard error of the growth rate, per step.
+        sampling: seed, device, precision, and the most units.
+        with_growth: whether the growth rate is wanted, beside moments.
+
+    Attributes:
+        asked: the run that is wanted next.
+        answer: what was found; None before the end.
+        is_leant_on: whether neighbours shall use the units of this point.
+    """
+
+    def __init__(
+        self, setting: SampledSetting, tolerance: float, sampling: Sampling, with_growth: bool
+    ) -> None:
+        self.setting, self.tolerance, self.with_growth = setting, tolerance, with_growth
+        self.sampling = replace(sampling, tolerance=_LEANT_ON * tolerance, work=None)
+        self.is_leant_on = False
+        self.answer: PointFound | None = None
+        self._at: Settled | None = None
+        # The runs of perturbations of one burn-in, horizon and size of repetitions.
+        self._kind: tuple[int, int, int] | None = None
+        self._known: Samples | None = None
+        self._asking = self._ask()
+        self.asked = next(self._asking)
+
+    @property
+    def lacks_units(self) -> bool:
+        """Whether what is asked for are more units, and nothing else."""
+        return self.answer is None and self.asked.first > 0
+
+    def send(self, drawn: Samples) -> None:
+        """Give the run that was asked for."""
+        try:
+            self.asked = self._asking.send(drawn)
+        except StopIteration as end:
+            self.answer = end.value
+
+    def lean_on(self, other: PointSearch) -> bool:
+        """Whether a neighbour's units, with those that there are, make the error small enough."""
+        if other._known is None or self._known is None or self._kind != other._kind:
+            return False
+        found = self._found(other._known)
+        if not found.limit.error <= self.tolerance:
+            return False
+        assert self._at is not None  # there are perturbations of it
+        self.answer = _answer(self._at, found)
+        return True
+
+    def _ask(self) -> Generator[RunAsked, Samples, PointFound]:
+        steps, plan = _FIRST_STEPS, self._plan(_FIRST_STEPS)
+        try:
+            while True:
+                drawn = yield RunAsked(plan, steps)
+                at = verdict(drawn, self.setting, 1, steps, _LAST_STEPS)
+                if at is not None:
+                    break
+                steps *= 2
+                plan = self._plan(steps)
+        except ConvergenceError as failure:
+            return PointFound.failed(failure.status)
+        self._at = at
+        moments = at.late(second_moments)
+        # Whether the zero state is stable its growth tells.
+        if not self.with_growth and any(float(v) > 0 for v, _ in moments.values()):
+            return PointFound(_moments(at), plan.total)
+        growth = yield from self._grow(plan, steps)
+        return _answer(at, growth)
+
+    def _plan(self, steps: int) -> Sampling:
+        plan = replace(self.sampling, tolerance=None)
+        if steps >= _SLOW:
+            return plan.of(_SLOW_UNITS, _SLOW_REPETITIONS)
+        return plan.of(_UNITS, _REPETITIONS)
+
+    def _grow(self, plan: Sampling, steps: int) -> Generator[RunAsked, Samples, GrowthFound]:
+        """Runs of perturbations after so many steps, until the error is small enough."""
+        first = _SHORT if steps == _FIRST_STEPS else _USUAL
+        effort = Effort(first, _LONGEST, most_units=plan.per_repetition)
+        search = growth_runs(self.sampling, plan, effort, tied=self._tied)
+        wanted, horizon = next(search)
+        while True:
+            kind, have = (steps, wanted.per_repetition, horizon), 0
+            if kind == self._kind and self._known is not None:
+                have = self._known.sampling.repetitions
+            else:
+                self._known = None
+            more = wanted.of(wanted.per_repetition, wanted.repetitions - have)
+            drawn = yield RunAsked(more, steps, horizon, have)
+            self._kind, self._known = kind, joined(self._known, drawn)
+            found = self._found()
+            enough = found.status is Status.OK and found.limit.error <= self.tolerance
+            try:
+                wanted, horizon = search.send(self._known)
+            except StopIteration as end:
+                return found if enough else end.value
+            # What nobody leans on need not be better than was asked; nor need what could be better
+            # by more steps alone.
+            if enough and not (self.is_leant_on and horizon == kind[2]):
+                return found
+
+    @property
+    def _tied(self) -> bool:
+        return self.setting.tying == "tied"
+
+    def _found(self, control: Samples | None = None) -> GrowthFound:
+        """What the runs so far tell, with those of a neighbour."""
+        assert self._known is not None  # there are some
+        assert self._kind is not None
+        horizon, units = self._kind[2], self._known.sampling.total
+        limit = limit_of(self._known, horizon, self._tied, control)
+        many = decided_by_many((control or self._known).values, horizon)
+        return GrowthFound(limit, Status.OK if many else Status.NOT_CONVERGED, horizon, units)
+
+
+def _answer(at: Settled, growth: GrowthFound) -> PointFound:
+    """The numbers of a point, as `SampledUnits` gives them."""
+    found = _moments(at)
+    rate, error = growth.limit.value, growth.limit.error
+    status = growth.status if at.status is Status.OK else at.status
+    chi = math.exp(rate)
+    found["gradient_growth"] = np.array([rate]), np.array([error]), status
+    found["chi_1"] = np.array([chi]), np.array([chi * error]), status
+    if not found["second_moment"][0].any():
+        xi = timescale(Rate(-rate, error, True))
+        found["xi_q"] = np.array([xi[0]]), np.array([xi[1]]), status
+        if rate > 0.0:
+            for name in ("second_moment", "preactivation_variance"):
+                found[name] = *found[name][:2], Status.UNSTABLE
+    return PointFound(found, growth.units)
+
+
+def _moments(at: Settled) -> dict[str, Found]:
+    """What needs no perturbation."""
+    found: dict[str, Found] = {}
+    for name in ("second_moment", "preactivation_variance"):
+        pairs = at.late(READ[name])
+        values, errors = (np.array([float(pair[k]) for pair in pairs.values()]) for k in (0, 1))
+        if name == "second_moment":
+            errors = np.hypot(errors, [at.remaining[n] for n in pairs])
+        found[name] = values, errors, at.status
+    value, error = timescale(slowest_rate(second_moments(at.samples.values), at.steps // 4))
+    found["xi_q"] = np.array([value]), np.array([error]), at.status
+    return found

@@ -1,0 +1,156 @@
+"""Many points of a parameter space by sampled units, each to its own tolerance.
+
+Every point asks for one run after another (`point_search`). Points that ask for the same run move
+together, with the same random numbers (`joint_runs`). When all that is left to be asked for are
+more units, points far enough apart get them, and those between lean on these neighbours: the
+difference of two neighbours is far less noisy than each of them.
+
+Eq. (tied-kernel), Eq. (averaged-tangent), Eq. (control-variate).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.joint_runs import JointRuns, RunAsked, points_together
+from rnnmft.solvers.sampled.point_search import PointFound, PointSearch
+from rnnmft.solvers.sampled.runs import SampledSetting
+
+__all__ = ["SampledMap"]
+
+# Points that get more units first stand three apart along every axis: each other point is next to
+# one of them.
+_APART = 3
+# Neighbours at this distance, along every axis, or less are leant on.
+_NEAR = 2
+
+
+class SampledMap:
+    """Stationary moments and growth rates of many points.
+
+    Args:
+        cell: of all points.
+        points: the ensemble and inputs of each.
+        places: where each stands on the grid, a whole number along every axis.
+        tying: "tied" or "untied".
+        tolerance: standard error of a growth rate, per step, that each point shall have.
+        sampling: seed, device, precision, and the most units that a point may take.
+        start: {state: standard deviation at t = 0}.
+        with_growth: whether growth rates are wanted, beside moments.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        points: Sequence[tuple[Ensemble, Inputs]],
+        places: Sequence[tuple[int, ...]],
+        tying: str,
+        tolerance: float,
+        sampling: Sampling,
+        start: Mapping[str, float] | None = None,
+        with_growth: bool = True,
+    ) -> None:
+        self.cell, self.points, self.places, self.tying = cell, points, places, tying
+        self.start = start or {}
+        settings = [SampledSetting(cell, *point, tying, self.start) for point in points]
+        self._searches = [PointSearch(s, tolerance, sampling, with_growth) for s in settings]
+
+    def completed(self) -> Iterator[list[tuple[int, PointFound]]]:
+        """The numbers and the places in the list of points, as runs complete them.
+
+        Raises:
+            OutOfTimeError: a time budget ended before all were.
+        """
+        waiting: dict[RunAsked, list[int]] = defaultdict(list)
+        poor: list[int] = []
+        for i, search in enumerate(self._searches):
+            waiting[search.asked].append(i)
+        while waiting or poor:
+            if not waiting:
+                leaning, rich = self._shared(poor)
+                if leaning:
+                    yield self._answers(leaning)
+                poor = [i for i in poor if i not in {*leaning, *rich}]
+                for i in rich:
+                    waiting[self._searches[i].asked].append(i)
+                continue
+            asked, chosen = _taken(waiting)
+            self._run(asked, chosen)
+            ended = [i for i in chosen if self._searches[i].answer is not None]
+            if ended:
+                yield self._answers(ended)
+            for i in chosen:
+                search = self._searches[i]
+                if search.lacks_units:
+                    poor.append(i)
+                elif search.answer is None:
+                    waiting[search.asked].append(i)
+
+    def _run(self, asked: RunAsked, chosen: list[int]) -> None:
+        """Let points move together, and go on with those that ask for what follows this run."""
+        together = JointRuns(self.cell, [self.points[i] for i in chosen], self.tying, self.start)
+        receiving = set(chosen)
+        while receiving:
+            for i, drawn in zip(chosen, together.draw(asked), strict=True):
+                if i in receiving:
+                    self._searches[i].send(drawn)
+            following: dict[RunAsked, set[int]] = defaultdict(set)
+            for i in receiving:
+                search = self._searches[i]
+                if search.answer is None and search.asked.follows(asked):
+                    following[search.asked].add(i)
+            # Some more steps of all cost less than those of a few from the start. Where a run of
+            # moments goes on for long, the settled ones shall not.
+            perturbed = [a for a in following if a.horizon]
+            alike = [a for a, those in following.items() if len(those) == len(chosen)]
+            if not perturbed and not alike:
+                return
+            asked = (perturbed or alike)[0]
+            receiving = following[asked]
+
+    def _shared(self, poor: list[int]) -> tuple[list[int], list[int]]:
+        """Of points that lack units: those that neighbours help, and those that get their own."""
+        leaning: list[int] = []
+        rich: list[int] = []
+        alone: list[int] = []
+        for i in poor:
+            near = self._near(i)
+            if any(self._searches[i].lean_on(self._searches[k]) for k in near):
+                leaning.append(i)
+            else:
+                (rich if near else alone).append(i)
+        # Every third along each axis first.
+        alone.sort(key=lambda i: sum(place % _APART != 1 for place in self.places[i]))
+        first: list[int] = []
+        for i in alone:
+            if all(self._distance(i, k) >= _APART - 1 for k in first):
+                self._searches[i].is_leant_on = True
+                first.append(i)
+        return leaning, sorted(rich + first)
+
+    def _near(self, i: int) -> list[int]:
+        """The neighbours to lean on that are done, nearest first."""
+        done = (k for k, s in enumerate(self._searches) if s.is_leant_on and s.answer is not None)
+        near = [k for k in done if self._distance(i, k) <= _NEAR]
+        return sorted(near, key=lambda k: self._distance(i, k))
+
+    def _distance(self, i: int, k: int) -> int:
+        """The largest distance along an axis."""
+        return max(abs(a - b) for a, b in zip(self.places[i], self.places[k], strict=True))
+
+    def _answers(self, which: list[int]) -> list[tuple[int, PointFound]]:
+        answers = ((i, self._searches[i].answer) for i in which)
+        return [(i, answer) for i, answer in answers if answer is not None]
+
+
+def _taken(waiting: dict[RunAsked, list[int]]) -> tuple[RunAsked, list[int]]:
+    """A run, and points that wait for it, which are taken off the list."""
+    full = [asked for asked, those in waiting.items() if len(those) >= points_together(asked)]
+    asked = (full or list(waiting))[-1]
+    those, most = sorted(waiting.pop(asked)), points_together(asked)
+    if those[most:]:
+        waiting[asked] = those[most:]
+    return asked, those[:most]

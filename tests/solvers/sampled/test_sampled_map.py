@@ -1,0 +1,145 @@
+"""Maps by sampled units: against exact growth rates, single points, and themselves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rnnmft import cells
+from rnnmft.analysis.mean_field import MeanField
+from rnnmft.cells import Inputs
+from rnnmft.deadline import deadline
+from rnnmft.errors import OutOfTimeError, Status
+from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.sampled_map import SampledMap
+from tests.solvers.linear_cells import linear_cell
+
+PLAN = Sampling(units=1 << 18, max_units=1 << 18, dtype="float32", device="cpu")
+# False alarms of the comparison with single points, in one of so many runs; its control moves every
+# rate by so much.
+ALARM, MOVED = 1e-3, 0.03
+
+
+def solved(cell, points, tolerance=0.005, tying="tied", **options):
+    places = [(i,) for i in range(len(points))]
+    found = {}
+    for completed in SampledMap(
+        cell, points, places, tying, tolerance, PLAN, **options
+    ).completed():
+        assert not set(found) & {i for i, _ in completed}
+        found |= dict(completed)
+    assert set(found) == set(range(len(points)))
+    return [found[i].values for i in range(len(points))]
+
+
+def test_linear_cells_grow_at_their_rate():
+    """h' = a h + W h: 2 log(a + sigma_w), and the zero state is stable where that is negative."""
+    a, sizes = 0.5, (0.1, 0.4, 0.6)
+    cell = linear_cell(a)
+    points = [(cell.ensemble(e={"sigma_w": w}), Inputs(R=0.0)) for w in sizes]
+    for w, found in zip(sizes, solved(cell, points), strict=True):
+        truth = 2 * math.log(a + w)
+        (value,), (error,), status = found["gradient_growth"]
+        assert status is Status.OK
+        assert error <= 0.005
+        assert abs(value - truth) < 3 * error
+        (chi,), (chi_error,), _ = found["chi_1"]
+        assert (chi, chi_error) == (math.exp(value), math.exp(value) * error)
+        assert found["second_moment"][2] is (Status.UNSTABLE if truth > 0 else Status.OK)
+        assert found["xi_q"][0] == (math.inf if truth > 0 else -1 / value)
+
+
+def test_a_state_that_explodes_has_no_rate():
+    cell = linear_cell(0.5)
+    points = [(cell.ensemble(e={"sigma_w": w, "sigma_b": 1.0}), Inputs()) for w in (0.1, 2.0)]
+    calm, wild = solved(cell, points)
+    assert calm["second_moment"][2] is Status.OK
+    for value, error, status in wild.values():
+        assert np.isnan(value).all() and np.isnan(error).all()
+        assert status is Status.DIVERGES
+
+
+def test_moments_alone_draw_no_perturbation(monkeypatch):
+    monkeypatch.setattr("rnnmft.units.averaged_tangent.AveragedTangent.step", None)
+    cell = cells.minimal()
+    (found,) = solved(cell, [(cell.ensemble(), Inputs())], with_growth=False)
+    assert set(found) == {"second_moment", "preactivation_variance", "xi_q"}
+
+
+def test_the_end_of_the_time_is_said():
+    cell = cells.minimal()
+    with deadline(0.0), pytest.raises(OutOfTimeError):
+        solved(cell, [(cell.ensemble(), Inputs())])
+
+
+def neighbours():
+    """Points close enough to lean on each other, where fluctuations are large."""
+    cell = cells.minimal()
+    return cell, [
+        (cell.ensemble(e={"sigma_w": w, "sigma_v": 1.39, "mu_b": -1.0}), Inputs(R=0.4616))
+        for w in (2.0, 2.4, 2.8)
+    ]
+
+
+@pytest.mark.slow
+def test_neighbours_are_leant_on_and_differ_in_nothing_else():
+    """The middle one has fewer units, and the rate that it has by its own, within both errors."""
+    cell, points = neighbours()
+    grid = SampledMap(cell, points, [(0,), (1,), (2,)], "tied", 0.005, PLAN)
+    found = dict(pair for completed in grid.completed() for pair in completed)
+    units = [found[i].units for i in range(3)]
+    assert min(units) < max(units)
+    leaning = int(np.argmin(units))
+    (value,), (error,), status = found[leaning].values["gradient_growth"]
+    assert status is Status.OK and error <= 0.005
+    own = MeanField(cell, *points[leaning], tolerance=0.002, seed=1).gradient_growth()
+    assert abs(value - float(own)) < 4 * math.hypot(error, float(own.error))
+
+
+CASES = {
+    "minimal": (
+        cells.minimal(),
+        [
+            {"e": {"sigma_w": w, "sigma_v": 1.39, "mu_b": mu}}
+            for w in (3.0, 7.0)
+            for mu in (0, 2, 4)
+        ],
+        0.4616,
+    ),
+    "gru": (cells.gru(), [{"n": {"sigma_w": w}, "z": {"mu_b": 1.0}} for w in (1, 2, 4)], 1.0),
+    "lstm": (cells.lstm(), [{"g": {"sigma_w": w}, "f": {"mu_b": 1.0}} for w in (1, 2, 4)], 1.0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", CASES)
+def test_points_are_those_of_the_single_point_theory(which):
+    """Rates and second moments of other random numbers: the sum of squares in errors is chance."""
+    cell, laws, R = CASES[which]
+    points = [(cell.ensemble(**law), Inputs(R=R)) for law in laws]
+    rates, squares = [], []
+    for point, found in zip(points, solved(cell, points), strict=True):
+        single = MeanField(cell, *point, seed=1, particles=1 << 16)
+        growth, at = single.gradient_growth(), single.fixed_point()
+        (value,), (error,), status = found["gradient_growth"]
+        assert (status, growth.status) == (Status.OK, Status.OK)
+        assert error <= 0.005
+        rates.append([value - float(growth), math.hypot(error, float(growth.error))])
+        values, errors, status = found["second_moment"]
+        assert status is Status.OK
+        names = at.second_moment
+        own = np.array([at.errors["second_moment"][n] for n in names])
+        gap = (values - np.array(list(names.values()))) / np.hypot(errors, own)
+        squares += gap.tolist()
+    gap, error = np.array(rates).T
+    assert_chance(gap / error)
+    assert_chance(np.array(squares))
+    with pytest.raises(AssertionError):
+        assert_chance((gap + MOVED) / error)
+
+
+def assert_chance(z):
+    assert (z**2).sum() < stats.chi2.isf(ALARM / 2, len(z)), z
