@@ -22,6 +22,7 @@ from rnnmft.cells.minimal import minimal
 from rnnmft.cells.peephole_lstm import diagonal_peephole_lstm, peephole_lstm
 from rnnmft.cells.rate import rate
 from rnnmft.cells.residual_rnn import residual_rnn
+from rnnmft.cells.stack import Stack, stack
 from rnnmft.cells.ugrnn import ugrnn
 from rnnmft.cells.vanilla import vanilla
 from rnnmft.errors import CellError
@@ -47,6 +48,7 @@ __all__ = [
     "Preactivation",
     "PreactivationLaw",
     "RandomParameter",
+    "Stack",
     "State",
     "Uniform",
     "WeightEnsemble",
@@ -72,6 +74,7 @@ __all__ = [
     "rate",
     "register_weights",
     "residual_rnn",
+    "stack",
     "typical_laws",
     "ugrnn",
     "vanilla",
