@@ -142,6 +142,7 @@ class LinearResponse:
             ParameterError: units is not a whole number >= 1.
             ConvergenceError: there is no stationary state.
         """
+        self.inputs.require_stationary("the law of eigenvalues at stationarity")
         return eigenvalue_law(
             self.cell,
             self.ensemble,
@@ -154,6 +155,7 @@ class LinearResponse:
 
     @cached_property
     def _exponents(self) -> ExponentSetting:
+        self.inputs.require_stationary("a Lyapunov exponent")
         setting = (self.cell, self.ensemble, self.inputs, self.tying)
         return ExponentSetting(*setting, self.start, self.sampling)
 

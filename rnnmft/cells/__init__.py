@@ -27,7 +27,8 @@ from rnnmft.cells.ugrnn import ugrnn
 from rnnmft.cells.vanilla import vanilla
 from rnnmft.errors import CellError
 from rnnmft.language.cell import Cell
-from rnnmft.language.ensemble import Ensemble, Inputs, PreactivationLaw
+from rnnmft.language.ensemble import Ensemble, PreactivationLaw
+from rnnmft.language.inputs import Inputs
 from rnnmft.language.laws import ChronoBias, Constant, Empirical, Law, LogUniform, Normal, Uniform
 from rnnmft.language.symbols import Average, Input, Preactivation, RandomParameter, State
 from rnnmft.language.text import load, loads

@@ -85,6 +85,7 @@ class Drawing:
     @cached_property
     def stationary(self) -> Settled:
         """One trajectory, for what does not need two."""
+        self.setting.inputs.require_stationary("a stationary state")
         return self._settle(self.setting, 1, FIRST_STEPS)
 
     @cached_property
@@ -148,10 +149,11 @@ class Drawing:
         steps, cell = burn_in + lags + 1, self.setting.cell
         sampling = self.stationary_sampling.for_steps(steps, directions_of(steps))
         # Beside the process: a sum of products for every number and lag.
-        products = 8 * (len(cell.states) + len(cell.preactivations)) * (lags + 1)
+        sides = 1 if self.setting.inputs.data is None else 2
+        products = 8 * (len(cell.states) + len(cell.preactivations)) * (lags + 1) * sides
         return draw_repetitions(
             lambda plan, numbers: self.setting.autocorrelations(plan, numbers, burn_in, lags),
             sampling,
-            self.setting.unit_bytes(sampling, steps, 1) + products,
+            self.setting.unit_bytes(sampling, steps, sides) + products,
             lag_readings,
         )

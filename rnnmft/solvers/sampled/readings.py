@@ -51,12 +51,10 @@ def cross_moments(values: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def correlations(values: Mapping[str, Array]) -> dict[str, Array]:
-    """E[s_a s_b] / sqrt(E[s_a^2] E[s_b^2]); nan where a variance vanishes."""
-    found = {}
+    """E[s_a s_b] over the mean of E[s_a^2] and E[s_b^2]; nan where that vanishes."""
     with np.errstate(invalid="ignore", over="ignore"):  # what has diverged has none
-        for name, v in named(values, "second").items():
-            found[name] = correlation(v[..., 0, 1], np.sqrt(v[..., 0, 0] * v[..., 1, 1]))
-    return found
+        second = second_moments(values)
+        return {n: correlation(v, second[n]) for n, v in cross_moments(values).items()}
 
 
 def _variance(values: Mapping[str, Array]) -> dict[str, Array]:

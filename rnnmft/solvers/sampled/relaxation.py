@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rnnmft.units.repetitions import calibrated_error, jackknife, mean_and_error
 
-__all__ = ["Rate", "Settling", "decay_rate", "settling"]
+__all__ = ["Rate", "Settling", "decay_rate", "settling", "timescale_of"]
 
 Array = NDArray[np.float64]
 # A change of less than this many standard errors counts as none: chance does more at 3 of 1000.
@@ -109,3 +109,17 @@ def decay_rate(samples: Array, late: int) -> Rate:
     unknown = abs(rate(samples, power=0.5) - rate(samples, power=0.0)) / 2
     noise_error = float(calibrated_error(np.asarray(jackknife(samples, rate)), len(samples)))
     return Rate(rate(samples), math.hypot(noise_error, curved, unknown), True)
+
+
+def timescale_of(rate: Rate) -> tuple[float, float]:
+    """1 / rate in steps, and its error; for a lower bound of the rate the middle of what is left.
+
+    The error is what the rate moves by its own error change: one-sided where that reaches 0.
+    """
+    if not rate.resolved:
+        return 0.5 / rate.value, 0.5 / rate.value
+    if rate.value <= 0:
+        return math.inf, math.inf
+    xi = 1.0 / rate.value
+    slower = rate.value - rate.error
+    return xi, 1.0 / slower - xi if slower > 0 else math.inf

@@ -49,7 +49,7 @@ from rnnmft.solvers.sampled.readings import (
     named,
     second_moments,
 )
-from rnnmft.solvers.sampled.relaxation import Rate, decay_rate
+from rnnmft.solvers.sampled.relaxation import Rate, decay_rate, timescale_of
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.solvers.sampled.stationary import HUGE, Settled
 from rnnmft.solvers.timescale import NO_CORRELATION_TIME
@@ -207,10 +207,10 @@ class SampledUnits:
         at, growth, cross = self.drawing.stationary, self.gradient_growth(), self._cross_growth
         chi_1 = math.exp(float(growth))
         if any(float(v) > 0 for v, _ in at.late(second_moments).values()):
-            xi_q, error_q = _timescale(self._approach(at))
+            xi_q, error_q = timescale_of(self._approach(at))
         else:
-            xi_q, error_q = _timescale(Rate(-float(growth), float(growth.error), True))
-        xi_c = *_timescale(Rate(-float(cross.value), float(cross.error), True)), cross.status
+            xi_q, error_q = timescale_of(Rate(-float(growth), float(growth.error), True))
+        xi_c = *timescale_of(Rate(-float(cross.value), float(cross.error), True)), cross.status
         if not all(defined(v) for v, _ in at.late(second_moments).values()):
             xi_c = NO_CORRELATION_TIME
         found = {
@@ -229,10 +229,16 @@ class SampledUnits:
     # --- memory --------------------------------------------------------------------------------
 
     def autocorrelation(self, lags: int, burn_in: int | None = None) -> Autocorrelation:
-        """C(tau) of every state and preactivation after `burn_in` steps (as many as it takes)."""
-        settled = Status.OK
+        """C(tau) of every state and preactivation after `burn_in` steps (as many as it takes).
+
+        Where the inputs are data, at their last step.
+        """
+        settled, data = Status.OK, self.inputs.data
         if burn_in is None:
-            burn_in, settled = self.drawing.stationary.steps, self.drawing.stationary.status
+            if data is None:
+                burn_in, settled = self.drawing.stationary.steps, self.drawing.stationary.status
+            else:
+                burn_in = max(data.steps - lags - 1, 0)
         drawn = self.drawing.autocorrelations(burn_in, lags)
         series = named(drawn.values, "lag")
         pairs = estimate(drawn, lambda values: named(values, "lag"))
@@ -295,6 +301,7 @@ class SampledUnits:
 
     def growth_within(self, horizon: int, burn_in: int) -> Quantity:
         """The same from one run of T <= horizon that starts after burn_in steps."""
+        self.inputs.require_stationary("a limit of growth")
         drawn = self.drawing.tangents(horizon, burn_in)
         limit, status = limit_of(drawn, horizon, self.tying == "tied"), check(drawn)
         if status is Status.OK and not decided_by_many(drawn.values, horizon):
@@ -333,17 +340,3 @@ class SampledUnits:
             unit="per step",
             error_kind=STANDARD_ERROR,
         )
-
-
-def _timescale(rate: Rate) -> tuple[float, float]:
-    """1 / rate in steps, and its error; for a lower bound of the rate the middle of what is left.
-
-    The error is what the rate moves by its own error change: one-sided where that reaches 0.
-    """
-    if not rate.resolved:
-        return 0.5 / rate.value, 0.5 / rate.value
-    if rate.value <= 0:
-        return math.inf, math.inf
-    xi = 1.0 / rate.value
-    slower = rate.value - rate.error
-    return xi, 1.0 / slower - xi if slower > 0 else math.inf
