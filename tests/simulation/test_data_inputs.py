@@ -51,7 +51,7 @@ def test_an_elementwise_input_has_a_number_a_unit() -> None:
 
 @pytest.mark.parametrize("tying", ["tied", "untied"])
 def test_linear_networks_obey_the_theory(tying: str) -> None:
-    """300 networks of width 64, both layers and every step. Control: 8 % off."""
+    """300 networks of width 64, both layers and every step. Control: 15 % off."""
     found = simulate(
         CELL, linear_ensemble(), INPUTS, width=64, networks=300, steps=6, tying=tying, seed=1,
         jacobian_horizons=(1, 3), device="cpu",
@@ -62,12 +62,12 @@ def test_linear_networks_obey_the_theory(tying: str) -> None:
         for quantity, truth in (("second_moment", second), ("cross_moment", over_time[0, 1])):
             samples = getattr(found, quantity)[f"h_{layer}"].samples
             assert p_value(samples, truth) > FALSE_ALARM
-            assert p_value(samples, 1.08 * truth) < FALSE_ALARM
+            assert p_value(samples, 1.15 * truth) < FALSE_ALARM
     for horizon in (1, 3):
         samples = found.jacobian[horizon].moments.samples[:, 0]
         truth = jacobian_squares(horizon).sum() / 2
         assert p_value(samples, truth) > FALSE_ALARM
-        assert p_value(samples, 1.08 * truth) < FALSE_ALARM
+        assert p_value(samples, 1.15 * truth) < FALSE_ALARM
 
 
 def test_networks_end_with_their_data() -> None:
