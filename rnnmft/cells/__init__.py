@@ -117,11 +117,15 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Cell:
-    """The zoo's cell of that name.
+    """The zoo's cell of that name; of several names with commas between them, their stack.
 
     >>> get("gru").states
     (h,)
+    >>> get("vanilla,gru").states
+    (h_1, h_2)
     """
+    if "," in name:
+        return stack([get(layer.strip()) for layer in name.split(",")])
     if name not in ZOO:
         raise CellError(f"no cell named {name!r} in the zoo; there are {', '.join(ZOO)}")
     return ZOO[name]()
@@ -136,4 +140,5 @@ def typical_laws(name: str) -> dict[str, Law]:
     Uniform(low=0.0, high=1.0)
     """
     get(name)
-    return dict(_LAWS.get(name, {}))
+    laws = [_LAWS.get(layer.strip(), {}) for layer in name.split(",")]
+    return {parameter: law for layer in laws for parameter, law in layer.items()}

@@ -118,7 +118,10 @@ class Stack(Cell):
             rows = {n: _merged(preactivations, n, number) for n in names}
             chosen = weights if kinds is None else _chosen(kinds, names, number)
             laws = _chosen(parameters or {}, [p.name for p in layer.parameters], number)
-            found.append(layer.ensemble(chosen, laws or None, **rows))
+            try:
+                found.append(layer.ensemble(chosen, laws or None, **rows))
+            except ParameterError as error:
+                raise ParameterError(f"layer {number}, {layer.name}: {error}") from None
         return self.joined(found)
 
     def joined(self, ensembles: Sequence[Ensemble]) -> Ensemble:

@@ -178,13 +178,14 @@ def _whole(value: float) -> int:
 
 
 def _validate_files(claims: Path, output: Path | None, device: str, as_json: bool) -> int:
+    from rnnmft.cli.sequences import read_inputs
     from rnnmft.validation.files import read_claims
 
     paths = sorted(claims.glob("*.toml")) if claims.is_dir() else [claims]
     if not paths:
         raise ParameterError(f"no .toml file in {claims}")
     folder = output or (claims if claims.is_dir() else claims.parent).parent / "results"
-    requests = [(path, read_claims(path, resolve_cell)) for path in paths]
+    requests = [(path, read_claims(path, resolve_cell, read_inputs)) for path in paths]
     folder.mkdir(parents=True, exist_ok=True)
     results = {}
     for path, request in requests:

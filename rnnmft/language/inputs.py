@@ -151,7 +151,11 @@ class Inputs:
         """A JSON-safe dictionary of the fields; of data, its sizes and digest."""
         temporal = self.temporal if isinstance(self.temporal, str) else list(self.temporal)
         found = {"R": self.R, "correlation": self.correlation, "temporal": temporal}
-        return found if self.data is None else {**found, "data": self.data.to_dict()}
+        if self.data is None:
+            return found
+        # Of sums, whose last digits depend on the machine.
+        means = {name: float(f"{found[name]:.12g}") for name in ("R", "correlation")}
+        return {**found, **means, "data": self.data.to_dict()}
 
 
 def _autocorrelation(values: Any) -> tuple[float, ...]:

@@ -157,6 +157,9 @@ def test_what_is_refused() -> None:
     cell = cells.stack(cells.vanilla(), 2)
     with pytest.raises(errors.ParameterError, match=r"unknown preactivation 'f'; .* e, e_1, e_2"):
         cell.ensemble(f={"sigma_w": 1.0})
+    mixed = cells.stack([cells.vanilla(), cells.indrnn()])
+    with pytest.raises(errors.ParameterError, match=r"layer 2, indrnn: e\.sigma_w must be 0"):
+        mixed.ensemble(parameters={"u": cells.Uniform(0, 1)}, e={"sigma_w": 1.0})
     with pytest.raises(errors.ParameterError, match="must be a mapping"):
         cell.ensemble(e=3.0)  # type: ignore[arg-type]
     with pytest.raises(errors.ParameterError, match="must be 2, one a layer"):

@@ -68,6 +68,11 @@ def test_linear_networks_obey_the_theory(tying: str) -> None:
         truth = jacobian_squares(horizon).sum() / 2
         assert p_value(samples, truth) > FALSE_ALARM
         assert p_value(samples, 1.15 * truth) < FALSE_ALARM
+        blocks = found.jacobian[horizon].blocks.samples
+        assert not blocks[:, 0, 1].any()
+        for a, b in ((0, 0), (1, 0), (1, 1)):
+            assert p_value(blocks[:, a, b], jacobian_squares(horizon)[a, b]) > FALSE_ALARM
+        assert np.allclose(blocks.sum((1, 2)) / 2, samples, rtol=1e-6)
 
 
 def test_networks_end_with_their_data() -> None:

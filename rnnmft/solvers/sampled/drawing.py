@@ -14,6 +14,7 @@ from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.readings import (
     READ,
     all_readings,
+    block_readings,
     gradient_readings,
     lag_readings,
     late_readings,
@@ -142,6 +143,18 @@ class Drawing:
             sampling,
             setting.unit_bytes(sampling, steps, trajectories, horizon, sides),
             gradient_readings,
+        )
+
+    def blocks(self, horizon: int, burn_in: int) -> Samples:
+        """Mean squares of the blocks of the Jacobian that starts after burn_in steps."""
+        steps = burn_in + horizon
+        sampling = self.stationary_sampling.for_steps(steps, directions_of(steps))
+        unit = self.setting.unit_bytes(sampling, steps, 1, horizon)
+        return draw_repetitions(
+            lambda plan, numbers: self.setting.blocks(plan, numbers, burn_in, horizon),
+            sampling,
+            unit * len(self.setting.cell.states),
+            block_readings,
         )
 
     def autocorrelations(self, burn_in: int, lags: int) -> Samples:

@@ -17,6 +17,7 @@ from rnnmft.units.repetitions import Reading, calibrated_error, mean_and_error
 __all__ = [
     "READ",
     "all_readings",
+    "block_readings",
     "correlations",
     "cross_moments",
     "gradient_readings",
@@ -124,3 +125,9 @@ def gradient_readings(values: Mapping[str, Array]) -> Readings:
     """m_1(T) at every horizon, each on its own scale."""
     mean, error = _mean_and_error(values["m_1"])
     return {"m_1": Reading(mean, error, mean)}
+
+
+def block_readings(values: Mapping[str, Array]) -> Readings:
+    """Mean squares of the Jacobian's blocks, on the scale of the largest of each horizon."""
+    mean, error = _mean_and_error(values["block"])
+    return {"block": Reading(mean, error, mean.max((1, 2), keepdims=True) * np.ones_like(mean))}

@@ -164,6 +164,25 @@ class SampledSetting:
             found["log_sums"] = list(sums.unbind(1))
         return _stacked(found | _checks(process))
 
+    def blocks(
+        self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, horizon: int
+    ) -> dict[str, Array]:
+        """block: (R, horizon, m, m), E[|ds_a^T|^2] of state a where state b alone was perturbed.
+
+        A perturbation of each state, after burn_in steps of the same process.
+        """
+        process = self.process(sampling, repetitions, 1)
+        for _ in range(burn_in):
+            process.step()
+        tangents = [AveragedTangent(process, perturbed=[b]) for b in range(len(self.cell.states))]
+        found: list[Tensor] = []
+        for _ in range(horizon):
+            process.step()
+            for tangent in tangents:
+                tangent.step()
+            found.append(torch.stack([t.state_mean_squares() for t in tangents], 2))
+        return _stacked({"block": found} | _checks(process))
+
     def autocorrelations(
         self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, lags: int
     ) -> dict[str, Array]:

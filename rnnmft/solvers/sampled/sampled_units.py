@@ -268,6 +268,13 @@ class SampledUnits:
             status = Status.NOT_CONVERGED
         return Quantity(name, value, error, status, error_kind=STANDARD_ERROR)
 
+    def jacobian_blocks(self, horizon: int, burn_in: int) -> Quantity:
+        """Mean squares of the blocks of the Jacobian, (horizon, m, m)."""
+        drawn = self.drawing.blocks(horizon, burn_in)
+        value, error = estimate(drawn, lambda values: {"block": values["block"]})["block"]
+        name = f"mean squares of the blocks of J, horizons 1 to {horizon}, {self.tying}"
+        return Quantity(name, value, error, check(drawn), error_kind=STANDARD_ERROR)
+
     def jacobian_moments(self, horizon: int, burn_in: int) -> JacobianMoments:
         """m_1 of the T-step Jacobian that starts after burn_in steps from the zero state."""
 

@@ -101,3 +101,13 @@ def test_what_ends_with_the_data_is_refused() -> None:
 def test_inputs_without_size_are_no_inputs() -> None:
     at = theory(Inputs.from_data(np.zeros((2, STEPS, 1))))
     assert not at.evolve(STEPS).second_moment["h_2"].any()
+
+
+def test_the_blocks_of_the_jacobian_are_those_of_each_layer() -> None:
+    """Within a layer, from one to the next, and none back; m_1 is their sum over the states."""
+    at = theory()
+    found, means = at.jacobian_blocks(4, burn_in=5), at.jacobian_means(4, burn_in=5)
+    assert found.status.ok
+    for T in range(4):
+        assert agree(found.value[T], found.error[T], jacobian_squares(T + 1))
+        assert agree(found.value[T].sum() / 2, found.error[T].sum(), means.value[T])
