@@ -25,6 +25,7 @@ from rnnmft.cli.options import (
     Widths,
 )
 from rnnmft.cli.output import command_line, print_json, print_table, progress_bar, say
+from rnnmft.cli.sequences import read_inputs
 from rnnmft.cli.setting import numbers, resolve_cell, resolve_setting
 from rnnmft.errors import ParameterError
 
@@ -178,7 +179,6 @@ def _whole(value: float) -> int:
 
 
 def _validate_files(claims: Path, output: Path | None, device: str, as_json: bool) -> int:
-    from rnnmft.cli.sequences import read_inputs
     from rnnmft.validation.files import read_claims
 
     paths = sorted(claims.glob("*.toml")) if claims.is_dir() else [claims]
