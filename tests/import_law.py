@@ -19,6 +19,7 @@ FLOORS = {
     "page": 1,
     "content": 2,
     "deadline": 2,
+    "input_data": 2,
     "correlation": 2,
     "parameters": 2,
     "records": 2,

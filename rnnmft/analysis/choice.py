@@ -49,9 +49,10 @@ def choose_solver(
     """The solver for a setting.
 
     The first of the tying's methods that knows the cell: each says by a DerivationError that it
-    does not. Where none does, units are sampled.
+    does not. Where none does, units are sampled, and so they are for data, of which the others know
+    nothing: they are about inputs of a stationary law.
     """
-    for method in METHODS[tying]:
+    for method in METHODS[tying] if inputs.data is None else ():
         with suppress(DerivationError):
             return method(cell, ensemble, inputs, backend, start)
     # Sampling needs torch: only settings that are sampled load it.

@@ -85,6 +85,32 @@ class LinearResponse:
         horizon = check_count("horizon", horizon)
         return self._held(self._solver.jacobian_means(horizon, burn_in))
 
+    def jacobian_blocks(self, horizon: int, *, burn_in: int = 30) -> Quantity:
+        """(1/N) tr J_ab J_ab^T of the Jacobian's blocks from state b to a, T = 1, .., horizon.
+
+            B_ab(T) = E[|ds_a^T|^2]  where state b alone is perturbed,    m_1(T) = sum_ab B_ab / m
+
+        How a perturbation passes between the states of a cell, and between the layers of a stack.
+        By sampled units, whatever answers for the rest. Eq. (jacobian-blocks).
+
+        Args:
+            horizon: the largest T.
+            burn_in: steps before the Jacobians start.
+
+        Returns:
+            A quantity of shape (horizon, m, m), states in the cell's order.
+
+        Raises:
+            ParameterError: horizon is not a whole number >= 1, or burn_in not one >= 0.
+        """
+        check_count("burn_in", burn_in, 0)
+        check_count("horizon", horizon)
+        # Sampling needs torch: only what is sampled loads it.
+        from rnnmft.solvers.sampled.sampled_units import SampledUnits
+
+        setting = (self.cell, self.ensemble, self.inputs, self.tying, self.sampling, self.start)
+        return self._held(SampledUnits(*setting).jacobian_blocks(horizon, burn_in))
+
     def jacobian(
         self,
         horizon: int = 1,
@@ -142,6 +168,7 @@ class LinearResponse:
             ParameterError: units is not a whole number >= 1.
             ConvergenceError: there is no stationary state.
         """
+        self.inputs.require_stationary("the law of eigenvalues at stationarity")
         return eigenvalue_law(
             self.cell,
             self.ensemble,
@@ -154,6 +181,7 @@ class LinearResponse:
 
     @cached_property
     def _exponents(self) -> ExponentSetting:
+        self.inputs.require_stationary("a Lyapunov exponent")
         setting = (self.cell, self.ensemble, self.inputs, self.tying)
         return ExponentSetting(*setting, self.start, self.sampling)
 

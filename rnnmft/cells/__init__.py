@@ -22,11 +22,13 @@ from rnnmft.cells.minimal import minimal
 from rnnmft.cells.peephole_lstm import diagonal_peephole_lstm, peephole_lstm
 from rnnmft.cells.rate import rate
 from rnnmft.cells.residual_rnn import residual_rnn
+from rnnmft.cells.stack import Stack, stack
 from rnnmft.cells.ugrnn import ugrnn
 from rnnmft.cells.vanilla import vanilla
 from rnnmft.errors import CellError
 from rnnmft.language.cell import Cell
-from rnnmft.language.ensemble import Ensemble, Inputs, PreactivationLaw
+from rnnmft.language.ensemble import Ensemble, PreactivationLaw
+from rnnmft.language.inputs import Inputs
 from rnnmft.language.laws import ChronoBias, Constant, Empirical, Law, LogUniform, Normal, Uniform
 from rnnmft.language.symbols import Average, Input, Preactivation, RandomParameter, State
 from rnnmft.language.text import load, loads
@@ -47,6 +49,7 @@ __all__ = [
     "Preactivation",
     "PreactivationLaw",
     "RandomParameter",
+    "Stack",
     "State",
     "Uniform",
     "WeightEnsemble",
@@ -72,6 +75,7 @@ __all__ = [
     "rate",
     "register_weights",
     "residual_rnn",
+    "stack",
     "typical_laws",
     "ugrnn",
     "vanilla",
@@ -113,11 +117,15 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Cell:
-    """The zoo's cell of that name.
+    """The zoo's cell of that name; of several names with commas between them, their stack.
 
     >>> get("gru").states
     (h,)
+    >>> get("vanilla,gru").states
+    (h_1, h_2)
     """
+    if "," in name:
+        return stack([get(layer.strip()) for layer in name.split(",")])
     if name not in ZOO:
         raise CellError(f"no cell named {name!r} in the zoo; there are {', '.join(ZOO)}")
     return ZOO[name]()
@@ -132,4 +140,5 @@ def typical_laws(name: str) -> dict[str, Law]:
     Uniform(low=0.0, high=1.0)
     """
     get(name)
-    return dict(_LAWS.get(name, {}))
+    laws = [_LAWS.get(layer.strip(), {}) for layer in name.split(",")]
+    return {parameter: law for layer in laws for parameter, law in layer.items()}

@@ -25,6 +25,7 @@ from rnnmft.cli.options import (
     Widths,
 )
 from rnnmft.cli.output import command_line, print_json, print_table, progress_bar, say
+from rnnmft.cli.sequences import read_inputs
 from rnnmft.cli.setting import numbers, resolve_cell, resolve_setting
 from rnnmft.errors import ParameterError
 
@@ -184,7 +185,7 @@ def _validate_files(claims: Path, output: Path | None, device: str, as_json: boo
     if not paths:
         raise ParameterError(f"no .toml file in {claims}")
     folder = output or (claims if claims.is_dir() else claims.parent).parent / "results"
-    requests = [(path, read_claims(path, resolve_cell)) for path in paths]
+    requests = [(path, read_claims(path, resolve_cell, read_inputs)) for path in paths]
     folder.mkdir(parents=True, exist_ok=True)
     results = {}
     for path, request in requests:

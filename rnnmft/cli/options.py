@@ -32,7 +32,8 @@ CellName = Annotated[
     str,
     typer.Argument(
         metavar="CELL",
-        help="A cell of the zoo (see `rnnmft cells`), a .toml file, or package.module:name.",
+        help="A cell of the zoo (see `rnnmft cells`), a .toml file, or package.module:name; "
+        "several with commas between them for a stack.",
     ),
 ]
 Sets = Annotated[
@@ -72,7 +73,8 @@ Temporal = Annotated[
     str,
     typer.Option(
         metavar="KAPPA",
-        help="The input in time: white, constant, or 1,0.5,.. for its autocorrelation.",
+        help="The input in time: white, constant, 1,0.5,.. for its autocorrelation, or data with "
+        "its own R and correlation: a .npy or .npz file of sequences, digits:rows, digits:pixels.",
         rich_help_panel=_SETTING,
     ),
 ]

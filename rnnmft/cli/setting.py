@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rnnmft.cli.sequences import is_data, read_inputs
 from rnnmft.errors import CellError, ParameterError
 from rnnmft.parameters import check_start
 
@@ -43,6 +44,8 @@ class Setting:
 def resolve_cell(text: str) -> Cell:
     """The cell that a word names: one of the zoo, a .toml file, or package.module:name.
 
+    Several with commas between them are a stack, from the first layer to the last.
+
     A name in a module is a Cell, a torch module, a class of torch modules (made with small sizes;
     only its structure is read), or a function without arguments that returns one of these.
 
@@ -52,6 +55,8 @@ def resolve_cell(text: str) -> Cell:
     """
     from rnnmft import cells
 
+    if "," in text:
+        return cells.stack([resolve_cell(layer.strip()) for layer in text.split(",")])
     if text.endswith(".toml"):
         return cells.load(text)
     if ":" in text:
@@ -137,7 +142,8 @@ def resolve_setting(
         laws: "u=uniform:0,1" for an elementwise random parameter.
         R: second moment of the input.
         correlation: of two inputs.
-        temporal: "white", "constant" or "1,0.5,0.25" for kappa(0), kappa(1), ..
+        temporal: "white", "constant", "1,0.5,0.25" for kappa(0), kappa(1), .., or data, which
+            brings its own R and correlation (`read_inputs`).
         start: "0.5", or "c=0.5" for one state.
 
     Raises:
@@ -147,7 +153,9 @@ def resolve_setting(
     from rnnmft import cells
 
     given = assigned(assignments, "--set")
-    own = cells.typical_laws(cell_name) if cell_name in cells.names() else {}
+    own: dict[str, Law] = {}
+    for layer in cell_name.split(","):
+        own |= cells.typical_laws(layer.strip()) if layer.strip() in cells.names() else {}
     own |= parameter_laws(laws)
     ensemble = cell.ensemble(weight_kinds(weights), own or None, **given)
     inputs, names = resolve_inputs(R, correlation, temporal), [s.name for s in cell.states]
@@ -171,7 +179,9 @@ def assigned(texts: Sequence[str], option: str) -> dict[str, dict[str, float]]:
 
 
 def resolve_inputs(R: float, correlation: float, temporal: str) -> Inputs:
-    """The law of the inputs; temporal is white, constant, or kappa(0), kappa(1), .. by commas."""
+    """The law of the inputs; temporal is white, constant, kappa(0), kappa(1), .., or data."""
+    if is_data(temporal):
+        return read_inputs(temporal)
     from rnnmft.language import Inputs
 
     kinds = temporal if temporal in ("white", "constant") else numbers(temporal, "--temporal")

@@ -1,7 +1,8 @@
 """The language of cells: states, preactivations, laws and ensembles, written in Python or text."""
 
 from rnnmft.language.cell import Cell
-from rnnmft.language.ensemble import Ensemble, Inputs, PreactivationLaw
+from rnnmft.language.ensemble import Ensemble, PreactivationLaw
+from rnnmft.language.inputs import Inputs
 from rnnmft.language.laws import ChronoBias, Constant, Empirical, Law, LogUniform, Normal, Uniform
 from rnnmft.language.symbols import Average, Input, Preactivation, RandomParameter, State
 from rnnmft.language.text import load, loads

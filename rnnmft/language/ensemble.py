@@ -1,9 +1,8 @@
-"""The random ensemble of a cell's parameters, and the law of its inputs.
+"""The random ensemble of a cell's parameters.
 
     W_k: sigma_w times iid N(0, 1/N) ("gaussian") or Haar orthogonal ("orthogonal"); for theory
          alone any law in the table of `weight_ensembles`
     V_k: iid N(0, sigma_v^2 / N_in)     b_k: iid N(mu_b, sigma_b^2)
-    E[x_i^t x_i^s] = R kappa(t - s); between two trajectories, times the correlation
 
 sigma_* are always standard deviations.
 
@@ -12,8 +11,6 @@ Eq. (ensemble).
 
 from __future__ import annotations
 
-import cmath
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -27,7 +24,7 @@ from rnnmft.language.weight_ensembles import weight_ensemble
 if TYPE_CHECKING:
     from rnnmft.language.symbols import Preactivation
 
-__all__ = ["Ensemble", "Inputs", "PreactivationLaw", "build_ensemble"]
+__all__ = ["Ensemble", "PreactivationLaw", "build_ensemble"]
 
 
 @dataclass(frozen=True)
@@ -179,77 +176,3 @@ def _weights(
             )
         kinds[name] = kind
     return kinds
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The law of the input: zero mean, second moment R, correlation in time and between two runs.
-
-    Args:
-        R: E[x_i^2], >= 0.
-        correlation: of the two trajectories' inputs, c_x in [-1, 1].
-        temporal: "white", "constant", or kappa(0), kappa(1), .. with kappa(0) = 1, a positive
-            semidefinite autocorrelation; zero after its last entry.
-    """
-
-    R: float = 1.0
-    correlation: float = 0.5
-    temporal: str | tuple[float, ...] = "white"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "R", parameters.R.validate(self.R))
-        object.__setattr__(self, "correlation", parameters.CORRELATION.validate(self.correlation))
-        if isinstance(self.temporal, str):
-            if self.temporal not in ("white", "constant"):
-                raise ParameterError(
-                    "temporal must be 'white', 'constant' or a sequence kappa(0), kappa(1), .., "
-                    f"got {self.temporal!r}"
-                )
-        else:
-            object.__setattr__(self, "temporal", _autocorrelation(self.temporal))
-
-    def kappa(self, lag: int) -> float:
-        """The autocorrelation of the input at a lag in steps."""
-        if self.temporal == "constant":
-            return 1.0
-        if self.temporal == "white":
-            return 1.0 if lag == 0 else 0.0
-        return float(self.temporal[abs(lag)]) if abs(lag) < len(self.temporal) else 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-safe dictionary of the three fields."""
-        temporal = self.temporal if isinstance(self.temporal, str) else list(self.temporal)
-        return {"R": self.R, "correlation": self.correlation, "temporal": temporal}
-
-
-def _autocorrelation(values: Any) -> tuple[float, ...]:
-    try:
-        kappa = tuple(float(v) for v in values)
-    except (TypeError, ValueError):
-        raise ParameterError(f"temporal must hold numbers, got {values!r}") from None
-    if not kappa or not all(math.isfinite(v) for v in kappa):
-        raise ParameterError(f"temporal must hold at least one number, all finite, got {values!r}")
-    if abs(kappa[0] - 1.0) > 1e-12 or any(abs(v) > 1.0 for v in kappa):
-        raise ParameterError("temporal must start with kappa(0) = 1 and stay within [-1, 1]")
-    # 1 + 2 sum_k kappa(k) cos(k w) at 16 frequencies a lag or more, from 0 to pi.
-    size = 1 << (32 * len(kappa) - 1).bit_length()
-    sums = _fourier([*kappa, *[0.0] * (size - len(kappa))])
-    for j, value in enumerate(sums[: size // 2 + 1]):
-        power = 2.0 * value.real - 1.0
-        if power < -1e-9 * len(kappa):
-            raise ParameterError(
-                "temporal is not a positive semidefinite autocorrelation: its spectrum is "
-                f"{power:.3g} at frequency {2.0 * math.pi * j / size:.3g}"
-            )
-    return kappa
-
-
-def _fourier(values: Sequence[complex]) -> list[complex]:
-    """sum_k v_k exp(-2 pi i j k / n) for every j; n is a power of two."""
-    n = len(values)
-    if not any(values[1:]):
-        return [values[0]] * n
-    even, odd = _fourier(values[::2]), _fourier(values[1::2])
-    turned = [cmath.exp(-2j * math.pi * j / n) * v for j, v in enumerate(odd)]
-    sums = [a + b for a, b in zip(even, turned, strict=True)]
-    return sums + [a - b for a, b in zip(even, turned, strict=True)]

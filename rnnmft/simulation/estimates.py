@@ -136,6 +136,7 @@ class JacobianEstimate(_Estimates):
         horizon: T.
         moments: m_1, m_2, m_3 of J J^T (`Estimate`, (3,)); nan with Status.DIVERGES where one
             leaves the range of float64, or the network that of its own type.
+        blocks: (1/N) tr J_ab J_ab^T from state b to state a (`Estimate`, (m, m)).
         singular_values: of J, descending, (networks, mN), when asked for; else None.
         resolvent: (1/(mN)) tr (z - J J^T)^{-1} (complex `Estimate`, (points,)), or None.
         resolvent_points: z, (points,).
@@ -144,11 +145,13 @@ class JacobianEstimate(_Estimates):
 
     kinds: ClassVar[Mapping[str, str]] = {
         "moments": "dimensionless",
+        "blocks": "dimensionless",
         "resolvent": "dimensionless",
     }
 
     horizon: int
     moments: Estimate
+    blocks: Estimate
     singular_values: np.ndarray | None = None
     resolvent: Estimate | None = None
     resolvent_points: tuple[complex, ...] = ()

@@ -52,7 +52,8 @@ def simulate(
     Args:
         cell: the cell.
         ensemble: the law of its W, V, b: `cell.ensemble(...)`.
-        inputs: the law of x; N_in = N.
+        inputs: the law of x; N_in = N. Data (`Inputs.from_data`) is fed to all networks as it is,
+            N_in being its number of features, of which 2 T are as good as more.
         width: N, at least 1.
         networks: how many independent networks; all errors are over them.
         steps: updates from t = 0.
@@ -130,12 +131,13 @@ def _run(plan: SimulationPlan, batch: NetworkBatch, advance: Callable[[int], Non
     generators = Generators(plan.seed, batch.first, batch.count, plan.device)
     width, dtype = plan.width, plan.torch_dtype
     network = Network(plan.cell, width, plan.device, dtype)
-    drawn = generators.parameters
+    drawn, fed = generators.parameters, plan.input_width
     if plan.tying == "tied":
-        parameters = TiedParameters(plan.cell, plan.ensemble, width, drawn, dtype)
+        parameters = TiedParameters(plan.cell, plan.ensemble, width, drawn, dtype, fed)
     else:
-        parameters = UntiedParameters(plan.ensemble, width, drawn, dtype)
-    x = InputSequence(plan.inputs, plan.steps_of(batch), generators.inputs, width, dtype)
+        parameters = UntiedParameters(plan.ensemble, width, drawn, dtype, fed)
+    embedded = plan.cell.input is not None
+    x = InputSequence(plan.inputs, plan.steps_of(batch), generators.inputs, fed, dtype, embedded)
     recorder = Recorder(plan.cell, plan.ensemble, plan.lags)
     states = network.start_state(plan.start, plan.inputs.correlation, generators.states)
     for _ in range(plan.steps):

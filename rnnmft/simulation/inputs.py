@@ -1,11 +1,15 @@
-"""Input sequences: two Gaussian trajectories, correlated in time and with each other.
+"""Input sequences: two Gaussian trajectories, correlated in time and with each other, or data.
 
     E[x_i^{t,a} x_i^{s,a}] = R kappa(t - s)        E[x_i^{t,a} x_i^{s,b}] = c_x R kappa(t - s)
+
+Data is fed as it is: all networks read the same numbers, and differ in V. A cell that an input also
+enters elementwise has one number a unit: its data goes through a random matrix first, x = P d, with
+entries of variance 1 / F, drawn for each network.
 
 The temporal factor L (kappa(t - s) = sum_j L_tj L_sj) is lower triangular: a longer run begins
 with the same inputs as a shorter one.
 
-Eq. (ensemble).
+Eq. (ensemble), Eq. (data-gram).
 """
 
 from __future__ import annotations
@@ -72,6 +76,7 @@ class InputSequence:
         generators: one a network.
         width: N_in.
         dtype: of the result.
+        embedded: whether data is mixed by a random matrix, as an elementwise input needs it.
 
     Attributes:
         innovations: {step: the independent numbers drawn there}, those that are still needed.
@@ -84,12 +89,14 @@ class InputSequence:
         generators: list[torch.Generator],
         width: int,
         dtype: torch.dtype,
+        embedded: bool = False,
     ) -> None:
         self.inputs, self.generators = inputs, generators
         self.width, self.dtype = width, dtype
         self._step = 0
         self.innovations: dict[int, Tensor] = {}
         self._factor: np.ndarray | None = None
+        self._data = None if inputs.data is None else self._read(inputs.data.paths, embedded)
         if not isinstance(inputs.temporal, str):
             self._factor = temporal_factor(inputs, length)
 
@@ -97,6 +104,8 @@ class InputSequence:
         """x^t of shape (networks, 2, N_in): trajectories a and b; then t goes on by one."""
         t = self._step
         self._step += 1
+        if self._data is not None:
+            return self._data[:, :, t].contiguous()
         if self._factor is None:
             if self.inputs.temporal == "white":
                 return self._draw()
@@ -109,6 +118,17 @@ class InputSequence:
         for j in [j for j in self.innovations if not self._factor[t + 1 :, j].any()]:
             del self.innovations[j]
         return x
+
+    def _read(self, paths: np.ndarray, embedded: bool) -> Tensor:
+        """The data as every network reads it, (networks, 2, T, N_in)."""
+        device, features = self.generators[0].device, paths.shape[2]
+        data = torch.as_tensor(np.array(paths), dtype=self.dtype, device=device)
+        data = data.expand(len(self.generators), -1, -1, -1)
+        if not embedded:
+            return data
+        shape = (features, self.width)
+        embedding = standard_normals(self.generators, shape, self.dtype) / sqrt(features)
+        return torch.einsum("natf,nfi->nati", data, embedding)
 
     def _innovation(self, j: int) -> Tensor:
         if j not in self.innovations:

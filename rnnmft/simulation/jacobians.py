@@ -148,9 +148,13 @@ def _squares(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class JacobianSample:
-    """Of each network: m_1..m_3 (networks, 3); singular and eigenvalues (networks, mN) or None."""
+    """Of each network: m_1..m_3 (networks, 3); singular and eigenvalues (networks, mN) or None.
+
+    `blocks`: |J_ab|^2 / N of the blocks from state b to state a, (networks, m, m).
+    """
 
     moments: Tensor
+    blocks: Tensor
     singular_values: Tensor | None
     eigenvalues: Tensor | None
 
@@ -171,12 +175,15 @@ def measure(
             eigenvalues of J J^T, right to 1e-16 of the largest eigenvalue, in less time.
         eigenvalues: whether to give those of J.
     """
-    moments, values, cloud = [], [], []
+    moments, block_means, values, cloud = [], [], [], []
     # One network after another: the products need several (mN)^2 matrices each.
     for scale, *blocks in zip(tangent.log_scale, *tangent.states, strict=True):
         jacobian = torch.cat(blocks)
         gram = jacobian @ jacobian.T
         traces = torch.stack([_squares(jacobian), _squares(gram), _squares(gram @ jacobian)])
+        width = len(blocks[0])
+        parts = [[_squares(block) for block in row.split(width, dim=1)] for row in blocks]
+        block_means.append(torch.stack([torch.stack(p) for p in parts]) / width * (2 * scale).exp())
         powers = 2.0 * torch.arange(1, 4, dtype=torch.float64, device=scale.device)
         moments.append(traces / len(jacobian) * (powers * scale).exp())
         if spectrum or resolvent:
@@ -186,6 +193,7 @@ def measure(
             cloud.append(_eigenvalues(jacobian.double()) * scale.exp())
     return JacobianSample(
         torch.stack(moments),
+        torch.stack(block_means),
         torch.stack(values) if values else None,
         torch.stack(cloud) if cloud else None,
     )

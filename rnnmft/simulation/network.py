@@ -90,7 +90,7 @@ class Network:
 
         Args:
             states: in the cell's order, each (networks, trajectories, N).
-            x: the input, (networks, trajectories, N).
+            x: the input, (networks, trajectories, N_in); of width N where it enters elementwise.
             parameters: where W, V and b come from.
             tangent: if given, it is pushed through the step linearised at trajectory 0.
 
@@ -102,14 +102,14 @@ class Network:
         preactivations: list[Tensor] = []
         for d in self.cell.order:
             if isinstance(d, Average):
-                known.append(self._average(d, known, x, tangent))
+                known.append(self._average(d, known, tangent))
                 continue
             e = self._preactivation(d, known, x, parameters, tangent)
             preactivations.append(e)
             known.append(e)
         if tangent is not None:
             tangent.push_states(self._update, known)
-        return [s.expand_as(x) for s in self._update(*known)], preactivations
+        return [s.expand_as(states[0]) for s in self._update(*known)], preactivations
 
     def _preactivation(
         self,
@@ -121,11 +121,11 @@ class Network:
     ) -> Tensor:
         """W y + V x + b."""
         # W is used up before V is drawn: they may share memory.
-        e = torch.zeros_like(x)
+        e = torch.zeros_like(known[0])  # a state
         w = parameters.recurrent(p)
         if w is not None:
             (y,) = self._of[p](*known)
-            e = w.rows(y.expand_as(x))
+            e = w.rows(y.expand_as(e))
         if tangent is not None:
             tangent.push_preactivation(w, self._of[p], known)
         v = parameters.input(p)
@@ -133,11 +133,10 @@ class Network:
             e = e + v.rows(x)
         return e + parameters.bias(p)
 
-    def _average(
-        self, m: Average, known: Sequence[Tensor], x: Tensor, tangent: TangentMap | None
-    ) -> Tensor:
+    def _average(self, m: Average, known: Sequence[Tensor], tangent: TangentMap | None) -> Tensor:
         """The mean over the units, once for each of them."""
         (values,) = self._of[m](*known)
         if tangent is not None:
             tangent.push_average(self._of[m], known)
-        return values.expand_as(x).mean(-1, keepdim=True).expand_as(x)
+        like = known[0]  # a state
+        return values.expand_as(like).mean(-1, keepdim=True).expand_as(like)

@@ -70,7 +70,15 @@ class Parameters(Protocol):
 
 
 class UntiedParameters:
-    """Fresh W, V, b from the ensemble whenever asked; elementwise parameters drawn once."""
+    """Fresh W, V, b from the ensemble whenever asked; elementwise parameters drawn once.
+
+    Args:
+        ensemble: their law.
+        width: N.
+        generators: one a network.
+        dtype: of the matrices.
+        input_width: N_in; N when absent.
+    """
 
     def __init__(
         self,
@@ -78,8 +86,10 @@ class UntiedParameters:
         width: int,
         generators: list[torch.Generator],
         dtype: torch.dtype,
+        input_width: int | None = None,
     ) -> None:
         self.ensemble, self.width, self.dtype = ensemble, width, dtype
+        self.input_width = width if input_width is None else input_width
         self.generators = generators
         self._buffer: Tensor | None = None
         # A cell holds its elementwise parameters in the order of their names.
@@ -92,7 +102,7 @@ class UntiedParameters:
         if law.sigma_w == 0.0:
             return None
         if law.weights == "gaussian":
-            return self._gaussian(law.sigma_w)
+            return self._gaussian(law.sigma_w, self.width)
         if law.weights != "orthogonal":
             raise ParameterError(
                 f"weights: networks are simulated with 'gaussian' or 'orthogonal' weights, "
@@ -102,9 +112,9 @@ class UntiedParameters:
         return replace(drawn, scale=law.sigma_w)
 
     def input(self, p: Preactivation) -> Matrix | None:
-        """A new V_k; N_in = N."""
+        """A new V_k."""
         sigma_v = self.ensemble[p.name].sigma_v
-        return self._gaussian(sigma_v) if sigma_v else None
+        return self._gaussian(sigma_v, self.input_width) if sigma_v else None
 
     def bias(self, p: Preactivation) -> Tensor:
         """A new b_k."""
@@ -125,10 +135,10 @@ class UntiedParameters:
         # Multiples of 2^-24, moved to the middle of their interval: the ends 0 and 1 never occur.
         return law.quantile(torch.stack(uniform).double() + 2.0**-25).to(self.dtype)
 
-    def _gaussian(self, sigma: float) -> DenseMatrix:
-        shape = (self.width, self.width)
-        drawn = standard_normals(self.generators, shape, self.dtype, self._reused())
-        return DenseMatrix(drawn, sigma / sqrt(self.width))
+    def _gaussian(self, sigma: float, columns: int) -> DenseMatrix:
+        buffer = self._reused() if columns == self.width else None
+        drawn = standard_normals(self.generators, (self.width, columns), self.dtype, buffer)
+        return DenseMatrix(drawn, sigma / sqrt(columns))
 
     def _reused(self) -> Tensor:
         """One buffer for every matrix: a fresh one would cost as much again in page faults."""
@@ -168,7 +178,7 @@ class FixedParameters:
 
 
 class TiedParameters(FixedParameters):
-    """W, V, b drawn once from the ensemble."""
+    """W, V, b drawn once from the ensemble; arguments as of `UntiedParameters`."""
 
     def __init__(
         self,
@@ -177,8 +187,9 @@ class TiedParameters(FixedParameters):
         width: int,
         generators: list[torch.Generator],
         dtype: torch.dtype,
+        input_width: int | None = None,
     ) -> None:
-        source = UntiedParameters(ensemble, width, generators, dtype)
+        source = UntiedParameters(ensemble, width, generators, dtype, input_width)
         given: dict[str, tuple[Matrix | None, Matrix | None, Tensor]] = {}
         for p in cell.preactivations:
             w = source.recurrent(p)

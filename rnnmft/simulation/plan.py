@@ -70,6 +70,12 @@ class SimulationPlan:
         return self.steps + self.longest_horizon + along
 
     @property
+    def input_width(self) -> int:
+        """N_in: N, but the data's own where nothing but V sees it."""
+        data = self.inputs.data
+        return self.width if data is None or self.cell.input is not None else data.paths.shape[2]
+
+    @property
     def longest_horizon(self) -> int:
         """The steps that the longest Jacobian spans."""
         return max(self.horizons, default=0)
@@ -94,9 +100,11 @@ class SimulationPlan:
         number = self.torch_dtype.itemsize
         square = self.width**2
         matrices = 2 * len(self.cell.preactivations) if self.tying == "tied" else 1
+        wide = len(self.cell.preactivations) * max(0, self.input_width - self.width)
         # Weights, and of the one that is being drawn: three arrays in single precision, two in its
         # own.
         held = square * (matrices * number + 3 * 4 + 2 * number)
+        held += self.width * wide * (number + 4)
         # Vectors: states, preactivations and what a step works with, on two trajectories.
         held += (
             _VECTORS * (len(self.cell.states) + len(self.cell.preactivations)) * self.width * number
@@ -154,7 +162,7 @@ def checked_plan(
             f"lyapunov must be at most {directions}, the number of directions, got {lyapunov}"
         )
     place = choose_device(device)
-    return SimulationPlan(
+    plan = SimulationPlan(
         cell=cell,
         ensemble=ensemble,
         inputs=inputs,
@@ -176,6 +184,8 @@ def checked_plan(
         memory=default_memory(place) if memory is None else check_count("memory", memory),
         start=check_start(start, [s.name for s in cell.states]),
     )
+    inputs.require_steps(plan.last_step)
+    return plan
 
 
 def default_memory(device: torch.device) -> int:

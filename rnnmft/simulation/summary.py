@@ -127,6 +127,11 @@ def _jacobian(
         Status.DIVERGES,
         f"Overflow of J or of its moments by step {plan.steps + horizon}",
     )
+    blocks = _estimate(
+        finite([sample.blocks for sample in found]),
+        Status.DIVERGES,
+        f"Overflow of J by step {plan.steps + horizon}",
+    )
     values = resolvent = None
     kept = [sample.singular_values for sample in found if sample.singular_values is not None]
     if kept:
@@ -137,7 +142,7 @@ def _jacobian(
         values = None
     clouds = [sample.eigenvalues for sample in found if sample.eigenvalues is not None]
     cloud = finite(clouds) if clouds else None
-    return JacobianEstimate(horizon, moments, values, resolvent, plan.points, cloud)
+    return JacobianEstimate(horizon, moments, blocks, values, resolvent, plan.points, cloud)
 
 
 def _lyapunov(plan: SimulationPlan, runs: list[BatchResult]) -> LyapunovEstimate | None:

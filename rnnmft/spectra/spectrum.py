@@ -89,22 +89,27 @@ class Spectrum:
     variance: Callable[[str], float]
     start: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def _is_product(self) -> bool:
+        """Whether J = D W, with one law of D at all steps."""
+        return is_product(self.cell) and self.inputs.data is None
+
     @cached_property
     def by_power(self) -> bool:
         """Whether the law is computed as a free power of one step's."""
-        return self.horizon > 0 and (self.method == "free" or is_product(self.cell))
+        return self.horizon > 0 and (self.method == "free" or self._is_product)
 
     @property
     def is_exact(self) -> bool:
         """Whether this is the law of infinitely wide networks, up to its errors."""
-        return self.method == "exact" or is_product(self.cell) or self.horizon < 2
+        return self.method == "exact" or self._is_product or self.horizon < 2
 
     @cached_property
     def units(self) -> UnitTransfer:
         """The units of the block equation: of one step where the law is a free power."""
         if self.horizon == 0:  # the identity
             return UnitTransfer(np.ones((1, 1, 1)), np.ones(1), 1, 0, (), (), True)
-        if is_product(self.cell):
+        if self._is_product:
             (e,) = self.cell.preactivations
             return memoryless_transfer(self.cell, self.ensemble, self.variance(e.name))
         return self.sampled_units(1 if self.by_power else self.horizon)
@@ -140,7 +145,7 @@ class Spectrum:
 
     @cached_property
     def _resolver(self) -> Resolver:
-        if self.horizon == 1 and is_product(self.cell):
+        if self.horizon == 1 and self._is_product:
             (e,) = self.cell.preactivations
             law = orthogonal_step(self.cell, self.ensemble, self.variance(e.name))
             if law is not None:

@@ -25,6 +25,7 @@ Eq. (averaged-tangent), Eq. (tangent-mean).
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import torch
 
@@ -44,17 +45,24 @@ Tensor = torch.Tensor
 class AveragedTangent:
     """Second moments of a perturbation of the units of a `UnitProcess`.
 
-    Starts with independent perturbations of variance 1 of every state; call `step` after each step
-    of the process.
+    Starts with independent perturbations of variance 1 of every state, or of the given ones; call
+    `step` after each step of the process.
 
     Args:
         process: sampled units, at the time at which the perturbation starts.
         sides: the trajectories of the left and the right slopes: (0, 0) for a perturbation of one
             trajectory, (0, 1) for the response of the cross moments of two.
+        perturbed: the numbers of the states that are perturbed; all when absent.
     """
 
-    def __init__(self, process: UnitProcess, sides: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self,
+        process: UnitProcess,
+        sides: tuple[int, int] = (0, 0),
+        perturbed: Collection[int] | None = None,
+    ) -> None:
         self.process = process
+        chosen = range(len(process.cell.states)) if perturbed is None else perturbed
         # Trajectories that coincide are one.
         left, right = (min(side, process.shape[1] - 1) for side in sides)
         histories = {side: SlopeHistory(process, side) for side in (left, right)}
@@ -63,7 +71,7 @@ class AveragedTangent:
         start = process.like.new_zeros((process.shape[0], histories[left].units))
         # On one trajectory D(s, t) is the transpose of D(t, s): one half is all.
         self._halves = [
-            HalfMoments(self._couplings, histories[lead], histories[trail], start)
+            HalfMoments(self._couplings, histories[lead], histories[trail], start, chosen)
             for lead, trail in dict.fromkeys([(left, right), (right, left)])
         ]
         # log_2 of what the perturbations were divided by, per repetition.
@@ -105,6 +113,12 @@ class AveragedTangent:
     def mean_square(self) -> Tensor:
         """m_1 after the steps so far, (R,); beyond the range of numbers it is 0 or infinite."""
         return self._diagonal() * torch.exp2(2 * self._exponent)
+
+    def state_mean_squares(self) -> Tensor:
+        """E[ds_a^t ds_a^t] of each state a after the steps so far, (R, states)."""
+        newest = self._halves[0].newest
+        own = torch.stack([row[a].mean(1) for a, row in enumerate(newest)], 1)
+        return own * torch.exp2(2 * self._exponent)[:, None]
 
     def effective_units(self) -> Tensor:
         """(sum_i d_i)^2 / sum_i d_i^2 over the units' own second moments d, (R,).

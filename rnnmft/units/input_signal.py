@@ -1,12 +1,14 @@
-"""What drives a unit from outside: a stationary Gaussian signal on one or two trajectories.
+"""What drives a unit from outside: a Gaussian signal on one or two trajectories.
 
     E[x^t x^s] = kappa(t - s),    E[x^{t,a} x^{s,b}] = c kappa(t - s)
 
 White: fresh numbers at every step. Constant: one number a unit, for ever. Any other kappa, which
 ends after L lags: a moving average of the last L fresh numbers, whose weights are the rows of the
-Cholesky factor of kappa's banded Toeplitz matrix. Nothing of it is estimated from units.
+Cholesky factor of kappa's banded Toeplitz matrix. Data: any Gram matrix over time, as a factor of
+it times numbers that stay, E[x^{t,a} x^{s,b}] = K_ab(t, s) / R. Nothing of it is estimated from
+units.
 
-Eq. (ensemble).
+Eq. (ensemble), Eq. (data-gram).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,9 +24,29 @@ from numpy.typing import NDArray
 
 from rnnmft.language import Inputs
 
-__all__ = ["InputSignal", "MovingAverage"]
+__all__ = ["DataSignal", "InputSignal", "MovingAverage", "Signal", "input_covariance"]
 
 Tensor = torch.Tensor
+
+
+class Signal(Protocol):
+    """A signal of mean second moment 1; a call is a step."""
+
+    def __call__(self) -> Tensor:
+        """The signal of the next step, (R, sides, M)."""
+        ...
+
+
+def input_covariance(inputs: Inputs, step: int, sides: int) -> NDArray[np.float64]:
+    """E[x_a x_b] / R of the trajectories at a step, (sides, sides).
+
+    >>> input_covariance(Inputs(correlation=0.5), 0, 2).tolist()
+    [[1.0, 0.5], [0.5, 1.0]]
+    """
+    if inputs.data is None:
+        c = inputs.correlation
+        return c + (1.0 - c) * np.eye(sides)
+    return inputs.data.gram[:sides, :sides, step, step] / (inputs.R or 1.0)
 
 
 class MovingAverage:
@@ -105,3 +128,27 @@ class InputSignal:
         c = self.inputs.correlation
         second = c * numbers[:, :1] + math.sqrt(1.0 - c * c) * numbers[:, 1:]
         return torch.cat([numbers[:, :1], second], 1)
+
+
+class DataSignal:
+    """V x / (sigma_v sqrt(R)) of data, for every unit; a call is a step.
+
+    Args:
+        inputs: with their data.
+        normals: (count) -> independent standard normal numbers, (R, count, M).
+        sides: how many trajectories it drives.
+    """
+
+    def __init__(self, inputs: Inputs, normals: Callable[[int], Tensor], sides: int) -> None:
+        assert inputs.data is not None
+        paths = inputs.data.paths[:sides] / math.sqrt(
+            (inputs.R or 1.0) * inputs.data.paths.shape[2]
+        )
+        self._numbers = normals(paths.shape[2]).clone()
+        self._paths = torch.as_tensor(paths).to(self._numbers)
+        self._time = -1
+
+    def __call__(self) -> Tensor:
+        """The signal of the next step, (R, sides, M)."""
+        self._time += 1
+        return torch.einsum("pf,rfm->rpm", self._paths[:, self._time], self._numbers)

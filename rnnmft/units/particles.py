@@ -21,7 +21,7 @@ Eq. (tied-kernel), Eq. (population-average).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sympy as sp
@@ -33,7 +33,13 @@ from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.sampling import Sampling
 from rnnmft.units.forgotten_covariance import OCTAVES
-from rnnmft.units.input_signal import InputSignal, MovingAverage
+from rnnmft.units.input_signal import (
+    DataSignal,
+    InputSignal,
+    MovingAverage,
+    Signal,
+    input_covariance,
+)
 from rnnmft.units.normals import Draws
 from rnnmft.units.points import Number, Points, is_positive, spread
 from rnnmft.units.recent_span import KEPT
@@ -42,7 +48,6 @@ from rnnmft.units.weight_action import WeightAction
 __all__ = ["UnitProcess", "gram", "recurrent_groups", "trajectories_coincide"]
 
 Tensor = torch.Tensor
-Signal = Callable[[], Tensor]
 
 
 class UnitProcess:
@@ -109,6 +114,7 @@ class UnitProcess:
         self.averages: dict[Average, Tensor] = {}
         self.prescribed: dict[str, Tensor] = {}
         self.now: list[Tensor] = []
+        self._mix = self.like.new_zeros((sides, sides))
         self.arguments = cell.arguments
         self._update = compile_elementwise(tuple(cell.update.values()), self.arguments, backend)
         self._groups = recurrent_groups(cell)
@@ -154,7 +160,9 @@ class UnitProcess:
         shared = self.points.count, self._kept
         return WeightAction(self.like, repetitions, units, self.draws.normal, *shared)
 
-    def _input_signal(self) -> InputSignal:
+    def _input_signal(self) -> Signal:
+        if self.inputs.data is not None:
+            return DataSignal(self.inputs, self._normal, self.shape[1])
         return InputSignal(self.inputs, self._normal, self.shape[1], self._average)
 
     def _normal(self, count: int) -> Tensor:
@@ -166,7 +174,7 @@ class UnitProcess:
         return any(is_positive(self.laws[name].sigma_w) for name in self._groups[y])
 
     def _drive(self, p: Preactivation) -> Number:
-        """The variance that the input adds to a preactivation."""
+        """The variance that the input adds to a preactivation, on average over the steps."""
         return self.laws[p.name].sigma_v ** 2 * self.points.R if p.has_input else 0.0
 
     # --- one step ------------------------------------------------------------------------------
@@ -174,6 +182,9 @@ class UnitProcess:
     def step(self) -> None:
         """Draw the input and every preactivation given the past, then update the states."""
         check_deadline()
+        self.inputs.require_steps(self.time + 1)
+        covariance = input_covariance(self.inputs, self.time, self.shape[1])
+        self._mix = torch.as_tensor(covariance).to(self.like)
         if self.signal is not None:
             self.x = self.points.R**0.5 * self.signal()
         seen: dict[sp.Expr, Tensor] = {}
@@ -197,7 +208,8 @@ class UnitProcess:
     def _tied(self, p: Preactivation) -> Tensor:
         """W y + V x + b about mu_b, with the W, V and b of all steps: (R, P, M)."""
         law, drive = self.laws[p.name], self._drive(p)
-        variance = (self.like.new_zeros((*self.shape[:2], 1)) + drive + law.sigma_b**2)[..., 0]
+        driven = drive * self._mix.diagonal()[:, None]
+        variance = (driven + law.sigma_b**2).expand(*self.shape[:2], 1)[..., 0]
         value = self.like.new_zeros(1).expand(self.shape)
         if is_positive(drive):
             value = drive**0.5 * self.drives[p.name]()
@@ -214,10 +226,8 @@ class UnitProcess:
 
     def _untied(self, p: Preactivation, y: Tensor | None) -> Tensor:
         """The same with fresh W, V and b: Gaussian, of covariance sigma_w^2 E[y y] + .. ."""
-        law = self.laws[p.name]
-        c, sides = self.inputs.correlation, self.shape[1]
-        mix = c + (1.0 - c) * torch.eye(sides, dtype=self.like.dtype, device=self.like.device)
-        covariance = self._drive(p) * mix + law.sigma_b**2
+        law, sides = self.laws[p.name], self.shape[1]
+        covariance = self._drive(p) * self._mix + law.sigma_b**2
         if y is not None:
             covariance = covariance + law.sigma_w**2 * gram(y)
         covariance = covariance.expand(self.shape[0], sides, sides)

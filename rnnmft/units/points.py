@@ -88,7 +88,8 @@ def _check(cell: Cell, ensembles: Sequence[Ensemble], inputs: Sequence[Inputs]) 
     first, given = ensembles[0], inputs[0]
     same = all(e.parameters == first.parameters for e in ensembles)
     same = same and all(
-        (i.correlation, i.temporal) == (given.correlation, given.temporal) for i in inputs
+        (i.correlation, i.temporal) == (given.correlation, given.temporal) and i.data is given.data
+        for i in inputs
     )
     if not same:
         raise ParameterError("points that move together have the same kind of inputs and laws")

@@ -11,6 +11,7 @@ Eq. (averaged-tangent).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import product
 
 import torch
@@ -35,6 +36,7 @@ class HalfMoments:
         couplings: of the process.
         lead, trail: the slopes of the left and of the right side.
         start: zeros of the shape of one number a unit, (R, M).
+        perturbed: which states are perturbed at the start, with variance 1.
 
     Attributes:
         newest: D(t, t), by left and right state.
@@ -42,11 +44,16 @@ class HalfMoments:
     """
 
     def __init__(
-        self, couplings: Couplings, lead: SlopeHistory, trail: SlopeHistory, start: Tensor
+        self,
+        couplings: Couplings,
+        lead: SlopeHistory,
+        trail: SlopeHistory,
+        start: Tensor,
+        perturbed: Collection[int],
     ) -> None:
         self.couplings, self.lead, self.trail, self._zero = couplings, lead, trail, start
         self._states = states = range(couplings.states)
-        self.newest = [[start + float(a == b) for b in states] for a in states]
+        self.newest = [[start + float(a == b and a in perturbed) for b in states] for a in states]
         self.past: Responses = {}
         self._next: Responses = {}
         self._arrived: list[list[Tensor]] = []

@@ -17,8 +17,10 @@
     [inputs]
     R = 1.0
 
-`start` may also be a table, of a number for each state; without it the states start at zero.
-Numbers of networks are part of a claim: they are fixed in the file before anything is simulated.
+Instead of a law `[inputs]` may name data, as `data = "digits:rows"`, and a cell may be a stack,
+"lstm,gru". `start` may also be a table, of a number for each state; without it the states start at
+zero. Numbers of networks are part of a claim: they are fixed in the file before anything is
+simulated.
 """
 
 from __future__ import annotations
@@ -82,12 +84,17 @@ class Claims:
         )
 
 
-def read_claims(path: Path, resolve: Callable[[str], Cell]) -> Claims:
+def read_claims(
+    path: Path,
+    resolve: Callable[[str], Cell],
+    read_inputs: Callable[[str], Inputs] | None = None,
+) -> Claims:
     """Read a file of claims.
 
     Args:
         path: a TOML file.
         resolve: gives the cell of a name.
+        read_inputs: gives the inputs of data by its name; without it no file may name data.
 
     Raises:
         ParseError: the file is not TOML, has a key that it must not or lacks one that it must, or a
@@ -100,7 +107,7 @@ def read_claims(path: Path, resolve: Callable[[str], Cell]) -> Claims:
             of.value(key)
         cell = resolve(of.text("cell"))
         options = {name: read(of, name) for name, read in _READ.items() if name in of}
-        return Claims(cell, _ensemble(of, cell), _inputs(of), options)
+        return Claims(cell, _ensemble(of, cell), _inputs(of, read_inputs), options)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ParseError(str(error), source=str(path)) from None
     except ParseError as error:
@@ -119,9 +126,11 @@ def _ensemble(of: Content, cell: Cell) -> Ensemble:
     )
 
 
-def _inputs(of: Content) -> Inputs:
+def _inputs(of: Content, read_inputs: Callable[[str], Inputs] | None) -> Inputs:
     if "inputs" not in of:
         return Inputs()
+    if read_inputs is not None and "data" in of.table("inputs"):
+        return read_inputs(of.table("inputs").only(("data",)).text("data"))
     table = of.table("inputs").only(("R", "correlation", "temporal"))
     given: dict[str, Any] = {k: table.number(k) for k in table if k != "temporal"}
     if "temporal" in table:

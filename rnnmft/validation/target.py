@@ -27,7 +27,7 @@ class Target(Record):
         latex: the same as LaTeX.
         quantity, of: the field of a `Simulation` and the key in it: ("second_moment", "h"),
             ("jacobian", "5"), ("autocovariance", "h"); or ("effective_dimension", "5"),
-            ("gradient_growth", "1-5").
+            ("gradient_growth", "1-5"), ("layer_jacobian", "2<-1, 5").
         tying: whose theory.
         prediction: of the theory.
         primary: whether it is claimed. The others have heavy-tailed samples, with which nothing

@@ -18,6 +18,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import ParameterError, Status
 from rnnmft.solvers.results import Trajectory
 from rnnmft.validation.jacobian_targets import gradient_growth, singular_values
+from rnnmft.validation.layer_targets import layer_gradients
 from rnnmft.validation.setting import SimulationSetting
 from rnnmft.validation.target import Claimed, Target, Untested, stationary_window
 from rnnmft.validation.targets import autocorrelations, moments_over_time, stationary_variances
@@ -131,6 +132,7 @@ def solve_theory(setting: SimulationSetting, tying: str, units: Units, precision
             ),
         ),
         (1, lambda particles: gradient_growth(field(particles), known, setting.horizons)),
+        (1, lambda particles: layer_gradients(field(particles), known, setting.horizons)),
     ]
     targets: list[Target] = []
     untested: list[Untested] = []

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rnnmft import cells
+from rnnmft.cli.sequences import read_inputs
 from rnnmft.errors import ParameterError, ParseError
 from rnnmft.validation.files import read_claims
 
@@ -158,7 +159,7 @@ def test_every_cell_of_the_zoo_is_validated_tied_and_untied() -> None:
 
 @pytest.mark.parametrize("path", CLAIMS, ids=lambda path: path.stem)
 def test_the_committed_results_are_of_the_committed_claims(path: Path) -> None:
-    request, found = read_claims(path, cells.get), committed(path)
+    request, found = read_claims(path, cells.get, read_inputs), committed(path)
     assert found["cell"] == request.cell.name
     assert found["ensemble"] == request.ensemble.to_dict()
     assert found["inputs"] == request.inputs.to_dict()

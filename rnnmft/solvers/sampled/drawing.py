@@ -14,6 +14,7 @@ from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.readings import (
     READ,
     all_readings,
+    block_readings,
     gradient_readings,
     lag_readings,
     late_readings,
@@ -85,6 +86,7 @@ class Drawing:
     @cached_property
     def stationary(self) -> Settled:
         """One trajectory, for what does not need two."""
+        self.setting.inputs.require_stationary("a stationary state")
         return self._settle(self.setting, 1, FIRST_STEPS)
 
     @cached_property
@@ -143,15 +145,28 @@ class Drawing:
             gradient_readings,
         )
 
+    def blocks(self, horizon: int, burn_in: int) -> Samples:
+        """Mean squares of the blocks of the Jacobian that starts after burn_in steps."""
+        steps = burn_in + horizon
+        sampling = self.stationary_sampling.for_steps(steps, directions_of(steps))
+        unit = self.setting.unit_bytes(sampling, steps, 1, horizon)
+        return draw_repetitions(
+            lambda plan, numbers: self.setting.blocks(plan, numbers, burn_in, horizon),
+            sampling,
+            unit * len(self.setting.cell.states),
+            block_readings,
+        )
+
     def autocorrelations(self, burn_in: int, lags: int) -> Samples:
         """Products of a unit's numbers `lags` steps and fewer apart, after burn_in steps."""
         steps, cell = burn_in + lags + 1, self.setting.cell
         sampling = self.stationary_sampling.for_steps(steps, directions_of(steps))
         # Beside the process: a sum of products for every number and lag.
-        products = 8 * (len(cell.states) + len(cell.preactivations)) * (lags + 1)
+        sides = 1 if self.setting.inputs.data is None else 2
+        products = 8 * (len(cell.states) + len(cell.preactivations)) * (lags + 1) * sides
         return draw_repetitions(
             lambda plan, numbers: self.setting.autocorrelations(plan, numbers, burn_in, lags),
             sampling,
-            self.setting.unit_bytes(sampling, steps, 1) + products,
+            self.setting.unit_bytes(sampling, steps, sides) + products,
             lag_readings,
         )

@@ -24,7 +24,7 @@ from rnnmft.solvers.sampled.checks import decided_by_many
 from rnnmft.solvers.sampled.growth_search import Effort, GrowthFound, growth_runs, limit_of
 from rnnmft.solvers.sampled.joint_runs import RunAsked, joined
 from rnnmft.solvers.sampled.readings import READ, second_moments
-from rnnmft.solvers.sampled.relaxation import Rate, slowest_rate, timescale
+from rnnmft.solvers.sampled.relaxation import Rate, slowest_rate, timescale_of
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.solvers.sampled.stationary import Settled, verdict
 from rnnmft.units.repetitions import Samples
@@ -195,7 +195,7 @@ def _answer(at: Settled, growth: GrowthFound) -> PointFound:
     found["gradient_growth"] = np.array([rate]), np.array([error]), status
     found["chi_1"] = np.array([chi]), np.array([chi * error]), status
     if not found["second_moment"][0].any():
-        xi = timescale(Rate(-rate, error, True))
+        xi = timescale_of(Rate(-rate, error, True))
         found["xi_q"] = np.array([xi[0]]), np.array([xi[1]]), status
         if rate > 0.0:
             for name in ("second_moment", "preactivation_variance"):
@@ -212,6 +212,6 @@ def _moments(at: Settled) -> dict[str, Found]:
         if name == "second_moment":
             errors = np.hypot(errors, [at.remaining[n] for n in pairs])
         found[name] = values, errors, at.status
-    value, error = timescale(slowest_rate(second_moments(at.samples.values), at.steps // 4))
+    value, error = timescale_of(slowest_rate(second_moments(at.samples.values), at.steps // 4))
     found["xi_q"] = np.array([value]), np.array([error]), at.status
     return found

@@ -17,6 +17,7 @@ from rnnmft.units.repetitions import Reading, calibrated_error, mean_and_error
 __all__ = [
     "READ",
     "all_readings",
+    "block_readings",
     "correlations",
     "cross_moments",
     "gradient_readings",
@@ -51,12 +52,10 @@ def cross_moments(values: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def correlations(values: Mapping[str, Array]) -> dict[str, Array]:
-    """E[s_a s_b] / sqrt(E[s_a^2] E[s_b^2]); nan where a variance vanishes."""
-    found = {}
+    """E[s_a s_b] over the mean of E[s_a^2] and E[s_b^2]; nan where that vanishes."""
     with np.errstate(invalid="ignore", over="ignore"):  # what has diverged has none
-        for name, v in named(values, "second").items():
-            found[name] = correlation(v[..., 0, 1], np.sqrt(v[..., 0, 0] * v[..., 1, 1]))
-    return found
+        second = second_moments(values)
+        return {n: correlation(v, second[n]) for n, v in cross_moments(values).items()}
 
 
 def _variance(values: Mapping[str, Array]) -> dict[str, Array]:
@@ -126,3 +125,9 @@ def gradient_readings(values: Mapping[str, Array]) -> Readings:
     """m_1(T) at every horizon, each on its own scale."""
     mean, error = _mean_and_error(values["m_1"])
     return {"m_1": Reading(mean, error, mean)}
+
+
+def block_readings(values: Mapping[str, Array]) -> Readings:
+    """Mean squares of the Jacobian's blocks, on the scale of the largest of each horizon."""
+    mean, error = _mean_and_error(values["block"])
+    return {"block": Reading(mean, error, mean.max((1, 2), keepdims=True) * np.ones_like(mean))}

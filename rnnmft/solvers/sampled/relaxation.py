@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rnnmft.units.repetitions import calibrated_error, jackknife, mean_and_error
 
-__all__ = ["Rate", "Settling", "decay_rate", "settling", "slowest_rate", "timescale"]
+__all__ = ["Rate", "Settling", "decay_rate", "settling", "slowest_rate", "timescale_of"]
 
 Array = NDArray[np.float64]
 # A change of less than this many standard errors counts as none: chance does more at 3 of 1000.
@@ -118,7 +118,7 @@ def slowest_rate(series: Mapping[str, Array], late: int) -> Rate:
     return min([r for r in rates if r.resolved] or rates, key=lambda r: r.value)
 
 
-def timescale(rate: Rate) -> tuple[float, float]:
+def timescale_of(rate: Rate) -> tuple[float, float]:
     """1 / rate in steps, and its error; for a lower bound of the rate the middle of what is left.
 
     The error is what the rate moves by its own error change: one-sided where that reaches 0.

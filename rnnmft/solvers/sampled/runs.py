@@ -83,13 +83,19 @@ class SampledSetting:
         columns = (sum(map(len, recurrent)) + len(recurrent)) * (self.tying == "tied")
         kept = min(steps * trajectories, self.directions + trajectories) * columns
         kept += witnesses_of(steps) * trajectories * len(recurrent) * (self.tying == "tied")
-        lags = 1 if isinstance(self.inputs.temporal, str) else len(self.inputs.temporal)
-        kept += lags * trajectories * (len(self.cell.preactivations) + 1)
+        kept += self._signal_numbers(trajectories) * (len(self.cell.preactivations) + 1)
         size = len(self.cell.states) + len(self.cell.preactivations) + 2
         working = 6 * size * trajectories + 48
         if tangent:
             working += numbers_a_unit(self.cell, tangent, sides, self.tying == "tied")
         return (kept + working) * (8 if sampling.dtype == "float64" else 4)
+
+    def _signal_numbers(self, trajectories: int) -> int:
+        """Numbers a unit that an input signal keeps."""
+        if self.inputs.data is not None:
+            return self.inputs.data.paths.shape[2]
+        temporal = self.inputs.temporal
+        return trajectories * (1 if isinstance(temporal, str) else len(temporal))
 
     # --- runs ----------------------------------------------------------------------------------
 
@@ -167,11 +173,33 @@ class SampledSetting:
             found["log_sums"] = list(sums.unbind(1))
         return _stacked(found | _checks(process))
 
+    def blocks(
+        self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, horizon: int
+    ) -> dict[str, Array]:
+        """block: (R, horizon, m, m), E[|ds_a^T|^2] of state a where state b alone was perturbed.
+
+        A perturbation of each state, after burn_in steps of the same process.
+        """
+        process = self.process(sampling, repetitions, 1)
+        for _ in range(burn_in):
+            process.step()
+        tangents = [AveragedTangent(process, perturbed=[b]) for b in range(len(self.cell.states))]
+        found: list[Tensor] = []
+        for _ in range(horizon):
+            process.step()
+            for tangent in tangents:
+                tangent.step()
+            found.append(torch.stack([t.state_mean_squares() for t in tangents], 2))
+        return _stacked({"block": found} | _checks(process))
+
     def autocorrelations(
         self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, lags: int
     ) -> dict[str, Array]:
-        """lag/name: (R, lags + 1), E[v^t v^{t - tau}] at t = burn_in + lags + 1."""
-        process = self.process(sampling, repetitions, 1)
+        """lag/name: (R, lags + 1), E[v^t v^{t - tau}] at t = burn_in + lags + 1.
+
+        Averaged over both trajectories where these have laws of their own.
+        """
+        process = self.process(sampling, repetitions, 1 if self.inputs.data is None else 2)
         history: list[dict[str, Tensor]] = []
         for _ in range(burn_in + lags + 1):
             process.step()
@@ -179,16 +207,15 @@ class SampledSetting:
                 history.append(self._fluctuations(process))
         found: dict[str, list[Tensor]] = {}
         for name, last in history[-1].items():
-            products = [(last * past[name]).mean(1) for past in reversed(history)]
+            products = [(last * past[name]).mean((1, 2)) for past in reversed(history)]
             found[f"lag/{name}"] = products
         return _stacked(found | _checks(process))
 
     def _fluctuations(self, process: UnitProcess) -> dict[str, Tensor]:
-        """States, and preactivations about mu_b, of the first trajectory."""
-        values = {name: value[:, 0] for name, value in process.states.items()}
+        """States, and preactivations about mu_b, (R, P, M)."""
+        values = dict(process.states)
         values |= {
-            p.name: process.e[p.name][:, 0] - self.ensemble[p.name].mu_b
-            for p in self.cell.preactivations
+            p.name: process.e[p.name] - self.ensemble[p.name].mu_b for p in self.cell.preactivations
         }
         return values
 

@@ -49,7 +49,7 @@ from rnnmft.solvers.sampled.readings import (
     named,
     second_moments,
 )
-from rnnmft.solvers.sampled.relaxation import Rate, slowest_rate, timescale
+from rnnmft.solvers.sampled.relaxation import Rate, slowest_rate, timescale_of
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.solvers.sampled.stationary import HUGE, Settled
 from rnnmft.solvers.timescale import NO_CORRELATION_TIME
@@ -207,12 +207,12 @@ class SampledUnits:
         at, growth, cross = self.drawing.stationary, self.gradient_growth(), self._cross_growth
         chi_1 = math.exp(float(growth))
         if any(float(v) > 0 for v, _ in at.late(second_moments).values()):
-            xi_q, error_q = timescale(
+            xi_q, error_q = timescale_of(
                 slowest_rate(second_moments(at.samples.values), at.steps // 4)
             )
         else:
-            xi_q, error_q = timescale(Rate(-float(growth), float(growth.error), True))
-        xi_c = *timescale(Rate(-float(cross.value), float(cross.error), True)), cross.status
+            xi_q, error_q = timescale_of(Rate(-float(growth), float(growth.error), True))
+        xi_c = *timescale_of(Rate(-float(cross.value), float(cross.error), True)), cross.status
         if not all(defined(v) for v, _ in at.late(second_moments).values()):
             xi_c = NO_CORRELATION_TIME
         found = {
@@ -225,10 +225,16 @@ class SampledUnits:
     # --- memory --------------------------------------------------------------------------------
 
     def autocorrelation(self, lags: int, burn_in: int | None = None) -> Autocorrelation:
-        """C(tau) of every state and preactivation after `burn_in` steps (as many as it takes)."""
-        settled = Status.OK
+        """C(tau) of every state and preactivation after `burn_in` steps (as many as it takes).
+
+        Where the inputs are data, at their last step.
+        """
+        settled, data = Status.OK, self.inputs.data
         if burn_in is None:
-            burn_in, settled = self.drawing.stationary.steps, self.drawing.stationary.status
+            if data is None:
+                burn_in, settled = self.drawing.stationary.steps, self.drawing.stationary.status
+            else:
+                burn_in = max(data.steps - lags - 1, 0)
         drawn = self.drawing.autocorrelations(burn_in, lags)
         series = named(drawn.values, "lag")
         pairs = estimate(drawn, lambda values: named(values, "lag"))
@@ -257,6 +263,13 @@ class SampledUnits:
         if status is Status.OK and not decided_by_many(drawn.values, horizon):
             status = Status.NOT_CONVERGED
         return Quantity(name, value, error, status, error_kind=STANDARD_ERROR)
+
+    def jacobian_blocks(self, horizon: int, burn_in: int) -> Quantity:
+        """Mean squares of the blocks of the Jacobian, (horizon, m, m)."""
+        drawn = self.drawing.blocks(horizon, burn_in)
+        value, error = estimate(drawn, lambda values: {"block": values["block"]})["block"]
+        name = f"mean squares of the blocks of J, horizons 1 to {horizon}, {self.tying}"
+        return Quantity(name, value, error, check(drawn), error_kind=STANDARD_ERROR)
 
     def jacobian_moments(self, horizon: int, burn_in: int) -> JacobianMoments:
         """m_1 of the T-step Jacobian that starts after burn_in steps from the zero state."""
@@ -291,6 +304,7 @@ class SampledUnits:
 
     def growth_within(self, horizon: int, burn_in: int) -> Quantity:
         """The same from one run of T <= horizon that starts after burn_in steps."""
+        self.inputs.require_stationary("a limit of growth")
         drawn = self.drawing.tangents(horizon, burn_in)
         limit, status = limit_of(drawn, horizon, self.tying == "tied"), check(drawn)
         if status is Status.OK and not decided_by_many(drawn.values, horizon):
