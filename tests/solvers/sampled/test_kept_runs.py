@@ -18,7 +18,7 @@ PLAN = Sampling(512, 2, device="cpu")
 def setting(name, inputs, memory):
     cell = cells.get(name)
     laws = {p.name: {"sigma_w": 1.5, "sigma_b": 0.1} for p in cell.preactivations}
-    return SampledSetting(cell, cell.ensemble(**laws), inputs, "tied", {}, KeptRuns(memory))
+    return SampledSetting(cell, cell.ensemble(**laws), inputs, "tied", {}, kept=KeptRuns(memory))
 
 
 @pytest.mark.slow

@@ -58,7 +58,8 @@ def test_a_state_that_explodes_has_no_rate():
     calm, wild = solved(cell, points)
     assert calm["second_moment"][2] is Status.OK
     for value, error, status in wild.values():
-        assert np.isnan(value).all() and np.isnan(error).all()
+        assert np.isnan(value).all()
+        assert np.isnan(error).all()
         assert status is Status.DIVERGES
 
 
@@ -94,7 +95,8 @@ def test_neighbours_are_leant_on_and_differ_in_nothing_else():
     assert min(units) < max(units)
     leaning = int(np.argmin(units))
     (value,), (error,), status = found[leaning].values["gradient_growth"]
-    assert status is Status.OK and error <= 0.005
+    assert status is Status.OK
+    assert error <= 0.005
     own = MeanField(cell, *points[leaning], tolerance=0.002, seed=1).gradient_growth()
     assert abs(value - float(own)) < 4 * math.hypot(error, float(own.error))
 
