@@ -32,6 +32,8 @@ _CORE = ("functions", "average", "pairs", "algebra")
 _AFTER = ("answer", "theory", "phase", "network")
 # What the page alone runs; it starts in the last.
 _PAGE_FILES = ("figures", "controls", "address", "drawing", "phase_figure", "page")
+# Pixels of a frame in a notebook: the first line, the sliders and the maps at once.
+_FRAME = 900
 _MARK = re.compile(r"<mtext>@(\d+)</mtext>")
 # What ends a factor, and a number, or its power, after it.
 _FACTORS = re.compile(r"(</(?:mi|mn|msup|msub|msubsup|mtext|mrow)>)((?:<msup>)?<mtext>@)")
@@ -106,6 +108,16 @@ class Explorer:
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
+
+    def _repr_html_(self) -> str:
+        """The page in a frame, for a notebook."""
+        from markupsafe import escape
+
+        title = escape(f"{self.cell.name}: explorer")
+        return (
+            f'<iframe title="{title}" srcdoc="{escape(self.to_html())}" loading="lazy" '
+            f'style="width: 100%; height: {_FRAME}px; border: 0"></iframe>'
+        )
 
     def _core(self) -> str:
         """What page and worker both run."""

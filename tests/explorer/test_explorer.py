@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,19 @@ from rnnmft import (
     tanh,
 )
 from rnnmft.cli import main
+
+
+class Frames(HTMLParser):
+    """The pages that a text of HTML holds in frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pages: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a frame's page."""
+        if tag == "iframe":
+            self.pages.append(dict(attrs)["srcdoc"])
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +55,12 @@ def test_it_may_load_nothing(page: str) -> None:
 
 def test_it_is_small(page: str) -> None:
     assert len(page.encode()) < 2_000_000
+
+
+def test_a_notebook_shows_the_same_page_in_a_frame(page: str) -> None:
+    frame = Frames()
+    frame.feed(Explorer(cells.minimal())._repr_html_())
+    assert frame.pages == [page]
 
 
 def test_numbers_of_the_recursion_have_places(page: str) -> None:
