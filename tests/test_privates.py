@@ -9,7 +9,7 @@ import pytest
 
 FOLDER = Path(__file__).parent
 # What a notebook calls on an object; and what tests need of torch.
-PROTOCOL = {"_repr_latex_", "_repr_markdown_", "_assert"}
+PROTOCOL = {"_repr_html_", "_repr_latex_", "_repr_markdown_", "_assert"}
 ALLOWED = {
     "stand_in_device.py": {
         "_cdata",
