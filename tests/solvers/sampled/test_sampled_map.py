@@ -26,7 +26,9 @@ ALARM, MOVED = 1e-3, 0.03
 def solved(cell, points, tolerance=0.005, tying="tied", **options):
     places = [(i,) for i in range(len(points))]
     found = {}
-    for completed in SampledMap(cell, points, places, tying, tolerance, PLAN, **options).completed():
+    for completed in SampledMap(
+        cell, points, places, tying, tolerance, PLAN, **options
+    ).completed():
         assert not set(found) & {i for i, _ in completed}
         found |= dict(completed)
     assert set(found) == set(range(len(points)))
@@ -56,7 +58,8 @@ def test_a_state_that_explodes_has_no_rate():
     calm, wild = solved(cell, points)
     assert calm["second_moment"][2] is Status.OK
     for value, error, status in wild.values():
-        assert np.isnan(value).all() and np.isnan(error).all()
+        assert np.isnan(value).all()
+        assert np.isnan(error).all()
         assert status is Status.DIVERGES
 
 
@@ -92,7 +95,8 @@ def test_neighbours_are_leant_on_and_differ_in_nothing_else():
     assert min(units) < max(units)
     leaning = int(np.argmin(units))
     (value,), (error,), status = found[leaning].values["gradient_growth"]
-    assert status is Status.OK and error <= 0.005
+    assert status is Status.OK
+    assert error <= 0.005
     own = MeanField(cell, *points[leaning], tolerance=0.002, seed=1).gradient_growth()
     assert abs(value - float(own)) < 4 * math.hypot(error, float(own.error))
 
@@ -100,7 +104,11 @@ def test_neighbours_are_leant_on_and_differ_in_nothing_else():
 CASES = {
     "minimal": (
         cells.minimal(),
-        [{"e": {"sigma_w": w, "sigma_v": 1.39, "mu_b": mu}} for w in (3.0, 7.0) for mu in (0, 2, 4)],
+        [
+            {"e": {"sigma_w": w, "sigma_v": 1.39, "mu_b": mu}}
+            for w in (3.0, 7.0)
+            for mu in (0, 2, 4)
+        ],
         0.4616,
     ),
     "gru": (cells.gru(), [{"n": {"sigma_w": w}, "z": {"mu_b": 1.0}} for w in (1, 2, 4)], 1.0),
