@@ -32,10 +32,14 @@ def with_tied_growth(
     meaning = {"long_name": "lim (1/T) log m_1(T), tied weights", **per_step}
     of_error = {"long_name": f"standard error of {TIED_GROWTH}", "units": "per step"}
     codes = np.array([s.name for s in CODES])[table.codes[name]]
-    both = np.concatenate([found.status.values.astype(str), codes.reshape((1, *grid.shape))])
-    quantity = [*found["quantity"].values.tolist(), TIED_GROWTH]
-    whole = found.drop_vars(["status", "quantity"]).assign_coords(quantity=quantity)
-    whole["status"] = (found.status.dims, both, found.status.attrs)
+    status, quantity = codes.reshape((1, *grid.shape)), [TIED_GROWTH]
+    attributes = {s.name: s.value for s in CODES}
+    if "status" in found:
+        status = np.concatenate([found.status.values.astype(str), status])
+        quantity = [*found["quantity"].values.tolist(), *quantity]
+    whole = found.drop_vars(["status", "quantity"], errors="ignore")
+    whole = whole.assign_coords(quantity=quantity)
+    whole["status"] = (["quantity", *grid.names], status, attributes)
     whole[TIED_GROWTH] = (grid.names, table.values[name].reshape(grid.shape), meaning)
     error = table.errors[name].reshape(grid.shape)
     whole[f"{TIED_GROWTH}_error"] = (grid.names, error, of_error)
