@@ -34,10 +34,10 @@ MAPS = {
         cells.minimal,
         {"e": {"sigma_v": 1.39}},
         0.4616,
-        {("e", "sigma_w"): (0.5, 12.0), ("e", "mu_b"): (-2.0, 6.0)},
+        {("e", "sigma_w"): (2.0, 12.0), ("e", "mu_b"): (-1.0, 6.0)},
     ),
-    "gru": (cells.gru, {}, 1.0, {("n", "sigma_w"): (0.5, 6.0), ("z", "mu_b"): (-2.0, 4.0)}),
-    "lstm": (cells.lstm, {}, 1.0, {("g", "sigma_w"): (0.5, 6.0), ("f", "mu_b"): (-2.0, 4.0)}),
+    "gru": (cells.gru, {}, 1.0, {("n", "sigma_w"): (0.5, 6.0), ("z", "mu_b"): (-2.0, 2.0)}),
+    "lstm": (cells.lstm, {}, 1.0, {("g", "sigma_w"): (0.5, 6.0), ("f", "mu_b"): (-2.0, 2.0)}),
 }
 
 
@@ -65,7 +65,9 @@ def measured(name, shape, sample):
     names, counts = np.unique(status, return_counts=True)
     return {
         "points": int(status.size),
-        "axes": {".".join(k): [*map(float, v), n] for (k, v), n in zip(ends.items(), shape, strict=True)},
+        "axes": {
+            ".".join(k): [*map(float, v), n] for (k, v), n in zip(ends.items(), shape, strict=True)
+        },
         "seconds": {
             "ours, processor": round(processor, 1),
             "ours, wall": round(wall, 1),

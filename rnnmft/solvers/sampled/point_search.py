@@ -39,6 +39,8 @@ Found = tuple[Array, Array, Status]
 _FIRST_STEPS, _LAST_STEPS = 32, 2048
 # Steps of the first run of a perturbation; of one whose state was slow to settle; of the last.
 _SHORT, _USUAL, _LONGEST = 16, 32, 256
+# The part of an error that is noise where units are missing; below it steps are.
+_NOISY = 0.5
 # Units of a repetition and repetitions, by the steps from which on they are enough: a slow state is
 # averaged over more of them. One repetition more is worth more than a larger one, for the spread is
 # known better.
@@ -146,7 +148,7 @@ class PointSearch:
     def _grow(self, plan: Sampling, steps: int) -> Generator[RunAsked, Samples, GrowthFound]:
         """Runs of perturbations after so many steps, until the error is small enough."""
         first = _SHORT if steps == _FIRST_STEPS else _USUAL
-        effort = Effort(first, _LONGEST, most_units=plan.per_repetition)
+        effort = Effort(first, _LONGEST, first, plan.per_repetition, noisy=_NOISY)
         search = growth_runs(self.sampling, plan, effort, tied=self._tied)
         wanted, horizon = next(search)
         while True:
