@@ -19,10 +19,12 @@ from rnnmft.page.figure import BLACK, BLUE, GREY, STYLE
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["draw_map"]
+__all__ = ["TIED_GROWTH", "draw_map"]
 
 Array = NDArray[np.float64]
 
+#: What the tied growth rate is called in a map of both theories.
+TIED_GROWTH = "gradient_growth_tied"
 # Lines of 6 xi at these lengths of a sequence: signals and gradients carry about that far.
 _XIS, _LENGTHS = 6.0, (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 # Shades: of growth, at most so much a step to either side; of others, so many levels.
@@ -31,6 +33,13 @@ _MOST_GROWTH, _LEVELS = 1.0, 21
 _DECADES = 100.0
 # An axis is geometric within this part, from so many values on.
 _GEOMETRIC, _SEQUENCE = 1e-6, 3
+_WEIGHTS = {
+    "tied": "tied weights",
+    "untied": "untied weights",
+    "both": "untied weights, and the tied critical line",
+}
+# Where gradients neither explode nor vanish.
+_LEVEL = {"gradient_growth": 0.0, "chi_1": 1.0}
 _UNIT = {"dimensionless": "", "": "", "steps": ", steps", "per step": ", per step"}
 
 
@@ -56,7 +65,7 @@ def draw_map(
             axes = figure.subplots()
         figure = axes.figure
         (_draw_plane if len(parameters) == 2 else _draw_curves)(diagram, name, parameters, axes)
-        axes.set_title(f"{diagram.attrs['cell']}, {diagram.attrs['tying']} weights")
+        axes.set_title(f"{diagram.attrs['cell']}, {_WEIGHTS[diagram.attrs['tying']]}")
         if path is not None:
             _write(figure, path)
     return figure
@@ -144,7 +153,7 @@ def _draw_curves(diagram: xarray.Dataset, name: str, parameters: list[str], axes
         axes.fill_between(
             x, values - error, values + error, where=shown, color=BLUE, alpha=0.3, linewidth=0
         )
-        critical = {"gradient_growth": 0.0, "chi_1": 1.0}.get(name)
+        critical = _LEVEL.get(name)
         if critical is not None:
             axes.axhline(critical, color=GREY, linestyle="--", linewidth=1)
         finite = values[np.isfinite(values)]
@@ -213,19 +222,34 @@ def _shades(name: str, values: Array) -> dict[str, Any]:
 
 
 def _critical_line(diagram: xarray.Dataset, x: Array, y: Array, axes: Any) -> list[Any]:
-    """Where gradients neither grow nor vanish."""
-    from matplotlib.lines import Line2D
+    """Between gradients that explode and ones that vanish; of both theories where known."""
+    own = next((name for name in _LEVEL if name in diagram), None)
+    if TIED_GROWTH not in diagram:
+        lines = [(own, _LEVEL[own], "solid", "critical: growth 0")] if own else []
+    else:
+        lines = [(TIED_GROWTH, 0.0, "solid", "critical, tied weights")]
+        if own:
+            lines.append((own, _LEVEL[own], "dotted", "critical, untied weights"))
+    keys = []
+    for name, level, style, label in lines:
+        values = _finite(_values(diagram, name).values.T)
+        if _crosses(values, level):
+            _draw_level(axes, (x, y, values), level, style)
+            keys.append(_key(style, label))
+    return keys
+
+
+def _draw_level(axes: Any, map_: tuple[Any, ...], level: float, style: Any) -> None:
     from matplotlib.patheffects import withStroke
 
-    for name, level in (("gradient_growth", 0.0), ("chi_1", 1.0)):
-        if name in diagram:
-            values = _finite(_values(diagram, name).values.T)
-            if not _crosses(values, level):
-                return []
-            line = axes.contour(x, y, values, levels=[level], colors=[BLACK], linewidths=2.0)
-            line.set_path_effects([withStroke(linewidth=3.6, foreground="white")])
-            return [Line2D([], [], color=BLACK, linewidth=2.2, label="critical: growth 0")]
-    return []
+    line = axes.contour(*map_, levels=[level], colors=[BLACK], linestyles=[style], linewidths=2.0)
+    line.set_path_effects([withStroke(linewidth=3.6, foreground="white")])
+
+
+def _key(style: Any, label: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=BLACK, linestyle=style, linewidth=2.2, label=label)
 
 
 def _lengths(diagram: xarray.Dataset, x: Array, y: Array, axes: Any) -> list[Any]:

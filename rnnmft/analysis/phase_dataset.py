@@ -11,6 +11,7 @@ from typing import Any
 
 import xarray
 
+from rnnmft.analysis.critical_line import line_of
 from rnnmft.analysis.map_chunks import read_map
 from rnnmft.analysis.map_plot import draw_map
 from rnnmft.campaigns.store import ChunkStore
@@ -35,7 +36,8 @@ class PhasePlot:
     ) -> Any:
         """Draw one quantity over one or two parameters.
 
-        Where the dataset has `gradient_growth` or `chi_1`: the critical line. Where it has `xi_c`
+        Where the dataset has `gradient_growth` or `chi_1`: the critical line, and that of tied
+        weights where it has `gradient_growth_tied`. Where it has `xi_c`
         (or `xi_q`): lines of the sequence length that is 6 xi, about as far as gradients and
         signals carry [schoenholz2017]. Where it has "fixed_points": hatches where several stable
         ones coexist. An axis is logarithmic where its values are a geometric sequence.
@@ -70,6 +72,23 @@ class PhaseDataset(xarray.Dataset):
     def plot(self) -> PhasePlot:  # type: ignore[override]
         """Draws the map."""
         return PhasePlot(self, super().plot)
+
+    def critical_line(self, along: str, quantity: str = "gradient_growth") -> xarray.Dataset:
+        """Where a growth rate is 0 along one parameter, for each value of the others.
+
+        Args:
+            along: the parameter, as the dimension is called: "e.sigma_w".
+            quantity: "gradient_growth"; "gradient_growth_tied" of a map of both.
+
+        Returns:
+            `along` and its error over the other parameters and `crossing`, nan beyond the last:
+            the error of the rate over its slope, together with what the interpolation between
+            points may be wrong by.
+
+        Raises:
+            ParameterError: the diagram has no such parameter or quantity.
+        """
+        return line_of(self, along, quantity)
 
     def save(self, path: str | Path) -> None:
         """Write to a netCDF file, or to a zarr folder where the name ends in .zarr.

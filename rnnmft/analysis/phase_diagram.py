@@ -8,6 +8,7 @@ how many points those were.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,7 @@ from rnnmft.analysis.map_dataset import map_dataset
 from rnnmft.analysis.map_table import MAPPED, QUANTITIES, MapTable, PointFunction
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid, in_domain
+from rnnmft.analysis.tied_beside import with_tied_growth
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
@@ -38,6 +40,8 @@ Array = NDArray[np.float64]
 TOLERANCE = 0.005
 #: The quantities that sampled units of many points tell together.
 JOINT = MAPPED
+# Seconds between two looks at a map that is being computed.
+WATCHED = 5.0
 # The most units that one of them takes; those that need a perturbation.
 MOST_UNITS, GROWTH = 1 << 18, ("gradient_growth", "chi_1")
 #: The quantity that is all fixed points, stable or not.
@@ -58,6 +62,7 @@ def phase_diagram(
     progress: Callable[[int, int], object] | None = None,
     start: float | Mapping[str, float] = 0.0,
     tolerance: float = TOLERANCE,
+    watch: Callable[[PhaseDataset], object] | None = None,
     *,
     store: str | Path | None = None,
     cluster: Any = None,
@@ -77,7 +82,8 @@ def phase_diagram(
         tying: whose theory. "tied" is that of a network. Memoryless cells (the vanilla RNN), and
             "untied" ones whose moments close, are solved all at once. Of all others units are
             sampled, of many points together, for `JOINT` quantities; further ones are asked point
-            by point, in a time of seconds each.
+            by point, in a time of seconds each. "both" is the untied map and, beside it, the tied
+            `gradient_growth_tied`.
         progress: called as progress(done, total) over the points whose units are sampled, and over
             those solved one by one.
         start: of `MeanField`: the standard deviation of the states at t = 0.
@@ -93,6 +99,8 @@ def phase_diagram(
         tolerance: where units of many points are sampled together: the standard error per step of
             the growth rate that each point shall have. Moments have the error that this leaves
             them. Neighbours share their random numbers: the noise of their difference is smaller.
+        watch: of "both": called with the untied map at once, and with what is known of the tied
+            rate as it comes, every few seconds.
 
     Returns:
         An xarray.Dataset that draws itself (`plot`) and writes itself (`save`): each quantity over
@@ -114,10 +122,19 @@ def phase_diagram(
     >>> found.chi_1.dims, found.status.sel(quantity="chi_1").values.tolist(), found.tying
     (('e.sigma_w',), ['OK', 'OK'], 'tied')
     """
-    field = MeanField(cell, ensemble, inputs, tying=tying, start=start)
+    options = {"cell": cell, "ensemble": ensemble, "inputs": inputs, "start": start}
+    chunked = store is not None or cluster is not None
+    if tying == "both" and chunked:
+        raise ParameterError("chunks are of one theory: tying must be 'tied' or 'untied'")
+    if tying == "both":
+        found = phase_diagram(
+            vary=vary, quantities=quantities, tying="untied", progress=progress, **options
+        )
+        return _with_tied(found, MeanField(**options), vary, tolerance, progress, watch)
+    field = MeanField(tying=tying, **options)
     grid = ParameterGrid.of(field, vary)
     wanted = _checked_quantities(quantities)
-    if store is not None or cluster is not None:
+    if chunked:
         # It needs the dataset's class, which is xarray's.
         from rnnmft.analysis.map_campaign import map_in_chunks
 
@@ -126,16 +143,53 @@ def phase_diagram(
         return map_in_chunks(of_block, grid, wanted, tolerance, store, cluster, chunk, progress)
     branches = wanted.pop(FIXED_POINTS, ...) is None
     table = MapTable.empty(wanted, field, grid.size)
+    whole, alone = _fill(table, grid, tolerance, progress)
+    points = FixedPointMap.of(whole, grid, progress) if branches else None
+    return map_dataset(field, grid, table, whole, alone, points)
+
+
+def _fill(
+    table: MapTable,
+    grid: ParameterGrid,
+    tolerance: float,
+    progress: Callable[[int, int], object] | None,
+) -> tuple[ClosedGrid | None, int]:
+    """Fill a table; the solution of the whole map, and how many points were solved one by one."""
+    field, whole = grid.field, None
     table.refuse(~grid.valid)
-    whole = None
     if field.recursion is not None:
         whole = _closed(field, field.recursion, grid)
         table.fill_map(whole, grid.valid)
     if field.is_sampled:
         _fill_jointly(table, grid, tolerance, progress)
-    alone = table.fill_points(grid, progress)
-    points = FixedPointMap.of(whole, grid, progress) if branches else None
-    return map_dataset(field, grid, table, whole, alone, points)
+    return whole, table.fill_points(grid, progress)
+
+
+def _with_tied(
+    found: PhaseDataset,
+    field: MeanField,
+    vary: Mapping[Any, Sequence[float]] | None,
+    tolerance: float,
+    progress: Callable[[int, int], object] | None,
+    watch: Callable[[PhaseDataset], object] | None,
+) -> PhaseDataset:
+    """The untied map with the tied growth rate, as that comes."""
+    grid = ParameterGrid.of(field, vary)
+    table = MapTable.empty({"gradient_growth": None}, field, grid.size)
+    shown = time.monotonic()
+    if watch is not None:
+        watch(found)
+
+    def advance(done: int, total: int) -> None:
+        nonlocal shown
+        if progress is not None:
+            progress(done, total)
+        if watch is not None and time.monotonic() - shown > WATCHED:
+            watch(with_tied_growth(found, grid, table, field.method))
+            shown = time.monotonic()
+
+    _fill(table, grid, tolerance, advance)
+    return with_tied_growth(found, grid, table, field.method)
 
 
 def _checked_quantities(

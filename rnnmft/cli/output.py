@@ -73,19 +73,21 @@ def _shown(value: Any) -> str:
 def announced(
     progress: Callable[[float, float], None] | None, what: str, seconds: float = 30.0
 ) -> Callable[[float, float], None]:
-    """A progress that, after its first item, says on standard error how long the others may take.
+    """A progress that, after its first items, says on standard error how long the others may take.
 
     Args:
         progress: is called, too.
         what: the items are.
         seconds: below which nothing is said.
     """
-    began = time.monotonic()
+    began, is_said = time.monotonic(), False
 
     def advance(done: float, total: float) -> None:
-        left = (time.monotonic() - began) * (total - 1)
-        if done == 1 and left > seconds:
+        nonlocal is_said
+        left = (time.monotonic() - began) * (total - done) / done
+        if not is_said and left > seconds:
             sys.stderr.write(f"rnnmft: {total:.0f} {what}: about {left:.0f} s\n")
+        is_said = True
         if progress is not None:
             progress(done, total)
 

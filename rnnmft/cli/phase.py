@@ -17,7 +17,6 @@ from rnnmft.cli.options import (
     Sets,
     Start,
     Temporal,
-    Tying,
     Weights,
 )
 from rnnmft.cli.output import (
@@ -59,7 +58,15 @@ def phase(
     correlation: Correlation = 0.5,
     temporal: Temporal = "white",
     start: Start = None,
-    tying: Tying = "tied",
+    tying: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYING",
+            help="tied: one set of weights, as a real network has; untied: fresh ones at every "
+            "step; both: the untied map with the tied critical line, as --plot has it by itself.",
+            rich_help_panel="Setting",
+        ),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw the map, or the curve of one parameter: .png, .svg or .pdf."),
@@ -72,8 +79,9 @@ def phase(
 ) -> None:
     """Compute the theory over a grid of parameters.
 
-    Tied, a gated cell takes seconds a point: a line on standard error says how long the whole may
-    take. --tying untied is the closure of the literature, a whole grid of which takes seconds.
+    Tied, a gated cell takes a part of a second a point: a line on standard error says how long the
+    whole may take. --tying untied is the closure of the literature, a whole grid of which takes
+    seconds. A map that is drawn is of both: it is there at once, and again as the tied line comes.
 
     A terminal shows a summary; every point is printed with --table, or where the output is piped.
     """
@@ -85,35 +93,52 @@ def phase(
     s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.phase_diagram import phase_diagram
 
+    tying = tying or _usual_tying(s, plot is not None and len(axes) == 2)
     wanted = quantity or _usual(s, tying, plot is not None)
+
+    def draw(found: PhaseDataset) -> None:
+        if plot is not None:
+            found.plot(quantity[0] if quantity else None, path=plot)
+
     with progress_bar("points") as bar:
-        progress = announced(bar, _one_by_one(s, tying))
-        found = phase_diagram(s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress, s.start)
+        progress = announced(bar, _waited_for(s, tying))
+        setting = (s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress, s.start)
+        found = phase_diagram(*setting, watch=draw)
     found.attrs["command"] = command_line()
-    if plot is not None:
-        found.plot(quantity[0] if quantity else None, path=plot)
+    draw(found)
     if output is not None:
         found.save(output)
     if as_json:
         print_json(found.to_dict())
     elif table or not on_terminal():
-        _print_points(found, tying)
+        _print_points(found)
     else:
         _print_summary(found)
         for path in filter(None, (plot, output)):
             say(f"written: {path}")
 
 
-def _one_by_one(setting: Setting, tying: str) -> str:
+def _waited_for(setting: Setting, tying: str) -> str:
     """What is solved, with the way that takes seconds where there is one."""
+    if tying == "tied" and _closes(setting):
+        return "points (--tying untied, the closure, takes seconds for all)"
+    return "points"
+
+
+def _closes(setting: Setting) -> bool:
+    """Whether a whole map of the untied closure is solved at once."""
     from rnnmft.analysis.mean_field import MeanField
 
-    alone = "points, one by one"
-    if tying == "untied":
-        return alone
     closure = MeanField(setting.cell, setting.ensemble, setting.inputs, "untied")
-    at_once = closure.recursion is not None
-    return f"{alone} (--tying untied, the closure, takes seconds for all)" if at_once else alone
+    return closure.recursion is not None
+
+
+def _usual_tying(setting: Setting, is_map: bool) -> str:
+    """A map shows both theories, where they differ and the closure has it at once."""
+    from rnnmft.analysis.mean_field import MeanField
+
+    field = MeanField(setting.cell, setting.ensemble, setting.inputs)
+    return "both" if is_map and field.is_sampled and _closes(setting) else "tied"
 
 
 def on_terminal() -> bool:
@@ -127,7 +152,8 @@ def _usual(setting: Setting, tying: str, drawn: bool) -> list[str]:
 
     if not drawn:
         return ["second_moment", "chi_1"]
-    field = MeanField(setting.cell, setting.ensemble, setting.inputs, tying, start=setting.start)
+    theory = "untied" if tying == "both" else tying
+    field = MeanField(setting.cell, setting.ensemble, setting.inputs, theory, start=setting.start)
     if field.recursion is None:
         return ["gradient_growth"]
     return ["gradient_growth", "second_moment", "xi_c", "fixed_points"]
@@ -138,7 +164,12 @@ def _quantities(found: PhaseDataset) -> list[str]:
     return [str(q) for q in found["quantity"].values] if "quantity" in found else []
 
 
-def _print_points(found: PhaseDataset, tying: str) -> None:
+def _title(found: PhaseDataset) -> str:
+    tying = found.attrs["tying"]
+    return f"{found.attrs['cell']}, {'untied and tied' if tying == 'both' else tying} weights"
+
+
+def _print_points(found: PhaseDataset) -> None:
     """A row for every point, with its worst status."""
     wanted = _quantities(found)
     if "fixed_point_count" in found:
@@ -154,7 +185,7 @@ def _print_points(found: PhaseDataset, tying: str) -> None:
         worst = ["; ".join(sorted({str(v) for v in row})) for row in status.values]
         rows = [[*row, worst[i]] for row, i in zip(rows, index, strict=True)]
         columns.append("status")
-    print_table(f"{found.attrs['cell']}, {tying} weights", columns, rows)
+    print_table(_title(found), columns, rows)
 
 
 def _print_summary(found: PhaseDataset) -> None:
@@ -167,7 +198,7 @@ def _print_summary(found: PhaseDataset) -> None:
         ends = [float(values.min()), float(values.max())]
         rows.append([name, *ends, unit, f"{known} of {status.size}"])
     columns = ("quantity", "least", "largest", "unit", "known")
-    print_table(f"{found.attrs['cell']}, {found.attrs['tying']} weights", columns, rows)
+    print_table(_title(found), columns, rows)
     alone = found.attrs["points_one_by_one"]
     if alone:
         say(f"{alone} points were solved one by one")

@@ -25,7 +25,7 @@ them besides, it serves as a control variate: what is read is
 
 the first two of which have most of their noise in common. Everything read is linear in L.
 
-Eq. (growth), Eq. (growth-bracket).
+Eq. (growth), Eq. (growth-bracket), Eq. (control-variate).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Rows of units belong to repetitions and, within a repetition, to points: row r B
 repetition r. The points of a repetition share all random numbers, so that what is sampled is a
 smooth function of the parameters, and the weights' numbers act on all of them by one product of
 matrices. A parameter is a number where the points agree on it, one number a row where they do not.
+
+Eq. (tied-basis).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import torch
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
 
-__all__ = ["Number", "Points", "PreactivationLaw", "is_positive", "spread"]
+__all__ = ["Number", "Points", "RowLaw", "is_positive", "spread"]
 
 Tensor = torch.Tensor
 #: A parameter: of all rows, or one number a row, (rows, 1, 1).
@@ -26,7 +28,7 @@ Setting = tuple[Ensemble, Inputs]
 
 
 @dataclass(frozen=True)
-class PreactivationLaw:
+class RowLaw:
     """The parameters of one preactivation at every row."""
 
     sigma_w: Number
@@ -58,10 +60,10 @@ class Points:
         ensembles, inputs = zip(*settings, strict=True)
         _check(cell, ensembles, inputs)
         self.laws = {
-            p.name: PreactivationLaw(
+            p.name: RowLaw(
                 *(
                     self._number([getattr(e[p.name], name) for e in ensembles])
-                    for name in PreactivationLaw.__dataclass_fields__
+                    for name in RowLaw.__dataclass_fields__
                 )
             )
             for p in cell.preactivations

@@ -11,6 +11,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
 from rnnmft.analysis.phase_diagram import QUANTITIES, phase_diagram
 from rnnmft.cells import Inputs
+from rnnmft.deadline import deadline
 from rnnmft.errors import ParameterError, Status
 
 # Both sides solve their equations to rounding and differ by what conditioning makes of it.
@@ -69,18 +70,27 @@ def test_a_memoryless_cell_is_solved_at_once_tied_or_not() -> None:
             np.testing.assert_allclose(got, scalar(field, name), rtol=ROUNDING, atol=ROUNDING)
 
 
-def test_a_gated_cell_is_solved_point_by_point_by_its_own_theory() -> None:
-    """Tied: what sampled units give one by one, with their statuses; not the untied numbers."""
+def test_a_gated_cell_is_solved_by_its_own_theory() -> None:
+    """Tied: what sampled units give, with their statuses; not the untied numbers."""
     cell, vary = cells.minimal(), {("e", "sigma_w"): [4.0], "R": [1.0]}
     points: list[tuple[int, int]] = []
     options = {"progress": lambda *at: points.append(at)}
     found = phase_diagram(cell, None, None, vary, ["second_moment"], **options)
     assert points == [(1, 1)]
     at = MeanField(cell, cell.ensemble(e={"sigma_w": 4.0})).fixed_point()
-    assert found.second_moment.item() == at.second_moment["h"]
-    assert found.status.item() == at.status.name
+    value, error = found.second_moment.item(), found.second_moment_error.item()
+    assert abs(value - at.second_moment["h"]) < 4 * (error + at.error)
+    assert (found.status.item(), found.points_one_by_one) == ("OK", 0)
     untied = phase_diagram(cell, None, None, vary, ["second_moment"], tying="untied")
-    assert abs(found.second_moment.item() - untied.second_moment.item()) > 5 * at.error
+    assert abs(value - untied.second_moment.item()) > 5 * error
+
+
+def test_points_for_which_there_is_no_time_say_so() -> None:
+    cell, vary = cells.minimal(), {("e", "sigma_w"): [4.0, -1.0]}
+    with deadline(0.0):
+        found = phase_diagram(cell, None, None, vary, ["second_moment", "gradient_growth", "xi_c"])
+    assert found.status.values.T.tolist() == [["OUT_OF_TIME"] * 3, ["INVALID"] * 3]
+    assert np.isnan(found.gradient_growth).all()
 
 
 def test_the_fixed_point_is_the_one_that_the_zero_state_reaches() -> None:

@@ -120,6 +120,20 @@ def test_phase_sweeps_a_grid(capsys: pytest.CaptureFixture[str]) -> None:
     assert "INVALID" in output(capsys, *words)
 
 
+@pytest.mark.slow
+def test_a_map_that_is_drawn_is_of_both_theories(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plot, data = tmp_path / "map.svg", tmp_path / "map.nc"
+    words = ["phase", "minimal", "--vary", "e.sigma_w=5,8", "--vary", "e.mu_b=0,1", "--set"]
+    words += ["e.sigma_v=1.39", "-R", "0.4616", "--plot", str(plot), "--output", str(data)]
+    found = printed_json(capsys, *words)
+    assert found["attrs"]["tying"] == open_phase_diagram(data).attrs["tying"] == "both"
+    assert "critical, tied weights" in plot.read_text(encoding="utf-8")
+    tied = printed_json(capsys, *words[:-2], "--tying", "tied")
+    assert tied["attrs"]["tying"] == "tied"
+
+
 def test_phase_draws_and_writes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     figure, data = tmp_path / "map.svg", tmp_path / "map.nc"
     words = ["phase", "vanilla", "--vary", "e.sigma_w=0.5:3:4", "--vary", "R=0.5,1"]

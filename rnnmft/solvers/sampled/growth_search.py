@@ -77,6 +77,7 @@ class Effort:
         long: of an error that is mostly noise, where more steps cost more than units.
         most_units: of a repetition; what is more are more repetitions.
         wanted: error, where the sampling has no tolerance of its own.
+        noisy: the part of an error from which on noise is worth more units.
     """
 
     first_horizon: int = _FIRST_HORIZON
@@ -84,6 +85,7 @@ class Effort:
     long: int = _LONG
     most_units: int = _MOST_UNITS
     wanted: float = _WANTED
+    noisy: float = _NOISY
 
 
 #: Asks for runs of given units over given steps, and ends with the rate.
@@ -137,7 +139,7 @@ def growth_runs(sampling: Sampling, first: Sampling, effort: Effort, *, tied: bo
             return replace(found, status=Status.NOT_CONVERGED)
         if limit.error <= wanted:
             return found
-        noisy = limit.noise > _NOISY * limit.error
+        noisy = limit.noise > effort.noisy * limit.error
         if noisy and 2 * plan.total <= most:
             factor = 2 if limit.error <= _NEARLY * wanted else _MORE
             plan = _more(plan, min(factor, most // plan.total), effort.most_units)

@@ -39,11 +39,12 @@ Found = tuple[Array, Array, Status]
 _FIRST_STEPS, _LAST_STEPS = 32, 2048
 # Steps of the first run of a perturbation; of one whose state was slow to settle; of the last.
 _SHORT, _USUAL, _LONGEST = 16, 32, 256
-# Units to begin with; one repetition more is worth more than a larger one, for the spread is known
-# better.
-_UNITS, _REPETITIONS = 1 << 10, 16
-# From so many steps on a state is slow, and averaged over as many: fewer units are enough.
-_SLOW, _SLOW_UNITS, _SLOW_REPETITIONS = 128, 1 << 9, 8
+# The part of an error that is noise where units are missing; below it steps are.
+_NOISY = 0.5
+# Units of a repetition and repetitions, by the steps from which on they are enough: a slow state is
+# averaged over more of them. One repetition more is worth more than a larger one, for the spread is
+# known better.
+_UNITS = {128: (1 << 9, 8), 64: (1 << 9, 16), 0: (1 << 10, 16)}
 # The part of the tolerance that a point has as its error where neighbours lean on it: as much is
 # left for what they differ by.
 _LEANT_ON = 0.7
@@ -141,15 +142,13 @@ class PointSearch:
         return _answer(at, growth)
 
     def _plan(self, steps: int) -> Sampling:
-        plan = replace(self.sampling, tolerance=None)
-        if steps >= _SLOW:
-            return plan.of(_SLOW_UNITS, _SLOW_REPETITIONS)
-        return plan.of(_UNITS, _REPETITIONS)
+        units = next(units for least, units in _UNITS.items() if steps >= least)
+        return replace(self.sampling, tolerance=None).of(*units)
 
     def _grow(self, plan: Sampling, steps: int) -> Generator[RunAsked, Samples, GrowthFound]:
         """Runs of perturbations after so many steps, until the error is small enough."""
         first = _SHORT if steps == _FIRST_STEPS else _USUAL
-        effort = Effort(first, _LONGEST, most_units=plan.per_repetition)
+        effort = Effort(first, _LONGEST, first, plan.per_repetition, noisy=_NOISY)
         search = growth_runs(self.sampling, plan, effort, tied=self._tied)
         wanted, horizon = next(search)
         while True:

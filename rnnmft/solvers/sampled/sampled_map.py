@@ -149,7 +149,8 @@ class SampledMap:
 def _taken(waiting: dict[RunAsked, list[int]]) -> tuple[RunAsked, list[int]]:
     """A run, and points that wait for it, which are taken off the list."""
     full = [asked for asked, those in waiting.items() if len(those) >= points_together(asked)]
-    asked = (full or list(waiting))[-1]
+    # Where no run is full the shortest is drawn: more points may come to ask for the longer ones.
+    asked = full[-1] if full else min(waiting, key=lambda run: (run.burn_in, run.horizon))
     those, most = sorted(waiting.pop(asked)), points_together(asked)
     if those[most:]:
         waiting[asked] = those[most:]

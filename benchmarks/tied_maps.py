@@ -1,0 +1,142 @@
+"""Tied maps: growth rates of many points together, against one point at a time.
+
+Run as `python -m benchmarks.tied_maps [minimal] [lstm] [gru]`; writes
+benchmarks/results/tied_maps.json, a cell at a time (those that are not run stay as they are there).
+Of every cell:
+
+    ours      processor and wall seconds of `phase_diagram` over the grid, its statuses and errors
+    yardstick `MeanField.gradient_growth` of single points with a tolerance of the same size and
+              other random numbers: a sample, its time taken for all
+    z         differences over their errors at the sample, and the probability of as large a sum of
+              squares by chance; a control moves every rate of the map by .03
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from rnnmft import Inputs, MeanField, __version__, cells, phase_diagram
+
+RESULTS = Path(__file__).parent / "results" / "tied_maps.json"
+TOLERANCE, SAMPLE, MOVED = 0.005, 10, 0.03
+SHAPE = (30, 25)
+#: Cell, what is held, R, and the ends of the two axes.
+MAPS = {
+    "minimal": (
+        cells.minimal,
+        {"e": {"sigma_v": 1.39}},
+        0.4616,
+        {("e", "sigma_w"): (2.0, 12.0), ("e", "mu_b"): (-1.0, 6.0)},
+    ),
+    "gru": (cells.gru, {}, 1.0, {("n", "sigma_w"): (0.5, 6.0), ("z", "mu_b"): (-2.0, 2.0)}),
+    "lstm": (cells.lstm, {}, 1.0, {("g", "sigma_w"): (0.5, 6.0), ("f", "mu_b"): (-2.0, 2.0)}),
+}
+
+
+def measured(name, shape, sample):
+    """The map of one cell and its comparison."""
+    make, held, R, ends = MAPS[name]
+    cell, inputs = make(), Inputs(R=R)
+    ensemble = cell.ensemble(**held)
+    vary = {k: np.linspace(*v, n) for (k, v), n in zip(ends.items(), shape, strict=True)}
+    began, wall, load = time.process_time(), time.monotonic(), os.getloadavg()[0]
+
+    def progress(done, total):
+        spent = time.process_time() - began
+        sys.stderr.write(f"\r{name}: {done} of {total}, {spent:.0f} s of processor ")
+
+    quantities = ["gradient_growth", "second_moment"]
+    found = phase_diagram(
+        cell, ensemble, inputs, vary, quantities, progress=progress, tolerance=TOLERANCE
+    )
+    processor, wall = time.process_time() - began, time.monotonic() - wall
+    status = found.status.sel(quantity="gradient_growth").values
+    errors = found.gradient_growth_error.values[status == "OK"]
+    line = found.critical_line(".".join(next(iter(vary))))
+    z, single = compared(found, cell, held, inputs, vary, sample)
+    names, counts = np.unique(status, return_counts=True)
+    return {
+        "points": int(status.size),
+        "axes": {
+            ".".join(k): [*map(float, v), n] for (k, v), n in zip(ends.items(), shape, strict=True)
+        },
+        "seconds": {
+            "ours, processor": round(processor, 1),
+            "ours, wall": round(wall, 1),
+            "single points, processor, all by the sample": round(single * status.size, 1),
+        },
+        "times faster": round(single * status.size / processor, 1),
+        "statuses": dict(zip(names.tolist(), counts.tolist(), strict=True)),
+        "largest standard error": float(errors.max()),
+        "critical line, largest error": float(line[f"{next(iter(line.data_vars))}_error"].max()),
+        "sample": z,
+        "load_average": [load, os.getloadavg()[0]],
+        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
+    }
+
+
+def compared(found, cell, held, inputs, vary, sample):
+    """Single points against the map: z, the chance of it and of the control; seconds a point."""
+    rng = np.random.default_rng(0)
+    axes = list(vary.items())
+    gaps, errors, seconds = [], [], 0.0
+    known = found.status.sel(quantity="gradient_growth").values == "OK"
+    places = rng.permutation(np.argwhere(known))[:sample]
+    for place in places:
+        laws = {k: dict(v) for k, v in held.items()}
+        for ((preactivation, parameter), values), i in zip(axes, place, strict=True):
+            laws.setdefault(preactivation, {})[parameter] = float(values[i])
+        began = time.process_time()
+        field = MeanField(cell, cell.ensemble(**laws), inputs, tolerance=TOLERANCE / 2, seed=1)
+        growth = field.gradient_growth()
+        seconds += time.process_time() - began
+        value = float(found.gradient_growth.values[tuple(place)])
+        error = float(found.gradient_growth_error.values[tuple(place)])
+        gaps.append(value - float(growth))
+        errors.append(math.hypot(error, float(growth.error)))
+    z, moved = np.divide(gaps, errors), np.divide(np.add(gaps, MOVED), errors)
+    count = len(z)
+    row = {
+        "points": count,
+        "z": [round(float(v), 2) for v in z],
+        "chance": float(stats.chi2.sf((z**2).sum(), count)),
+        "chance of the control": float(stats.chi2.sf((moved**2).sum(), count)),
+    }
+    return row, seconds / count
+
+
+def main():
+    """Measure the cells that are asked for, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cells", nargs="*", choices=[*MAPS, []], default=list(MAPS))
+    parser.add_argument("--shape", type=int, nargs=2, default=SHAPE)
+    parser.add_argument("--sample", type=int, default=SAMPLE)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    document = {}
+    if options.output.exists():
+        document = json.loads(options.output.read_text(encoding="utf-8"))
+    for name in options.cells:
+        row = measured(name, options.shape, options.sample)
+        document[name] = row
+        document["provenance"] = {
+            "command": "python -m benchmarks.tied_maps",
+            "rnnmft": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        }
+        options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        print(name, json.dumps(row, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""The tied growth rate beside an untied map: another variable of the same dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnmft.analysis.map_plot import TIED_GROWTH
+from rnnmft.analysis.map_table import CODES, MapTable
+from rnnmft.analysis.parameter_grid import ParameterGrid
+
+if TYPE_CHECKING:
+    from rnnmft.analysis.phase_dataset import PhaseDataset
+
+__all__ = ["with_tied_growth"]
+
+
+def with_tied_growth(
+    found: PhaseDataset, grid: ParameterGrid, table: MapTable, method: str
+) -> PhaseDataset:
+    """The untied dataset, with what a table knows of the tied growth rate.
+
+    Args:
+        found: the untied map.
+        grid: its points.
+        table: of the tied theory; nan where it is still open.
+        method: that filled it.
+    """
+    name = "gradient_growth"
+    per_step = {"units": "per step", "ancillary_variables": f"{TIED_GROWTH}_error"}
+    meaning = {"long_name": "lim (1/T) log m_1(T), tied weights", **per_step}
+    of_error = {"long_name": f"standard error of {TIED_GROWTH}", "units": "per step"}
+    codes = np.array([s.name for s in CODES])[table.codes[name]]
+    status, quantity = codes.reshape((1, *grid.shape)), [TIED_GROWTH]
+    attributes = {s.name: s.value for s in CODES}
+    if "status" in found:
+        status = np.concatenate([found.status.values.astype(str), status])
+        quantity = [*found["quantity"].values.tolist(), *quantity]
+    whole = found.drop_vars(["status", "quantity"], errors="ignore")
+    whole = whole.assign_coords(quantity=quantity)
+    whole["status"] = (["quantity", *grid.names], status, attributes)
+    whole[TIED_GROWTH] = (grid.names, table.values[name].reshape(grid.shape), meaning)
+    error = table.errors[name].reshape(grid.shape)
+    whole[f"{TIED_GROWTH}_error"] = (grid.names, error, of_error)
+    return whole.assign_attrs(tying="both", tied_method=method)
