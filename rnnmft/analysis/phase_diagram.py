@@ -85,6 +85,7 @@ def phase_diagram(
     (('e.sigma_w',), ['OK', 'OK'], 'tied')
     """
     field = MeanField(cell, ensemble, inputs, tying=tying, start=start)
+    field.inputs.require_stationary("a phase diagram")
     grid = ParameterGrid.of(field, vary)
     wanted = _checked_quantities(quantities)
     branches = wanted.pop(FIXED_POINTS, ...) is None

@@ -91,8 +91,8 @@ def validate(
         progress: called as progress(done, total).
         start: standard deviation of the states at t = 0, of theories and networks: a number for
             all or {state: number}; 0 is the zero state.
-        kinds: what is claimed, of "moments", "memory" and "gradients"; all by default. Gradients
-            cost most, and their networks need not be as many as moments take.
+        kinds: what is claimed, of "moments", "variances", "memory" and "gradients"; all by default.
+            Gradients cost most, and their networks need not be as many as moments take.
 
     Returns:
         `ValidationReport`; its `passed` says whether every claim held and every control failed.

@@ -9,7 +9,7 @@
     tyings = ["tied", "untied"]
     horizons = [1, 2, 5]
     lags = [1, 2, 5, 10]
-    kinds = ["moments", "memory", "gradients"]
+    kinds = ["moments", "variances", "memory", "gradients"]
     start = 0.0
 
     [ensemble.e]

@@ -15,8 +15,9 @@ from rnnmft.simulation import Simulation, simulate
 
 __all__ = ["KINDS", "PILOT", "POINTS", "SimulationSetting", "make_setting"]
 
-#: Of claims: moments over time and variances, autocorrelations, and all that is about Jacobians.
-KINDS = ("moments", "memory", "gradients")
+#: Of claims: moments over time, variances of preactivations at the end, autocorrelations, and all
+#: that is about Jacobians.
+KINDS = ("moments", "variances", "memory", "gradients")
 # Part of the seeds: the order must not change.
 _TYINGS = ("untied", "tied")
 # A purpose of 2 is that of the networks of a report.

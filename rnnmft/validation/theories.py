@@ -118,12 +118,12 @@ def solve_theory(setting: SimulationSetting, tying: str, units: Units, precision
     def moments(particles: int) -> Claimed:
         nonlocal known
         known = trajectory(particles)
-        over_time, at_last = moments_over_time(known), stationary_variances(field(particles), known)
-        return over_time[0] + at_last[0], over_time[1] + at_last[1]
+        return moments_over_time(known)
 
-    # The first follows two trajectories, the others one.
+    # The first two follow two trajectories, the others one.
     kinds: list[tuple[str, int, Callable[[int], Claimed]]] = [
         ("moments", 2, moments),
+        ("variances", 2, lambda n: stationary_variances(field(n), trajectory(n))),
         ("memory", 1, lambda particles: autocorrelations(field(particles), known, setting.lags)),
         (
             "gradients",
