@@ -8,9 +8,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from rnnmft import cells, critical, phase_diagram
 from rnnmft.errors import ParameterError
 from rnnmft.input_data import data_of_gram, data_of_sequences
 from rnnmft.language import Inputs
+from rnnmft.report import make_report
 
 RNG = np.random.default_rng(0)
 BATCH = RNG.normal(size=(5, 4, 3)) + 0.5
@@ -91,6 +93,17 @@ def test_inputs_of_data_compare_pickle_and_say_what_they_are() -> None:
         inputs.require_steps(5)
     with pytest.raises(ParameterError, match="where there is data and nowhere else"):
         Inputs(temporal="data")
+
+
+def test_what_is_about_stationary_states_refuses_data() -> None:
+    inputs, cell = Inputs.from_data(BATCH), cells.vanilla()
+    for ask in (
+        lambda: critical(cell, inputs),
+        lambda: phase_diagram(cell, inputs=inputs, vary={"R": [1.0]}),
+        lambda: make_report(cell, inputs=inputs),
+    ):
+        with pytest.raises(ParameterError, match="needs inputs of a stationary law"):
+            ask()
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,7 @@ def phase_diagram(
         )
         return _with_tied(found, MeanField(**options), vary, tolerance, progress, watch)
     field = MeanField(tying=tying, **options)
+    field.inputs.require_stationary("a phase diagram")
     grid = ParameterGrid.of(field, vary)
     wanted = _checked_quantities(quantities)
     if chunked:

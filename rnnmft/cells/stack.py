@@ -153,6 +153,21 @@ class Stack(Cell):
             parameters |= {f"{n}_{number}": law for n, law in ensemble.parameters.items()}
         return Ensemble({p.name: laws[p.name] for p in self.preactivations}, parameters)
 
+    def of_layers(self, ensemble: Ensemble) -> tuple[Ensemble, ...]:
+        """The ensemble of each layer's cell, from the first to the last: `joined` undone.
+
+        Raises:
+            ParameterError: the ensemble is of another cell.
+
+        >>> from rnnmft import cells
+        >>> two = stack(cells.vanilla(), 2)
+        >>> two.of_layers(two.ensemble(e_2=dict(sigma_v=0.5)))[1]["e"].sigma_v
+        0.5
+        """
+        if set(ensemble) != {p.name for p in self.preactivations}:
+            raise ParameterError(f"the ensemble is of another cell: it has {', '.join(ensemble)}")
+        return tuple(_of_layer(c, ensemble, n) for n, c in enumerate(self.layers, 1))
+
     def _check_known(self, given: Mapping[str, Any], kind: str) -> None:
         """Every name is that of some layer's symbol, alone or with the layer's number."""
         known: dict[str, None] = {}
@@ -232,6 +247,20 @@ def _laws_of(p: Preactivation, law: PreactivationLaw, number: int) -> dict[str, 
     if not p.is_recurrent:
         return {name: replace(fed, mu_b=law.mu_b, sigma_b=law.sigma_b)}
     return {name: replace(law, sigma_v=0.0), f"{name}_{_BELOW}": fed}
+
+
+def _of_layer(layer: Cell, ensemble: Ensemble, number: int) -> Ensemble:
+    """The ensemble of one layer's cell out of the stack's."""
+    laws = {}
+    for p in layer.preactivations:
+        name = f"{p.name}_{number}"
+        law = ensemble[name]
+        if number > 1 and p.has_input:
+            fed = ensemble[f"{name}_{_BELOW}" if p.is_recurrent else name]
+            law = replace(law, sigma_w=law.sigma_w if p.is_recurrent else 0.0, sigma_v=fed.sigma_w)
+        laws[p.name] = law
+    names = [p.name for p in layer.parameters]
+    return Ensemble(laws, {n: ensemble.parameters[f"{n}_{number}"] for n in names})
 
 
 def _merged(given: Mapping[str, Any], name: str, number: int) -> Any:

@@ -93,6 +93,8 @@ def critical(
         raise ParameterError(f"cell must be a Cell, got {cell!r}")
     if inputs is not None and not isinstance(inputs, Inputs):
         raise ParameterError(f"inputs must be an Inputs, got {inputs!r}")
+    if inputs is not None:
+        inputs.require_stationary("a critical initialization")
     check_tying(tying)
     if isinstance(tolerance, bool) or not 0 < float(tolerance) < math.inf:
         raise ParameterError(f"tolerance must be a positive number, got {tolerance!r}")

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, Unpack
 
 import torch
 
+from rnnmft.cells import Stack
 from rnnmft.errors import ParameterError
 from rnnmft.initialization.matching import matching_names
 from rnnmft.language import Cell, Ensemble, PreactivationLaw
@@ -24,6 +25,8 @@ from rnnmft.tracing import HintOptions, Layer, recurrent_layers
 
 __all__ = ["apply_"]
 
+#: A layer, the names that its ensemble has for its own, and the ensemble.
+Drawn = tuple[Layer, dict[str, str], Ensemble]
 Module = TypeVar("Module", bound=torch.nn.Module)
 Tensor = torch.Tensor
 
@@ -51,7 +54,8 @@ def apply_(
         generator: where the random numbers come from; torch's global one when absent, as with
             `torch.nn.init`. A given one leaves the global one untouched.
         cell: the ensemble's cell. With it the module's cell may have other names, and is compared
-            as a function; without it names alone decide.
+            as a function; without it names alone decide. A stack (`cells.stack`) draws each layer
+            of a module with as many layers from its own ensemble.
         layer_gain: a factor on sigma_v above the first layer. A layer above sees the h of the one
             below, of second moment E[h^2] instead of R: sqrt(R / E[h^2]) keeps the variance
             sigma_v^2 E[x^2] that the input gives to a preactivation the same in every layer.
@@ -80,38 +84,54 @@ def apply_(
     check_numbers(inside)
     copied = plain(inside)
     drawn = _layers_of(copied, ensemble, cell, hints)
-    _check_apart([layer for layer, _ in drawn])
-    for layer, names in drawn:
-        _check_biases(layer, ensemble, names)
+    _check_apart([layer for layer, *_ in drawn])
+    for layer, names, law in drawn:
+        _check_biases(layer, law, names)
     source = torch.default_generator if generator is None else generator
-    for layer, names in drawn:
+    for layer, names, law in drawn:
         gain = layer_gain if layer.index else 1.0
-        _draw_layer(layer, ensemble, names, gain, source)
+        _draw_layer(layer, law, names, gain, source)
     write_back(copied, inside)
     return module
 
 
 def _layers_of(
     module: torch.nn.Module, ensemble: Ensemble, cell: Cell | None, hints: HintOptions
-) -> list[tuple[Layer, dict[str, str]]]:
-    """The layers that are drawn, with the names that the ensemble has for theirs."""
+) -> list[Drawn]:
+    """The layers that are drawn."""
     single = single_layers(module, **hints)
     if single is not None:
-        names = matching_names(ensemble, cell, single[0].traced.cell)
-        return [(layer, names) for layer in single]
+        return _named(single, ensemble, cell)
     found, refused = [], []
     for part in recurrent_parts(module).parts:
         layers = recurrent_layers(part.module)
         try:
-            names = matching_names(ensemble, cell, layers[0].traced.cell)
+            named = _named(layers, ensemble, cell)
         except ParameterError as error:
             refused.append(f"{part.path}: {error}")
             continue
-        called = [replace(layer, name=f"{part.path}, {layer.name}") for layer in layers]
-        found += [(layer, names) for layer in called]
+        found += [(replace(x, name=f"{part.path}, {x.name}"), *rest) for x, *rest in named]
     if not found:
         raise ParameterError(f"no part of {type(module).__name__} fits: {'; '.join(refused)}")
     return found
+
+
+def _named(layers: Sequence[Layer], ensemble: Ensemble, cell: Cell | None) -> list[Drawn]:
+    """The layers of one module; of a stack each has a cell and an ensemble of its own."""
+    if not isinstance(cell, Stack):
+        names = matching_names(ensemble, cell, layers[0].traced.cell)
+        return [(layer, names, ensemble) for layer in layers]
+    count, laws = 1 + max(layer.index for layer in layers), cell.of_layers(ensemble)
+    if count != len(laws):
+        raise ParameterError(f"the stack has {len(laws)} layers, and the module has {count}")
+    return [
+        (
+            x,
+            matching_names(laws[x.index], cell.layers[x.index], x.traced.cell),
+            laws[x.index],
+        )
+        for x in layers
+    ]
 
 
 def _check_apart(layers: Sequence[Layer]) -> None:

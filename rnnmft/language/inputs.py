@@ -52,7 +52,8 @@ class Inputs:
         Trajectory a and b are two sequences. Of a batch alone, their overlap is the mean over all
         pairs of different sequences; with a second batch, over pairs that stand in the same place.
         The theory is exact for one or two sequences. Of many it is the theory of a network that
-        reads all of them side by side; networks that read one each scatter about it.
+        reads all of them side by side, not the mean over networks that read one each: unlike
+        sequences, as those of one feature, have unlike Gram matrices.
 
         Numbers are taken as they are, means included: what a network sees is their products.
 

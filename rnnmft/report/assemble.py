@@ -94,6 +94,8 @@ def make_report(
         ParameterError: an argument outside its domain.
         DerivationError: there is no theory for this cell.
     """
+    if inputs is not None:
+        inputs.require_stationary("a report")
     stages = _Stages(progress)
     missing: list[str] = []
     tyings = tuple(tyings)

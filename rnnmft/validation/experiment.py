@@ -17,7 +17,7 @@ from rnnmft.validation.plan import Plan, make_plan
 from rnnmft.validation.provenance import provenance
 from rnnmft.validation.record import Claim, Comparison
 from rnnmft.validation.report import ValidationReport
-from rnnmft.validation.setting import make_setting
+from rnnmft.validation.setting import KINDS, make_setting
 from rnnmft.validation.target import Target, Untested
 from rnnmft.validation.verdicts import judge
 
@@ -53,6 +53,7 @@ def validate(
     command: str = "",
     progress: Progress | None = None,
     start: float | Mapping[str, float] = 0.0,
+    kinds: Iterable[str] = KINDS,
 ) -> ValidationReport:
     """Compare the theory with networks of finite width, extrapolated to infinite width.
 
@@ -90,6 +91,8 @@ def validate(
         progress: called as progress(done, total).
         start: standard deviation of the states at t = 0, of theories and networks: a number for
             all or {state: number}; 0 is the zero state.
+        kinds: what is claimed, of "moments", "variances", "memory" and "gradients"; all by default.
+            Gradients cost most, and their networks need not be as many as moments take.
 
     Returns:
         `ValidationReport`; its `passed` says whether every claim held and every control failed.
@@ -99,7 +102,7 @@ def validate(
         DerivationError: there is none of these theories for this cell.
     """
     setting = make_setting(
-        cell, ensemble, inputs, steps, horizons, lags, seed, device, dtype, start
+        cell, ensemble, inputs, steps, horizons, lags, seed, device, dtype, start, kinds
     )
     plan = make_plan(setting, tyings, widths, networks, gap, false_alarm_rate, control, sampling)
     runs = _simulate(plan, progress)

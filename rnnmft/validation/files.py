@@ -9,6 +9,7 @@
     tyings = ["tied", "untied"]
     horizons = [1, 2, 5]
     lags = [1, 2, 5, 10]
+    kinds = ["moments", "variances", "memory", "gradients"]
     start = 0.0
 
     [ensemble.e]
@@ -49,6 +50,7 @@ _READ: Mapping[str, Callable[[Content, str], Any]] = {
     "tyings": Content.texts,
     "horizons": Content.wholes,
     "lags": Content.wholes,
+    "kinds": Content.texts,
     "false_alarm_rate": Content.number,
     "control": Content.number,
     "gap": Content.truth,

@@ -217,7 +217,9 @@ def setting_html(report: ValidationRecord) -> Markup:
     ]
     inputs = report.inputs
     temporal = inputs.temporal
-    if not isinstance(temporal, str):
+    if inputs.data is not None:
+        temporal = repr(inputs.data)
+    elif not isinstance(temporal, str):
         temporal = "autocorrelation " + ", ".join(f"{v:g}" for v in temporal)
     return render(
         _TEMPLATES,

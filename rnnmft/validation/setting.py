@@ -13,8 +13,11 @@ from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import check_count, check_start
 from rnnmft.simulation import Simulation, simulate
 
-__all__ = ["PILOT", "POINTS", "SimulationSetting", "make_setting"]
+__all__ = ["KINDS", "PILOT", "POINTS", "SimulationSetting", "make_setting"]
 
+#: Of claims: moments over time, variances of preactivations at the end, autocorrelations, and all
+#: that is about Jacobians.
+KINDS = ("moments", "variances", "memory", "gradients")
 # Part of the seeds: the order must not change.
 _TYINGS = ("untied", "tied")
 # A purpose of 2 is that of the networks of a report.
@@ -27,7 +30,8 @@ _OPERATIONS = 200.0
 class SimulationSetting:
     """What every simulation of a validation shares.
 
-    `points` are {horizon: z < 0} of the effective dimensions (`effective_dimension`).
+    `points` are {horizon: z < 0} of the effective dimensions (`effective_dimension`); `kinds` is
+    what is compared with a theory.
     """
 
     cell: Cell
@@ -41,6 +45,7 @@ class SimulationSetting:
     dtype: str
     start: Mapping[str, float]
     points: Mapping[int, float] = field(default_factory=dict)
+    kinds: tuple[str, ...] = KINDS
 
     def run(
         self,
@@ -101,6 +106,7 @@ def make_setting(
     device: str,
     dtype: str,
     start: Any = 0.0,
+    kinds: Iterable[str] = KINDS,
 ) -> SimulationSetting:
     """Check what a simulation would check only after the theory was solved."""
     if not isinstance(cell, Cell):
@@ -108,6 +114,9 @@ def make_setting(
     if dtype not in ("float32", "float64"):
         raise ParameterError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
     steps = check_count("steps", steps)
+    kinds = tuple(kinds)
+    if not kinds or not set(kinds) <= set(KINDS):
+        raise ParameterError(f"kinds must be among {', '.join(KINDS)}, got {kinds!r}")
     counted = {check_count("each of lags", lag) for lag in lags}
     return SimulationSetting(
         cell,
@@ -121,4 +130,5 @@ def make_setting(
         device,
         dtype,
         check_start(start, [s.name for s in cell.states]),
+        kinds=kinds,
     )

@@ -118,25 +118,26 @@ def solve_theory(setting: SimulationSetting, tying: str, units: Units, precision
     def moments(particles: int) -> Claimed:
         nonlocal known
         known = trajectory(particles)
-        over_time, at_last = moments_over_time(known), stationary_variances(field(particles), known)
-        return over_time[0] + at_last[0], over_time[1] + at_last[1]
+        return moments_over_time(known)
 
-    # The first follows two trajectories, the others one.
-    kinds: list[tuple[int, Callable[[int], Claimed]]] = [
-        (2, moments),
-        (1, lambda particles: autocorrelations(field(particles), known, setting.lags)),
+    # The first two follow two trajectories, the others one.
+    kinds: list[tuple[str, int, Callable[[int], Claimed]]] = [
+        ("moments", 2, moments),
+        ("variances", 2, lambda n: stationary_variances(field(n), trajectory(n))),
+        ("memory", 1, lambda particles: autocorrelations(field(particles), known, setting.lags)),
         (
+            "gradients",
             1,
             lambda particles: singular_values(
                 field(particles), known, setting.horizons, setting.points
             ),
         ),
-        (1, lambda particles: gradient_growth(field(particles), known, setting.horizons)),
-        (1, lambda particles: layer_gradients(field(particles), known, setting.horizons)),
+        ("gradients", 1, lambda n: gradient_growth(field(n), known, setting.horizons)),
+        ("gradients", 1, lambda n: layer_gradients(field(n), known, setting.horizons)),
     ]
     targets: list[Target] = []
     untested: list[Untested] = []
-    for trajectories, kind in kinds:
+    for _, trajectories, kind in (k for k in kinds if k[0] in setting.kinds):
         found, left = _precise(kind, units, precision, _most(setting, trajectories))
         targets += [_with_degrees(target, units.repetitions - 1) for target in found]
         untested += left

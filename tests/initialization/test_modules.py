@@ -106,6 +106,23 @@ def test_a_layer_above_gets_its_gain() -> None:
     assert torch.equal(plain.weight_hh_l1, gained.weight_hh_l1)
 
 
+def test_a_stack_draws_each_layer_from_its_own_law() -> None:
+    stack = cells.stack(cells.lstm(), 2)
+    ensemble = stack.ensemble(f={"mu_b": 1.0}, f_2={"mu_b": 2.0}, g_2={"sigma_v": 3.0})
+    assert stack.joined(stack.of_layers(ensemble)) == ensemble
+    module = apply_(ensemble, torch.nn.LSTM(64, 256, 2), seeded(), cell=stack)
+    for layer, mean in ((0, 1.0), (1, 2.0)):
+        assert getattr(module, f"bias_ih_l{layer}")[256:512].tolist() == [mean] * 256
+    fed = [getattr(module, f"weight_ih_l{n}").detach()[512:768] for n in (0, 1)]
+    # Of n numbers, a deviation is known to 1 / sqrt(2 n): 0.6 % of 64 x 256; five of them.
+    assert float(fed[0].std()) * 64**0.5 == pytest.approx(1.0, rel=0.03)
+    assert float(fed[1].std()) * 256**0.5 == pytest.approx(3.0, rel=0.03)
+    with pytest.raises(ParameterError, match="the stack has 2 layers, and the module has 3"):
+        apply_(ensemble, torch.nn.LSTM(4, 4, 3), cell=stack)
+    with pytest.raises(ParameterError, match="the ensemble is of another cell"):
+        apply_(LSTM, torch.nn.LSTM(4, 4, 2), cell=stack)
+
+
 # --- the module's own gradients ----------------------------------------------------------------
 
 NETWORKS, WIDTH, SEQUENCES, PROBES, BURN_IN = 12, 160, 12, 2, 25

@@ -6,7 +6,9 @@ import pytest
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import vanilla
+from rnnmft.errors import ParameterError
 from rnnmft.simulation import simulate
+from rnnmft.validation import validate
 from rnnmft.validation.layer_targets import layer_gradients
 from tests.solvers.linear_stack import CELL, INPUTS, jacobian_squares, linear_ensemble
 
@@ -31,3 +33,14 @@ def test_gradients_within_a_layer_and_up_from_it() -> None:
 def test_one_layer_claims_nothing_of_layers() -> None:
     field = MeanField(vanilla(), tying="untied")
     assert layer_gradients(field, field.evolve(3), (1,)) == ([], [])
+
+
+def test_a_validation_may_be_about_gradients_alone() -> None:
+    setting = CELL, linear_ensemble(), INPUTS
+    options = {"steps": 4, "horizons": (1, 3), "device": "cpu", "sampling": {"particles": 4096}}
+    found = validate(*setting, (8, 16, 24), 4, kinds=["gradients"], tyings=["tied"], **options)
+    names = [c.name for c in found.claims]
+    assert "m_1(2<-1; 1)" in names
+    assert not [n for n in names if n.startswith(("E[", "c_", "C_", "q*"))]
+    with pytest.raises(ParameterError, match="kinds must be among moments, variances, memory, gradients"):
+        validate(*setting, kinds=["spectra"])
