@@ -34,14 +34,17 @@ def draw_drift(part: Part) -> Figure:
             _compared(column[3], steps, looks, "m_1")
             theory = [float(look["theory"]["m_1"]) for look in looks]
             column[3].plot(steps, theory, "--", color=BLACK, label="theory")
-            column[3].set(ylabel=f"m_1({part['length']})", yscale="log")
+            column[3].set(ylabel=f"m_1({part['horizon']})", yscale="log")
             _compared(column[4], steps, looks, "top")
             column[4].set(ylabel="largest s. v.", yscale="log", xlabel="steps of Adam")
         for axes in grid[[0, 3], 0]:
             axes.legend(fontsize=8)
 
     what = f"Moments and Jacobians of {part['cell']} networks while they learn recall"
-    caption = "Theory is fed with the moments of its step; redrawn networks have them, too."
+    caption = (
+        "Theory is fed with the moments of its step; redrawn networks have them, too. Bars: "
+        "standard errors over networks."
+    )
     return draw_figure(drawn, what, caption, height=9.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -112,17 +113,19 @@ def _recalled(part: Part) -> tuple[str, str]:
 
 
 def _drifted(part: Part) -> tuple[str, str]:
-    """Up to which look theory describes the networks that learn."""
-    told = []
+    """Up to which look theory follows networks that learn, and where more than moments moved."""
+    told, more = [], []
     for start, looks in part["looks"].items():
-        follows = [row.step for row in departures(looks) if row.kind == "trained" and row.agrees]
-        steps = [look["step"] for look in looks]
-        whole = [s for s in steps if all(t in follows for t in steps if t <= s)]
-        until = f"up to step {whole[-1]} of {steps[-1]}" if whole else "at no step"
+        rows = [row for row in departures(looks) if row.kind == "trained"]
+        followed = list(itertools.takewhile(lambda row: row.agrees, rows))
+        until = f"up to step {followed[-1].step} of {rows[-1].step}" if followed else "at no step"
         told.append(f"{start}: {until}")
-    verdict = f"theory fed with the current moments predicts m_1({part['length']})"
-    return f"{verdict} of the networks that learn, {'; '.join(told)}.", (
-        "That is, its logarithm lies within a factor of 2 and 4 standard errors of theirs."
+        steps = [str(row.step) for row in rows if row.more]
+        more.append(f"{start}: {f'at step {_listed(steps)}' if steps else 'at no step'}")
+    verdict = f"theory fed with the current moments predicts m_1({part['horizon']})"
+    return (
+        f"{verdict} of the networks that learn within a factor of 2, {'; '.join(told)}.",
+        f"They differ from networks redrawn with these moments beyond chance {'; '.join(more)}.",
     )
 
 

@@ -80,7 +80,12 @@ _Task = tuple[int, float, int]
 #: By scale: cells, tasks, seeds, width. Smoke only shows that everything runs.
 _SCALES: dict[str, tuple[tuple[str, ...], tuple[_Task, ...], int, int]] = {
     "smoke": (("gru",), ((10, 0.0, 20),), 1, 16),
-    "small": (("lstm", "gru"), ((100, 0.0, 300), (100, 1.0, 400), (200, 0.0, 300)), 5, 64),
+    "small": (
+        ("lstm", "gru"),
+        ((100, 0.0, 300), (100, 1.0, 400), (200, 0.0, 300), (500, 0.0, 200)),
+        5,
+        64,
+    ),
     "full": (
         ("lstm", "gru"),
         tuple((steps, noise, 5000) for noise in (0.0, 1.0) for steps in (100, 200, 500)),

@@ -14,7 +14,7 @@ from rnnmft.experiments.outcome import outcome
 from rnnmft.experiments.page import draw, sentences
 from rnnmft.experiments.training import Course
 
-ASKED = Drift("vanilla", 4, 2, 16, Course(8, batch=8, every=4))
+ASKED = Drift("vanilla", 4, 3, 2, 16, Course(8, batch=8, every=4))
 
 
 def test_a_run_that_was_interrupted_gives_the_same(tmp_path: Path) -> None:
@@ -53,6 +53,9 @@ def test_gaps_are_logarithms_with_errors() -> None:
     assert trained.gap == pytest.approx(np.log(8.0))
     assert trained.error == pytest.approx(0.1 * np.sqrt(4 / 3) / 2)
     assert (trained.agrees, redrawn.agrees) == (False, True)
+    # log 8 is 25 errors from 0; log 1.5 of networks that all moved is no structure.
+    assert trained.more
+    assert not any(row.more for row in departures([look(5, 1.5, 1.5, 1.0)]))
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,8 @@ def test_gaps_are_logarithms_with_errors() -> None:
 )
 def test_the_verdict_follows_the_numbers(trained: list[float], said: str) -> None:
     looks = [look(t, x, 1.0, 1.0) for t, x in zip((0, 5, 9), trained, strict=True)]
-    part = {"cell": "gru", "length": 30, "looks": {"critical, tied": looks}}
-    verdict, _ = outcome(part)
-    assert f"m_1(30) of the networks that learn, critical, tied: {said}" in verdict
+    part = {"cell": "gru", "horizon": 30, "looks": {"critical, tied": looks}}
+    verdict, told = outcome(part)
+    assert f"within a factor of 2, critical, tied: {said}" in verdict
+    apart = [str(t) for t, x in zip((0, 5, 9), trained, strict=True) if abs(np.log(x)) > 1]
+    assert (f"at step {apart[0]}" if apart else "at no step") in told
