@@ -41,8 +41,8 @@ def test_a_run_that_was_interrupted_gives_the_same(tmp_path: Path) -> None:
 
 
 def look(step: int, trained: float, redrawn: float, theory: float) -> dict[str, Any]:
-    """Four networks whose log m_1 scatters by .1 around a value."""
-    scatter = np.exp(np.array([-0.1, 0.1, -0.1, 0.1]))
+    """Eight networks whose log m_1 scatters by .1 around a value."""
+    scatter = np.exp(np.array([-0.1, 0.1] * 4))
     kinds = {"trained": trained, "redrawn": redrawn}
     found = {k: {"m_1": (at * scatter).tolist()} for k, at in kinds.items()}
     return {"step": step, "theory": {"m_1": theory, "error": 0.0}, **found}
@@ -51,9 +51,9 @@ def look(step: int, trained: float, redrawn: float, theory: float) -> dict[str, 
 def test_gaps_are_logarithms_with_errors() -> None:
     trained, redrawn = departures([look(5, 8.0, 1.0, 1.0)])
     assert trained.gap == pytest.approx(np.log(8.0))
-    assert trained.error == pytest.approx(0.1 * np.sqrt(4 / 3) / 2)
+    assert trained.error == pytest.approx(0.1 / np.sqrt(7))
     assert (trained.agrees, redrawn.agrees) == (False, True)
-    # log 8 is 25 errors from 0; log 1.5 of networks that all moved is no structure.
+    # All above all others; where both moved alike there is no structure.
     assert trained.more
     assert not any(row.more for row in departures([look(5, 1.5, 1.5, 1.0)]))
 
