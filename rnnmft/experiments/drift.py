@@ -39,6 +39,8 @@ Progress = Callable[[float, float], None]
 _STARTS = ("critical, tied", "PyTorch's default")
 #: What a generator is for.
 _START = 13
+#: Sequences a network over which m_1 is averaged, and redrawn networks for every one that learns.
+_INPUTS, _COPIES = 8, 3
 #: Units of the tied theory that finds the critical start.
 _UNITS, _REPETITIONS = 1 << 13, 8
 
@@ -49,7 +51,8 @@ class Drift:
 
     Attributes:
         cell: its name in the zoo.
-        steps: T of the task and of the Jacobians.
+        steps: T of the task; Jacobians start after as many of noise.
+        horizon: of Jacobians. In networks of 64 units the largest of 30 steps scatter by factors.
         seeds: networks a start.
         width: N, and the features of an input.
         course: how they train; `every` is the distance of two looks.
@@ -57,6 +60,7 @@ class Drift:
 
     cell: str
     steps: int
+    horizon: int
     seeds: int
     width: int
     course: Course
@@ -66,19 +70,19 @@ class Drift:
         return getattr(cells, self.cell)()
 
 
-#: By scale: cells, T, seeds, width, steps of Adam.
-_SCALES: dict[str, tuple[tuple[str, ...], int, int, int, int]] = {
-    "smoke": (("vanilla",), 5, 2, 16, 10),
-    "small": (("vanilla", "minimal", "gru", "lstm"), 30, 6, 64, 400),
-    "full": (("vanilla", "minimal", "gru", "lstm"), 100, 8, 256, 8000),
+#: By scale: cells, T, horizon, seeds, width, steps of Adam.
+_SCALES: dict[str, tuple[tuple[str, ...], int, int, int, int, int]] = {
+    "smoke": (("vanilla",), 5, 5, 2, 16, 10),
+    "small": (("vanilla", "minimal", "gru", "lstm"), 30, 10, 6, 64, 400),
+    "full": (("vanilla", "minimal", "gru", "lstm"), 100, 40, 8, 256, 8000),
 }
 
 
 def drifts(scale: str) -> list[Drift]:
     """What is run at a scale: "smoke", "small" or "full"."""
-    names, steps, seeds, width, iterations = _SCALES[scale]
+    names, steps, horizon, seeds, width, iterations = _SCALES[scale]
     course = Course(iterations, batch=16, every=max(1, iterations // 4))
-    return [Drift(name, steps, seeds, width, course) for name in names]
+    return [Drift(name, steps, horizon, seeds, width, course) for name in names]
 
 
 def run_drift(
@@ -104,6 +108,7 @@ def run_drift(
     return {
         "cell": asked.cell,
         "length": asked.steps,
+        "horizon": asked.horizon,
         "iterations": asked.course.iterations,
         "width": asked.width,
         "seeds": asked.seeds,
@@ -172,8 +177,8 @@ def _drawn(asked: Drift, start: str, device: str) -> Trainees:
 
 def _look(asked: Drift, step: int, trainees: Trainees) -> dict[str, Any]:
     """The moments of the weights, what the networks do, and what follows from the moments."""
-    at, ensemble = Horizon(asked.steps, asked.steps), current_ensemble(trainees)
-    fresh = redrawn(trainees, ensemble, asked.course.seed + 1 + step)
+    at, ensemble = Horizon(asked.steps, asked.horizon, _INPUTS), current_ensemble(trainees)
+    fresh = redrawn(trainees, ensemble, _COPIES, asked.course.seed + 1 + step)
     return {
         "step": step,
         "ensemble": ensemble.to_dict(),

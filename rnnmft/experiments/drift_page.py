@@ -8,40 +8,55 @@ from typing import Any
 import numpy as np
 
 from rnnmft.experiments.departure import departures
-from rnnmft.page.figure import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, Figure, draw_figure
+from rnnmft.page.figure import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    Figure,
+    draw_figure,
+    label_decades,
+)
 
 __all__ = ["draw_drift", "drift_sentences"]
 
 Part = Mapping[str, Any]
 _COLOURS = (BLUE, RED, GREEN, ORANGE)
-#: Rows of the figure: label, and what it reads from a law.
-_MOMENTS = (("sigma_w", "sigma_w"), ("mu_b", "mu_b"))
 
 
 def draw_drift(part: Part) -> Figure:
     """A column for each start; rows: sigma_w, mu_b, q, m_1(T), the largest singular value."""
 
     def drawn(drawing: Any) -> None:
-        grid = drawing.subplots(5, len(part["looks"]), sharex=True, sharey="row", squeeze=False)
+        # Rows share no scale: m_1 of the two starts may lie decades apart.
+        grid = drawing.subplots(5, len(part["looks"]), sharex=True, squeeze=False)
         for column, (start, looks) in zip(grid.T, part["looks"].items(), strict=True):
             column[0].set_title(start)
             steps = [look["step"] for look in looks]
-            for axes, (label, key) in zip(column, _MOMENTS, strict=False):
+            for axes, key in zip(column, ("sigma_w", "mu_b"), strict=False):
                 _by_preactivation(axes, steps, looks, lambda look, p, k=key: look["ensemble"][p][k])
-                axes.set_ylabel(label)
             _by_preactivation(column[2], steps, looks, _mean_q)
-            column[2].set(ylabel="q", yscale="log")
             _compared(column[3], steps, looks, "m_1")
             theory = [float(look["theory"]["m_1"]) for look in looks]
             column[3].plot(steps, theory, "--", color=BLACK, label="theory")
-            column[3].set(ylabel=f"m_1({part['length']})", yscale="log")
             _compared(column[4], steps, looks, "top")
-            column[4].set(ylabel="largest s. v.", yscale="log", xlabel="steps of Adam")
+            for axes in column[2:]:
+                axes.set_yscale("log")
+                label_decades(axes)
+            column[4].set_xlabel("steps of Adam")
+        labels = ("sigma_w", "mu_b", "q", f"m_1({part['horizon']})", "largest s. v.")
+        for axes, label in zip(grid[:, 0], labels, strict=True):
+            axes.set_ylabel(label)
         for axes in grid[[0, 3], 0]:
             axes.legend(fontsize=8)
 
     what = f"Moments and Jacobians of {part['cell']} networks while they learn recall"
-    caption = "Theory is fed with the moments of its step; redrawn networks have them, too."
+    caption = (
+        "Theory is fed with the moments of its step; redrawn networks have them, too. Bars: "
+        "standard errors over networks."
+    )
     return draw_figure(drawn, what, caption, height=9.0)
 
 

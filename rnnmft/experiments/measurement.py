@@ -159,12 +159,12 @@ def input_scale(trainees: Trainees) -> float:
     return 1.0 if embedding is None else float(embedding.double().square().sum(-1).mean())
 
 
-def redrawn(trainees: Trainees, ensemble: Ensemble, seed: int) -> Trainees:
-    """As many networks of the same shapes, fresh from the ensemble; an embedding is kept."""
+def redrawn(trainees: Trainees, ensemble: Ensemble, copies: int, seed: int) -> Trainees:
+    """For every network so many of the same shapes, fresh from the ensemble; embeddings stay."""
     shapes = trainees.shapes
     fresh = Trainees(
         trainees.cell,
-        [ensemble] * shapes.networks,
+        [ensemble] * (copies * shapes.networks),
         width=shapes.width,
         features=shapes.features,
         classes=shapes.classes,
@@ -173,7 +173,8 @@ def redrawn(trainees: Trainees, ensemble: Ensemble, seed: int) -> Trainees:
         dtype=trainees.dtype,
     )
     if "embedding" in trainees.parameters:
-        fresh.load(fresh.parameters | {"embedding": trainees.parameters["embedding"].detach()})
+        kept = trainees.parameters["embedding"].detach().repeat_interleave(copies, 0)
+        fresh.load(fresh.parameters | {"embedding": kept})
     return fresh
 
 

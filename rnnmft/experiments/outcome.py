@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from rnnmft.experiments.comparison import compare
 from rnnmft.experiments.departure import departures
 from rnnmft.parameters import TYINGS
 
@@ -16,6 +18,8 @@ Part = Mapping[str, Any]
 #: Root mean square differences of up to so many standard errors are the errors' own: 1 is expected,
 #: and steps, which share their networks, scatter around it more than independent ones would.
 _WITHIN = 1.5
+#: Below this chance of steps that differ as much, starts differ.
+_CHANCE = 0.05
 
 
 def outcome(part: Part) -> tuple[str, str]:
@@ -23,7 +27,7 @@ def outcome(part: Part) -> tuple[str, str]:
     kinds: dict[str, Callable[[Part], tuple[str, str]]] = {
         "rows": _propagated,
         "fit": _learnt,
-        "learnt": _recalled,
+        "reference": _recalled,
         "to_80": _raced,
         "looks": _drifted,
     }
@@ -96,33 +100,41 @@ def _raced(part: Part) -> tuple[str, str]:
 
 
 def _recalled(part: Part) -> tuple[str, str]:
-    """Who learnt in every network and who in none; how sure the difference is."""
-    rows, last = part["learnt"], part["steps"][-1]
-    every = [name for name, row in rows.items() if row["count"] == row["seeds"]]
-    none = [name for name, row in rows.items() if not row["count"]]
+    """Who learnt in every network and who in none; who was slower or faster beyond chance."""
+    reference, last = part["reference"], part["steps"][-1]
+    rows = compare(part["to_80"], reference)
+    every = [name for name, row in rows.items() if row.count == row.seeds]
+    none = [name for name, row in rows.items() if not row.count]
     some = [name for name in rows if name not in (*every, *none)]
     groups = (("every network", every), ("some networks", some), ("none", none))
     told = [f"{_listed(names)} in {where}" for where, names in groups if names]
     verdict = f"reached accuracy .8 in {last} steps: {'; '.join(told)}."
-    others = {name: row for name, row in rows.items() if name not in part["ensembles"]}
-    sure = [name for name, row in others.items() if float(row["p"]) < 0.05]
-    if not sure:
-        return verdict, f"No usual start differs from {part['reference']} beyond chance (5 %)."
-    return verdict, f"{_listed(sure)} differ from {part['reference']} beyond chance (5 %)."
+    apart = [name for name, row in rows.items() if row.p_steps < _CHANCE]
+    best = rows[reference].median
+    slower = [name for name in apart if rows[name].median > best]
+    faster = [name for name in apart if rows[name].median < best]
+    sides = [
+        f"{_listed(names)} {how}" for how, names in (("later", slower), ("sooner", faster)) if names
+    ]
+    if not sides:
+        return verdict, f"No start took other steps than {reference} beyond chance (5 %)."
+    return verdict, f"Beyond chance (5 %) than {reference}: {', '.join(sides)}."
 
 
 def _drifted(part: Part) -> tuple[str, str]:
-    """Up to which look theory describes the networks that learn."""
-    told = []
+    """Up to which look theory follows networks that learn, and where more than moments moved."""
+    told, more = [], []
     for start, looks in part["looks"].items():
-        follows = [row.step for row in departures(looks) if row.kind == "trained" and row.agrees]
-        steps = [look["step"] for look in looks]
-        whole = [s for s in steps if all(t in follows for t in steps if t <= s)]
-        until = f"up to step {whole[-1]} of {steps[-1]}" if whole else "at no step"
+        rows = [row for row in departures(looks) if row.kind == "trained"]
+        followed = list(itertools.takewhile(lambda row: row.agrees, rows))
+        until = f"up to step {followed[-1].step} of {rows[-1].step}" if followed else "at no step"
         told.append(f"{start}: {until}")
-    verdict = f"theory fed with the current moments predicts m_1({part['length']})"
-    return f"{verdict} of the networks that learn, {'; '.join(told)}.", (
-        "That is, its logarithm lies within a factor of 2 and 4 standard errors of theirs."
+        steps = [str(row.step) for row in rows if row.more]
+        more.append(f"{start}: {f'at step {_listed(steps)}' if steps else 'at no step'}")
+    verdict = f"theory fed with the current moments predicts m_1({part['horizon']})"
+    return (
+        f"{verdict} of the networks that learn within a factor of 2, {'; '.join(told)}.",
+        f"They differ from networks redrawn with these moments beyond chance {'; '.join(more)}.",
     )
 
 

@@ -159,7 +159,7 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
     """What came out, in sentences."""
     if "looks" in part:
         yield from drift_sentences(part)
-    if "learnt" in part:
+    if "reference" in part:
         yield from recall_sentences(part)
         return
     for tying in TYINGS if "fit" in part else ():

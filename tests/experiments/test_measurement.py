@@ -95,7 +95,7 @@ def test_redrawn_networks_agree_with_theory_and_planted_structure_does_not() -> 
         u, v = torch.linalg.svd(w)[0][..., :1], torch.linalg.svd(w)[2][:, :1]
         w.copy_(w.square().sum((1, 2), keepdim=True).sqrt() * u @ v)
     at, ensemble = Horizon(10, 5, 2), current_ensemble(trainees)
-    fresh = measured(redrawn(trainees, ensemble, 3), at, seed=0)["m_1"]
+    fresh = measured(redrawn(trainees, ensemble, 1, 3), at, seed=0)["m_1"]
     theory = predicted(trainees.cell, ensemble, 1.0, at)
     logs = np.log(fresh)
     error = logs.std(ddof=1) / np.sqrt(len(logs))
@@ -107,8 +107,10 @@ def test_redrawn_networks_agree_with_theory_and_planted_structure_does_not() -> 
 
 def test_an_embedding_stays_and_sets_the_scale_of_inputs() -> None:
     trainees = networks("minimal", width=64)
-    fresh = redrawn(trainees, current_ensemble(trainees), 1)
-    assert torch.equal(fresh.parameters["embedding"], trainees.parameters["embedding"])
-    assert not torch.equal(fresh.parameters["W_e"], trainees.parameters["W_e"])
+    fresh = redrawn(trainees, current_ensemble(trainees), 2, 1)
+    for name, alike in (("embedding", True), ("W_e", False)):
+        one, two = fresh.parameters[name], trainees.parameters[name]
+        assert len(one) == 2 * len(two)
+        assert torch.equal(one[2], two[1]) == torch.equal(one[3], two[1]) == alike
     # 64 x 64 entries of variance 1/64, summed over features.
     assert input_scale(trainees) == pytest.approx(1.0, rel=5 * np.sqrt(2 / 64**2))
