@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from rnnmft.cli.options import (
     AsJson,
@@ -24,6 +28,9 @@ from rnnmft.cli.options import (
 )
 from rnnmft.cli.output import command_line, print_json, progress_bar, say
 from rnnmft.cli.setting import resolve_setting
+
+if TYPE_CHECKING:
+    from rnnmft.report import Report
 
 __all__ = ["explore", "report"]
 
@@ -49,9 +56,16 @@ def report(
     steps: Steps = 30,
     seed: Seed = 0,
     device: Device = "auto",
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Only the first page, which takes about half a minute."),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Write the theory of a cell, beside simulated networks, into one HTML page.
+
+    A first page is there within about half a minute; the whole one, where the claims are decided,
+    takes its place part by part. The numbers stand beside it in a .json file.
 
     Without --set, minimal, gru and lstm stand where tied and untied weights differ (the page says
     where). Exits with 1 when a claim is rejected.
@@ -62,32 +76,40 @@ def report(
     path = output or Path(f"{s.cell.name}.html")
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "No such folder", str(path.parent))
-    from rnnmft.report import make_report
+    from rnnmft.report import first_report, report_in_place, write_report
 
     began = time.monotonic()
+    options: dict[str, Any] = {
+        "steps": steps,
+        "seed": seed,
+        "device": device,
+        "command": command_line(),
+        "start": s.start,
+    }
+    setting = (s.cell, s.ensemble, s.inputs)
     with progress_bar("report") as progress:
-        found = make_report(
-            s.cell,
-            s.ensemble,
-            s.inputs,
-            networks=networks,
-            steps=steps,
-            seed=seed,
-            device=device,
-            command=command_line(),
-            progress=progress,
-            start=s.start,
-        )
-    found.to_html(path)
-    validation = found.validation
+        if quick:
+            found = first_report(*setting, progress=progress, **options)
+            write_report(found, path)
+        else:
+
+            def ready(first: Report) -> None:
+                taken = time.monotonic() - began
+                sys.stderr.write(f"rnnmft: {path} shows a first page ({taken:.0f} s), then more\n")
+
+            options["networks"] = networks
+            found = report_in_place(path, *setting, ready=ready, progress=progress, **options)
+    return _told(found, path, time.monotonic() - began, as_json)
+
+
+def _told(found: Report, path: Path, seconds: float, as_json: bool) -> int:
+    """Say where the page is and what it says; 1 where a claim is rejected."""
+    numbers = path.with_suffix(".json")
     if as_json:
-        print_json({"path": str(path), "validation": validation})
+        print_json({"path": str(path), "numbers": str(numbers), "validation": found.validation})
     else:
-        verdict = (
-            "the theory could not be validated" if validation is None else validation.summary()
-        )
-        say(f"{path} ({time.monotonic() - began:.0f} s): {verdict}")
-    return int(validation is not None and validation.rejected)
+        say(f"{path} ({seconds:.0f} s; its numbers: {numbers}): {found.validation.summary()}")
+    return int(found.validation.rejected)
 
 
 def explore(

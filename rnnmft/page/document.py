@@ -63,7 +63,12 @@ def render(folder: Path, template: str, **values: Any) -> Markup:
 
 
 def render_page(
-    title: str, heading: Markup | str, lead: Markup | str, sections: Sequence[Section], foot: str
+    title: str,
+    heading: Markup | str,
+    lead: Markup | str,
+    sections: Sequence[Section],
+    foot: str,
+    reload: int = 0,
 ) -> str:
     """A whole page.
 
@@ -73,6 +78,7 @@ def render_page(
         lead: what stands before the sections.
         sections: in order.
         foot: the last line.
+        reload: seconds after which the page reads itself again; 0 for never.
     """
     from markupsafe import Markup
 
@@ -87,6 +93,7 @@ def render_page(
             lead=lead,
             sections=sections,
             foot=foot,
+            reload=reload,
             font=f"data:font/woff;base64,{font}",
             style=Markup(style),
         )

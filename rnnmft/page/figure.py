@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from rnnmft.page.readouts import PlottedSeries, Spot, Surface, read_axes, read_surface
+
 __all__ = [
     "BLACK",
     "BLUE",
@@ -63,11 +65,37 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure: its SVG, what it shows in words, and a caption."""
+    """A drawn figure: its SVG, what it shows in words, and a caption.
+
+    Attributes:
+        series: what it shows, in numbers.
+        readouts: what a page shows of them under the pointer.
+    """
 
     svg: str
     alt: str
     caption: str
+    series: tuple[PlottedSeries, ...] = ()
+    readouts: tuple[Spot, ...] = ()
+
+    @property
+    def is_surface(self) -> bool:
+        """Whether it shows a function of two parameters."""
+        return any(one.z for one in self.series)
+
+    @property
+    def svg_with_values(self) -> str:
+        """The SVG for a file of its own: a browser shows the values under the pointer."""
+        boxes = [
+            f'<rect x="{r.left}%" y="{r.top}%" width="{r.width}%" height="{r.height}%">'
+            f"<title>{escape(r.text)}</title></rect>"
+            for r in self.readouts
+        ]
+        group = f'<g fill="transparent">{"".join(boxes)}</g>'
+        title = f"<title>{escape(self.alt)}</title>"
+        head = self.svg.index(">") + 1
+        body, end = self.svg[head:].rsplit("</svg>", 1)
+        return f"{self.svg[:head]}{title}{body}{group}</svg>{end}"
 
     def _repr_html_(self) -> str:
         """For notebooks and pages of documentation."""
@@ -92,23 +120,45 @@ def _canvas(width: float, height: float) -> Iterator[Any]:
 
 
 def draw_figure(
-    draw: Callable[[Any], None], alt: str, caption: str, width: float = 5.4, height: float = 4.0
+    draw: Callable[[Any], object],
+    alt: str,
+    caption: str,
+    width: float = 5.4,
+    height: float = 4.0,
 ) -> Figure:
     """Draw a figure.
 
     Args:
-        draw: called with an empty Matplotlib figure.
+        draw: called with an empty Matplotlib figure; returns the `Surface` that it draws, if any.
         alt: what it shows, for those who do not see it.
         caption: what to look for.
         width: in inches of 72 pixels.
         height: likewise.
     """
     with _canvas(width, height) as drawing:
-        draw(drawing)
+        drawn = draw(drawing)
+        surface = drawn if isinstance(drawn, Surface) else None
         written = io.StringIO()
         drawing.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+        series, readouts = _read(drawing, surface)
     svg = written.getvalue()
-    return Figure(svg[svg.index("<svg") :], alt, caption)
+    return Figure(svg[svg.index("<svg") :], alt, caption, tuple(series), tuple(readouts))
+
+
+def _read(drawing: Any, surface: Surface | None) -> tuple[list[PlottedSeries], list[Spot]]:
+    """What the drawn figure shows; a surface is read instead of the lines that lie on it."""
+    size = tuple(drawing.get_size_inches() * drawing.dpi)
+    series: list[PlottedSeries] = []
+    readouts: list[Spot] = []
+    for axes in drawing.axes:
+        if surface is not None and axes is surface.axes:
+            one, columns = read_surface(surface, size)
+            found = [one]
+        else:
+            found, columns = read_axes(axes, size)
+        series += found
+        readouts += columns
+    return series, readouts
 
 
 def label_decades(axes: Any) -> None:

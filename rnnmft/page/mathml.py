@@ -8,6 +8,7 @@ does not know is shown as its LaTeX source, never dropped.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from html import unescape
 from itertools import pairwise
 from xml.etree.ElementTree import Element, tostring
@@ -21,6 +22,7 @@ _WORD = re.compile(r"\\(?:operatorname\*?|text|mathrm)\{((?:[^{}\\]|\\.)*)\}")
 _ESCAPE = re.compile(r"\\(.)")
 
 
+@lru_cache(maxsize=2048)  # a page that is refined in place sets its equations again and again
 def mathml(latex: str, *, display: bool = True) -> str:
     r"""The LaTeX as a `math` element, in MathML Core.
 

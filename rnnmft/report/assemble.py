@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,14 +25,16 @@ from rnnmft.report.gradients import solve_gradients
 from rnnmft.report.html import render_report
 from rnnmft.report.memory import memory_lags, solve_memory
 from rnnmft.report.networks import HORIZONS, Networks, run_networks
+from rnnmft.report.numbers import report_numbers
 from rnnmft.report.phase import neighbourhood
 from rnnmft.report.record import ReportRecord
 from rnnmft.report.singular_values import Spectra, solve_spectra
 from rnnmft.theory.derivation import derive
 from rnnmft.theory.steps import StepsRecord
 from rnnmft.validation import validate
+from rnnmft.validation.figures import comparison_figures
 
-__all__ = ["Report", "make_report"]
+__all__ = ["QUICK", "Report", "make_report", "write_whole"]
 
 # Units of the sampled theory where it is fast.
 _PARTICLES = 1 << 16
@@ -40,6 +44,12 @@ _FEWEST, _SECONDS = 1 << 12, 6.0
 _CLOCK = 1e-9
 # Claimed of the autocorrelations; longer Jacobians have a section of their own.
 _LAGS = (1, 5)
+# Progress when the networks of a validation begin: its theories have taken about as long.
+_PLANNED = 0.2
+#: What a first report takes instead of `make_report`'s own: some 10 s of two idle cores.
+QUICK: Mapping[str, Any] = MappingProxyType(
+    {"networks": 16, "particles": 1 << 13, "horizons": (1, 5), "seconds": 4.0}
+)
 #: The share of the seconds that goes to densities, the rest to a phase diagram.
 _FOR_DENSITIES = 0.75
 
@@ -50,7 +60,23 @@ class Report(ReportRecord):
 
     def to_html(self, path: str | Path) -> None:
         """Write one page that holds everything it shows."""
-        Path(path).write_text(render_report(self), encoding="utf-8")
+        write_whole(Path(path), render_report(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number of the page, JSON-safe."""
+        return report_numbers(self)
+
+    def to_json(self, path: str | Path) -> None:
+        """Write `to_dict()`."""
+        text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+        write_whole(Path(path), text + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that who reads it meanwhile finds the old one or the new one, never half."""
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
 
 
 def make_report(
@@ -69,8 +95,11 @@ def make_report(
     command: str = "",
     progress: Callable[[float, float], object] | None = None,
     start: float | Mapping[str, float] = 0.0,
+    found: Callable[[Mapping[str, Any]], object] | None = None,
 ) -> Report:
     """Derive, compute, simulate and compare.
+
+    `**QUICK` makes a first report within half a minute, from too few networks to decide anything.
 
     Args:
         cell: the cell.
@@ -89,6 +118,7 @@ def make_report(
         command: the command line to be noted.
         progress: called as progress(done, total).
         start: standard deviation of the states at t = 0, a number for all or {state: number}.
+        found: called after each part with the attributes of the report that are known by then.
 
     Raises:
         ParameterError: an argument outside its domain.
@@ -101,7 +131,17 @@ def make_report(
     tyings = tuple(tyings)
     options = {"seed": seed, "start": start}
     fields = _fields((cell, ensemble, inputs), tyings, options, particles, missing)
+    chosen = tuple(sorted({check_count("each of horizons", T) for T in horizons}))
+    parts = _Parts(fields, missing, stages, steps, seed, device, seconds, chosen or (1,))
     main = next(iter(fields.values()))
+    known: dict[str, Any] = {"missing": missing}
+
+    def know(**those: Any) -> None:
+        known.update(those, missing=list(dict.fromkeys(missing)))
+        if found is not None:
+            found(known)
+
+    know(**parts.numbers(), derivations=parts.derivations())
     validation = validate(
         cell,
         main.ensemble,
@@ -115,30 +155,20 @@ def make_report(
         sampling=None if particles is None else {"particles": particles},
         device=device,
         command=command,
-        progress=stages.part(0.0, 0.5),
+        progress=stages.part(_PLANNED, 0.5),
         start=main.start,
     )
-    numbers, without = glance(fields)
-    missing += without
-    untied = fields.get("untied")
-    every = attempt("The fixed points", untied.fixed_points, missing) if untied else None
-    chosen = tuple(sorted({check_count("each of horizons", T) for T in horizons}))
-    parts = _Parts(fields, missing, stages, steps, seed, device, seconds, chosen or (1,))
+    know(validation=validation, compared=comparison_figures(validation))
     measured = parts.networks()
-    return Report(
-        cell,
-        main.ensemble,
-        main.inputs,
-        validation,
-        numbers,
-        every or [],
-        attempt("The growth of gradients", lambda: solve_gradients(fields, measured), missing),
-        attempt("The memory of the states", lambda: solve_memory(fields, measured), missing),
-        parts.spectra(measured),
-        parts.phases(),
-        parts.derivations(),
-        list(dict.fromkeys(missing)),
+    know(
+        gradients=attempt(
+            "The growth of gradients", lambda: solve_gradients(fields, measured), missing
+        ),
+        memory=attempt("The memory of the states", lambda: solve_memory(fields, measured), missing),
     )
+    know(spectra=parts.spectra(measured))
+    know(phases=parts.phases())
+    return Report(cell, main.ensemble, main.inputs, **known)
 
 
 def _fields(
@@ -197,6 +227,14 @@ class _Parts:
     @property
     def _main(self) -> MeanField:
         return next(iter(self.fields.values()))
+
+    def numbers(self) -> dict[str, Any]:
+        """The numbers at a glance, and the fixed points of the untied theory."""
+        numbers, without = glance(self.fields)
+        self.missing.extend(without)
+        untied = self.fields.get("untied")
+        every = attempt("The fixed points", untied.fixed_points, self.missing) if untied else None
+        return {"numbers": numbers, "fixed_points": every or []}
 
     def networks(self) -> Networks:
         """One run of each tying, with as many lags as the memory asks for."""

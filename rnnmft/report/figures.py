@@ -12,6 +12,7 @@ from rnnmft.analysis.correlation_map import correlation_map
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.page.figure import BLACK, BLUE, GREY, RED, Figure, draw_figure
 from rnnmft.page.numbers import MINUS, count, significant
+from rnnmft.page.readouts import Surface
 
 if TYPE_CHECKING:
     import xarray
@@ -79,7 +80,7 @@ def phase_figure(
     finite = z[np.isfinite(z)]
     limit = float(np.clip(np.abs(finite).max(initial=0.1), 0.1, 1.0))
 
-    def draw(drawing: Any) -> None:
+    def draw(drawing: Any) -> Surface:
         axes = drawing.subplots()
         # Symmetric about the critical line: orange grows, blue vanishes.
         levels = np.linspace(-limit, limit, 21)
@@ -92,6 +93,7 @@ def phase_figure(
         bar = drawing.colorbar(shades, ax=axes, ticks=np.linspace(-limit, limit, 5))
         bar.set_label("growth of gradients, per step")
         bar.outline.set_visible(False)
+        return Surface(axes, "growth of gradients", labels[0], labels[1], x, y, z.T)
 
     value = float(growth.interp({x_name: here[0], y_name: here[1]}))
     side = "chaos" if value > 0 else "order"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import Status
 from rnnmft.page.numbers import percent, plus_minus, significant
 from rnnmft.parameters import TYINGS
+from rnnmft.records import BOUND, STANDARD_ERROR, json_safe
 from rnnmft.report.attempt import attempt
 
 __all__ = ["Glance", "glance"]
@@ -22,14 +24,30 @@ _UNITS = 32_000
 
 @dataclass(frozen=True)
 class _Reading:
-    """One number of one theory: how it is written, and its value where a gap can be taken."""
+    """One number of one theory: how it is written, its value, and whether a gap is taken of it.
+
+    `error` is a standard error where the theory samples (`sampled`), and a bound otherwise.
+    """
 
     latex: str
     says: str
     text: str
-    value: float | None = None
-    error: float = 0.0
+    value: float
+    error: float = math.nan
+    sampled: bool = False
     note: str = ""
+    compared: bool = True
+
+    @property
+    def noise(self) -> float:
+        """What chance may move it by."""
+        return self.error if self.sampled else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe: the text on the page, the value, its error and what that is."""
+        kind = STANDARD_ERROR if self.sampled else BOUND
+        numbers = {"value": self.value, "error": self.error, "error_kind": kind}
+        return json_safe({"text": self.text, **numbers, "note": self.note})
 
 
 @dataclass
@@ -42,6 +60,11 @@ class Glance:
     note: dict[str, str] = field(default_factory=dict)
     gap: str = ""
     values: dict[str, _Reading] = field(default_factory=dict, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe: the number in every theory."""
+        values = {tying: reading.to_dict() for tying, reading in self.values.items()}
+        return {"latex": self.latex, "says": self.says, **values, "untied_is_off_by": self.gap}
 
     def take(self, tying: str, reading: _Reading) -> None:
         """One theory's value; the first theory says what the number means."""
@@ -78,10 +101,10 @@ def glance(fields: Mapping[str, MeanField]) -> tuple[list[Glance], list[str]]:
 
 def _gap(tied: _Reading, untied: _Reading) -> str:
     """The untied number in percent of the tied one, where the difference is more than noise."""
-    if tied.value is None or untied.value is None or not tied.value:
+    if not (tied.compared and untied.compared and tied.value):
         return ""
     difference = (untied.value - tied.value) / abs(tied.value)
-    noise = math.hypot(tied.error, untied.error) / abs(tied.value)
+    noise = math.hypot(tied.noise, untied.noise) / abs(tied.value)
     if not math.isfinite(difference):
         return ""
     return percent(difference, 1) if abs(difference) > 3 * noise else "within its error"
@@ -91,7 +114,7 @@ def _reading(
     latex: str, says: str, value: float, error: float, sampled: bool, *, unit: str = ""
 ) -> _Reading:
     text = plus_minus(value, error) if sampled else significant(value)
-    return _Reading(latex, says, text + unit, value, error if sampled else 0.0)
+    return _Reading(latex, says, text + unit, value, error, sampled)
 
 
 def _fixed_point(mean_field: MeanField) -> Iterator[_Reading]:
@@ -123,11 +146,13 @@ def _timescales(mean_field: MeanField) -> Iterator[_Reading]:
         value, error = getattr(times, name), times.error[name]
         latex = rf"\xi_{name[-1]}"
         if math.isnan(value):
-            yield _Reading(latex, says, "undefined", note="a zero state has no correlation")
+            note = "a zero state has no correlation"
+            yield _Reading(latex, says, "undefined", value, note=note, compared=False)
         elif sampled and not error < value:
             yield _unresolved(latex, says, value)
         elif math.isinf(value):
-            yield _Reading(latex, says, "∞", note="no decay: the slope of the map is 1 or more")
+            note = "no decay: the slope of the map is 1 or more"
+            yield _Reading(latex, says, "∞", value, note=note, compared=False)
         else:
             yield _reading(latex, says, value, error, sampled, unit=" steps")
 
@@ -135,7 +160,8 @@ def _timescales(mean_field: MeanField) -> Iterator[_Reading]:
 def _unresolved(latex: str, says: str, bound: float) -> _Reading:
     """A decay that is over before it stands out of the sampling noise has a bound only."""
     text = f"< {significant(bound, 2)} steps" if math.isfinite(bound) else "not resolved"
-    return _Reading(latex, says, text, note="the decay is lost in the sampling error")
+    note = "the decay is lost in the sampling error"
+    return _Reading(latex, says, text, bound, sampled=True, note=note, compared=False)
 
 
 def _growth(mean_field: MeanField) -> Iterator[_Reading]:
@@ -149,7 +175,9 @@ def _growth(mean_field: MeanField) -> Iterator[_Reading]:
     else:
         kind = "chaos: gradients grow" if rate > 0 else "order: gradients vanish"
         says = f"{kind}, a factor of 2 in {significant(math.log(2) / abs(rate), 2)} steps"
-    yield _Reading(r"\log \chi_1", says, text, note=note)
+    # A rate may be 0: a difference in percent of it says nothing.
+    latex = r"\log \chi_1"
+    yield _Reading(latex, says, text, rate, error, sampled, note=note, compared=False)
 
 
 def _jacobian(mean_field: MeanField) -> Iterator[_Reading]:

@@ -25,13 +25,20 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Growth:
-    """The growth of gradients in one theory, as text: per step, as a time, and over the window."""
+    """The growth of gradients in one theory, as text: per step, as a time, and over the window.
+
+    `limit` is the rate as a number; `between` and `measured` (value, standard error) are those of
+    the window, in theory and in networks, nan where there is none.
+    """
 
     tying: str
     rate: str
     time: str
     window: str
     networks: str
+    limit: Quantity
+    between: float
+    measured: tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +88,12 @@ def _growth(
         verb = "doubles" if value > 0 else "halves"
         time = f"{verb} in {significant(math.log(2) / abs(value), 3)} steps"
     ends = np.asarray(mean.value)[[window[0] - 1, window[1] - 1]]
-    between = significant(_slope(ends, window)) if _has_slope(ends, window) else "none"
-    return Growth(tying, text, time, between, _networks_slope(networks, tying, window))
+    between = _slope(ends, window) if _has_slope(ends, window) else math.nan
+    measured = _networks_slope(networks, tying, window)
+    known = [math.isfinite(v) for v in (between, measured[0])]
+    theory = significant(between) if known[0] else "none"
+    found = plus_minus(*measured) if known[1] else "none"
+    return Growth(tying, text, time, theory, found, rate, between, measured)
 
 
 def _has_slope(ends: Array, window: tuple[int, int]) -> bool:
@@ -93,17 +104,17 @@ def _slope(ends: Array, window: tuple[int, int]) -> float:
     return float(np.log(ends[1] / ends[0]) / (window[1] - window[0]))
 
 
-def _networks_slope(networks: Networks, tying: str, window: tuple[int, int]) -> str:
+def _networks_slope(networks: Networks, tying: str, window: tuple[int, int]) -> tuple[float, float]:
     """The slope of the logarithm of the mean over networks, with its jackknife error."""
     jacobian = networks.runs[tying].jacobian
     samples = np.stack([jacobian[T].moments.samples[:, 0] for T in window])
     if not _has_slope(samples, window):
-        return "none"
+        return math.nan, math.nan
     n = samples.shape[1]
     without = (samples.sum(axis=1, keepdims=True) - samples) / (n - 1)
     slopes = np.log(without[1] / without[0]) / (window[1] - window[0])
     error = math.sqrt((n - 1) * float(slopes.var()))
-    return plus_minus(_slope(samples.mean(axis=1), window), error)
+    return _slope(samples.mean(axis=1), window), error
 
 
 def _lesson(rates: Mapping[str, Quantity]) -> str:

@@ -42,6 +42,7 @@ def render_report(report: ReportRecord) -> str:
         tyings=[t for t in TYINGS if any(t in n.text for n in report.numbers)],
         fixed_points=_fixed_points(report),
         missing=report.missing,
+        notice=report.notice,
     )
     heading = render(
         _TEMPLATES,
@@ -51,15 +52,14 @@ def render_report(report: ReportRecord) -> str:
     )
     title = f"{report.cell.name}: mean-field theory"
     foot = of_validation.foot(validation)
-    return render_page(title, heading, lead, list(_sections(report)), foot)
+    return render_page(title, heading, lead, list(_sections(report)), foot, report.reload)
 
 
 def _sections(report: ReportRecord) -> Iterator[Section]:
     """What exists, in the order in which a reader asks."""
     validation = report.validation
-    compared = of_validation.comparison_figures(validation)
-    if compared:
-        yield Section("Theory and networks", "evolution", _figures(compared))
+    if report.compared:
+        yield Section("Theory and networks", "evolution", _figures(report.compared))
     if report.gradients is not None or report.memory is not None:
         content = render(
             _TEMPLATES, "gradients.html", gradients=report.gradients, memory=report.memory

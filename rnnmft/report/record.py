@@ -24,18 +24,22 @@ class ReportRecord:
     Attributes:
         cell, ensemble, inputs: the setting.
         validation: theory against networks.
+        compared: its figures.
         numbers: of both theories, at a glance.
         fixed_points: all of the untied theory.
         gradients, memory, spectra: each against networks, or None.
         phases: correlation map and phase diagram, where they exist.
         derivations: the equations by tying.
         missing: what is not on the page, and why.
+        notice: what of the page is not final, in one sentence; empty where all of it is.
+        reload: seconds after which the page reads itself again; 0 for never.
     """
 
     cell: Cell
     ensemble: Ensemble
     inputs: Inputs
     validation: ValidationReport
+    compared: list[Figure]
     numbers: list[Glance]
     fixed_points: list[FixedPoint]
     gradients: Gradients | None
@@ -44,3 +48,5 @@ class ReportRecord:
     phases: list[Figure]
     derivations: dict[str, StepsRecord]
     missing: list[str] = field(default_factory=list)
+    notice: str = ""
+    reload: int = 0

@@ -41,13 +41,17 @@ _GROWTH = 3.0
 
 @dataclass(frozen=True)
 class MomentRow:
-    """m_k of the T-step Jacobian: theory, networks and z-score by tying, as text."""
+    """m_k of the T-step Jacobian: theory, networks and z-score by tying, as text.
+
+    `numbers[tying]` holds (value, error) of networks and, where there is one, of the theory, and z.
+    """
 
     horizon: int
     order: int
     theory: dict[str, str]
     networks: dict[str, str]
     z: dict[str, str]
+    numbers: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +90,7 @@ def solve_spectra(
 def _moments(
     fields: Mapping[str, MeanField], networks: Networks, horizon: int, missing: list[str]
 ) -> list[MomentRow]:
-    rows = [MomentRow(horizon, k + 1, {}, {}, {}) for k in range(_HIGHEST)]
+    rows = [MomentRow(horizon, k + 1, {}, {}, {}, {}) for k in range(_HIGHEST)]
     for tying, mean_field in fields.items():
         measured = networks.runs[tying].jacobian[horizon].moments
         predicted = attempt(
@@ -95,9 +99,13 @@ def _moments(
             missing,
         )
         for k, row in enumerate(rows):
-            row.networks[tying] = plus_minus(float(measured.mean[k]), float(measured.sem[k]))
+            found = float(measured.mean[k]), float(measured.sem[k])
+            row.networks[tying] = plus_minus(*found)
+            row.numbers[tying] = {"networks": found}
             if predicted is not None:
-                row.theory[tying], row.z[tying] = _tested(predicted[k], measured, k)
+                row.theory[tying], z = _tested(predicted[k], measured, k)
+                row.z[tying] = significant(z, 2) if math.isfinite(z) else "none"
+                row.numbers[tying] |= {"theory": predicted[k][:2], "z": z}
     return rows
 
 
@@ -116,13 +124,13 @@ def _one(found: Quantity, k: int) -> tuple[float, float, bool]:
     return float(found.value[k]), float(found.error[k]), found.error_kind != "bound"
 
 
-def _tested(predicted: tuple[float, float, bool], measured: Estimate, k: int) -> tuple[str, str]:
+def _tested(predicted: tuple[float, float, bool], measured: Estimate, k: int) -> tuple[str, float]:
     value, error, sampled = predicted
     text = plus_minus(value, error) if sampled else significant(value, 5)
     spread = math.hypot(float(measured.sem[k]), error)
     difference = float(measured.mean[k]) - value
     usable = math.isfinite(difference) and 0 < spread < math.inf
-    return text, significant(difference / spread, 2) if usable else "none"
+    return text, difference / spread if usable else math.nan
 
 
 # --- densities ---------------------------------------------------------------------------------
@@ -231,10 +239,10 @@ def _draw_panel(
 ) -> None:
     colour = NETWORKS[tying]["color"]
     average, one = _histogram(sample, axis, edges), _histogram(sample[:1], axis, edges)
-    panel.stairs(average, edges, fill=True, color=colour, alpha=0.28)
-    panel.stairs(one, edges, color=colour, linewidth=0.8)
+    panel.stairs(average, edges, fill=True, color=colour, alpha=0.28, label=f"{tying} networks")
+    panel.stairs(one, edges, color=colour, linewidth=0.8, label="one of them")
     if curve is not None:
-        panel.plot(curve.singular_values, curve.value, color=BLACK, linewidth=1.6)
+        panel.plot(curve.singular_values, curve.value, color=BLACK, linewidth=1.6, label="theory")
     if axis.logarithmic:
         panel.set_xscale("log")
     panel.set_xlim(edges[0], edges[-1])

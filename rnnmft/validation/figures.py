@@ -57,7 +57,8 @@ def _over_time(report: ValidationRecord, quantity: str, state: str) -> Figure:
             style |= NETWORKS[tying]
             top.errorbar(steps, limit.value, limit.error, label=f"{tying} networks", **style)
             deviation, error = (limit.value - reference) / scale, limit.error / scale
-            below.errorbar(steps, 100 * deviation, 100 * error, **style)
+            name = f"{tying} networks"
+            below.errorbar(steps, 100 * deviation, 100 * error, label=name, **style)
         top.set_ylabel(f"${symbol}$")
         top.margins(y=0.1)
         # Above the plot, where no data can be.
