@@ -266,7 +266,7 @@ def _without_growth(main: str, without: Tangent, trial: Tangent) -> float:
     gain = float(np.abs(np.linalg.eigvals(returned)).max())
     if gain <= _TINY or not math.isfinite(gain):
         raise InfeasibleError(
-            f"growth 0 cannot be reached: gradients decay whatever sigma_w of {main!r} is",
+            f"m_1 = 1 cannot be reached: gradients decay whatever sigma_w of {main!r} is",
             "growth 0",
         )
     return 1.0 / gain
