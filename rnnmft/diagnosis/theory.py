@@ -137,18 +137,7 @@ def ask_theory(
         growth = _slope(series[0], series[1])
     rate = None if growth is None else float(growth)
     mean, error = (None, None) if series is None else _at(series[0], length, rate)
-    statuses: dict[str, Any] = {
-        "second_moment": at.status,
-        "preactivation_variance": at.status,
-        "log10_mean": Status.OK if series is None else series[1],
-    }
-    errors: dict[str, Any] = dict(at.errors)
-    if growth is not None:
-        errors["growth"] = float(growth.error)
-        statuses["growth"] = statuses["chi_1"] = growth.status
-    if times is not None:
-        errors |= times.error
-        statuses |= {k: times.quantity(k).status for k in ("xi_q", "xi_c")}
+    errors, statuses = _qualities(at, growth, times, series)
     return TheoryAnswer(
         tying=tying,
         second_moment=at.second_moment,
@@ -166,6 +155,26 @@ def ask_theory(
         error_kind=STANDARD_ERROR if sampled else BOUND,
         status=Status.worst(*statuses.values()),
     )
+
+
+def _qualities(
+    at: _Reached,
+    growth: Quantity | None,
+    times: Timescales | None,
+    series: tuple[GradientSeries, Status] | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Errors and statuses of all that was found."""
+    errors: dict[str, Any] = dict(at.errors)
+    statuses: dict[str, Any] = dict.fromkeys(("second_moment", "preactivation_variance"), at.status)
+    if series is not None:
+        statuses["log10_mean"] = series[1]
+    if growth is not None:
+        errors["growth"] = float(growth.error)
+        statuses["growth"] = statuses["chi_1"] = growth.status
+    if times is not None:
+        errors |= times.error
+        statuses |= {k: times.quantity(k).status for k in ("xi_q", "xi_c")}
+    return errors, statuses
 
 
 def _slope(series: GradientSeries, status: Status) -> Quantity:
