@@ -9,8 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from rnnmft import Inputs, MeanField, ParameterError, Status, cells, simulate
+from rnnmft import Inputs, MeanField, ParameterError, Status, cells, critical, simulate
+from rnnmft.activations import hard_tanh, relu
+from rnnmft.diagnosis.theory import ask_theory
 from rnnmft.records import BOUND, STANDARD_ERROR, Measured
+from rnnmft.spectra.law import JacobianLaw
+from rnnmft.validation import Gap
 
 SAMPLED: dict[str, Any] = {"particles": 1 << 12, "repetitions": 4, "device": "cpu"}
 UNITS = {"dimensionless", "steps", "per step"}
@@ -112,3 +116,56 @@ def test_a_simulation_is_asked_the_same_way() -> None:
     assert (h.error == found.second_moment["h"].sem).all()
     assert found.jacobian[2].quantity("moments").value.shape == (3,)
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+def orthogonal_jacobian() -> JacobianLaw:
+    cell = cells.vanilla(hard_tanh)
+    ensemble = cell.ensemble("orthogonal", e={"sigma_w": 2.0})
+    return MeanField(cell, ensemble, tying="untied").jacobian(1)
+
+
+ANSWERS = {
+    "untied": lambda: critical(cells.minimal(), tying="untied"),
+    "growing": lambda: critical(cells.vanilla(relu), tying="untied"),
+    "tied": lambda: critical(cells.minimal(), **SAMPLED),
+    "atoms": lambda: orthogonal_jacobian().atoms(),
+    "theory of a layer": lambda: ask_theory(
+        cells.lstm(), cells.lstm().ensemble(), Inputs(), "untied", 20, 20, 1024, 0
+    ),
+    "sampled theory of a layer": lambda: ask_theory(
+        cells.gru(), cells.gru().ensemble(), Inputs(), "tied", 20, 20, 1024, 0
+    ),
+    "gap": lambda: Gap("q", "q", 1.0, 1.1, 0.02, 0.1, 0.03, 1.2, 0.2, 0.01, 1e-9, 0.004),
+}
+
+
+@pytest.mark.parametrize("which", ANSWERS)
+def test_every_number_of_an_answer_has_them_too(which: str) -> None:
+    record = ANSWERS[which]()
+    found = record.quantities()
+    assert set(found) >= {k for k in record.kinds if not isinstance(getattr(record, k), Mapping)}
+    numbers = 0
+    for name, quantity in found.items():
+        assert quantity.unit in UNITS, name
+        assert quantity.error_kind in (BOUND, STANDARD_ERROR), name
+        if quantity.status is Status.NOT_COMPUTED:
+            continue
+        numbers += 1
+        assert np.shape(quantity.error) == np.shape(quantity.value), name
+        if quantity.status is Status.OK:
+            assert np.isfinite(quantity.error).all(), name
+            assert (np.asarray(quantity.error) >= 0).all(), name
+    assert numbers >= 2
+    json.dumps(record.to_dict(), allow_nan=False)
+
+
+def test_a_correction_is_known_as_well_as_the_growth_that_it_makes_0() -> None:
+    """At the published point networks of width 768 do not grow at sigma_w = 6.55, of 6.88."""
+    fix = {"e": {"mu_b": 0.0, "q": 16.0}}
+    init = critical(cells.minimal(), Inputs(R=0.4616), fix=fix, **SAMPLED)
+    found = init.quantity("correction")
+    assert float(found) == init.correction
+    assert found.error_kind == STANDARD_ERROR
+    assert 1e-3 < found.error < 0.1
+    assert abs(float(found) - 6.55 / 6.88) < 2.0 * found.error
+    assert critical(cells.minimal(), tying="untied").quantity("correction").error == 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.diagnosis.series import GradientSeries
 from rnnmft.errors import ConvergenceError, OutOfTimeError, RnnmftError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
-from rnnmft.records import Record
-from rnnmft.solvers.results import Timescales
+from rnnmft.records import BOUND, STANDARD_ERROR, Measured, Quantity
+from rnnmft.solvers.results import FixedPoint, Timescales, Trajectory
 
 __all__ = ["LONGEST", "TheoryAnswer", "ask_theory"]
 
@@ -29,8 +29,10 @@ _SHORTEST = 20
 
 
 @dataclass(frozen=True)
-class TheoryAnswer(Record):
+class TheoryAnswer(Measured):
     """The infinite-width theory of one layer, tied or untied.
+
+    Each number is a quantity by its name: `answer.quantity("growth")`.
 
     Attributes:
         tying: "tied" or "untied".
@@ -46,7 +48,20 @@ class TheoryAnswer(Record):
         log10_means: log10 m_1 at the horizons 1, 2, .. that were followed.
         missing: why an answer is None.
         cut: whether a time budget ended it.
+        errors, statuses: of the numbers: {kind: one, or one by name}.
+        error_kind: "bound", or "standard error" where units are sampled.
+        status: of all numbers together.
     """
+
+    kinds: ClassVar[Mapping[str, str]] = {
+        "second_moment": "dimensionless",
+        "preactivation_variance": "dimensionless",
+        "growth": "per step",
+        "chi_1": "dimensionless",
+        "xi_q": "steps",
+        "xi_c": "steps",
+        "log10_mean": "dimensionless",
+    }
 
     tying: str
     second_moment: Mapping[str, float] = field(default_factory=dict)
@@ -59,6 +74,19 @@ class TheoryAnswer(Record):
     log10_means: tuple[float, ...] = ()
     missing: tuple[str, ...] = ()
     cut: bool = False
+    errors: Mapping[str, Any] = field(default_factory=dict)
+    statuses: Mapping[str, Any] = field(default_factory=dict)
+    error_kind: str = BOUND
+    status: Status = Status.OK
+
+    def error_of(self, kind: str, name: str | None) -> Any:
+        """The error of a number; infinite where it is not known."""
+        if kind == "log10_mean":
+            return self.log10_error
+        if kind == "chi_1":
+            return (self.chi_1 or 0.0) * self.error_of("growth", None)
+        found = self.errors.get(kind, math.inf)
+        return found.get(name, math.inf) if isinstance(found, Mapping) else found
 
     @property
     def chi_1(self) -> float | None:
@@ -98,29 +126,61 @@ def ask_theory(
     if field is None:
         return TheoryAnswer(tying, missing=tuple(missing), cut=cut)
     sampled = field.is_sampled
-    at = attempt(lambda: _reached(field, burn_in) if sampled else field.fixed_point())
+    at = attempt(lambda: _reached(field, burn_in) if sampled else _stationary(field.fixed_point()))
     if at is None:
         return TheoryAnswer(tying, missing=tuple(missing), cut=cut)
     # The tied ones would follow units until they settle, which takes as long as they remember.
     times = attempt(field.timescales) if tying == "untied" and not sampled else None
     series = attempt(lambda: _series(field, max(length, _SHORTEST), burn_in))
-    growth = None if sampled else attempt(lambda: float(field.gradient_growth()))
+    growth = None if sampled else attempt(field.gradient_growth)
     if growth is None and series is not None:
-        growth = series.slope * math.log(10)
-    mean, error = (None, None) if series is None else _at(series, length, growth)
+        growth = _slope(series[0], series[1])
+    rate = None if growth is None else float(growth)
+    mean, error = (None, None) if series is None else _at(series[0], length, rate)
+    errors, statuses = _qualities(at, growth, times, series)
     return TheoryAnswer(
         tying=tying,
         second_moment=at.second_moment,
         preactivation_variance=at.preactivation_variance,
-        growth=growth,
+        growth=rate,
         xi_q=_known(times, "xi_q"),
         xi_c=_known(times, "xi_c"),
         log10_mean=mean,
         log10_error=error,
-        log10_means=() if series is None else tuple(map(float, series.log10[:length])),
+        log10_means=() if series is None else tuple(map(float, series[0].log10[:length])),
         missing=tuple(missing),
         cut=cut,
+        errors=errors,
+        statuses=statuses,
+        error_kind=STANDARD_ERROR if sampled else BOUND,
+        status=Status.worst(*statuses.values()),
     )
+
+
+def _qualities(
+    at: _Reached,
+    growth: Quantity | None,
+    times: Timescales | None,
+    series: tuple[GradientSeries, Status] | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Errors and statuses of all that was found."""
+    errors: dict[str, Any] = dict(at.errors)
+    statuses: dict[str, Any] = dict.fromkeys(("second_moment", "preactivation_variance"), at.status)
+    if series is not None:
+        statuses["log10_mean"] = series[1]
+    if growth is not None:
+        errors["growth"] = float(growth.error)
+        statuses["growth"] = statuses["chi_1"] = growth.status
+    if times is not None:
+        errors |= times.error
+        statuses |= {k: times.quantity(k).status for k in ("xi_q", "xi_c")}
+    return errors, statuses
+
+
+def _slope(series: GradientSeries, status: Status) -> Quantity:
+    """The growth that a series shows in its later half, in natural logarithms."""
+    value, error = series.slope * math.log(10), series.slope_error * math.log(10)
+    return Quantity("growth", value, error, status, "per step", STANDARD_ERROR)
 
 
 def _known(times: Timescales | None, name: str) -> float | None:
@@ -135,6 +195,14 @@ class _Reached:
 
     second_moment: Mapping[str, float]
     preactivation_variance: Mapping[str, float]
+    errors: Mapping[str, Mapping[str, float]]
+    status: Status
+
+
+def _stationary(point: FixedPoint) -> _Reached:
+    """A fixed point's."""
+    second, variance = point.second_moment, point.preactivation_variance
+    return _Reached(second, variance, point.errors, point.status)
 
 
 def _reached(field: MeanField, burn_in: int) -> _Reached:
@@ -146,19 +214,24 @@ def _reached(field: MeanField, burn_in: int) -> _Reached:
     run = field.evolve(max(burn_in, 1))
     if run.status is Status.DIVERGES:
         raise ConvergenceError(run.status)
-    return _Reached(
-        {n: float(v[-1]) for n, v in run.second_moment.items()},
-        {n: float(v[-1]) for n, v in run.preactivation_variance.items()},
-    )
+    names = ("second_moment", "preactivation_variance")
+    second, variance = ({n: float(v[-1]) for n, v in getattr(run, k).items()} for k in names)
+    errors = {k: {n: float(v[-1]) for n, v in run.error[k].items()} for k in names}
+    return _Reached(second, variance, errors, _of_moments(run))
 
 
-def _series(field: MeanField, length: int, burn_in: int) -> GradientSeries:
-    """log10 m_1 at the horizons up to a length, or up to `LONGEST`."""
+def _of_moments(run: Trajectory) -> Status:
+    """The status of its moments: what a correlation is does not matter here."""
+    return run.statuses.get("second_moment", run.status)
+
+
+def _series(field: MeanField, length: int, burn_in: int) -> tuple[GradientSeries, Status]:
+    """log10 m_1 at the horizons up to a length, or up to `LONGEST`, and its status."""
     found = field.jacobian_means(min(length, LONGEST), burn_in=burn_in)
     # m_1 = 0 has the logarithm -inf, and no error.
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = found.error / found.value / math.log(10)
-        return GradientSeries(np.log10(found.value), noise)
+        return GradientSeries(np.log10(found.value), noise), found.status
 
 
 def _at(series: GradientSeries, length: int, growth: float | None) -> tuple[float, float]:

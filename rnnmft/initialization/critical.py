@@ -62,8 +62,8 @@ def critical(
         inputs: their law; R = 1 and white if not given.
         weights: "gaussian", "orthogonal", or one of them by preactivation.
         tying: "tied" (lim (1/T) log m_1(T) = 0; where units are sampled, seconds for a gated cell,
-            the growth from T = 10 to 40, or to the horizon up to 100) or "untied"
-            (the same of fresh weights; m_1(1) = 1 for one state, and where units are sampled).
+            the growth from T = 10 to 40, or to the horizon up to 100) or "untied" (the same of
+            fresh weights: m_1(1) = 1 for one state whose moments close).
         fix: numbers that shall stay: {preactivation: {sigma_w, sigma_v, mu_b, sigma_b, q}}.
         objective: what chooses the rest: "isometry" (variance of J J^T over `horizon` steps within
             1 of its least), "timescale" (xi_c = `horizon`), or "fixed" (nothing: mu_b = 0, q = 1

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import Any, ClassVar
 
 import sympy as sp
 
 from rnnmft.analysis.mean_field import MeanField
+from rnnmft.errors import Status
 from rnnmft.initialization.design.design import Design
 from rnnmft.initialization.design.formula import critical_formula
 from rnnmft.initialization.design.tied import TiedGrowth
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import check_tying
-from rnnmft.records import Quantity, Record
+from rnnmft.records import BOUND, Measured, Quantity
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.closed.homogeneous import homogeneous
 from rnnmft.solvers.results import FixedPoint, Timescales
@@ -46,8 +49,10 @@ def _theory(
 
 
 @dataclass(frozen=True)
-class CriticalEnsemble(Record):
+class CriticalEnsemble(Measured):
     """A critical ensemble, with its predictions and its reasons.
+
+    Its own numbers `correction`, `chi` and `variance_growth` are quantities by these names.
 
     Attributes:
         design: cell, inputs, and what was chosen of each preactivation before solving.
@@ -74,6 +79,41 @@ class CriticalEnsemble(Record):
     tied_growth: Mapping[str, Quantity]
     burn_in: int
     sampling: Sampling = field(repr=False)
+
+    kinds: ClassVar[Mapping[str, str]] = {
+        "correction": "dimensionless",
+        "chi": "dimensionless",
+        "variance_growth": "per step",
+    }
+
+    def error_of(self, kind: str, name: str | None) -> Any:
+        """The error of a number; of `correction`, as much as leaves growth within its own error.
+
+        Growth goes with log sigma_w as its search found, and with unit slope where none was needed.
+        """
+        if kind == "chi":
+            return self.timescales("untied").error["chi_1"]
+        if kind == "variance_growth" or "answer" not in self.tied_growth:
+            return 0.0
+        before, after = self.tied_growth["untied answer"], self.tied_growth["answer"]
+        moved, change = math.log(self.correction), float(after) - float(before)
+        slope = change / moved if moved * change > 0.0 else 1.0
+        return self.correction * float(after.error) / slope
+
+    def status_of(self, kind: str, name: str | None) -> Any:
+        """The status of a number."""
+        if kind == "chi":
+            return self.timescales("untied").quantity("chi_1").status
+        if kind == "variance_growth":
+            return Status.OK
+        return Status.worst(*(q.status for q in self.tied_growth.values()))
+
+    def error_kind_of(self, kind: str) -> str:
+        """What the error of a kind is."""
+        if kind == "chi":
+            return self.timescales("untied").error_kind
+        found = self.tied_growth.get("answer") if kind == "correction" else None
+        return BOUND if found is None else found.error_kind
 
     # --- what it is ----------------------------------------------------------------------------
 

@@ -20,6 +20,9 @@ from rnnmft.spectra.resolved import Resolver, SpectralLaw
 
 __all__ = ["find_atoms"]
 
+#: Place, mass, the error of the mass, that of the place.
+Row = tuple[float, float, float, float]
+
 #: Smaller masses are not told from a steep density: as much as the grid of a distribution leaves
 #: out at either end (`distribution`).
 _LEAST = 1e-3
@@ -55,18 +58,18 @@ def find_atoms(law: SpectralLaw) -> Atoms:
     few = law.resolver.scout if law.is_sampled else None
     found = [_at_zero(law.resolver, law.scale), *_elsewhere(law.resolver, few, law.scale)]
     rows = sorted(row for row in found if row[1] >= _LEAST)
-    status = Status.OK if all(e <= _CERTAIN * m for _, m, e in rows) else Status.NOT_CONVERGED
-    place, mass, error = np.array(rows, dtype=float).reshape(-1, 3).T
-    return Atoms(place, mass, error, status)
+    status = Status.OK if all(e <= _CERTAIN * m for _, m, e, _ in rows) else Status.NOT_CONVERGED
+    place, mass, error, place_error = np.array(rows, dtype=float).reshape(-1, 4).T
+    return Atoms(place, mass, error, place_error, status)
 
 
-def _at_zero(resolver: Resolver, scale: float) -> tuple[float, float, float]:
+def _at_zero(resolver: Resolver, scale: float) -> Row:
     """lim z G(z), z -> 0 from below; zG - p falls like a power of |z|, so it is extrapolated."""
     sizes = scale * _TOWARDS_ZERO
     found = resolver.resolve(-sizes.astype(np.complex128))
     mass = np.real(found.value * found.z)[found.reached]
     if len(mass) < 4:  # two extrapolations, whose difference is the error, take four
-        return 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, 0.0
     limits = [_aitken(*mass[i : i + 3]) for i in range(len(mass) - 2)]
     best = int(np.argmin(np.abs(np.diff(limits)))) + 1
     error = abs(limits[best] - limits[best - 1])
@@ -74,8 +77,8 @@ def _at_zero(resolver: Resolver, scale: float) -> tuple[float, float, float]:
     value = min(max(limits[best], 0.0), 1.0)
     # A power law that is not yet seen to end in a mass is none.
     if error > _UNSEEN * value:
-        return 0.0, 0.0, 0.0
-    return 0.0, value, error
+        return 0.0, 0.0, 0.0, 0.0
+    return 0.0, value, error, 0.0
 
 
 def _aitken(first: float, second: float, third: float) -> float:
@@ -84,9 +87,7 @@ def _aitken(first: float, second: float, third: float) -> float:
     return third if abs(change) < _ROUNDING * abs(third) else third - step * step / change
 
 
-def _elsewhere(
-    resolver: Resolver, few: Resolver | None, scale: float
-) -> list[tuple[float, float, float]]:
+def _elsewhere(resolver: Resolver, few: Resolver | None, scale: float) -> list[Row]:
     """Atoms at positive places: peaks that keep their mass as the law is smoothed less."""
     low, high = _PLACES
     x = scale * np.exp(np.arange(math.log(low), math.log(high), _ANGLE))
@@ -95,7 +96,7 @@ def _elsewhere(
     inside = -(smooth.value * z).imag * _ANGLE
     higher = (inside[1:-1] > inside[:-2]) & (inside[1:-1] >= inside[2:])
     peaks = np.flatnonzero(higher & (inside[1:-1] > _PEAK * _LEAST)) + 1
-    found: list[tuple[float, float, float]] = []
+    found: list[Row] = []
     for i in peaks:
         atom = _descended(
             resolver, complex(z[i]), complex(smooth.value[i]), complex(smooth.slope[i])
@@ -105,11 +106,10 @@ def _elsewhere(
     return found
 
 
-def _descended(
-    resolver: Resolver, z: complex, value: complex, slope: complex
-) -> tuple[float, float, float] | None:
-    """Place, mass and error of the pole below z; None where there is none."""
+def _descended(resolver: Resolver, z: complex, value: complex, slope: complex) -> Row | None:
+    """The pole below z; None where there is none."""
     masses: list[float] = []
+    step = math.inf
     place = (z + value / slope).real
     for height in abs(z.imag) * 0.1 ** np.arange(1, _DESCENTS + 1):
         if place <= 0.0:
@@ -121,8 +121,8 @@ def _descended(
         masses.append(float((-(found.value**2) / found.slope).real[0]))
         if abs(moved.imag) > height or not _KEPT * masses[0] <= masses[-1] <= _ALL:
             return None
-        place = float(moved.real)
+        place, step = float(moved.real), abs(float(moved.real) - place)
     if len(masses) < 3:  # two changes, of which the first is still the density's around
         return None
     change = abs(masses[-1] - masses[-2])
-    return (place, masses[-1], change) if change <= _STEADY * masses[-1] else None
+    return (place, masses[-1], change, step) if change <= _STEADY * masses[-1] else None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.errors import Status
-from rnnmft.records import Record
+from rnnmft.records import Measured, Record
 
 __all__ = ["Atoms", "Condition", "Support"]
 
@@ -57,25 +59,34 @@ class Support(Record):
 
 
 @dataclass(frozen=True)
-class Atoms(Record):
+class Atoms(Measured):
     """Places and masses of the atoms of the squared singular values, by increasing place.
 
     Attributes:
         place: lambda_0, (n,); 0 where J is singular.
         mass: fractions of all m N singular values, (n,); those of 1e-3 and more are found.
-        error: of the masses, (n,).
+        error: of the masses, (n,): how much they last changed, which bounds what is left.
+        place_error: of the places, in the same way; 0 for an atom at 0.
         status: OK, or NOT_CONVERGED where a mass was still changing.
     """
+
+    kinds: ClassVar[Mapping[str, str]] = {"place": "dimensionless", "mass": "dimensionless"}
 
     place: NDArray[np.float64]
     mass: NDArray[np.float64]
     error: NDArray[np.float64]
+    place_error: NDArray[np.float64]
     status: Status = Status.OK
 
     @classmethod
     def none(cls) -> Atoms:
         """No atoms."""
-        return cls(np.zeros(0), np.zeros(0), np.zeros(0))
+        nothing = np.zeros(0)
+        return cls(nothing, nothing, nothing, nothing)
+
+    def error_of(self, kind: str, name: str | None) -> Any:
+        """The error of places or masses, (n,)."""
+        return self.place_error if kind == "place" else self.error
 
     def __len__(self) -> int:
         return len(self.place)

@@ -60,6 +60,8 @@ def _gap(
         tied_theory=None if tied is None else float(tied.value[window][last]),
         theory_gap=between,
         theory_gap_error=between_error,
+        theory_error=float(untied.error[window][last]),
+        tied_theory_error=None if tied is None else float(tied.error[window][last]),
     )
 
 

@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rnnmft.language import Cell, Ensemble, Inputs
-from rnnmft.records import Record, json_safe
+from rnnmft.records import STANDARD_ERROR, Measured, Record, json_safe
 from rnnmft.solvers.results import Trajectory
 from rnnmft.validation.extrapolation import Extrapolation, WidthDesign
 from rnnmft.validation.provenance import Provenance
@@ -90,16 +90,16 @@ class Claim(Comparison):
 
 
 @dataclass(frozen=True, eq=False)
-class Gap(Record):
+class Gap(Measured):
     """What tying does to one quantity, at infinite width: an estimate, not a claim.
 
     Attributes:
         name, latex: of the quantity.
-        theory: the untied theory; at the last step (or lag) of a series.
+        theory, theory_error: the untied theory; at the last step (or lag) of a series.
         networks, error: tied networks there, extrapolated, and their standard error.
         gap, gap_error: tied networks minus the untied theory, relative to its scale, averaged over
             the stationary last third of the steps.
-        tied_theory: the tied theory there; None where it says nothing of this.
+        tied_theory, tied_theory_error: the tied theory there; None where it says nothing of this.
         theory_gap, theory_gap_error: tied minus untied theory, in the same units as `gap`.
     """
 
@@ -113,6 +113,17 @@ class Gap(Record):
     tied_theory: float | None = None
     theory_gap: float | None = None
     theory_gap_error: float | None = None
+    theory_error: float = 0.0
+    tied_theory_error: float | None = None
+
+    kinds: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("theory", "networks", "gap", "tied_theory", "theory_gap"), "dimensionless"
+    )
+    error_kind: ClassVar[str] = STANDARD_ERROR
+
+    def error_of(self, kind: str, name: str | None) -> Any:
+        """The standard error of a number; of a theory that does not sample, its bound."""
+        return self.error if kind == "networks" else getattr(self, f"{kind}_error")
 
     def __repr__(self) -> str:
         text = f"tied networks {self.gap:+.2%} +- {self.gap_error:.2%}"

@@ -255,10 +255,10 @@ def _without_growth(main: str, without: Tangent, trial: Tangent) -> float:
     """
     assert without.operator is not None
     assert trial.operator is not None
-    if without.growth >= 0.0:
+    if without.growth >= 0.0 or trial.growth == math.inf:
         raise InfeasibleError(
             f"sigma_w^2 >= 0 fails for {main!r}: without its recurrent weights m_1 is already "
-            f"{without.mean_square:.4g}, and grows by {without.growth:.4g} a step",
+            f"{without.mean_square:.4g}, and does not decay from step to step",
             f"sigma_w^2 >= 0 of {main!r}",
         )
     one = np.eye(len(without.operator))
@@ -266,8 +266,7 @@ def _without_growth(main: str, without: Tangent, trial: Tangent) -> float:
     gain = float(np.abs(np.linalg.eigvals(returned)).max())
     if gain <= _TINY or not math.isfinite(gain):
         raise InfeasibleError(
-            f"m_1 = 1 cannot be reached: gradients grow by {without.growth:.4g} a step whatever "
-            f"sigma_w of {main!r} is",
+            f"m_1 = 1 cannot be reached: gradients decay whatever sigma_w of {main!r} is",
             "growth 0",
         )
     return 1.0 / gain

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -35,8 +36,9 @@ _FIRST, _LAST, _FARTHEST_LAST = 10, 40, 100
 # runs have fewer units than were asked for, and the noise of that is in their errors.
 _WORK = 5e9
 
-# A first search with few units; then the wanted number from where it ended.
-_FEW = 1 << 13
+# A first search with few units, to several tolerances, for many units differ from few by as much;
+# then the wanted number from where it ended.
+_FEW, _COARSE = 1 << 13, 4.0
 # Steps of log sigma_w, the first and those of Newton's method: growth is nearly straight over 10 %.
 _FIRST_STEP, _LARGEST_STEP = 0.1, 0.1
 # exp of this is the largest change of sigma_w.
@@ -147,7 +149,10 @@ def solve_tied(
         InfeasibleError: no sigma_w near the untied one does.
     """
     units = growth.sampling.units
-    untied = growth(ensemble, units)
+    few = min(_FEW, units)
+    untied = growth(ensemble, few)
+    if abs(float(untied)) <= tolerance:
+        untied = growth(ensemble, units)
     if abs(float(untied)) <= tolerance:
         return TiedAnswer(ensemble, name, untied, untied)
     if name is None:
@@ -161,12 +166,13 @@ def solve_tied(
         law = replace(ensemble[name], sigma_w=ensemble[name].sigma_w * math.exp(log_scale))
         return Ensemble({**ensemble.laws, name: law}, ensemble.parameters)
 
-    def with_units(units: int) -> Callable[[float], float]:
-        return lambda log_scale: float(growth(moved(log_scale), units))
+    @cache
+    def measured(log_scale: float, units: int) -> Quantity:
+        return growth(moved(log_scale), units)
 
-    at, slope = _root(with_units(min(_FEW, units)), tolerance, name)
-    at = _polished(with_units(units), at, slope, tolerance, name)
-    return TiedAnswer(moved(at), name, growth(moved(at), units), untied)
+    at, slope = _root(lambda v: float(measured(v, few)), _COARSE * tolerance, name)
+    at = _polished(lambda v: float(measured(v, units)), at, slope, tolerance, name)
+    return TiedAnswer(moved(at), name, measured(at, units), untied)
 
 
 def _root(growth: Callable[[float], float], tolerance: float, name: str) -> tuple[float, float]:

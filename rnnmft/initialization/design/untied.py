@@ -192,8 +192,8 @@ def _placed(backward: Backward, start: Design, request: Request, reasons: list[s
         return feasible(backward, placed)
     if backward.theory.is_sampled:
         reasons.append(
-            f"mu_b of {', '.join(free)} is left at 0: the growth of m_1(T) is not solved for where "
-            "units are sampled."
+            f"mu_b of {', '.join(free)} is left at 0: m_1(1) = 1 besides growth 0 is looked for "
+            "only where averages are exact."
         )
         return feasible(backward, placed)
     return _read_out(backward, placed, Direction("mu_b", free, ()), reasons)
@@ -266,7 +266,8 @@ def _criticality_by_gates(backward: Backward, start: Design, reasons: list[str])
 def _explained(solution: Solution) -> list[str]:
     """Why each number that no objective chose is what it is."""
     of, said = solution.design, []
-    solved = solution.tangent.operator is not None and len(of.cell.states) > 1
+    one_step = len(of.cell.states) == 1 and solution.averages.closed is not None
+    solved = solution.tangent.operator is not None and not one_step
     aim = "gradients do not grow" if solved else "m_1 = 1"
     read_through = {
         gate.name

@@ -7,15 +7,17 @@ follows from the averages of a unit's squared derivatives,
     E[dy_k^2] = sum_b E[C_kb^2] + sum_j E[D_kj^2] sigma_w,j^2 E[dy_j^2]
     m_1       = (sum_ab E[A_ab^2] + sum_ak E[B_ak^2] sigma_w,k^2 E[dy_k^2]) / states
 
-for ds' = A ds + B de, dy = C ds + D de: de_k = W_k dy_k is independent of everything before it.
+for ds' = A ds + B de, dy = C ds + D de: de_k = W_k dy_k is independent of everything before it. Of
+more than one step, units remember: growth 0 follows from what returns of a perturbation in all
+steps together (`returned`).
 
-Eq. (given-laws).
+Eq. (given-laws), Eq. (returned).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -28,6 +30,7 @@ from rnnmft.language.laws import Law
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.returned import ReturnedVariance
 from rnnmft.solvers.tangents import Tangent
 from rnnmft.theory.jacobian import jacobian_theory
 from rnnmft.units.particles import UnitProcess
@@ -37,6 +40,9 @@ __all__ = ["SampledLaws"]
 Array = NDArray[np.float64]
 # One unit in so many is moved, but read so often, over twice as many steps as the burn-in takes.
 _FEWER, _READINGS = 8, 24
+# What returns is read over twice the burn-in: it still grows if its later half is so much larger,
+# which sampling does not make it.
+_GROWN = 1.5
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class SampledAverages:
     @cached_property
     def _averages(self) -> tuple[Array, Array, list[Array]]:
         """E[s^2], E[y^2], and the mean squares of A, B, C, D."""
-        of, found = self.laws, np.array(list(self._squares())).mean(0)
+        of, found = self.laws, np.array([squares for squares, _ in self._read]).mean(0)
         states, preactivations = len(of.cell.states), len(of.cell.preactivations)
         second, seen, rest = np.split(found, [states, states + preactivations])
         shapes = [b.shape for b in jacobian_theory(of.cell).blocks]
@@ -58,8 +64,17 @@ class SampledAverages:
         blocks = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
         return second, seen, blocks
 
-    def _squares(self) -> Iterator[list[float]]:
-        """Mean squares of what is read, `_READINGS` times once the zero state is forgotten."""
+    @cached_property
+    def _returned(self) -> Array:
+        """R, (K, K): infinite where it still grows while it is read."""
+        rows = np.array([returned for _, returned in self._read])
+        half = len(rows) // 2
+        early, late = rows[:half].mean(0), rows[half:].mean(0)
+        return np.where(late > _GROWN * early, math.inf, rows.mean(0))
+
+    @cached_property
+    def _read(self) -> list[tuple[list[float], list[list[float]]]]:
+        """Mean squares and R, `_READINGS` times once the zero state is forgotten."""
         of = self.laws
         absent = {"sigma_w": 0.0, "sigma_v": 0.0}
         biases = {
@@ -69,10 +84,15 @@ class SampledAverages:
         ensemble = of.cell.ensemble("gaussian", of.laws, **biases)
         process = UnitProcess(of.cell, ensemble, of.inputs, "untied", of.moved, trajectories=1)
         stride = max(1, 2 * of.burn_in // _READINGS)
+        returned, found = ReturnedVariance(of.zero), []
         for step in range(1, of.burn_in + _READINGS * stride + 1):
             process.step()
+            values = of.read(*process.now)
+            a, b, c, d = of.matrices(values, process.shape)
+            returned.step(a, b)
             if step > of.burn_in and (step - of.burn_in) % stride == 0:
-                yield [float(v.square().mean()) for v in of.read(*process.now)]
+                found.append(([float(v.square().mean()) for v in values], returned.seen(c, d)))
+        return found
 
     @property
     def second(self) -> Mapping[str, float]:
@@ -92,13 +112,20 @@ class SampledAverages:
         """None: moments do not close."""
 
     def tangent(self, squares: Mapping[str, float]) -> Tangent:
-        """m_1 at the given sigma_w^2; growth is not read off one step of sampled units."""
+        """m_1 at the given sigma_w^2, and whether gradients grow: the operator is of generations.
+
+        Its growth is 0 where that of steps is, and of the same sign.
+        """
         a, b, c, d = self._averages[2]
         variances: list[float] = []
         for p, row, earlier in zip(self.laws.cell.preactivations, c, d, strict=True):
             perturbed = row.sum() + sum(e * v for e, v in zip(earlier, variances, strict=False))
             variances.append(squares.get(p.name, 0.0) * float(perturbed))
-        return Tangent(float(a.sum() + (b @ variances).sum()) / len(a))
+        mean_square = float(a.sum() + (b @ variances).sum()) / len(a)
+        weights = np.array([squares.get(p.name, 0.0) for p in self.laws.cell.preactivations])
+        # What returns for ever through units alone is as good as growth without bound.
+        operator = np.where(weights > 0.0, self._returned, 0.0) * weights
+        return Tangent(mean_square, operator)
 
 
 @dataclass(frozen=True)
@@ -129,6 +156,19 @@ class SampledLaws:
 
     def _with(self, units: int) -> Sampling:
         return replace(self.sampling, units=max(units, 16 * self.sampling.repetitions))
+
+    @cached_property
+    def zero(self) -> list[list[list[bool]]]:
+        """Which entries of A, B, C, D are identically zero."""
+        blocks = jacobian_theory(self.cell).blocks
+        return [[[bool(e == 0) for e in row] for row in block.tolist()] for block in blocks]
+
+    def matrices(
+        self, values: Sequence[torch.Tensor], shape: tuple[int, ...]
+    ) -> list[list[list[torch.Tensor]]]:
+        """A, B, C, D of what was read, an entry (units,)."""
+        entries = iter(values[len(self.cell.states) + len(self.cell.preactivations) :])
+        return [[[next(entries).expand(shape).flatten() for _ in r] for r in z] for z in self.zero]
 
     @cached_property
     def read(self) -> Callable[..., tuple[torch.Tensor, ...]]:
