@@ -61,7 +61,7 @@ orthogonal = sp.exp(2 * exponent.subs(psi, 1 / (1 - u)).subs(y, root))
 holds("ReLU, orthogonal", sigma**2 * (p - u) / (1 - u), orthogonal)
 holds("ReLU, largest", sigma**2 * p, gaussian.subs(u, 0))
 
-# The sum of the largest exponents, in t = sigma_w^2 (p - u) from c down: at t = 1 it is the entropy,
+# The sum of the largest exponents, in t = sigma_w^2 (p - u) from c down: at t = 1 the entropy,
 # and where it is 0 there is the dimension.
 c = sigma**2 * p
 integral = sp.integrate(sp.log(t) / 2, t) / sigma**2
