@@ -37,6 +37,10 @@ PLANTS = [
     ("spectra", "Delta = (z - a * B**2) * (1 - b)", "Delta = (z - a * B**2) * (1 + b)"),
     ("eigenvalues", 'a["r"] ** 2 * h**2 * dr**2', 'a["r"] ** 2 * h * dr**2'),
     ("eigenvalues", "published = q / square(at) + p", "published = q + p"),
+    ("rest", 'a["r"] ** 2 * t**2 * dr**2', 'a["r"] ** 2 * t**2 * r**2'),
+    ("rest", '"LSTM, (1 - f) c", i * g', '"LSTM, (1 - f) c", f * g'),
+    ("lyapunov", "D**2 / (y + D**2), (1", "D**2 / (1 + y * D**2), (1"),
+    ("lyapunov", "sigma**2 * (p - u) / (1 - u)", "sigma**2 * (p - u)"),
 ]
 
 

@@ -54,31 +54,29 @@ def autonomous(
     if plot is not None and not plot.parent.is_dir():
         raise FileNotFoundError(2, "No such folder", str(plot.parent))
     s = resolve_setting(cell, sets or (), weights or (), laws or (), 0.0, 0.5, "white", ())
+    from rnnmft.rest.autonomous import PHASES
     from rnnmft.rest.autonomous import autonomous as left_alone
 
-    found = left_alone(s.cell, s.ensemble)
-    content: dict[str, object] = {"autonomous": found}
-    if ranges:
-        content["transitions"] = [
-            t
-            for axis, values in ranges.items()
-            for t in found.transitions(axis, min(values), max(values), points=len(values))
-        ]
+    found, diagram = left_alone(s.cell, s.ensemble), None
+    changes = [
+        t
+        for axis, values in ranges.items()
+        for t in found.transitions(axis, min(values), max(values), points=len(values))
+    ]
     if axes:
         with progress_bar("points") as bar:
             diagram = found.phase_diagram(axes, radius=radius, progress=bar)
-        content["map"] = diagram
         if plot is not None:
             diagram.plot(plot)
     if as_json:
-        print_json(content)
+        print_json({"autonomous": found, "transitions": changes, "map": diagram})
         return
     _print(found)
-    for t in content.get("transitions", []):  # type: ignore[attr-defined]
+    for t in changes:
         value = f"{t.value.name} = {float(t):.8g} +- {t.value.error:.1g}"
         say(f"{value}: {t.what} ({t.before}, then {t.after})")
-    if axes:
-        shares = {p: float((diagram.phase == p).mean()) for p in ("quiet", "coexistence", "chaos")}
+    if diagram is not None:
+        shares = {p: float((diagram.phase == p).mean()) for p in PHASES}
         say("the map: " + ", ".join(f"{p} {share:.0%}" for p, share in shares.items() if share))
     if plot is not None:
         say(f"written: {plot}")

@@ -88,7 +88,7 @@ class Autonomous(Record):
         return Status.worst(*(s.status for s in self._states))
 
     def transitions(
-        self, parameter: tuple[str, str], low: float, high: float, *, points: int = 25
+        self, parameter: Any, low: float, high: float, *, points: int = 25
     ) -> list[Transition]:
         """Where fixed points appear, vanish, gain or lose stability as one parameter grows.
 
@@ -129,7 +129,7 @@ class Autonomous(Record):
 
     def phase_diagram(
         self,
-        vary: Mapping[tuple[str, str], Sequence[float]],
+        vary: Mapping[Any, Sequence[float]],
         *,
         radius: bool = False,
         progress: Callable[[int, int], object] | None = None,
