@@ -92,7 +92,8 @@ class Inputs:
         return cls(temporal="data", data=data_of_gram(gram, overlap))
 
     def __post_init__(self) -> None:
-        if (self.data is not None) != (self.temporal == "data"):
+        is_data = isinstance(self.temporal, str) and self.temporal == "data"
+        if (self.data is not None) != is_data:
             raise ParameterError(
                 "temporal is 'data' where there is data and nowhere else: use Inputs.from_data"
             )
