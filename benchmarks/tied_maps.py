@@ -61,9 +61,8 @@ def measured(name, shape, sample):
     status = found.status.sel(quantity="gradient_growth").values
     errors = found.gradient_growth_error.values[status == "OK"]
     line = found.critical_line(".".join(next(iter(vary))))
-    z, single = compared(found, cell, held, inputs, vary, sample)
     names, counts = np.unique(status, return_counts=True)
-    return {
+    row = {
         "points": int(status.size),
         "axes": {
             ".".join(k): [*map(float, v), n] for (k, v), n in zip(ends.items(), shape, strict=True)
@@ -71,16 +70,18 @@ def measured(name, shape, sample):
         "seconds": {
             "ours, processor": round(processor, 1),
             "ours, wall": round(wall, 1),
-            "single points, processor, all by the sample": round(single * status.size, 1),
         },
-        "times faster": round(single * status.size / processor, 1),
         "statuses": dict(zip(names.tolist(), counts.tolist(), strict=True)),
         "largest standard error": float(errors.max()),
         "critical line, largest error": float(line[f"{next(iter(line.data_vars))}_error"].max()),
-        "sample": z,
         "load_average": [load, os.getloadavg()[0]],
         "threads": os.environ.get("OMP_NUM_THREADS", "default"),
     }
+    if sample:
+        row["sample"], single = compared(found, cell, held, inputs, vary, sample)
+        row["seconds"]["single points, all by the sample"] = round(single * status.size, 1)
+        row["times faster"] = round(single * status.size / processor, 1)
+    return row
 
 
 def compared(found, cell, held, inputs, vary, sample):
@@ -118,7 +119,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cells", nargs="*", choices=[*MAPS, []], default=list(MAPS))
     parser.add_argument("--shape", type=int, nargs=2, default=SHAPE)
-    parser.add_argument("--sample", type=int, default=SAMPLE)
+    parser.add_argument("--sample", type=int, default=SAMPLE, help="0: no single points")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     document = {}

@@ -73,7 +73,7 @@ class JointRuns:
     ) -> None:
         self.count = len(points)
         self.setting = SampledSetting(
-            cell, *points[0], tying, start, tuple(points), directions=_DIRECTIONS
+            cell, *points[0], tying, start, points=tuple(points), directions=_DIRECTIONS
         )
 
     def draw(self, asked: RunAsked) -> list[Samples]:

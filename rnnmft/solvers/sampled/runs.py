@@ -43,9 +43,9 @@ class SampledSetting:
     inputs: Inputs
     tying: str
     start: Mapping[str, float] = field(default_factory=dict)
+    kept: KeptRuns = field(default_factory=KeptRuns, compare=False, repr=False)
     points: Sequence[tuple[Ensemble, Inputs]] = ()
     directions: int = KEPT
-    kept: KeptRuns = field(default_factory=KeptRuns, compare=False, repr=False)
 
     def process(
         self, sampling: Sampling, repetitions: Iterable[int], trajectories: int

@@ -97,7 +97,7 @@ def test_neighbours_are_leant_on_and_differ_in_nothing_else():
     (value,), (error,), status = found[leaning].values["gradient_growth"]
     assert status is Status.OK
     assert error <= 0.005
-    own = MeanField(cell, *points[leaning], tolerance=0.002, seed=1).gradient_growth()
+    own = MeanField(cell, *points[leaning], seed=1).gradient_growth()
     assert abs(value - float(own)) < 4 * math.hypot(error, float(own.error))
 
 
