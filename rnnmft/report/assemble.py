@@ -17,6 +17,7 @@ from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.page.figure import Figure
 from rnnmft.parameters import TYINGS, check_count
 from rnnmft.report.attempt import attempt
+from rnnmft.report.cloud import cloud_figure
 from rnnmft.report.figures import map_figure
 from rnnmft.report.glance import glance
 from rnnmft.report.gradients import solve_gradients
@@ -123,6 +124,7 @@ def make_report(
     chosen = tuple(sorted({check_count("each of horizons", T) for T in horizons}))
     parts = _Parts(fields, missing, stages, steps, seed, device, seconds, chosen or (1,))
     measured = parts.networks()
+    cloud = attempt("The eigenvalues", lambda: cloud_figure(main, steps, seed), missing)
     return Report(
         cell,
         main.ensemble,
@@ -136,6 +138,7 @@ def make_report(
         parts.phases(),
         parts.derivations(),
         list(dict.fromkeys(missing)),
+        cloud,
     )
 
 

@@ -25,13 +25,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Growth:
-    """The growth of gradients in one theory, as text: per step, as a time, and over the window."""
+    """The growth of gradients in one theory, as text, with the largest Lyapunov exponent."""
 
     tying: str
     rate: str
     time: str
     window: str
     networks: str
+    exponent: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,15 @@ def _growth(
         time = f"{verb} in {significant(math.log(2) / abs(value), 3)} steps"
     ends = np.asarray(mean.value)[[window[0] - 1, window[1] - 1]]
     between = significant(_slope(ends, window)) if _has_slope(ends, window) else "none"
-    return Growth(tying, text, time, between, _networks_slope(networks, tying, window))
+    largest = plus_minus(value / 2, error / 2) if rate.error_kind != "bound" else ""
+    return Growth(
+        tying,
+        text,
+        time,
+        between,
+        _networks_slope(networks, tying, window),
+        largest or significant(value / 2),
+    )
 
 
 def _has_slope(ends: Array, window: tuple[int, int]) -> bool:

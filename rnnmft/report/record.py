@@ -29,6 +29,7 @@ class ReportRecord:
         gradients, memory, spectra: each against networks, or None.
         phases: correlation map and phase diagram, where they exist.
         derivations: the equations by tying.
+        cloud: the eigenvalues of the Jacobian, of the first theory, or None.
         missing: what is not on the page, and why.
     """
 
@@ -44,3 +45,4 @@ class ReportRecord:
     phases: list[Figure]
     derivations: dict[str, StepsRecord]
     missing: list[str] = field(default_factory=list)
+    cloud: Figure | None = None
