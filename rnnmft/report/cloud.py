@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import DerivationError
@@ -38,7 +39,7 @@ def cloud_figure(field: MeanField, steps: int, seed: int) -> Figure:
     )  # fmt: skip
     found = run.jacobian[1].eigenvalues
     assert found is not None
-    network = found[0]
+    network: NDArray[np.complex128] = np.asarray(found[0], dtype=np.complex128)
 
     def draw(drawing: Any) -> None:
         axes = drawing.subplots()
