@@ -19,7 +19,8 @@ __all__ = ["cloud_figure"]
 # thick as a line.
 _WIDTH, _UNITS = 200, 1024
 # Points of the unit circle.
-_CIRCLE = np.exp(2j * np.pi * np.linspace(0.0, 1.0, 200))
+_TURN = 2j * np.pi * np.linspace(0.0, 1.0, 200)
+_CIRCLE: NDArray[np.complex128] = np.exp(_TURN, dtype=np.complex128)
 
 
 def cloud_figure(field: MeanField, steps: int, seed: int) -> Figure:
