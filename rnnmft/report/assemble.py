@@ -19,6 +19,7 @@ from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.page.figure import Figure
 from rnnmft.parameters import TYINGS, check_count
 from rnnmft.report.attempt import attempt
+from rnnmft.report.cloud import cloud_figure
 from rnnmft.report.figures import map_figure
 from rnnmft.report.glance import glance
 from rnnmft.report.gradients import solve_gradients
@@ -165,6 +166,7 @@ def make_report(
             "The growth of gradients", lambda: solve_gradients(fields, measured), missing
         ),
         memory=attempt("The memory of the states", lambda: solve_memory(fields, measured), missing),
+        cloud=attempt("The eigenvalues", lambda: cloud_figure(main, steps, seed), missing),
     )
     know(spectra=parts.spectra(measured))
     know(phases=parts.phases())

@@ -27,8 +27,9 @@ Array = NDArray[np.float64]
 class Growth:
     """The growth of gradients in one theory, as text: per step, as a time, and over the window.
 
-    `limit` is the rate as a number; `between` and `measured` (value, standard error) are those of
-    the window, in theory and in networks, nan where there is none.
+    `exponent` is the largest Lyapunov exponent; `limit` the rate as a number; `between` and
+    `measured` (value, standard error) are those of the window, in theory and in networks, nan where
+    there is none.
     """
 
     tying: str
@@ -36,6 +37,7 @@ class Growth:
     time: str
     window: str
     networks: str
+    exponent: str
     limit: Quantity
     between: float
     measured: tuple[float, float]
@@ -93,7 +95,10 @@ def _growth(
     known = [math.isfinite(v) for v in (between, measured[0])]
     theory = significant(between) if known[0] else "none"
     found = plus_minus(*measured) if known[1] else "none"
-    return Growth(tying, text, time, theory, found, rate, between, measured)
+    largest = significant(value / 2)
+    if rate.error_kind != "bound":
+        largest = plus_minus(value / 2, error / 2)
+    return Growth(tying, text, time, theory, found, largest, rate, between, measured)
 
 
 def _has_slope(ends: Array, window: tuple[int, int]) -> bool:

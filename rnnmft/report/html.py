@@ -67,6 +67,8 @@ def _sections(report: ReportRecord) -> Iterator[Section]:
         yield Section("Gradients and memory", "gradients", content)
     if report.spectra is not None:
         yield Section("Singular values", "spectra", _spectra(report.spectra))
+    if report.cloud is not None:
+        yield Section("Eigenvalues", "eigenvalues", _figures([report.cloud]))
     if report.phases:
         yield Section("Phases", "phases", render(_TEMPLATES, "phases.html", figures=report.phases))
     yield Section("Claims", "claims", of_validation.claims_html(validation))

@@ -30,6 +30,7 @@ class ReportRecord:
         gradients, memory, spectra: each against networks, or None.
         phases: correlation map and phase diagram, where they exist.
         derivations: the equations by tying.
+        cloud: the eigenvalues of the Jacobian, of the first theory, or None.
         missing: what is not on the page, and why.
         notice: what of the page is not final, in one sentence; empty where all of it is.
         reload: seconds after which the page reads itself again; 0 for never.
@@ -48,5 +49,6 @@ class ReportRecord:
     phases: list[Figure]
     derivations: dict[str, StepsRecord]
     missing: list[str] = field(default_factory=list)
+    cloud: Figure | None = None
     notice: str = ""
     reload: int = 0

@@ -242,3 +242,15 @@ def test_dictionaries_are_json() -> None:
     found = json.loads(json.dumps(product("gaussian").to_dict()))
     assert found["radius"]["status"] == Status.OK.value
     assert len(found["boundary"][0][0]) == 2
+
+
+def test_the_radius_does_not_miss_a_narrow_tip() -> None:
+    """Slow units bulge around 1 in an angle of 0.01: what is on the axis counts."""
+    gates, share = np.array([0.2, 0.995]), np.array([0.9, 0.1])
+    law = EigenvalueLaw("tied", units_of(gates, (1 - gates) * 1.2, share, 1.0, "gaussian"))
+
+    def excess(r: float) -> float:
+        return float(share @ (((1 - gates) * 1.2 / (r - gates)) ** 2)) - 1
+
+    tip = brentq(excess, 0.9951, 1.5)
+    assert float(law.radius) == pytest.approx(tip, rel=1e-8)

@@ -91,6 +91,7 @@ def test_it_has_every_part(outline: Outline, report: Report) -> None:
         "evolution",
         "gradients",
         "spectra",
+        "eigenvalues",
         "phases",
         "claims",
         "gap",

@@ -13,6 +13,7 @@ from rnnmft import MeanField, cells
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.report import singular_values
 from rnnmft.report.attempt import attempt
+from rnnmft.report.cloud import cloud_figure
 from rnnmft.report.densities import DensityCurve, TooSlowError
 from rnnmft.report.glance import glance
 from rnnmft.report.gradients import solve_gradients
@@ -54,6 +55,22 @@ def test_gradients_of_networks_follow_the_theory(
     assert [row.tying for row in found.growth] == ["tied", "untied"]
     assert "vanish" in found.lesson
     assert "halves" in found.growth[0].time
+    exponent = float(fields["tied"].lyapunov())
+    shown = found.growth[0].exponent.replace("\N{MINUS SIGN}", "-")
+    assert float(shown) == pytest.approx(exponent, rel=1e-3)
+
+
+def test_the_cloud_holds_a_network(fields: dict[str, MeanField]) -> None:
+    figure = cloud_figure(fields["tied"], 30, 0)
+    inside = int(figure.alt.split("; ")[1].split("%")[0])
+    assert 95 <= inside <= 100  # sqrt(200) of 200 lie within a spacing of the edge
+    assert figure.svg.lstrip().startswith("<svg")
+
+
+def test_a_cell_without_a_cloud_says_so() -> None:
+    field = MeanField(cells.min_gru(), tying="tied", particles=1024)
+    with pytest.raises(DerivationError, match="No recurrent weights"):
+        cloud_figure(field, 5, 0)
 
 
 def test_memory_of_networks_follows_the_theory(
