@@ -133,8 +133,8 @@ def _drifted(part: Part) -> tuple[str, str]:
         more.append(f"{start}: {f'at step {_listed(steps)}' if steps else 'at no step'}")
     verdict = f"theory fed with the current moments predicts m_1({part['horizon']})"
     return (
-        f"{verdict} of the networks that learn within a factor of 2, {'; '.join(told)}.",
-        f"They differ from networks redrawn with these moments beyond chance {'; '.join(more)}.",
+        f"{verdict} of the networks that learn within a factor of 2 ({'; '.join(told)}).",
+        f"Beyond chance they differ from networks redrawn with these moments ({'; '.join(more)}).",
     )
 
 

@@ -72,6 +72,6 @@ def test_the_verdict_follows_the_numbers(trained: list[float], said: str) -> Non
     looks = [look(t, x, 1.0, 1.0) for t, x in zip((0, 5, 9), trained, strict=True)]
     part = {"cell": "gru", "horizon": 30, "looks": {"critical, tied": looks}}
     verdict, told = outcome(part)
-    assert f"within a factor of 2, critical, tied: {said}" in verdict
+    assert f"within a factor of 2 (critical, tied: {said}" in verdict
     apart = [str(t) for t, x in zip((0, 5, 9), trained, strict=True) if abs(np.log(x)) > 1]
     assert (f"at step {apart[0]}" if apart else "at no step") in told
