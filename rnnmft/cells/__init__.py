@@ -24,7 +24,7 @@ from rnnmft.cells.rate import rate
 from rnnmft.cells.residual_rnn import residual_rnn
 from rnnmft.cells.ugrnn import ugrnn
 from rnnmft.cells.vanilla import vanilla
-from rnnmft.errors import CellError
+from rnnmft.errors import CellError, did_you_mean
 from rnnmft.language.cell import Cell
 from rnnmft.language.ensemble import Ensemble, Inputs, PreactivationLaw
 from rnnmft.language.laws import ChronoBias, Constant, Empirical, Law, LogUniform, Normal, Uniform
@@ -119,7 +119,8 @@ def get(name: str) -> Cell:
     (h,)
     """
     if name not in ZOO:
-        raise CellError(f"no cell named {name!r} in the zoo; there are {', '.join(ZOO)}")
+        near = did_you_mean(name, ZOO)
+        raise CellError(f"no cell named {name!r}{near} in the zoo; there are {', '.join(ZOO)}")
     return ZOO[name]()
 
 
