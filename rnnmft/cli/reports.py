@@ -114,8 +114,8 @@ def report(
         else:
 
             def ready(first: Report) -> None:
-                taken = time.monotonic() - began
-                sys.stderr.write(f"rnnmft: {path} shows a first page ({taken:.0f} s), then more\n")
+                if not as_json:
+                    _ready(path, began)
 
             options["networks"] = networks
             found = report_in_place(path, *setting, ready=ready, progress=progress, **options)
@@ -182,8 +182,8 @@ def _compared(
 
     found = write(first_report)
     if not quick:
-        taken = time.monotonic() - began
-        sys.stderr.write(f"rnnmft: {path} shows a first page ({taken:.0f} s), then more\n")
+        if not as_json:
+            _ready(path, began)
         found = write(make_report, networks=networks)
     seconds = time.monotonic() - began
     reports = dict(zip(names, found.reports, strict=True))
@@ -194,6 +194,12 @@ def _compared(
         verdicts = "; ".join(f"{n}: {r.validation.summary()}" for n, r in reports.items())
         say(f"{path} ({seconds:.0f} s): {verdicts}")
     return int(any(r.validation.rejected for r in reports.values()))
+
+
+def _ready(path: Path, began: float) -> None:
+    """Say on standard error that there is something to look at."""
+    taken = time.monotonic() - began
+    sys.stderr.write(f"rnnmft: {path} shows a first page ({taken:.0f} s), then more\n")
 
 
 def _told(found: Report, path: Path, seconds: float, as_json: bool) -> int:
