@@ -6,6 +6,8 @@ sentence, so that it can be printed as it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import Enum
 
 __all__ = [
@@ -21,7 +23,19 @@ __all__ = [
     "Status",
     "StoreError",
     "UnhealthyError",
+    "did_you_mean",
 ]
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """What to add to a sentence that refuses a name: the nearest known one, if any is near.
+
+    >>> did_you_mean("sigma_W", ["sigma_w", "mu_b"]), did_you_mean("x", ["sigma_w"])
+    (" (did you mean 'sigma_w'?)", '')
+    """
+    by_case = {k.lower(): k for k in known}
+    near = get_close_matches(str(name).lower(), by_case, n=1)
+    return f" (did you mean {by_case[near[0]]!r}?)" if near else ""
 
 
 class RnnmftError(Exception):

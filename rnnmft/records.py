@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any, ClassVar
 
-from rnnmft.errors import ParameterError, Status
+from rnnmft.errors import ParameterError, Status, did_you_mean
 
 __all__ = ["BOUND", "STANDARD_ERROR", "Measured", "Quantity", "Record", "json_safe"]
 
@@ -118,7 +118,9 @@ class Measured(Record):
             ParameterError: an unknown kind or name.
         """
         if kind not in self.kinds:
-            raise ParameterError(f"unknown quantity {kind!r}; there are {', '.join(self.kinds)}")
+            near = did_you_mean(kind, self.kinds)
+            known = ", ".join(self.kinds)
+            raise ParameterError(f"unknown quantity {kind!r}{near}; there are {known}")
         value = getattr(self, kind)
         if isinstance(value, Mapping):
             if name not in value:

@@ -24,7 +24,7 @@ from rnnmft.analysis.map_table import MAPPED, QUANTITIES, MapTable, PointFunctio
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid, in_domain
 from rnnmft.analysis.tied_beside import with_tied_growth
-from rnnmft.errors import ParameterError
+from rnnmft.errors import ParameterError, did_you_mean
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
 from rnnmft.solvers.closed.recursion import UntiedRecursion, point_of
@@ -208,7 +208,8 @@ def _checked_quantities(
     known = (*QUANTITIES, FIXED_POINTS)
     for name, function in found.items():
         if function is None and name not in known:
-            raise ParameterError(f"unknown quantity {name!r}; there are {', '.join(known)}")
+            near = did_you_mean(name, known)
+            raise ParameterError(f"unknown quantity {name!r}{near}; there are {', '.join(known)}")
         if function is not None and (name in known or not callable(function)):
             raise ParameterError(f"quantities: {name!r} must be a function under a name of its own")
     if not found:

@@ -25,7 +25,7 @@ from rnnmft.cells.residual_rnn import residual_rnn
 from rnnmft.cells.stack import Stack, stack
 from rnnmft.cells.ugrnn import ugrnn
 from rnnmft.cells.vanilla import vanilla
-from rnnmft.errors import CellError
+from rnnmft.errors import CellError, did_you_mean
 from rnnmft.language.cell import Cell
 from rnnmft.language.ensemble import Ensemble, PreactivationLaw
 from rnnmft.language.inputs import Inputs
@@ -127,7 +127,8 @@ def get(name: str) -> Cell:
     if "," in name:
         return stack([get(layer.strip()) for layer in name.split(",")])
     if name not in ZOO:
-        raise CellError(f"no cell named {name!r} in the zoo; there are {', '.join(ZOO)}")
+        near = did_you_mean(name, ZOO)
+        raise CellError(f"no cell named {name!r}{near} in the zoo; there are {', '.join(ZOO)}")
     return ZOO[name]()
 
 

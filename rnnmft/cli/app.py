@@ -24,7 +24,7 @@ from rnnmft.cli import (
     theory,
 )
 from rnnmft.cli import phase as maps
-from rnnmft.cli.output import WORDS
+from rnnmft.cli.output import WORDS, say
 from rnnmft.errors import RnnmftError
 
 __all__ = ["app", "main"]
@@ -35,11 +35,32 @@ _USAGE = typer.BadParameter.__mro__[2]
 app = typer.Typer(
     name="rnnmft",
     help="Mean-field theory of recurrent neural networks: derived, computed and validated.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+_FIRST = """\
+rnnmft: mean-field theory of recurrent neural networks.
+
+What one would do first:
+
+  rnnmft report minimal --quick   the theory of a cell beside networks: a page, in half a minute
+  rnnmft explore minimal          a page with sliders, to play with
+  rnnmft cells                    the cells that there are; one of your own is a .toml file
+  rnnmft critical lstm            how to draw its weights so that gradients live
+  rnnmft diagnose module:Model    a network of yours: do its gradients live?
+
+rnnmft --help lists every command; rnnmft COMMAND --help tells about one.
+rnnmft --install-completion makes your shell complete commands, options and cells."""
+
+
+@app.callback()
+def _first(context: typer.Context) -> None:
+    """Mean-field theory of recurrent neural networks: derived, computed and validated."""
+    if context.invoked_subcommand is None:
+        say(_FIRST)
+
+
 for command in (
     theory.cells,
     theory.derive,

@@ -12,8 +12,8 @@ from rnnmft.cli.options import (
     CellName,
     Correlation,
     Device,
+    Drawn,
     Laws,
-    Output,
     SecondMoment,
     Seed,
     Sets,
@@ -22,7 +22,7 @@ from rnnmft.cli.options import (
     Tying,
     Weights,
 )
-from rnnmft.cli.output import print_json, print_table, say
+from rnnmft.cli.output import check_figure, print_json, print_table, say
 from rnnmft.cli.setting import Setting, resolve_setting
 from rnnmft.page.figure import BLACK, BLUE, draw_figure
 from rnnmft.page.numbers import count
@@ -52,7 +52,7 @@ def eigenvalues(
             rich_help_panel=_PANEL,
         ),
     ] = 0,
-    output: Output = None,
+    plot: Drawn = None,
     sets: Sets = None,
     weights: Weights = None,
     laws: Laws = None,
@@ -67,14 +67,13 @@ def eigenvalues(
 ) -> None:
     """Compute where the eigenvalues of the one-step Jacobian lie at stationarity.
 
-    --output draws the boundary of the cloud into an SVG file, with the eigenvalues of a simulated
+    --plot draws the boundary of the cloud into an SVG file, with the eigenvalues of a simulated
     network under it where --width is given.
     """
     inputs = (R, correlation, temporal)
     s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     check_count("width", width, 0)
-    if output is not None and not output.parent.is_dir():
-        raise FileNotFoundError(2, "No such folder", str(output.parent))
+    check_figure(plot)
     from rnnmft.analysis.mean_field import MeanField
 
     options = {"seed": seed, "device": device, "start": s.start}
@@ -83,8 +82,8 @@ def eigenvalues(
     radius = law.radius
     masses = [law.mass(0.0, part * float(radius)) for part in _PARTS if float(radius)]
     masses += [law.mass(1.0, r) for r in _SLOW]
-    if output is not None:
-        _draw(law, output, s, tying, width, seed)
+    if plot is not None:
+        _draw(law, plot, s, tying, width, seed)
     if as_json:
         print_json({"setting": field.to_dict(), "eigenvalues": law, "masses": masses})
         return
@@ -95,14 +94,14 @@ def eigenvalues(
     title = f"{s.cell.name}, {tying} weights: eigenvalues of the one-step Jacobian"
     print_table(title, ("", "value", radius.error_kind), rows)
     curves = count(len(law.boundary()), "boundary curve")
-    drawn = "--output FILE.svg draws the cloud" if output is None else f"written: {output}"
+    drawn = "--plot FILE.svg draws the cloud" if plot is None else f"written: {plot}"
     say(f"\nthe cloud has {curves}; {drawn}")
     for found in (radius, *masses):
         if not found.status.ok:
             say(f"{found.name}: {found.status}")
 
 
-def _draw(law: EigenvalueLaw, output: Path, s: Setting, tying: str, width: int, seed: int) -> None:
+def _draw(law: EigenvalueLaw, plot: Path, s: Setting, tying: str, width: int, seed: int) -> None:
     """The boundary, the unit circle, and the eigenvalues of a network."""
     cloud = None
     if width:
@@ -132,4 +131,4 @@ def _draw(law: EigenvalueLaw, output: Path, s: Setting, tying: str, width: int, 
             axes.plot(curve.real, curve.imag, color=BLACK)
         axes.set(xlabel="real part", ylabel="imaginary part", title=title, aspect="equal")
 
-    output.write_text(draw_figure(draw, f"Eigenvalues: {title}", "").svg, "utf-8")
+    plot.write_text(draw_figure(draw, f"Eigenvalues: {title}", "").svg_with_values, "utf-8")

@@ -12,8 +12,8 @@ from rnnmft.cli.options import (
     CellName,
     Correlation,
     Device,
+    Drawn,
     Laws,
-    Output,
     SecondMoment,
     Seed,
     Sets,
@@ -22,7 +22,7 @@ from rnnmft.cli.options import (
     Tying,
     Weights,
 )
-from rnnmft.cli.output import print_json, print_table, say
+from rnnmft.cli.output import check_figure, print_json, print_table, say
 from rnnmft.cli.setting import resolve_setting
 from rnnmft.page.figure import BLUE, draw_figure
 
@@ -61,7 +61,7 @@ def lyapunov(
             help="Steps before the spectrum, where units are sampled.", rich_help_panel=_PANEL
         ),
     ] = 100,
-    output: Output = None,
+    plot: Drawn = None,
     sets: Sets = None,
     weights: Weights = None,
     laws: Laws = None,
@@ -77,22 +77,21 @@ def lyapunov(
     """Compute the largest Lyapunov exponent, and all of them with --spectrum.
 
     Under input they are conditional on it: all negative means that the network forgets its start.
-    `-R 0 --start 1` asks for those of the autonomous network. --output draws the spectrum into an
+    `-R 0 --start 1` asks for those of the autonomous network. --plot draws the spectrum into an
     SVG file.
     """
     inputs = (R, correlation, temporal)
     s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
-    if output is not None and not output.parent.is_dir():
-        raise FileNotFoundError(2, "No such folder", str(output.parent))
+    check_figure(plot)
     from rnnmft.analysis.mean_field import MeanField
 
     options = {"seed": seed, "device": device, "start": s.start}
     field = MeanField(s.cell, s.ensemble, s.inputs, tying, **options)
     found: dict[str, Any] = {"largest": field.lyapunov(step=step)}
-    if spectrum or output is not None:
+    if spectrum or plot is not None:
         found["spectrum"] = field.lyapunov_spectrum(burn_in=burn_in)
-    if output is not None:
-        output.write_text(_drawn(_DRAWN, found["spectrum"], s.cell.name), "utf-8")
+    if plot is not None:
+        plot.write_text(_drawn(_DRAWN, found["spectrum"], s.cell.name), "utf-8")
     if as_json:
         print_json({"setting": field.to_dict(), **found})
         return
@@ -131,7 +130,9 @@ def _drawn(fractions: Sequence[float], spectrum: LyapunovSpectrum, name: str) ->
     def draw(drawing: Any) -> None:
         axes = drawing.add_subplot()
         axes.axhline(0.0, color="0.7", linewidth=0.8)
-        axes.plot(fractions, exponents, color=BLUE)
+        axes.plot(fractions, exponents, color=BLUE, label=name)
         axes.set(xlabel="fraction of larger exponents", ylabel="exponent per step", title=name)
 
-    return draw_figure(draw, f"Lyapunov exponents of {name}, {spectrum.setting}", "").svg
+    return draw_figure(
+        draw, f"Lyapunov exponents of {name}, {spectrum.setting}", ""
+    ).svg_with_values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from rnnmft.cli.options import (
     Device,
     Laws,
     Networks,
+    Plot,
     SecondMoment,
     Seed,
     Sets,
@@ -24,10 +25,22 @@ from rnnmft.cli.options import (
     Weights,
     Widths,
 )
-from rnnmft.cli.output import command_line, print_json, print_table, progress_bar, say
+from rnnmft.cli.output import (
+    check_figure,
+    command_line,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+    write_figure,
+)
+from rnnmft.cli.over_time import drawn_over_time
 from rnnmft.cli.sequences import read_inputs
 from rnnmft.cli.setting import numbers, resolve_cell, resolve_setting
 from rnnmft.errors import ParameterError
+
+if TYPE_CHECKING:
+    from rnnmft.simulation import Simulation
 
 __all__ = ["simulate", "validate"]
 
@@ -53,9 +66,11 @@ def simulate(
     start: Start = None,
     seed: Seed = 0,
     device: Device = "auto",
+    plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
     """Run random networks of finite width and measure them."""
+    check_figure(plot)
     inputs = (R, correlation, temporal)
     s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.simulation import simulate as run
@@ -76,9 +91,17 @@ def simulate(
             progress=progress,
             start=s.start,
         )
+    if plot is not None:
+        title = f"{s.cell.name}: {networks} {tying} networks of width {width}"
+        write_figure(plot, drawn_over_time(found, steps), title)
     if as_json:
         print_json(found)
         return
+    _print_measured(found)
+
+
+def _print_measured(found: Simulation) -> None:
+    """What was measured after the last step."""
     say(repr(found).partition("\n")[0])
     last = [(f"E[{name}^2]", e.mean[-1], e.sem[-1]) for name, e in found.second_moment.items()]
     last += [(f"c_{name}", e.mean[-1], e.sem[-1]) for name, e in found.correlation.items()]

@@ -12,9 +12,11 @@ __all__ = [
     "CellName",
     "Correlation",
     "Device",
+    "Drawn",
     "Laws",
     "Networks",
     "Output",
+    "Plot",
     "SecondMoment",
     "Seed",
     "Sets",
@@ -24,14 +26,24 @@ __all__ = [
     "Tying",
     "Weights",
     "Widths",
+    "complete_cells",
 ]
 
 _SETTING, _NETWORKS = "Setting", "Networks"
+
+
+def complete_cells(incomplete: str) -> list[str]:
+    """The zoo's cells that begin so; files are completed by the shell."""
+    from rnnmft.cells import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
 
 CellName = Annotated[
     str,
     typer.Argument(
         metavar="CELL",
+        autocompletion=complete_cells,
         help="A cell of the zoo (see `rnnmft cells`), a .toml file, or package.module:name; "
         "several with commas between them for a stack.",
     ),
@@ -111,4 +123,10 @@ Device = Annotated[
     str, typer.Option(help="auto, cpu or cuda, for the networks.", rich_help_panel=_NETWORKS)
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")]
+Plot = Annotated[Path | None, typer.Option(help="Draw it: an .svg file, with its values.")]
+# The same, by its older names as well.
+Drawn = Annotated[
+    Path | None,
+    typer.Option("--plot", "--output", "-o", help="Draw it: an .svg file, with its values."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -9,18 +9,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
+from rnnmft.errors import ParameterError
+from rnnmft.page.figure import draw_figure
 from rnnmft.records import json_safe
 
 __all__ = [
     "WORDS",
     "announced",
+    "check_figure",
     "command_line",
     "print_json",
     "print_table",
     "progress_bar",
     "say",
+    "write_figure",
 ]
 
 
@@ -31,6 +36,26 @@ WORDS: ContextVar[tuple[str, ...]] = ContextVar("WORDS", default=())
 def command_line() -> str:
     """The command that is running, to be noted in what it writes."""
     return shlex.join(["rnnmft", *WORDS.get()])
+
+
+def check_figure(path: Path | None) -> None:
+    """Refuse a file that no figure could be written to, before anything is computed.
+
+    Raises:
+        ParameterError: its name does not end with .svg.
+        FileNotFoundError: its folder does not exist.
+    """
+    if path is None:
+        return
+    if path.suffix.lower() != ".svg":
+        raise ParameterError(f"{path}: this figure is written as .svg")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(2, "No such folder", str(path.parent))
+
+
+def write_figure(path: Path, draw: Callable[[Any], object], alt: str) -> None:
+    """Draw an SVG file that shows its values under the pointer."""
+    path.write_text(draw_figure(draw, alt, "").svg_with_values, encoding="utf-8")
 
 
 def say(text: str) -> None:

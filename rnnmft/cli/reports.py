@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,12 +25,16 @@ from rnnmft.cli.options import (
     Steps,
     Temporal,
     Weights,
+    complete_cells,
 )
-from rnnmft.cli.output import command_line, print_json, progress_bar, say
-from rnnmft.cli.setting import resolve_setting
+from rnnmft.cli.output import WORDS, command_line, print_json, progress_bar, say
+from rnnmft.cli.setting import Setting, resolve_cell, resolve_setting
+from rnnmft.errors import ParameterError
+from rnnmft.parameters import check_start
+from rnnmft.validation.files import is_setting, read_setting
 
 if TYPE_CHECKING:
-    from rnnmft.report import Report
+    from rnnmft.report import Report, ReportComparison
 
 __all__ = ["explore", "report"]
 
@@ -41,9 +45,20 @@ _TELLING: dict[str, Sequence[str]] = {
     "lstm": [f"{p}.{law}" for p in "ifgo" for law in ("sigma_w=4", "sigma_b=0.3")],
 }
 
+# Options that a file with a setting answers itself.
+_OF_SETTING = ("--set", "--weights", "--law", "-R", "--correlation", "--temporal", "--start")
+
 
 def report(
-    cell: CellName,
+    cell: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CELL [CELL]",
+            autocompletion=complete_cells,
+            help="As for other commands, or a .toml file with a setting (cell, [ensemble.e], "
+            "[inputs]); two are compared.",
+        ),
+    ],
     output: Output = None,
     sets: Sets = None,
     weights: Weights = None,
@@ -70,10 +85,12 @@ def report(
     Without --set, minimal, gru and lstm stand where tied and untied weights differ (the page says
     where). Exits with 1 when a claim is rejected.
     """
-    given = sets or _TELLING.get(cell, ())
-    inputs = (R, correlation, temporal)
-    s = resolve_setting(cell, given, weights or (), laws or (), *inputs, start or ())
-    path = output or Path(f"{s.cell.name}.html")
+    given = (sets, weights, laws, R, correlation, temporal, start)
+    settings = [_setting(name, *given) for name in cell]
+    if len(settings) > 2:
+        raise ParameterError(f"a report is of one cell, or of two side by side; got {len(cell)}")
+    names = _names(cell, settings)
+    path = output or Path(f"{'_'.join(names)}.html")
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "No such folder", str(path.parent))
     from rnnmft.report import first_report, report_in_place, write_report
@@ -84,8 +101,11 @@ def report(
         "seed": seed,
         "device": device,
         "command": command_line(),
-        "start": s.start,
     }
+    if len(settings) == 2:
+        return _compared(path, names, settings, networks, quick, options, as_json)
+    s = settings[0]
+    options["start"] = s.start
     setting = (s.cell, s.ensemble, s.inputs)
     with progress_bar("report") as progress:
         if quick:
@@ -94,12 +114,92 @@ def report(
         else:
 
             def ready(first: Report) -> None:
-                taken = time.monotonic() - began
-                sys.stderr.write(f"rnnmft: {path} shows a first page ({taken:.0f} s), then more\n")
+                if not as_json:
+                    _ready(path, began)
 
             options["networks"] = networks
             found = report_in_place(path, *setting, ready=ready, progress=progress, **options)
     return _told(found, path, time.monotonic() - began, as_json)
+
+
+def _setting(
+    name: str,
+    sets: Sequence[str] | None,
+    weights: Sequence[str] | None,
+    laws: Sequence[str] | None,
+    R: float,
+    correlation: float,
+    temporal: str,
+    start: Sequence[str] | None,
+) -> Setting:
+    """What a word names: a cell with these options, or a file with a setting of its own."""
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file() and is_setting(path):
+        for word in WORDS.get():
+            if word.partition("=")[0] in _OF_SETTING:
+                raise ParameterError(f"{name} is a setting: say there what {word} would say")
+        found = read_setting(path, resolve_cell)
+        names = [state.name for state in found.cell.states]
+        stds = check_start(found.options.get("start", 0.0), names)
+        return Setting(found.cell, found.ensemble, found.inputs, stds)
+    given = sets or _TELLING.get(name, ())
+    laws, start = laws or (), start or ()
+    return resolve_setting(name, given, weights or (), laws, R, correlation, temporal, start)
+
+
+def _names(words: Sequence[str], settings: Sequence[Setting]) -> tuple[str, ...]:
+    """Names of cells; where two have the same, those of their files, or first and second."""
+    names = tuple(s.cell.name for s in settings)
+    if len(set(names)) == len(names):
+        return names
+    stems = tuple(Path(word).stem for word in words)
+    return stems if len(set(stems)) == len(stems) else ("first", "second")
+
+
+def _compared(
+    path: Path,
+    names: tuple[str, ...],
+    settings: Sequence[Setting],
+    networks: int | None,
+    quick: bool,
+    options: dict[str, Any],
+    as_json: bool,
+) -> int:
+    """Two reports side by side, the first pages of both first."""
+    from rnnmft.report import ReportComparison, first_report, make_report
+
+    began = time.monotonic()
+    a, b = names
+
+    def write(make: Callable[..., Report], **more: Any) -> ReportComparison:
+        first, second = (
+            make(s.cell, s.ensemble, s.inputs, start=s.start, **options, **more) for s in settings
+        )
+        found = ReportComparison((a, b), (first, second))
+        found.to_html(path)
+        found.to_json(path.with_suffix(".json"))
+        return found
+
+    found = write(first_report)
+    if not quick:
+        if not as_json:
+            _ready(path, began)
+        found = write(make_report, networks=networks)
+    seconds = time.monotonic() - began
+    reports = dict(zip(names, found.reports, strict=True))
+    if as_json:
+        validations = {name: r.validation for name, r in reports.items()}
+        print_json({"path": str(path), "validations": validations})
+    else:
+        verdicts = "; ".join(f"{n}: {r.validation.summary()}" for n, r in reports.items())
+        say(f"{path} ({seconds:.0f} s): {verdicts}")
+    return int(any(r.validation.rejected for r in reports.values()))
+
+
+def _ready(path: Path, began: float) -> None:
+    """Say on standard error that there is something to look at."""
+    taken = time.monotonic() - began
+    sys.stderr.write(f"rnnmft: {path} shows a first page ({taken:.0f} s), then more\n")
 
 
 def _told(found: Report, path: Path, seconds: float, as_json: bool) -> int:

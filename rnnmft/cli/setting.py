@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rnnmft.cli.sequences import is_data, read_inputs
-from rnnmft.errors import CellError, ParameterError
+from rnnmft.errors import CellError, ParameterError, did_you_mean
 from rnnmft.parameters import check_start
 
 if TYPE_CHECKING:
@@ -62,9 +62,10 @@ def resolve_cell(text: str) -> Cell:
     if ":" in text:
         return _imported(text)
     if text not in cells.names():
+        near = did_you_mean(text, cells.names())
         raise CellError(
-            f"no cell named {text!r}: give one of {', '.join(cells.names())}, a .toml file, or "
-            "package.module:name"
+            f"no cell named {text!r}{near}: give one of {', '.join(cells.names())}, a .toml file, "
+            "or package.module:name"
         )
     return cells.get(text)
 
@@ -247,7 +248,10 @@ def _law(text: str) -> tuple[str, Law]:
     name, value = _split(text, "--law", "u=uniform:0,1")
     kind, _, arguments = value.partition(":")
     if kind not in LAWS:
-        raise ParameterError(f"--law {name}: unknown law {kind!r}; there are {', '.join(LAWS)}")
+        near = did_you_mean(kind, LAWS)
+        raise ParameterError(
+            f"--law {name}: unknown law {kind!r}{near}; there are {', '.join(LAWS)}"
+        )
     try:
         return name, LAWS[kind](*(numbers(arguments, f"--law {name}") if arguments else ()))
     except TypeError:

@@ -12,8 +12,8 @@ from rnnmft.cli.options import (
     CellName,
     Correlation,
     Device,
+    Drawn,
     Laws,
-    Output,
     SecondMoment,
     Seed,
     Sets,
@@ -22,7 +22,7 @@ from rnnmft.cli.options import (
     Tying,
     Weights,
 )
-from rnnmft.cli.output import print_json, print_table, say
+from rnnmft.cli.output import check_figure, print_json, print_table, say
 from rnnmft.cli.setting import resolve_setting
 from rnnmft.errors import ParameterError
 from rnnmft.page.figure import BLUE, draw_figure
@@ -64,7 +64,7 @@ def spectrum(
     burn_in: Annotated[
         int, typer.Option(help="Steps before the Jacobian.", rich_help_panel=_PANEL)
     ] = 30,
-    output: Output = None,
+    plot: Drawn = None,
     sets: Sets = None,
     weights: Weights = None,
     laws: Laws = None,
@@ -79,15 +79,14 @@ def spectrum(
 ) -> None:
     """Compute the law of the singular values of the T-step state-to-state Jacobian J.
 
-    --output draws the density into an SVG file.
+    --plot draws the density into an SVG file.
     """
     inputs = (R, correlation, temporal)
     s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     check_count("points", points, 0)
-    if output is not None and not output.parent.is_dir():
-        raise FileNotFoundError(2, "No such folder", str(output.parent))
-    if output is not None and not points:
-        raise ParameterError("--output draws the density: --points must be >= 1")
+    check_figure(plot)
+    if plot is not None and not points:
+        raise ParameterError("--plot draws the density: --points must be >= 1")
     from rnnmft.analysis.mean_field import MeanField
 
     options = {"seed": seed, "device": device, "start": s.start}
@@ -98,8 +97,8 @@ def spectrum(
     found |= {"quantiles": law.quantiles(_QUANTILES), "condition": law.condition()}
     values = _singular_values(found, points)
     density = law.density([v * v for v in values]) if values else None
-    if output is not None and density is not None:
-        output.write_text(_drawn(values, density, f"{s.cell.name}, T = {horizon}"), "utf-8")
+    if plot is not None and density is not None:
+        plot.write_text(_drawn(values, density, f"{s.cell.name}, T = {horizon}"), "utf-8")
     if as_json:
         found["probabilities"] = _QUANTILES
         found["density"] = density and {"singular_values": values, "of_squares": density}
@@ -175,7 +174,7 @@ def _drawn(values: Sequence[float], density: Quantity, title: str) -> str:
 
     def draw(drawing: Any) -> None:
         axes = drawing.add_subplot()
-        axes.plot(values, _of_singular_values(values, density), color=BLUE)
+        axes.plot(values, _of_singular_values(values, density), color=BLUE, label=title)
         axes.set(xlabel="singular value", ylabel="density", title=title, ylim=(0, None))
 
-    return draw_figure(draw, f"Density of the singular values: {title}", "").svg
+    return draw_figure(draw, f"Density of the singular values: {title}", "").svg_with_values

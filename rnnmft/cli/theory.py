@@ -11,6 +11,7 @@ from rnnmft.cli.options import (
     CellName,
     Correlation,
     Laws,
+    Plot,
     SecondMoment,
     Seed,
     Sets,
@@ -20,7 +21,8 @@ from rnnmft.cli.options import (
     Tying,
     Weights,
 )
-from rnnmft.cli.output import print_json, print_table, say
+from rnnmft.cli.output import check_figure, print_json, print_table, say, write_figure
+from rnnmft.cli.over_time import drawn_over_time
 from rnnmft.cli.setting import resolve_cell, resolve_setting
 
 __all__ = ["cells", "derive", "evolve"]
@@ -78,15 +80,20 @@ def evolve(
     tying: Tying = "tied",
     steps: Steps = 30,
     seed: Seed = 0,
+    plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
     """Follow second moments and correlations from t = 0 on."""
+    check_figure(plot)
     inputs = (R, correlation, temporal)
     s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.mean_field import MeanField
 
     field = MeanField(s.cell, s.ensemble, s.inputs, tying=tying, seed=seed, start=s.start)
     found = field.evolve(steps)
+    if plot is not None:
+        title = f"{s.cell.name}, {tying} weights"
+        write_figure(plot, drawn_over_time(found, steps), f"{title}: moments over {steps} steps")
     if as_json:
         print_json(found)
         return

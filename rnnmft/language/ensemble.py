@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rnnmft import parameters
-from rnnmft.errors import ParameterError
+from rnnmft.errors import ParameterError, did_you_mean
 from rnnmft.language.laws import Law
 from rnnmft.language.weight_ensembles import weight_ensemble
 
@@ -107,7 +107,8 @@ def build_ensemble(
     for name in given:
         if name not in known:
             raise ParameterError(
-                f"unknown preactivation {name!r}; this cell has {', '.join(known) or 'none'}"
+                f"unknown preactivation {name!r}{did_you_mean(name, known)}; this cell has "
+                f"{', '.join(known) or 'none'}"
             )
     kinds = _weights(preactivations, weights)
     return Ensemble(
@@ -125,8 +126,8 @@ def _parameter_laws(names: Sequence[str], laws: Any) -> dict[str, Law]:
     for name, law in laws.items():
         if name not in names:
             raise ParameterError(
-                f"unknown parameter {name!r}; the elementwise random parameters of this cell are "
-                f"{', '.join(names) or 'none'}"
+                f"unknown parameter {name!r}{did_you_mean(name, names)}; the elementwise random "
+                f"parameters of this cell are {', '.join(names) or 'none'}"
             )
         if not isinstance(law, Law):
             raise ParameterError(
@@ -147,7 +148,10 @@ def _law(p: Preactivation, given: Any) -> dict[str, float]:
     known = parameters.PREACTIVATION_PARAMETERS
     for key in given:
         if key not in known:
-            raise ParameterError(f"unknown parameter {p.name}.{key}; known are {', '.join(known)}")
+            near = did_you_mean(key, known)
+            raise ParameterError(
+                f"unknown parameter {p.name}.{key}{near}; known are {', '.join(known)}"
+            )
     absent = {"sigma_w": not p.is_recurrent, "sigma_v": not p.has_input}
     law = {}
     for key, parameter in known.items():
@@ -168,7 +172,8 @@ def _weights(
     chosen = dict(weights) if by_name else dict.fromkeys(sorted(recurrent) or kinds, weights)
     for name, kind in chosen.items():
         if name not in kinds:
-            raise ParameterError(f"weights names unknown preactivation {name!r}")
+            near = did_you_mean(name, kinds)
+            raise ParameterError(f"weights names unknown preactivation {name!r}{near}")
         weight_ensemble(kind)
         if kind != "gaussian" and name not in recurrent:
             raise ParameterError(

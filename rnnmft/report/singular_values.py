@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,11 +56,15 @@ class MomentRow:
 
 @dataclass(frozen=True, eq=False)
 class Spectra:
-    """One figure a horizon, the moments, and what is missing and why."""
+    """One figure a horizon, the moments, and what is missing and why.
+
+    `samples[T]`: the singular values of tied networks, (networks, values).
+    """
 
     figures: list[Figure]
     moments: list[MomentRow]
     missing: list[str]
+    samples: dict[int, Array] = field(default_factory=dict, repr=False)
 
 
 def solve_spectra(
@@ -81,7 +85,9 @@ def solve_spectra(
         figures += [] if figure is None else [figure]
         if progress is not None:
             progress(i, len(networks.horizons))
-    return Spectra(figures, moments, missing)
+    measured = networks.runs["tied"].jacobian
+    samples = {T: np.asarray(measured[T].singular_values, dtype=float) for T in networks.horizons}
+    return Spectra(figures, moments, missing, samples)
 
 
 # --- moments -----------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from rnnmft.language.laws import law_from_dict
 from rnnmft.validation.experiment import Progress, validate
 from rnnmft.validation.report import ValidationReport
 
-__all__ = ["Claims", "read_claims"]
+__all__ = ["Claims", "is_setting", "read_claims", "read_setting"]
 
 # How each option is read; `validate` knows its domain.
 _READ: Mapping[str, Callable[[Content, str], Any]] = {
@@ -103,9 +103,39 @@ def read_claims(
             value of another kind than its key's.
         ParameterError: a value is outside its domain.
     """
+    return _read(path, resolve, _REQUIRED, read_inputs)
+
+
+def read_setting(path: Path, resolve: Callable[[str], Cell]) -> Claims:
+    """Read a setting: a cell, its ensemble, inputs and start; a file of claims is one, too.
+
+    Args:
+        path: a TOML file with at least `cell = ".."`.
+        resolve: gives the cell of a name.
+
+    Raises:
+        ParseError, ParameterError: as for `read_claims`.
+    """
+    return _read(path, resolve, ("cell",))
+
+
+def is_setting(path: Path) -> bool:
+    """Whether a TOML file names a cell, instead of being one; False where it is no TOML."""
+    try:
+        return "cell" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False
+
+
+def _read(
+    path: Path,
+    resolve: Callable[[str], Cell],
+    required: tuple[str, ...],
+    read_inputs: Callable[[str], Inputs] | None = None,
+) -> Claims:
     try:
         of = Content(tomllib.loads(path.read_text(encoding="utf-8"))).only(_KEYS)
-        for key in _REQUIRED:
+        for key in required:
             of.value(key)
         cell = resolve(of.text("cell"))
         options = {name: read(of, name) for name, read in _READ.items() if name in of}

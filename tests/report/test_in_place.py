@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -11,7 +12,14 @@ from typing import Any
 import pytest
 
 from rnnmft import cells
-from rnnmft.report import QUICK, in_place, make_report, report_in_place, write_report
+from rnnmft.report import (
+    QUICK,
+    ReportComparison,
+    in_place,
+    make_report,
+    report_in_place,
+    write_report,
+)
 from rnnmft.report.assemble import Report
 
 LEAST: dict[str, Any] = {
@@ -138,6 +146,27 @@ def test_an_interrupted_page_says_so_and_waits_no_more(
     assert "Final by now: the numbers at a glance." in _notice(page)
     assert "interrupted" in _notice(page)
     assert 'http-equiv="refresh"' not in page
+
+
+def test_two_reports_stand_side_by_side(report: Report, tmp_path: Path) -> None:
+    # The second is the first with one number of its own, and with a hostile name.
+    number = next(n for n in report.numbers if n.latex == r"\mathbb{E}[h^2]")
+    moved = dataclasses.replace(number.values["untied"], value=2 * number.values["untied"].value)
+    changed = dataclasses.replace(number, values={**number.values, "untied": moved})
+    numbers = [changed if n is number else n for n in report.numbers]
+    other = dataclasses.replace(report, numbers=numbers)
+    names = ("one", "<script>two</script>")
+    found = ReportComparison(names, (report, other))
+    found.to_html(tmp_path / "both.html")
+    found.to_json(tmp_path / "both.json")
+    page = (tmp_path / "both.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert page.count("+100.0 %") == 1
+    for part in ("gradients", "spectra", "phases", "setting"):
+        assert f'<section id="{part}"' in page
+    kept = json.loads((tmp_path / "both.json").read_text(encoding="utf-8"))
+    assert set(kept) == set(names)
+    assert kept["one"] == report.to_dict()
 
 
 def _notice(page: str) -> str:
