@@ -87,6 +87,8 @@ class InfeasibleError(RnnmftError, ValueError):
     Attributes:
         inequality: what fails, such as "sigma_v^2 >= 0".
         nearest: the nearest values that can be had, {(preactivation, parameter): value}.
+        fix: what to fix instead, these and what was fixed besides, {preactivation: {parameter:
+            value}}; empty where nothing near is known.
     """
 
     def __init__(
@@ -94,9 +96,10 @@ class InfeasibleError(RnnmftError, ValueError):
         message: str,
         inequality: str = "",
         nearest: dict[tuple[str, str], float] | None = None,
+        fix: dict[str, dict[str, float]] | None = None,
     ) -> None:
         super().__init__(message)
-        self.inequality, self.nearest = inequality, dict(nearest or {})
+        self.inequality, self.nearest, self.fix = inequality, dict(nearest or {}), dict(fix or {})
 
 
 class CompileError(RnnmftError):

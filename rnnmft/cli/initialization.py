@@ -27,6 +27,7 @@ from rnnmft.cli.setting import (
     resolve_inputs,
     weight_kinds,
 )
+from rnnmft.errors import InfeasibleError
 
 __all__ = ["critical"]
 
@@ -61,7 +62,7 @@ def critical(
     definition = resolve_cell(cell)
     from rnnmft.initialization.critical import critical as solve
 
-    found = solve(
+    asked = (
         definition,
         resolve_inputs(R, correlation, temporal),
         weight_kinds(weights or ()),
@@ -69,13 +70,26 @@ def critical(
         assigned(fix or (), "--fix"),
         objective,
         horizon,
-        parameters=parameter_laws(laws or ()) or None,
-        seed=seed,
-        device=device,
     )
+    options = {"parameters": parameter_laws(laws or ()) or None, "seed": seed, "device": device}
+    try:
+        found = solve(*asked, **options)  # type: ignore[arg-type]
+    except InfeasibleError as error:
+        raise _as_options(error) from None
     if output is not None:
         found.to_json(output)
     if as_json:
         print_json(found)
     else:
         say(found.report())
+
+
+def _as_options(error: InfeasibleError) -> InfeasibleError:
+    """The error with what to fix instead as it is written on the command line."""
+    written = " ".join(
+        f"--fix {name}.{parameter}={value!r}"
+        for name, given in error.fix.items()
+        for parameter, value in given.items()
+    )
+    message = str(error).replace(f"fix={error.fix!r}", written)
+    return InfeasibleError(message, error.inequality, error.nearest, error.fix)

@@ -7,8 +7,10 @@ which is linear in what it pulls:  J v = d/du (J^T u) v.
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -55,22 +57,41 @@ class LayerStep:
 
     def __call__(self, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The new states, (sequences, N) each."""
+        return self._stepped(self._call, x, states)
 
-        def call(*arguments: Any, **named: Any) -> Any:
-            return torch.func.functional_call(self.module, self.held, arguments, named)
+    def _call(self, *arguments: Any, **named: Any) -> Any:
+        """The module with its parameters as they are held here."""
+        return torch.func.functional_call(self.module, self.held, arguments, named)
 
+    @cached_property
+    def _reversed(self) -> Callable[..., Any]:
+        """A module that has these parameters for good: a checkpoint calls it again, backwards.
+
+        One that cannot be copied is called as above, which holds for all but checkpoints.
+        """
+        try:
+            own = copy.deepcopy(self.module).to(self.dtype)
+        except Exception:  # of the user's attributes
+            return self._call
+        return own.requires_grad_(False)
+
+    def _stepped(
+        self, call: Callable[..., Any], x: Tensor, states: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
         if self.traced.batched:
             return self.traced.step(call, x, states)
         return torch.vmap(lambda x, *s: self.traced.step(call, x, s))(x, *states)
 
-    def advance(self, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def advance(
+        self, x: Tensor, states: Sequence[Tensor], call: Callable[..., Any] | None = None
+    ) -> tuple[Tensor, ...]:
         """The new states; what the module's own code raises becomes one sentence.
 
         Raises:
             CellError: the module refuses these numbers.
         """
         try:
-            return self(x, states)
+            return self._stepped(call or self._call, x, states)
         except RnnmftError:
             raise
         except Exception as error:  # of the user's forward
@@ -132,7 +153,8 @@ class LayerStep:
         with torch.enable_grad():
             at = [s.detach().repeat(probes, 1).requires_grad_() for s in states]
             # Copies: a module may write into what it is given, which a leaf forbids.
-            return self.advance(x.repeat(probes, 1), [s.clone() for s in at]), at
+            rows = [s.clone() for s in at]
+            return self.advance(x.repeat(probes, 1), rows, self._reversed), at
 
 
 def _gradients(

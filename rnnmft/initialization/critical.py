@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from rnnmft.errors import ParameterError
+from rnnmft.errors import InfeasibleError, ParameterError
 from rnnmft.initialization.design.burn_in import stationary_after
 from rnnmft.initialization.design.request import Request
 from rnnmft.initialization.design.roles import roles
@@ -80,7 +80,7 @@ def critical(
 
     Raises:
         InfeasibleError: no ensemble does it; the message says which inequality fails and what is
-            near.
+            near, as a `fix` to ask for.
         ParameterError: an argument outside its domain.
 
     >>> from rnnmft import cells
@@ -104,7 +104,10 @@ def critical(
     request = Request.checked(
         cell, inputs or Inputs(), weights, fix, objective, horizon, laws, sampling
     )
-    answer = solve_untied(request)
+    try:
+        answer = solve_untied(request)
+    except InfeasibleError as error:
+        raise _with_fix(error, request) from None
     solution = answer.solution
     ensemble, growth, reasons = solution.ensemble, {}, list(answer.reasons)
     if tying == "untied" and solution.design.roles.gains:
@@ -136,6 +139,16 @@ def critical(
         stationary_after(request.horizon),
         sampling,
     )
+
+
+def _with_fix(error: InfeasibleError, request: Request) -> InfeasibleError:
+    """The error whose message ends with what to write instead, every digit of it."""
+    if not error.nearest:
+        return error
+    fix = {name: dict(given) for name, given in request.fixed.items()}
+    for (name, parameter), value in error.nearest.items():
+        fix.setdefault(name, {})[parameter] = value
+    return InfeasibleError(f"{error}: fix={fix!r}", error.inequality, error.nearest, fix)
 
 
 def _default_laws(cell: Cell, horizon: Any) -> dict[str, Law]:

@@ -3,12 +3,13 @@
 W_k: sigma_w times iid N(0, 1/N) or Haar orthogonal, a block for each gate
 V_k: iid N(0, sigma_v^2 / N_in), N_in being what the layer really sees
 b_k: iid N(mu_b, sigma_b^2), all of it in the first of two bias vectors; the other becomes zero
+     (and c_k p besides, where an elementwise parameter p of the ensemble's cell only shifts e_k)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, Unpack
 
 import torch
@@ -16,6 +17,7 @@ import torch
 from rnnmft.cells import Stack
 from rnnmft.errors import ParameterError
 from rnnmft.initialization.matching import matching_names
+from rnnmft.initialization.offsets import without_offsets
 from rnnmft.language import Cell, Ensemble, PreactivationLaw
 from rnnmft.parts.effective import plain, write_back
 from rnnmft.parts.find import recurrent_parts, single_layers
@@ -25,10 +27,24 @@ from rnnmft.tracing import HintOptions, Layer, recurrent_layers
 
 __all__ = ["apply_"]
 
-#: A layer, the names that its ensemble has for its own, and the ensemble.
-Drawn = tuple[Layer, dict[str, str], Ensemble]
 Module = TypeVar("Module", bound=torch.nn.Module)
 Tensor = torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Names:
+    """{a module's name: the ensemble's}; and what elementwise parameters add to biases."""
+
+    of: Mapping[str, str]
+    offsets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def offset(self, name: str) -> Mapping[str, float]:
+        """{parameter: factor} in the bias of a module's preactivation."""
+        return self.offsets.get(self.of[name], {})
+
+
+#: A layer, the names that its ensemble has for its own, and the ensemble.
+Drawn = tuple[Layer, _Names, Ensemble]
 
 
 def apply_(
@@ -119,19 +135,24 @@ def _layers_of(
 def _named(layers: Sequence[Layer], ensemble: Ensemble, cell: Cell | None) -> list[Drawn]:
     """The layers of one module; of a stack each has a cell and an ensemble of its own."""
     if not isinstance(cell, Stack):
-        names = matching_names(ensemble, cell, layers[0].traced.cell)
+        names = _matching(ensemble, cell, layers[0].traced.cell)
         return [(layer, names, ensemble) for layer in layers]
     count, laws = 1 + max(layer.index for layer in layers), cell.of_layers(ensemble)
     if count != len(laws):
         raise ParameterError(f"the stack has {len(laws)} layers, and the module has {count}")
     return [
-        (
-            x,
-            matching_names(laws[x.index], cell.layers[x.index], x.traced.cell),
-            laws[x.index],
-        )
+        (x, _matching(laws[x.index], cell.layers[x.index], x.traced.cell), laws[x.index])
         for x in layers
     ]
+
+
+def _matching(ensemble: Ensemble, cell: Cell | None, theirs: Cell) -> _Names:
+    """The names in a module's cell, which may lack parameters that only shift preactivations."""
+    shifted = None if cell is None or theirs.parameters else without_offsets(cell)
+    if shifted is None:
+        return _Names(matching_names(ensemble, cell, theirs))
+    plain, offsets = shifted
+    return _Names(matching_names(ensemble, plain, theirs), offsets)
 
 
 def _check_apart(layers: Sequence[Layer]) -> None:
@@ -147,9 +168,14 @@ def _check_apart(layers: Sequence[Layer]) -> None:
                 )
 
 
-def _check_biases(layer: Layer, ensemble: Ensemble, names: dict[str, str]) -> None:
+def _check_biases(layer: Layer, ensemble: Ensemble, names: _Names) -> None:
     for name, binding in layer.traced.bindings.items():
-        law = ensemble[names[name]]
+        law = ensemble[names.of[name]]
+        if not binding.bias and names.offset(name):
+            raise ParameterError(
+                f"{type(layer.module).__name__} has no bias for {name!r}, which "
+                f"{', '.join(names.offset(name))} shifts: make the module with bias=True"
+            )
         if not binding.bias and (law.mu_b or law.sigma_b):
             raise ParameterError(
                 f"{type(layer.module).__name__} has no bias for {name!r}, and the ensemble has "
@@ -161,23 +187,29 @@ def _check_biases(layer: Layer, ensemble: Ensemble, names: dict[str, str]) -> No
 def _draw_layer(
     layer: Layer,
     ensemble: Ensemble,
-    names: dict[str, str],
+    names: _Names,
     gain: float,
     generator: torch.Generator,
 ) -> None:
     """Draw and write one layer, preactivation by preactivation: W, V, b."""
     traced = layer.traced
     drawn = {}
-    for name, (w, v, b) in layer.parameters().items():
-        law = ensemble[names[name]]
+    parameters = layer.parameters()
+    like = next(b for _, _, b in parameters.values())
+    # One number a unit, the same in every gate that it shifts.
+    shifting = ensemble.parameters if names.offsets else {}
+    shifts = {p: law.quantile(_uniform(like, generator)) for p, law in shifting.items()}
+    for name, (w, v, b) in parameters.items():
+        law = ensemble[names.of[name]]
+        shift = [_like(c * shifts[p], b) for p, c in names.offset(name).items()]
         law = replace(law, sigma_v=law.sigma_v * gain)
         drawn[name] = (
             None if w is None else _recurrent(law, w, generator),
             None if v is None else _normal(law.sigma_v / v.shape[1] ** 0.5, v, generator),
-            law.mu_b + _normal(law.sigma_b, b, generator),
+            sum(shift, law.mu_b + _normal(law.sigma_b, b, generator)),
         )
     elementwise = {
-        name: _like(ensemble.parameters[names[name]].quantile(_uniform(p, generator)), p)
+        name: _like(ensemble.parameters[names.of[name]].quantile(_uniform(p, generator)), p)
         for name, p in traced.elementwise_parameters(layer.module).items()
     }
     traced.write_(layer.module, drawn, elementwise)

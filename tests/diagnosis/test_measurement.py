@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from rnnmft.diagnosis.measurement import GradientSeries, gradient_series, run_layer
 from rnnmft.diagnosis.stepping import LayerStep
@@ -206,6 +207,28 @@ def test_a_step_without_forward_mode_has_the_same_derivatives() -> None:
     assert float((back * tangents[0]).sum()) == pytest.approx(float((expected * tangents[0]).sum()))
     run = run_layer(layer, x[:, None].expand(3, 2, INPUTS), 0, 2, seeded())
     assert np.isfinite(run.gradients.log10).all()
+
+
+class Checkpointed(torch.nn.Module):
+    """A cell that keeps nothing of its forward and makes it again, backwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = torch.nn.GRUCell(INPUTS, UNITS, dtype=torch.float64)
+
+    def forward(self, x, h):
+        return checkpoint(self.cell, x, h, use_reentrant=False)
+
+
+def test_a_checkpoint_inside_of_a_cell_changes_nothing() -> None:
+    torch.manual_seed(0)
+    module = Checkpointed()
+    x = torch.randn(8, 4, INPUTS, generator=seeded(), dtype=torch.float64)
+    kept, plain = (
+        run_layer(recurrent_layers(each)[0], x, 2, 3, seeded()) for each in (module, module.cell)
+    )
+    assert np.allclose(kept.gradients.log10, plain.gradients.log10, rtol=0.0, atol=1e-12)
+    assert kept.isometry == pytest.approx(plain.isometry, rel=1e-12)
 
 
 def test_a_state_that_depends_on_no_state_has_no_gradient() -> None:

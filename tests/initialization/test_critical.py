@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from typing import ClassVar
 
@@ -294,6 +295,16 @@ class TestInfeasible:
             )
         assert "14.29" in str(caught.value)
         assert caught.value.nearest["e", "q"] == pytest.approx(14.293, abs=1e-3)
+
+    def test_what_to_fix_instead_can_be_pasted(self) -> None:
+        fix = {"e": {"mu_b": 0, "q": 10}}
+        with pytest.raises(InfeasibleError) as caught:
+            critical(cells.minimal(), Inputs(R=0.4616), fix=fix, tying="untied")
+        _, _, pasted = str(caught.value).rpartition(": fix=")
+        fix = ast.literal_eval(pasted)
+        assert fix == {"e": {"mu_b": 0.0, "q": caught.value.nearest["e", "q"]}}
+        found = critical(cells.minimal(), Inputs(R=0.4616), fix=fix, tying="untied")
+        assert found.ensemble["e"].sigma_v < 0.1
 
     def test_the_nearest_is_feasible_and_a_little_less_is_not(self) -> None:
         for q, works in ((14.2932, True), (14.2930, False)):

@@ -285,7 +285,10 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("words", "sentence"),
         [
-            (["minimal", "--fix", "e.mu_b=0", "--fix", "e.q=10"], "The nearest that can be had"),
+            (
+                ["minimal", "--fix", "e.mu_b=0", "--fix", "e.q=10"],
+                "--fix e.mu_b=0.0 --fix e.q=14.2",
+            ),
             (["min_gru"], "no recurrent weights"),
             (["gru", "--objective", "best"], "objective must be one of"),
             (["gru", "--fix", "q=1"], "--fix needs"),

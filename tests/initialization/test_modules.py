@@ -10,7 +10,7 @@ import torch
 from rnnmft import cells
 from rnnmft.activations import tanh
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.cells import Average, Cell, Inputs, Preactivation, State, Uniform
+from rnnmft.cells import Average, Cell, ChronoBias, Inputs, Preactivation, State, Uniform
 from rnnmft.errors import CellError, ParameterError
 from rnnmft.initialization.matching import same_cell
 from rnnmft.initialization.modules import apply_
@@ -321,3 +321,27 @@ def test_averages_are_told_apart_by_what_they_are_of() -> None:
 
     assert same_cell(normalised("h", "q"), normalised("g", "p")) == {"e_h": "e_g"}
     assert same_cell(normalised("h", "q"), normalised("g", "p", 4)) is None
+
+
+def test_a_law_of_biases_goes_into_a_layer_that_has_biases() -> None:
+    """The chrono LSTM into nn.LSTM: b_f = -b_i of every unit, in every layer, of the law."""
+    cell = cells.chrono_lstm()
+    for law in (ChronoBias(50.0), Uniform(1.0, 3.0)):
+        ensemble = cell.ensemble(parameters={"b": law}, i={"mu_b": 0.5})
+        module = apply_(ensemble, torch.nn.LSTM(8, 512, 2), seeded(), cell=cell)
+        for biases in (module.bias_ih_l0, module.bias_ih_l1):
+            i, f, g, o = biases.detach().chunk(4)
+            assert torch.allclose(0.5 - i, f, atol=1e-6)
+            assert not g.any()
+            assert not o.any()
+            # 4 standard errors of 512 draws' mean; all of them inside the law.
+            assert abs(float(f.mean()) - law.mean) < 4.0 * math.sqrt(law.variance / 512)
+            low, high = law.support
+            assert low - 1e-6 <= float(f.min()) < float(f.max()) <= high + 1e-6
+        assert not torch.equal(module.bias_ih_l0, module.bias_ih_l1)
+    with pytest.raises(ParameterError, match="which b shifts: make the module with bias=True"):
+        apply_(ensemble, torch.nn.LSTM(8, 16, bias=False), seeded(), cell=cell)
+    # What does more than shift has no place in a layer of PyTorch.
+    laws = {"u": Uniform(0.0, 1.0)}
+    with pytest.raises(ParameterError, match="another cell"):
+        apply_(cells.indrnn().ensemble(parameters=laws), torch.nn.RNN(8, 16), cell=cells.indrnn())

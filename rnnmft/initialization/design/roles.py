@@ -74,9 +74,13 @@ def roles(cell: Cell) -> Roles:
     """
     recurrent = tuple(p.name for p in cell.preactivations if p.is_recurrent)
     if not recurrent:
+        own = ", ".join(p.name for p in cell.parameters)
+        decides = f": what {own} is drawn from decides, at any sigma" if own else ""
         raise InfeasibleError(
             f"cell {cell.name!r} has no recurrent weights to make critical: its Jacobian is "
-            "diagonal, and a unit's gradient is a product of its own factors alone"
+            f"diagonal, and a unit's gradient is a product of its own factors alone{decides}. "
+            "MeanField(cell, ensemble).jacobian_means(T) is m_1 over T steps for the law that an "
+            "ensemble gives"
         )
     gates = {p for p in cell.preactivations if _is_gate(cell, p)}
     lasting = [s for s in cell.states if sp.diff(cell.update[s], s) != 0]
