@@ -42,7 +42,7 @@ MAPS = {
 
 
 def measured(name, shape, sample):
-    """The map of one cell and its comparison."""
+    """The map of one cell, by itself and again with its comparison, which takes longer."""
     make, held, R, ends = MAPS[name]
     cell, inputs = make(), Inputs(R=R)
     ensemble = cell.ensemble(**held)
@@ -77,11 +77,12 @@ def measured(name, shape, sample):
         "load_average": [load, os.getloadavg()[0]],
         "threads": os.environ.get("OMP_NUM_THREADS", "default"),
     }
+    yield row
     if sample:
         row["sample"], single = compared(found, cell, held, inputs, vary, sample)
         row["seconds"]["single points, all by the sample"] = round(single * status.size, 1)
         row["times faster"] = round(single * status.size / processor, 1)
-    return row
+        yield row
 
 
 def compared(found, cell, held, inputs, vary, sample):
@@ -126,17 +127,17 @@ def main():
     if options.output.exists():
         document = json.loads(options.output.read_text(encoding="utf-8"))
     for name in options.cells:
-        row = measured(name, options.shape, options.sample)
-        document[name] = row
-        document["provenance"] = {
-            "command": "python -m benchmarks.tied_maps",
-            "rnnmft": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        }
-        options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        print(name, json.dumps(row, indent=1))
+        for row in measured(name, options.shape, options.sample):
+            document[name] = row
+            document["provenance"] = {
+                "command": "python -m benchmarks.tied_maps",
+                "rnnmft": __version__,
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            }
+            options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            print(name, json.dumps(row, indent=1))
 
 
 if __name__ == "__main__":
