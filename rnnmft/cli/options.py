@@ -10,6 +10,7 @@ import typer
 __all__ = [
     "AsJson",
     "CellName",
+    "Cluster",
     "Correlation",
     "Device",
     "Laws",
@@ -20,13 +21,14 @@ __all__ = [
     "Sets",
     "Start",
     "Steps",
+    "StoreFolder",
     "Temporal",
     "Tying",
     "Weights",
     "Widths",
 ]
 
-_SETTING, _NETWORKS = "Setting", "Networks"
+_SETTING, _NETWORKS, _MANY = "Setting", "Networks", "Chunks"
 
 CellName = Annotated[
     str,
@@ -109,4 +111,22 @@ Device = Annotated[
     str, typer.Option(help="auto, cpu or cuda, for the networks.", rich_help_panel=_NETWORKS)
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="Compute chunk by chunk into this folder; an interrupted command goes on there.",
+        rich_help_panel=_MANY,
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE",
+        help="threads or processes of this machine, processes:4, or a Dask scheduler's address, "
+        "tcp://HOST:8786; this process if not given.",
+        rich_help_panel=_MANY,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -11,11 +11,13 @@ import typer
 from rnnmft.cli.options import (
     AsJson,
     CellName,
+    Cluster,
     Correlation,
     Laws,
     SecondMoment,
     Sets,
     Start,
+    StoreFolder,
     Temporal,
     Tying,
     Weights,
@@ -67,6 +69,12 @@ def phase(
     output: Annotated[
         Path | None, typer.Option(help="Write all of it as netCDF: values, errors, statuses.")
     ] = None,
+    store: StoreFolder = None,
+    cluster: Cluster = None,
+    chunk: Annotated[
+        int | None,
+        typer.Option(help="Points of a chunk, at most.", rich_help_panel="Chunks"),
+    ] = None,
     table: Annotated[bool, typer.Option("--table", help="Print every point.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -74,6 +82,9 @@ def phase(
 
     Tied, a gated cell takes seconds a point: a line on standard error says how long the whole may
     take. --tying untied is the closure of the literature, a whole grid of which takes seconds.
+
+    With --store a map is written chunk by chunk, and the same command goes on where it was
+    interrupted, however that was.
 
     A terminal shows a summary; every point is printed with --table, or where the output is piped.
     """
@@ -87,8 +98,12 @@ def phase(
 
     wanted = quantity or _usual(s, tying, plot is not None)
     with progress_bar("points") as bar:
-        progress = announced(bar, _one_by_one(s, tying))
-        found = phase_diagram(s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress, s.start)
+        in_chunks = store is not None or cluster is not None
+        progress = bar if in_chunks else announced(bar, _one_by_one(s, tying))
+        places = {"store": store, "cluster": cluster, "chunk": chunk}
+        found = phase_diagram(
+            s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress, s.start, **places
+        )
     found.attrs["command"] = command_line()
     if plot is not None:
         found.plot(quantity[0] if quantity else None, path=plot)
@@ -100,7 +115,7 @@ def phase(
         _print_points(found, tying)
     else:
         _print_summary(found)
-        for path in filter(None, (plot, output)):
+        for path in filter(None, (plot, output, store)):
             say(f"written: {path}")
 
 
