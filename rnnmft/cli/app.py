@@ -107,6 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not isinstance(error, _USAGE):
             raise
         return _refuse(getattr(error, "format_message", error.__str__)())
+    # So typer ends what Ctrl-C interrupted.
+    if found == 130:
+        return _refuse("interrupted", 130)
     return found if isinstance(found, int) else 0
 
 

@@ -10,6 +10,7 @@ import typer
 __all__ = [
     "AsJson",
     "CellName",
+    "Cluster",
     "Correlation",
     "Device",
     "Drawn",
@@ -22,6 +23,7 @@ __all__ = [
     "Sets",
     "Start",
     "Steps",
+    "StoreFolder",
     "Temporal",
     "Tying",
     "Weights",
@@ -29,7 +31,7 @@ __all__ = [
     "complete_cells",
 ]
 
-_SETTING, _NETWORKS = "Setting", "Networks"
+_SETTING, _NETWORKS, _MANY = "Setting", "Networks", "Chunks"
 
 
 def complete_cells(incomplete: str) -> list[str]:
@@ -128,5 +130,23 @@ Plot = Annotated[Path | None, typer.Option(help="Draw it: an .svg file, with its
 Drawn = Annotated[
     Path | None,
     typer.Option("--plot", "--output", "-o", help="Draw it: an .svg file, with its values."),
+]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="Compute chunk by chunk into this folder; an interrupted command goes on there.",
+        rich_help_panel=_MANY,
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE",
+        help="threads or processes of this machine, processes:4, or a Dask scheduler's address, "
+        "tcp://HOST:8786; this process if not given.",
+        rich_help_panel=_MANY,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -11,11 +11,13 @@ import typer
 from rnnmft.cli.options import (
     AsJson,
     CellName,
+    Cluster,
     Correlation,
     Laws,
     SecondMoment,
     Sets,
     Start,
+    StoreFolder,
     Temporal,
     Weights,
 )
@@ -74,6 +76,12 @@ def phase(
     output: Annotated[
         Path | None, typer.Option(help="Write all of it as netCDF: values, errors, statuses.")
     ] = None,
+    store: StoreFolder = None,
+    cluster: Cluster = None,
+    chunk: Annotated[
+        int | None,
+        typer.Option(help="Points of a chunk, at most.", rich_help_panel="Chunks"),
+    ] = None,
     table: Annotated[bool, typer.Option("--table", help="Print every point.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -82,6 +90,9 @@ def phase(
     Tied, a gated cell takes a part of a second a point: a line on standard error says how long the
     whole may take. --tying untied is the closure of the literature, a whole grid of which takes
     seconds. A map that is drawn is of both: it is there at once, and again as the tied line comes.
+
+    With --store a map is written chunk by chunk, and the same command goes on where it was
+    interrupted, however that was.
 
     A terminal shows a summary; every point is printed with --table, or where the output is piped.
     """
@@ -93,7 +104,9 @@ def phase(
     s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.phase_diagram import phase_diagram
 
-    tying = tying or _usual_tying(s, plot is not None and len(axes) == 2)
+    in_chunks = store is not None or cluster is not None
+    is_map = plot is not None and len(axes) == 2 and not in_chunks
+    tying = tying or _usual_tying(s, is_map)
     wanted = quantity or _usual(s, tying, plot is not None)
 
     def draw(found: PhaseDataset) -> None:
@@ -101,9 +114,10 @@ def phase(
             found.plot(quantity[0] if quantity else None, path=plot)
 
     with progress_bar("points") as bar:
-        progress = announced(bar, _waited_for(s, tying))
+        progress = bar if in_chunks else announced(bar, _waited_for(s, tying))
         setting = (s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress, s.start)
-        found = phase_diagram(*setting, watch=draw)
+        places = {"store": store, "cluster": cluster, "chunk": chunk}
+        found = phase_diagram(*setting, watch=draw, **places)
     found.attrs["command"] = command_line()
     draw(found)
     if output is not None:
@@ -114,7 +128,7 @@ def phase(
         _print_points(found)
     else:
         _print_summary(found)
-        for path in filter(None, (plot, output)):
+        for path in filter(None, (plot, output, store)):
             say(f"written: {path}")
 
 
