@@ -42,5 +42,7 @@ def test_a_validation_may_be_about_gradients_alone() -> None:
     names = [c.name for c in found.claims]
     assert "m_1(2<-1; 1)" in names
     assert not [n for n in names if n.startswith(("E[", "c_", "C_", "q*"))]
-    with pytest.raises(ParameterError, match="kinds must be among moments, variances, memory, gradients"):
+    with pytest.raises(
+        ParameterError, match="kinds must be among moments, variances, memory, gradients"
+    ):
         validate(*setting, kinds=["spectra"])
