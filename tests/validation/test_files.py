@@ -138,6 +138,11 @@ def test_a_file_says_where_the_states_start(tmp_path: Path) -> None:
         assert request.run(device="cpu").start == {"h": 0.5}
 
 
+#: Files that decide some claims alone, and how the names of the others begin: of gradients from
+#: layer to layer 750 networks tell 2 to 10 %, and the file's m_1, d_eff and growth 2 %.
+UNDECIDED = {"stacked_lstm_digits_gradients": ("m_1(1<-", "m_1(2<-", "m_1(3<-")}
+
+
 def committed(path: Path) -> dict[str, Any]:
     return json.loads((ROOT / "results" / f"{path.stem}.json").read_text(encoding="utf-8"))
 
@@ -171,7 +176,10 @@ def test_the_committed_results_are_of_the_committed_claims(path: Path) -> None:
     for tying in request.options["tyings"]:
         assert found["design"][tying]["widths"] == request.options["widths"]
         assert found["design"][tying]["networks"] == request.options["networks"]
-    assert found["passed"] is True
+    assert found["passed"] is (path.stem not in UNDECIDED)
+    if path.stem in UNDECIDED:
+        undecided = [c["name"] for c in found["claims"] if not c["verdict"]["control_rejected"]]
+        assert all(name.startswith(UNDECIDED[path.stem]) for name in undecided)
     outcomes = [claim["verdict"]["outcome"] for claim in found["claims"]]
     assert outcomes
     assert "rejected" not in outcomes
