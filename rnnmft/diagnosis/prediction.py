@@ -85,7 +85,7 @@ def through_own_matrices(
         burn_in: steps before the Jacobian starts.
         seed: of everything random.
     """
-    setting = (layer, x, ensemble, inputs, horizon, min(burn_in, _LONGEST_PAST), seed)
+    setting = (layer, x, ensemble, inputs, horizon, burn_in, seed)
     with deadline(seconds_left() / 2):
         found = _predict(*setting, means=True)
     if not len(found.gradients.log10):
@@ -115,7 +115,7 @@ def _predict(
     ensemble: Ensemble,
     inputs: Inputs,
     horizon: int,
-    past: int,
+    burn_in: int,
     seed: int,
     *,
     means: bool,
@@ -132,7 +132,8 @@ def _predict(
         matrices = _matrices(layer)
         process = _process(layer, x, ensemble, inputs, each, seed)
         _use_own(process, matrices, width, means)
-        for _ in range(past):
+        # Units that see nothing but themselves are cheap to follow for as long as the layer ran.
+        for _ in range(min(burn_in, _LONGEST_PAST) if process.weights else burn_in):
             process.step()
         perturbations = Perturbations(process, matrices, (networks, width), probes, seed)
         for t in range(horizon):

@@ -136,7 +136,9 @@ def ask_theory(
     if growth is None and series is not None:
         growth = _slope(series[0], series[1])
     rate = None if growth is None else float(growth)
-    mean, error = (None, None) if series is None else _at(series[0], length, rate)
+    # Where units are sampled the series itself knows how it goes on, and may bend.
+    on = None if sampled else rate
+    mean, error = (None, None) if series is None else _at(series[0], length, on)
     errors, statuses = _qualities(at, growth, times, series)
     return TheoryAnswer(
         tying=tying,
