@@ -70,7 +70,7 @@ _RATES = (3e-3, 1e-2, 3e-2)
 #: steps of Adam, and how many words are told apart. Smoke only shows that everything runs.
 _SCALES: dict[str, tuple[tuple[str, ...], int, tuple[float, ...], int, tuple[Any, Any]]] = {
     "smoke": (("minimal",), 2, _RATES[1:2], 1 << 10, ((4_000, 12, 0), (6_000, 12, 100))),
-    "small": (_CELLS, 3, _RATES, 1 << 16, ((40_000, 1_200, 0), (60_000, 400, 500))),
+    "small": (_CELLS, 3, _RATES, 1 << 16, ((40_000, 1_000, 0), (60_000, 300, 500))),
     "full": (_CELLS, 5, (1e-3, *_RATES), 1 << 16, ((10**6, 20_000, 0), (5 * 10**6, 5_000, 10_000))),
 }
 
@@ -80,7 +80,7 @@ def comparisons(scale: str) -> list[Comparison]:
     names, seeds, rates, particles, sizes = _SCALES[scale]
     found = []
     for level, (parameters, iterations, most) in zip(LEVELS, sizes, strict=True):
-        reading = Reading(iterations, every=max(1, iterations // 10))
+        reading = Reading(iterations, every=max(1, iterations // 8))
         found.append(Comparison(level, most, names, parameters, rates, seeds, particles, reading))
     return found
 
@@ -132,20 +132,15 @@ def run_comparison(
 def starts(cell: Cell, particles: int, folder: Path) -> dict[str, Ensemble | None]:
     """Where models of a cell start, by name; None is PyTorch's default.
 
-    Critical ensembles with orthogonal weights, for all that `critical` chooses by itself, and for
-    the timescale that it is asked for if nothing else is said, 10 steps.
+    The critical ensemble is what `critical` chooses by itself, with orthogonal weights.
     """
-    found: dict[str, Ensemble | None] = {}
-    for name, objective in (("critical", "isometry"), ("critical, xi 10", "timescale")):
-        path = folder / f"{cell.name}-{objective}.json"
-        known = load(path)
-        if known is None:
-            known = critical(
-                cell, Inputs(), "orthogonal", objective=objective, particles=particles
-            ).ensemble.to_dict()
-            save(path, known)
-        found[name] = _ensemble(cell, known)
-    return {**found, "PyTorch's default": None}
+    path = folder / f"{cell.name}-critical.json"
+    known = load(path)
+    if known is None:
+        at = critical(cell, Inputs(), "orthogonal", particles=particles)
+        known = at.ensemble.to_dict()
+        save(path, known)
+    return {"critical": _ensemble(cell, known), "PyTorch's default": None}
 
 
 def _ensemble(cell: Cell, known: Mapping[str, Any]) -> Ensemble:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnmft.experiments.outcome import number, outcome
+from rnnmft.experiments.language_page import draw_models, model_sentences
+from rnnmft.experiments.outcome import diverged, number, outcome
 from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Figure, draw_figure
 from rnnmft.page.numbers import count
@@ -28,6 +29,10 @@ _ASKED = {
         "Do networks learn sequences as long as the predicted timescale says?",
     ),
     "dynamics": ("Training dynamics", "Do networks that start critical learn faster?"),
+    "language": (
+        "Language models",
+        "Does a minimalRNN model text as well as a GRU and an LSTM of as many parameters?",
+    ),
 }
 _COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, BLACK, GREY)
 _LINES = ("-", "--", "-.", ":", "-", "--", "-.")
@@ -42,13 +47,13 @@ def render_experiments(content: Mapping[str, Any]) -> str:
         "lead.html",
         content=content,
         smoke=content["scale"] == "smoke",
-        outcomes=[(part["cell"], outcome(part)) for part in content["parts"]],
+        outcomes=[(_subject(part), outcome(part)) for part in content["parts"]],
         threads=count(content["provenance"]["threads"], "thread"),
     )
     sections = [
         Section(
-            part["cell"],
-            part["cell"],
+            _subject(part),
+            _subject(part),
             render(_TEMPLATES, "part.html", figure=figure, sentences=list(sentences(part))),
         )
         for part in content["parts"]
@@ -58,12 +63,18 @@ def render_experiments(content: Mapping[str, Any]) -> str:
     return render_page(window, heading, lead, sections, "This page loads nothing from anywhere.")
 
 
+def _subject(part: Mapping[str, Any]) -> str:
+    """What a part is about: a cell, or the symbols of a text."""
+    return part["cell"] if "cell" in part else part["level"]
+
+
 def draw(part: Mapping[str, Any]) -> Figure:
     """The figure of one cell's results, by what they hold."""
     kinds: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
         "rows": _propagation,
         "fit": _map,
         "to_80": _race,
+        "models": draw_models,
     }
     return next(made for name, made in kinds.items() if name in part)(part)
 
@@ -147,6 +158,8 @@ def _propagation(part: Mapping[str, Any]) -> Figure:
 
 def sentences(part: Mapping[str, Any]) -> Iterator[str]:
     """What came out, in sentences."""
+    if "models" in part:
+        yield from model_sentences(part)
     for tying in TYINGS if "fit" in part else ():
         fit = part["fit"][tying]
         if not fit["within"]:
@@ -178,4 +191,10 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{at}: networks {number(row['measured'][-1])} at step {last}; "
             f"fixed points and distances of the theories: {ends}."
+        )
+    gone, of = diverged(part)
+    if gone:
+        yield (
+            f"{gone} of {of} networks diverged: a gradient was not finite, and their accuracy is "
+            "that of what was left."
         )
