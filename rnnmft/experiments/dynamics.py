@@ -132,6 +132,7 @@ def run_race(
     kept = folder / f"{name}.npz"
     seen = train(trainees, task, digits, race.course, checkpoint=kept, progress=progress)
     table = np.array(seen.accuracy).reshape(len(seen.steps), len(by_name), race.seeds)
+    diverged = np.array(seen.diverged).reshape(len(by_name), race.seeds)
     curves = {n: table[:, i].tolist() for i, n in enumerate(by_name)}
     found = {
         "cell": race.cell,
@@ -140,6 +141,7 @@ def run_race(
         "digits": digits.source,
         "steps": seen.steps,
         "accuracy": curves,
+        "diverged": {n: diverged[i].tolist() for i, n in enumerate(by_name)},
         "ensembles": {n: e.to_dict() for n, e in by_name.items()},
         "to_80": {n: steps_to(0.8, seen.steps, table[:, i]) for i, n in enumerate(by_name)},
     }

@@ -70,7 +70,7 @@ _RATES = (3e-3, 1e-2, 3e-2)
 #: steps of Adam, and how many words are told apart. Smoke only shows that everything runs.
 _SCALES: dict[str, tuple[tuple[str, ...], int, tuple[float, ...], int, tuple[Any, Any]]] = {
     "smoke": (("minimal",), 2, _RATES[1:2], 1 << 10, ((4_000, 12, 0), (6_000, 12, 100))),
-    "small": (_CELLS, 3, _RATES, 1 << 16, ((40_000, 1_200, 0), (60_000, 400, 500))),
+    "small": (_CELLS, 3, _RATES, 1 << 16, ((40_000, 1_000, 0), (60_000, 300, 500))),
     "full": (_CELLS, 5, (1e-3, *_RATES), 1 << 16, ((10**6, 20_000, 0), (5 * 10**6, 5_000, 10_000))),
 }
 
@@ -80,7 +80,7 @@ def comparisons(scale: str) -> list[Comparison]:
     names, seeds, rates, particles, sizes = _SCALES[scale]
     found = []
     for level, (parameters, iterations, most) in zip(LEVELS, sizes, strict=True):
-        reading = Reading(iterations, every=max(1, iterations // 10))
+        reading = Reading(iterations, every=max(1, iterations // 8))
         found.append(Comparison(level, most, names, parameters, rates, seeds, particles, reading))
     return found
 
@@ -132,26 +132,59 @@ def run_comparison(
 def starts(cell: Cell, particles: int, folder: Path) -> dict[str, Ensemble | None]:
     """Where models of a cell start, by name; None is PyTorch's default.
 
-    Critical ensembles with orthogonal weights, for all that `critical` chooses by itself, and for
-    the timescale that it is asked for if nothing else is said, 10 steps.
+    The critical ensemble is what `critical` chooses by itself, with orthogonal weights.
     """
-    found: dict[str, Ensemble | None] = {}
-    for name, objective in (("critical", "isometry"), ("critical, xi 10", "timescale")):
-        path = folder / f"{cell.name}-{objective}.json"
-        known = load(path)
-        if known is None:
-            known = critical(
-                cell, Inputs(), "orthogonal", objective=objective, particles=particles
-            ).ensemble.to_dict()
-            save(path, known)
-        found[name] = _ensemble(cell, known)
-    return {**found, "PyTorch's default": None}
+    path = folder / f"{cell.name}-critical.json"
+    known = load(path)
+    if known is None:
+        at = critical(cell, Inputs(), "orthogonal", particles=particles)
+        known = at.ensemble.to_dict()
+        save(path, known)
+    return {"critical": _ensemble(cell, known), "PyTorch's default": None}
 
 
 def _ensemble(cell: Cell, known: Mapping[str, Any]) -> Ensemble:
     weights = {p.name: known[p.name]["weights"] for p in cell.preactivations if p.is_recurrent}
     laws = {name: {k: v for k, v in law.items() if k != "weights"} for name, law in known.items()}
     return cell.ensemble(weights=weights, **laws)
+
+
+@dataclass(frozen=True)
+class _Networks:
+    """Networks of one cell that learn the same text."""
+
+    asked: Comparison
+    cell: Cell
+    text: Corpus
+    starts: Mapping[str, Ensemble | None]
+    checkpoints: Sequence[Path]
+    device: str
+    advance: Callable[[float], None]
+
+    @property
+    def width(self) -> int:
+        """Units, for as many parameters as are asked for."""
+        return matched_width(self.cell, len(self.text.symbols), self.asked.parameters)
+
+    def taught(
+        self, rates: Mapping[str, Sequence[float]], seed: int
+    ) -> tuple[LanguageModels, Seen]:
+        """A network for each rate of each start."""
+        ensembles = [self.starts[start] for start, own in rates.items() for _ in own]
+        symbols = len(self.text.symbols)
+        models = LanguageModels(
+            self.cell, ensembles, width=self.width, symbols=symbols, seed=seed, device=self.device
+        )
+        seen = read_text(
+            models,
+            self.text.train,
+            self.text.valid,
+            self.asked.reading,
+            [rate for own in rates.values() for rate in own],
+            checkpoint=self.checkpoints[seed],
+            progress=lambda done, of: self.advance(seed * of + done),
+        )
+        return models, seen
 
 
 def _of_cell(
@@ -169,32 +202,13 @@ def _of_cell(
     if known is not None:
         return known
     cell: Cell = getattr(cells, name)()
-    symbols = len(text.symbols)
-    width = matched_width(cell, symbols, asked.parameters)
     by_name = starts(cell, asked.particles, folder)
     checkpoints = [folder / f"{stem}-{seed}.npz" for seed in (_TUNED, _FINAL)]
-
-    def taught(rates: Mapping[str, Sequence[float]], seed: int) -> tuple[LanguageModels, Seen]:
-        """A network for each rate of each start."""
-        ensembles = [by_name[start] for start, own in rates.items() for _ in own]
-        models = LanguageModels(
-            cell, ensembles, width=width, symbols=symbols, seed=seed, device=device
-        )
-        seen = read_text(
-            models,
-            text.train,
-            text.valid,
-            asked.reading,
-            [rate for own in rates.values() for rate in own],
-            checkpoint=checkpoints[seed],
-            progress=lambda done, of: advance(seed * of + done),
-        )
-        return models, seen
-
-    _, tried = taught(dict.fromkeys(by_name, asked.rates), _TUNED)
+    networks = _Networks(asked, cell, text, by_name, checkpoints, device, advance)
+    _, tried = networks.taught(dict.fromkeys(by_name, asked.rates), _TUNED)
     tuned = _by_start(tried.bits, by_name)
     chosen = {start: best_rate(asked.rates, own) for start, own in tuned.items()}
-    models, seen = taught({s: [rate] * asked.seeds for s, rate in chosen.items()}, _FINAL)
+    models, seen = networks.taught({s: [rate] * asked.seeds for s, rate in chosen.items()}, _FINAL)
     tables = {
         "valid": _by_start(seen.bits, by_name),
         # As much of what was learnt: how much of the rest is not memory?
@@ -207,9 +221,9 @@ def _of_cell(
             "cell": name,
             "start": start,
             "ensemble": None if ensemble is None else ensemble.to_dict(),
-            "width": width,
-            "parameters": model_parameters(cell, width, symbols),
-            "of_the_cell": cell_parameters(cell, width),
+            "width": networks.width,
+            "parameters": model_parameters(cell, networks.width, len(text.symbols)),
+            "of_the_cell": cell_parameters(cell, networks.width),
             "rate": chosen[start],
             "tuned": _least(tuned[start]).tolist(),
             "steps": seen.steps,

@@ -24,8 +24,8 @@ def clip(parameters: Mapping[str, Tensor], largest: float) -> Tensor:
         Whether the gradient of each network was finite, (G,).
     """
     gradients = [p.grad for p in parameters.values() if p.grad is not None]
-    square = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
-    norm = square.sqrt()
+    square = sum(g.flatten(1).square().sum(1) for g in gradients)
+    norm = torch.as_tensor(square).sqrt()
     finite = norm.isfinite()
     factor = torch.where(finite, largest / norm.clamp_min(largest), 0.0)
     for g in gradients:

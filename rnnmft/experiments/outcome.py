@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student
 
 from rnnmft.experiments.comparison import compare
 from rnnmft.experiments.departure import departures
 from rnnmft.parameters import TYINGS
 
-__all__ = ["number", "outcome"]
+__all__ = ["diverged", "mean_and_half", "number", "outcome"]
 
 Part = Mapping[str, Any]
 #: Root mean square differences of up to so many standard errors are the errors' own: 1 is expected,
@@ -20,6 +21,8 @@ Part = Mapping[str, Any]
 _WITHIN = 1.5
 #: Below this chance of steps that differ as much, starts differ.
 _CHANCE = 0.05
+#: Of intervals, and what counts as the same cost: what the comparison set out to show.
+_SHARE, _SAME = 0.95, 0.1
 
 
 def outcome(part: Part) -> tuple[str, str]:
@@ -30,6 +33,7 @@ def outcome(part: Part) -> tuple[str, str]:
         "reference": _recalled,
         "to_80": _raced,
         "looks": _drifted,
+        "models": _modelled,
     }
     return next(said for name, said in kinds.items() if name in part)(part)
 
@@ -42,6 +46,27 @@ def number(value: Any) -> str:
     """
     x = float(value)
     return "never" if x == np.inf else "unknown" if np.isnan(x) else f"{x:.3g}"
+
+
+def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
+    """The mean over networks and half of its 95 % interval (Student's); nan for one network.
+
+    >>> mean_and_half([1.0, 3.0])
+    (2.0, 12.706...)
+    """
+    own = np.array(values, float)
+    if len(own) < 2:
+        return float(own.mean()), float("nan")
+    factor = student.ppf((1 + _SHARE) / 2, len(own) - 1)
+    return float(own.mean()), float(factor * own.std(ddof=1) / np.sqrt(len(own)))
+
+
+def diverged(part: Part) -> tuple[int, int]:
+    """How many trained networks had a gradient that was not finite, and of how many it is known."""
+    noted = part.get("diverged", ())
+    rows = noted.values() if isinstance(noted, Mapping) else noted
+    steps = [step for row in rows for step in np.ravel(row)]
+    return sum(step > 0 for step in steps), len(steps)
 
 
 def _propagated(part: Part) -> tuple[str, str]:
@@ -146,3 +171,53 @@ def _listed(names: list[str]) -> str:
     """
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _modelled(part: Part) -> tuple[str, str]:
+    """Whether the minimalRNN is within 10 % of the others, each with its best start.
+
+    The second part of the text says which start that is; the costs are those of the third.
+    """
+    best: dict[str, Part] = {}
+    for model in part["models"]:
+        known = best.get(model["cell"])
+        if known is None or _chosen_by(model) < _chosen_by(known):
+            best[model["cell"]] = model
+    others = [name for name in best if name != "minimal"]
+    unit = part["level"].removesuffix("s")
+    told = ", ".join(
+        f"{name} {mean:.3f} ± {half:.3f} bits a {unit} ({best[name]['start']})"
+        for name in best
+        for mean, half in [mean_and_half(best[name]["test"])]
+    )
+    if "minimal" not in best or not others:
+        return "nothing to compare.", f"{told}."
+    ratios = {name: _ratio(best["minimal"]["test"], best[name]["test"]) for name in others}
+    told += "; " + ", ".join(
+        f"minimal / {name} {ratio:.3f} ± {half:.3f}" for name, (ratio, half) in ratios.items()
+    )
+    beyond = [name for name, (ratio, half) in ratios.items() if ratio - half > 1 + _SAME]
+    within = [name for name, (ratio, half) in ratios.items() if ratio + half <= 1 + _SAME]
+    if beyond:
+        worst = " and ".join(f"{100 * (ratios[n][0] - 1):.0f} % ({n})" for n in beyond)
+        return f"the minimalRNN needs more bits by {worst}, which is beyond 10 %.", f"{told}."
+    if within == others:
+        names = " and ".join(others)
+        return f"the minimalRNN is within 10 % of {names} of as many parameters.", f"{told}."
+    return "whether the minimalRNN is within 10 % of the others stays open.", f"{told}."
+
+
+def _chosen_by(model: Part) -> float:
+    """The mean over networks of the least cost on the second part."""
+    least = np.nanmin(np.array(model["valid"], float), axis=0)
+    return float(least.mean())
+
+
+def _ratio(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
+    """The ratio of two means and half of its 95 % interval, to first order in their errors.
+
+    Halves of both intervals add in squares, so degrees of freedom are those of the fewer networks.
+    """
+    (mean, half), (base, base_half) = mean_and_half(one), mean_and_half(other)
+    ratio = mean / base
+    return ratio, ratio * float(np.hypot(half / mean, base_half / base))

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from rnnmft.experiments.drift_page import draw_drift, drift_sentences
-from rnnmft.experiments.outcome import number, outcome
+from rnnmft.experiments.language_page import draw_models, model_sentences
+from rnnmft.experiments.outcome import diverged, number, outcome
 from rnnmft.experiments.recall_page import recall_sentences
 from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Figure, draw_figure
@@ -32,6 +33,10 @@ _ASKED = {
     "dynamics": ("Training dynamics", "Do networks that start critical learn faster?"),
     "recall": ("Recall", "Which networks learn to remember one symbol for hundreds of steps?"),
     "drift": ("Drift", "How long does the theory of initialization follow networks that learn?"),
+    "language": (
+        "Language models",
+        "Does a minimalRNN model text as well as a GRU and an LSTM of as many parameters?",
+    ),
 }
 _COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, BLACK, GREY)
 _LINES = ("-", "--", "-.", ":", "-", "--", "-.")
@@ -63,8 +68,8 @@ def render_experiments(content: Mapping[str, Any]) -> str:
 
 
 def title_of(part: Mapping[str, Any]) -> str:
-    """The cell, and what tells it from other parts of the same cell."""
-    return part.get("title", part["cell"])
+    """What a part is about: a cell, with what tells it from others of it, or a text's symbols."""
+    return part.get("title") or part.get("cell") or part["level"]
 
 
 def draw(part: Mapping[str, Any]) -> Figure:
@@ -74,6 +79,7 @@ def draw(part: Mapping[str, Any]) -> Figure:
         "fit": _map,
         "to_80": _race,
         "looks": draw_drift,
+        "models": draw_models,
     }
     return next(made for name, made in kinds.items() if name in part)(part)
 
@@ -162,6 +168,8 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
     if "reference" in part:
         yield from recall_sentences(part)
         return
+    if "models" in part:
+        yield from model_sentences(part)
     for tying in TYINGS if "fit" in part else ():
         fit = part["fit"][tying]
         if not fit["within"]:
@@ -193,4 +201,10 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{at}: networks {number(row['measured'][-1])} at step {last}; "
             f"fixed points and distances of the theories: {ends}."
+        )
+    gone, of = diverged(part)
+    if gone:
+        yield (
+            f"{gone} of {of} networks diverged: a gradient was not finite, and their accuracy is "
+            "that of what was left."
         )

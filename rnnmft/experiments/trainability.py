@@ -118,17 +118,20 @@ def trainability(
         progress: called as progress(done, total), in steps of networks.
 
     Returns:
-        accuracy[T][value][seed] at the end, predicted xi by tying, the fits, the setting.
+        accuracy[T][value][seed] at the end, diverged[T][value][seed] as in `Training`, predicted
+        xi by tying, the fits, the setting.
     """
     total, done = float(sum(sweep.lengths)), 0.0
-    accuracy = []
+    accuracy, diverged = [], []
     for steps in sweep.lengths:
 
         def advance(now: float, of: float, steps: int = steps, done: float = done) -> None:
             if progress is not None:
                 progress(done + steps * now / of, total)
 
-        accuracy.append(_trained(sweep, steps, digits, folder, device, advance))
+        trained = _trained(sweep, steps, digits, folder, device, advance)
+        accuracy.append(trained["accuracy"])
+        diverged.append(trained["diverged"])
         done += steps
     xi = {tying: predicted_xi(sweep, tying, folder) for tying in TYINGS}
     longest, of = _longest(sweep, accuracy), {t: _of_networks(sweep, xi[t]) for t in TYINGS}
@@ -142,6 +145,7 @@ def trainability(
         "iterations": sweep.course.iterations,
         "digits": digits.source,
         "accuracy": accuracy,
+        "diverged": diverged,
         "xi": xi,
         "fit": {tying: fit_boundary(longest, of[tying]).to_dict() for tying in TYINGS},
         "tied_less_untied_scatter": scatter_difference(longest, of["tied"], of["untied"]),
@@ -150,8 +154,8 @@ def trainability(
 
 def _trained(
     sweep: Sweep, steps: int, digits: Digits, folder: Path, device: str, progress: Progress
-) -> list[list[float]]:
-    """Accuracy at the end by value and seed."""
+) -> dict[str, list[list[float]]]:
+    """Accuracy at the end, and who diverged when, by value and seed."""
     name = f"{sweep.cell}-{steps}"
     known = load(folder / f"{name}.json")
     if known is not None:
@@ -169,10 +173,14 @@ def _trained(
     )
     kept = folder / f"{name}.npz"
     seen = train(trainees, task, digits, sweep.course, checkpoint=kept, progress=progress)
-    rows = np.array(seen.accuracy[-1]).reshape(len(sweep.values), sweep.seeds).tolist()
-    save(folder / f"{name}.json", rows)
+    shape = len(sweep.values), sweep.seeds
+    found = {
+        "accuracy": np.array(seen.accuracy[-1]).reshape(shape).tolist(),
+        "diverged": np.array(seen.diverged).reshape(shape).tolist(),
+    }
+    save(folder / f"{name}.json", found)
     kept.unlink(missing_ok=True)
-    return rows
+    return found
 
 
 def predicted_xi(sweep: Sweep, tying: str, folder: Path) -> list[float | None]:

@@ -6,7 +6,6 @@ was never interrupted, to the bit on a CPU.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,8 @@ import torch
 from torch import Tensor
 
 from rnnmft.experiments.digits import Digits
+from rnnmft.experiments.optimizer import clip
+from rnnmft.experiments.store import load_arrays, save_arrays
 from rnnmft.experiments.tasks import ImageThenNoise, Pixels, generator
 from rnnmft.experiments.trainees import Trainees
 from rnnmft.parameters import check_count
@@ -41,7 +42,7 @@ class Course:
     Attributes:
         iterations: steps of Adam.
         batch: images a step.
-        rate: of learning: one for all, or one a network.
+        rate: of learning.
         clip: the largest norm of a network's gradient.
         every: steps between two looks at the test set.
         seed: of batches and noise.
@@ -70,10 +71,12 @@ class Training:
     Attributes:
         steps: at which the test set was looked at.
         accuracy: on it, a row of (networks,) for each.
+        diverged: the first step at which a network's gradient was not finite; 0 if it always was.
     """
 
     steps: list[int] = field(default_factory=list)
     accuracy: list[list[float]] = field(default_factory=list)
+    diverged: list[int] = field(default_factory=list)
 
 
 def train(
@@ -101,7 +104,7 @@ def train(
         torch.from_numpy(x).to(trainees.device) for x in (digits.images, digits.labels)
     )
     optimizer = torch.optim.Adam(list(trainees.parameters.values()), lr=course.rate)
-    seen, first = Training(), 0
+    seen, first = Training(diverged=[0] * trainees.shapes.networks), 0
     if checkpoint is not None and checkpoint.exists():
         seen, first = _resumed(checkpoint, trainees, optimizer)
     for step in range(first, course.iterations):
@@ -110,9 +113,11 @@ def train(
         loss = _loss(trainees, task, images[rows], labels[rows], course, step)
         optimizer.zero_grad()
         loss.sum().backward()
-        _clip(trainees, course.clip)
+        finite = clip(trainees.parameters, course.clip).tolist()
         optimizer.step()
         done = step + 1
+        noted = zip(seen.diverged, finite, strict=True)
+        seen.diverged = [before or (0 if fine else done) for before, fine in noted]
         if done % course.every == 0 or done == course.iterations:
             accuracy = tested(trainees, task, digits, course)
             seen.steps.append(done)
@@ -174,45 +179,26 @@ def tested(
     return (right / len(digits.test_images)).tolist()
 
 
-@torch.no_grad()
-def _clip(trainees: Trainees, largest: float) -> None:
-    """Scale each network's gradient to norm `largest` where it is above; nan counts as 0."""
-    gradients = [p.grad for p in trainees.parameters.values() if p.grad is not None]
-    square = sum(g.flatten(1).square().sum(1) for g in gradients)
-    norm = torch.as_tensor(square).sqrt()
-    factor = torch.where(norm.isfinite(), largest / norm.clamp_min(largest), 0.0)
-    for g in gradients:
-        g.mul_(factor.reshape(-1, *[1] * (g.dim() - 1))).nan_to_num_(
-            nan=0.0, posinf=0.0, neginf=0.0
-        )
-
-
 # --- checkpoints ---------------------------------------------------------------------------
 
 
 def _save(path: Path, trainees: Trainees, optimizer: torch.optim.Adam, seen: Training) -> None:
-    """Written beside and moved into place: what is there is whole."""
+    """All that changes while networks train."""
     arrays: dict[str, np.ndarray] = {
         "steps": np.array(seen.steps),
         "accuracy": np.array(seen.accuracy),
+        "diverged": np.array(seen.diverged),
     }
     for name, value in trainees.parameters.items():
         state = optimizer.state[value]
         arrays[f"p/{name}"] = value.detach().cpu().numpy()
         arrays[f"m/{name}"] = state["exp_avg"].cpu().numpy()
         arrays[f"v/{name}"] = state["exp_avg_sq"].cpu().numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
-    with beside.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    save_arrays(path, arrays)
 
 
 def _resumed(path: Path, trainees: Trainees, optimizer: torch.optim.Adam) -> tuple[Training, int]:
-    with np.load(path, allow_pickle=False) as found:
-        arrays = dict(found)
+    arrays = load_arrays(path)
     steps = int(arrays["steps"][-1])
     trainees.load({n: torch.from_numpy(arrays[f"p/{n}"]) for n in trainees.parameters})
     for name, value in trainees.parameters.items():
@@ -223,5 +209,5 @@ def _resumed(path: Path, trainees: Trainees, optimizer: torch.optim.Adam) -> tup
             "exp_avg": first,
             "exp_avg_sq": second,
         }
-    seen = Training(arrays["steps"].tolist(), arrays["accuracy"].tolist())
+    seen = Training(*(arrays[name].tolist() for name in ("steps", "accuracy", "diverged")))
     return seen, steps

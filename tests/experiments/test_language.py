@@ -221,8 +221,7 @@ def test_every_scale_is_defined() -> None:
 def test_a_comparison_is_kept_and_found_again(tmp_path: Path) -> None:
     cell, text = cells.minimal(), short(4000)
     # What would take seconds to find.
-    for objective in ("isometry", "timescale"):
-        save(tmp_path / f"minimal-{objective}.json", cell.ensemble(e={"mu_b": 2.0}).to_dict())
+    save(tmp_path / "minimal-critical.json", cell.ensemble(e={"mu_b": 2.0}).to_dict())
     asked = comparisons("smoke")[0]
     first = run_comparison(asked, text, tmp_path)
     by_start = {m["start"]: m for m in first["models"]}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rnnmft.experiments.outcome import outcome
-from rnnmft.experiments.page import render_experiments
+from rnnmft.experiments.outcome import mean_and_half, outcome
+from rnnmft.experiments.page import render_experiments, sentences
 
 
 def propagated(tied: float, untied: float) -> dict[str, Any]:
@@ -50,6 +50,39 @@ def raced(first: list[float | str], second: list[float | str]) -> dict[str, Any]
     return {"cell": "gru", "length": 16, "steps": [1, 9], "accuracy": curves, "to_80": reached}
 
 
+def modelled(minimal: list[float], gru: list[float], **of_minimal: Any) -> dict[str, Any]:
+    """Two starts a cell; the first is better on the second part, and its costs are given."""
+    models = [
+        {
+            "cell": cell,
+            "start": start,
+            "width": 9,
+            "parameters": 900,
+            "of_the_cell": 500,
+            "rate": 0.01,
+            "steps": [10, 20],
+            "valid": [[4.0] * 3, [chosen_by] * 3],
+            "train": [1.5] * 3,
+            "test": costs,
+            "diverged": [0] * 3,
+            **(of_minimal if cell == "minimal" else {}),
+        }
+        for cell, good in (("minimal", minimal), ("gru", gru))
+        for start, chosen_by, costs in (("first", 2.0, good), ("second", 3.0, [1.0] * 3))
+    ]
+    return {
+        "level": "words",
+        "text": "a text",
+        "symbols": 8,
+        "sizes": [80, 10, 10],
+        "unknown": 0.02,
+        "uniform": 3.0,
+        "unigram": 2.5,
+        "grid": [0.001, 0.01, 0.1],
+        "models": models,
+    }
+
+
 CASES = {
     "both": (propagated(0.5, 0.51), "both theories describe"),
     "tied alone": (propagated(0.5, 0.6), "only the tied theory describes"),
@@ -61,6 +94,11 @@ CASES = {
     "nothing learnt": (learnt("nan", "nan", 0), "nothing to compare"),
     "critical first": (raced([5.0, 7.0], [9.0, "inf"]), "critical reached accuracy .8 first"),
     "off first": (raced([9.0, 9.0], [5.0, 5.0]), "off reached accuracy .8 first, after 5 steps"),
+    "as few bits": (modelled([2.0, 2.01, 2.02], [2.0, 2.01, 1.99]), "within 10 % of gru"),
+    "fewer bits": (modelled([1.0, 1.01, 1.02], [2.0, 2.01, 1.99]), "within 10 % of gru"),
+    "more bits": (modelled([2.4, 2.41, 2.42], [2.0, 2.01, 1.99]), "more bits by 20 % (gru)"),
+    "bits that scatter": (modelled([1.8, 2.2, 2.5], [2.0, 2.01, 1.99]), "stays open"),
+    "one network": (modelled([2.0], [2.0]), "stays open"),
     "none": (raced(["inf"], ["inf"]), "no initialization reached accuracy .8 in 9 steps"),
 }
 
@@ -80,6 +118,37 @@ def test_the_page_says_first_what_came_out(scale: str) -> None:
         "parts": [propagated(0.5, 0.6)],
     }
     page = render_experiments(content)
+    assert "within 10 % of gru" in render_experiments(
+        content | {"experiment": "language", "parts": [modelled([2.0] * 3, [2.0] * 3)]}
+    )
     assert "<h1>Signal propagation</h1>" in page
     assert page.index("only the tied theory describes") < page.index("<section")
     assert ("It runs." in page) == (scale == "smoke")
+
+
+def test_intervals_are_students() -> None:
+    """t_.975 of 2 degrees of freedom is 4.3027."""
+    mean, half = mean_and_half([1.0, 2.0, 3.0])
+    assert mean == 2.0
+    assert half == pytest.approx(4.3027 / 3**0.5, rel=1e-4)
+
+
+def test_what_a_model_cost_is_said() -> None:
+    part = modelled([2.0, 2.01, 2.02], [2.0, 2.01, 1.99], diverged=[0, 7, 9], rate=0.1)
+    text, minimal, _, gru, _ = sentences(part)
+    assert "80 words to learn from, 10 to choose by, 10 to test on, of 8 kinds" in text
+    assert "2 % of the last are unknown" in text
+    assert "2.010 ± 0.025 bits a word (perplexity 4.03)" in minimal
+    assert "rate 0.1, at the edge of the grid; 2 of 3 networks diverged" in minimal
+    assert "rate 0.01" in gru
+    assert "edge" not in gru
+    assert "diverged" not in gru
+
+
+def test_networks_that_diverged_are_counted() -> None:
+    part = learnt(0.2, 0.8) | {"diverged": [[[0], [3]], [[0], [12]]]}
+    assert [s for s in sentences(part) if s.startswith("2 of 4 networks diverged")]
+    race = raced([5.0, 7.0], ["inf", "inf"]) | {"diverged": {"critical": [0, 0], "off": [4, 0]}}
+    assert [s for s in sentences(race) if s.startswith("1 of 4 networks diverged")]
+    # Results from before it was noted say nothing of it.
+    assert not [s for s in sentences(learnt(0.2, 0.8)) if "diverged" in s]

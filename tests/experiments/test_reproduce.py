@@ -36,7 +36,7 @@ def test_dynamics(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", ["signal", "trainability", "recall", "drift"])
+@pytest.mark.parametrize("experiment", ["signal", "trainability", "recall", "drift", "language"])
 def test_the_others(tmp_path: Path, experiment: str) -> None:
     assert run(experiment, tmp_path)["parts"]
 
@@ -77,7 +77,12 @@ def test_off_critical_schemes_are_off() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["nothing"], ["signal", "--scale", "huge"], ["dynamics", "--data", "/no/such/file.npz"]],
+    [
+        ["nothing"],
+        ["signal", "--scale", "huge"],
+        ["dynamics", "--data", "/no/such/file.npz"],
+        ["language", "--data", "/no/such/file.txt"],
+    ],
 )
 def test_bad_input_is_one_line(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

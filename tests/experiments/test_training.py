@@ -118,6 +118,17 @@ def test_networks_learn_apart() -> None:
         torch.testing.assert_close(value[0], beside.parameters[name][0], rtol=1e-5, atol=1e-6)
 
 
+def test_a_network_that_diverges_is_named(tmp_path: Path) -> None:
+    """A readout that overflows: no gradient is finite from the first step on, and it is kept."""
+    found, course = networks(), Course(4, every=2)
+    with torch.no_grad():
+        found.parameters["U"][1] = torch.inf
+    kept = tmp_path / "kept.npz"
+    assert train(found, ImageThenNoise(2), DIGITS, course, checkpoint=kept).diverged == [0, 1]
+    longer = Course(6, every=2)
+    assert train(networks(), ImageThenNoise(2), DIGITS, longer, checkpoint=kept).diverged == [0, 1]
+
+
 def test_early_stop() -> None:
     seen = train(networks(width=32), ImageThenNoise(2), DIGITS, Course(400, every=20, enough=0.5))
     assert seen.steps[-1] < 400
