@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import distributed
-import numpy as np
 import psutil
 import pytest
 
 from rnnmft import cells
 from rnnmft.analysis.phase_diagram import phase_diagram
+from rnnmft.cli.setting import axis_values
 from tests.campaigns.work import bytes_of
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-SIGMA, CHUNKS = (1.0, 9.0, 40), 20
+CHUNKS = 20
 SENTENCE = "--tying untied --vary e.mu_b=0,4 --vary e.sigma_w=1:9:40 --quantity xi_c --chunk 4"
 COMMAND = [sys.executable, "-m", "rnnmft", "phase", "minimal", *SENTENCE.split(), "--json"]
 
@@ -37,7 +37,7 @@ def started(store: Path, *more: str) -> subprocess.Popen[bytes]:
 
 def computed(store: Path, **options: Any) -> None:
     """The same map by the library."""
-    vary = {("e", "mu_b"): [0.0, 4.0], ("e", "sigma_w"): np.linspace(*SIGMA)}
+    vary = {("e", "mu_b"): [0.0, 4.0], ("e", "sigma_w"): axis_values("e.sigma_w=1:9:40")[1]}
     phase_diagram(
         cells.minimal(), None, None, vary, ["xi_c"], "untied", store=store, chunk=4, **options
     )
