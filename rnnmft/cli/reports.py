@@ -31,7 +31,6 @@ from rnnmft.cli.output import WORDS, command_line, print_json, progress_bar, say
 from rnnmft.cli.setting import Setting, resolve_cell, resolve_setting
 from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_start
-from rnnmft.validation.files import is_setting, read_setting
 
 if TYPE_CHECKING:
     from rnnmft.report import Report, ReportComparison
@@ -134,6 +133,8 @@ def _setting(
 ) -> Setting:
     """What a word names: a cell with these options, or a file with a setting of its own."""
     path = Path(name)
+    from rnnmft.validation.files import is_setting, read_setting
+
     if path.suffix == ".toml" and path.is_file() and is_setting(path):
         for word in WORDS.get():
             if word.partition("=")[0] in _OF_SETTING:

@@ -10,6 +10,7 @@ import typer
 from rnnmft.cli.options import AsJson, Device
 from rnnmft.cli.output import command_line, print_json, progress_bar, say
 from rnnmft.errors import ParameterError
+from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
 from rnnmft.experiments.store import load, save
 
 __all__ = ["reproduce"]
@@ -109,7 +110,6 @@ def _parts(
 
 def _compared(scale: str, folder: Path, data: Path | None, device: str, progress: Any) -> list[Any]:
     """The results of characters and of words."""
-    from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
     from rnnmft.experiments.language import comparisons, run_comparison
 
     text = pydoc_text() if data is None else text_from(data)
