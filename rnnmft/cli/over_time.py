@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 __all__ = ["drawn_over_time"]
 
 
@@ -32,8 +30,8 @@ def drawn_over_time(found: Any, steps: int) -> Callable[[Any], None]:
 
 
 def _draw_line(axes: Any, steps: int, values: Any, label: str) -> None:
-    at = np.arange(1, steps + 1)
+    at = range(1, steps + 1)
     if hasattr(values, "sem"):
         axes.errorbar(at, values.mean, values.sem, marker="o", linestyle="none", label=label)
     else:
-        axes.plot(at, np.asarray(values), label=label)
+        axes.plot(at, values, label=label)

@@ -10,8 +10,6 @@ import typer
 from rnnmft.cli.options import AsJson, Device
 from rnnmft.cli.output import command_line, print_json, progress_bar, say
 from rnnmft.errors import ParameterError
-from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
-from rnnmft.experiments.store import load, save
 
 __all__ = ["reproduce"]
 
@@ -50,6 +48,7 @@ def reproduce(
         if value not in known:
             raise ParameterError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     from rnnmft.experiments.page import render_experiments
+    from rnnmft.experiments.store import load, save
     from rnnmft.validation.provenance import provenance
 
     stem = f"{experiment}-{scale}"
@@ -110,6 +109,7 @@ def _parts(
 
 def _compared(scale: str, folder: Path, data: Path | None, device: str, progress: Any) -> list[Any]:
     """The results of characters and of words."""
+    from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
     from rnnmft.experiments.language import comparisons, run_comparison
 
     text = pydoc_text() if data is None else text_from(data)

@@ -26,12 +26,12 @@ from rnnmft.experiments.language_models import (
     matched_width,
     model_parameters,
 )
-from rnnmft.experiments.reading import Reading, Seen, read_text
+from rnnmft.experiments.reading import ReadingCurves, TextReading, read_text
 from rnnmft.experiments.store import load, save
 from rnnmft.initialization.critical import critical
 from rnnmft.language import Cell, Ensemble, Inputs
 
-__all__ = ["Comparison", "best_rate", "comparisons", "run_comparison"]
+__all__ = ["ModelComparison", "best_rate", "comparisons", "run_comparison"]
 
 Progress = Callable[[float, float], None]
 #: Rates are compared with networks of one seed, and the result is from networks of another.
@@ -39,7 +39,7 @@ _TUNED, _FINAL = 0, 1
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """Cells that model the same text.
 
     Attributes:
@@ -60,7 +60,7 @@ class Comparison:
     rates: tuple[float, ...]
     seeds: int
     particles: int
-    reading: Reading
+    reading: TextReading
 
 
 _CELLS = ("minimal", "gru", "lstm")
@@ -75,18 +75,20 @@ _SCALES: dict[str, tuple[tuple[str, ...], int, tuple[float, ...], int, tuple[Any
 }
 
 
-def comparisons(scale: str) -> list[Comparison]:
+def comparisons(scale: str) -> list[ModelComparison]:
     """Characters and words at a scale: "smoke", "small" or "full"."""
     names, seeds, rates, particles, sizes = _SCALES[scale]
     found = []
     for level, (parameters, iterations, most) in zip(LEVELS, sizes, strict=True):
-        reading = Reading(iterations, every=max(1, iterations // 8))
-        found.append(Comparison(level, most, names, parameters, rates, seeds, particles, reading))
+        reading = TextReading(iterations, every=max(1, iterations // 8))
+        found.append(
+            ModelComparison(level, most, names, parameters, rates, seeds, particles, reading)
+        )
     return found
 
 
 def run_comparison(
-    asked: Comparison,
+    asked: ModelComparison,
     text: Corpus,
     folder: Path,
     *,
@@ -153,7 +155,7 @@ def _ensemble(cell: Cell, known: Mapping[str, Any]) -> Ensemble:
 class _Networks:
     """Networks of one cell that learn the same text."""
 
-    asked: Comparison
+    asked: ModelComparison
     cell: Cell
     text: Corpus
     starts: Mapping[str, Ensemble | None]
@@ -168,7 +170,7 @@ class _Networks:
 
     def taught(
         self, rates: Mapping[str, Sequence[float]], seed: int
-    ) -> tuple[LanguageModels, Seen]:
+    ) -> tuple[LanguageModels, ReadingCurves]:
         """A network for each rate of each start."""
         ensembles = [self.starts[start] for start, own in rates.items() for _ in own]
         symbols = len(self.text.symbols)
@@ -188,7 +190,7 @@ class _Networks:
 
 
 def _of_cell(
-    asked: Comparison,
+    asked: ModelComparison,
     name: str,
     text: Corpus,
     folder: Path,

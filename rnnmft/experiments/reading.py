@@ -21,13 +21,13 @@ from rnnmft.experiments.optimizer import Adam, clip
 from rnnmft.experiments.store import load_arrays, save_arrays
 from rnnmft.parameters import check_count
 
-__all__ = ["Reading", "Seen", "read_text"]
+__all__ = ["ReadingCurves", "TextReading", "read_text"]
 
 Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
-class Reading:
+class TextReading:
     """How models read.
 
     Attributes:
@@ -50,7 +50,7 @@ class Reading:
 
 
 @dataclass
-class Seen:
+class ReadingCurves:
     """What was seen while reading.
 
     Attributes:
@@ -64,7 +64,7 @@ class Seen:
     diverged: list[int] = field(default_factory=list)
 
 
-class _Reader:
+class _TextReader:
     """Everything that changes while models read, and its checkpoint."""
 
     def __init__(self, models: LanguageModels, rates: Sequence[float], streams: int) -> None:
@@ -73,7 +73,7 @@ class _Reader:
         self.states = models.start(streams)
         self.best = {n: p.detach().clone() for n, p in models.parameters.items()}
         self.least = torch.full((len(rates),), torch.inf, dtype=torch.float64)
-        self.seen = Seen(diverged=[0] * len(rates))
+        self.seen = ReadingCurves(diverged=[0] * len(rates))
 
     @torch.no_grad()
     def look(self, valid: Ids) -> None:
@@ -108,7 +108,7 @@ class _Reader:
             self.best[name] = there[f"best/{name}"]
         self.states = [there[f"s/{k}"] for k in range(len(self.states))]
         self.least = torch.from_numpy(found["least"])
-        self.seen = Seen(**{n: found[f"seen/{n}"].tolist() for n in vars(self.seen)})
+        self.seen = ReadingCurves(**{n: found[f"seen/{n}"].tolist() for n in vars(self.seen)})
         self.adam.steps = self.seen.steps[-1]
 
 
@@ -116,12 +116,12 @@ def read_text(
     models: LanguageModels,
     train: Ids,
     valid: Ids,
-    reading: Reading,
+    reading: TextReading,
     rates: Sequence[float],
     *,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
-) -> Seen:
+) -> ReadingCurves:
     """Train all models on the same text.
 
     Args:
@@ -134,7 +134,7 @@ def read_text(
         progress: called as progress(done, total), in steps.
     """
     now, following = _streams(train, reading, models.device)
-    reader = _Reader(models, rates, reading.streams)
+    reader = _TextReader(models, rates, reading.streams)
     if checkpoint is not None and checkpoint.exists():
         reader.resume(checkpoint)
     windows = now.shape[1] // reading.window
@@ -155,7 +155,7 @@ def read_text(
     return reader.seen
 
 
-def _streams(ids: Ids, reading: Reading, device: torch.device) -> tuple[Tensor, Tensor]:
+def _streams(ids: Ids, reading: TextReading, device: torch.device) -> tuple[Tensor, Tensor]:
     """Symbols (B, L) and those that follow; what does not fill whole windows is left out."""
     unit = reading.streams * reading.window
     windows = (len(ids) - 1) // unit
@@ -168,7 +168,7 @@ def _streams(ids: Ids, reading: Reading, device: torch.device) -> tuple[Tensor, 
     return whole[:-1].reshape(reading.streams, -1), whole[1:].reshape(reading.streams, -1)
 
 
-def _learn(reader: _Reader, now: Tensor, following: Tensor, reading: Reading) -> None:
+def _learn(reader: _TextReader, now: Tensor, following: Tensor, reading: TextReading) -> None:
     """One window, one step of Adam."""
     models, adam = reader.models, reader.adam
     logits, states = models.window(reader.states, now)

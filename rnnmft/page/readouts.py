@@ -203,7 +203,9 @@ def _series(axes: Any) -> Iterator[PlottedSeries]:
         if not container.get_label().startswith("_"):
             line, collections = container[0], container[2]
             x, y = _floats(line.get_xdata()), _floats(line.get_ydata())
-            half = [abs(s[-1][1] - s[0][1]) / 2 for s in collections[-1].get_segments()]
+            # A bar without an error (nan) has a segment without points.
+            ends = [s for s in collections[-1].get_segments() if len(s)]
+            half = [abs(s[-1][1] - s[0][1]) / 2 for s in ends]
             error = _floats(half) if len(half) == len(x) else ()
             name = plain(container.get_label())
             yield PlottedSeries(name, *names, x, y, error, to_hex(line.get_color()))

@@ -32,6 +32,7 @@ def report_numbers(report: ReportRecord) -> dict[str, Any]:
         "gradients": _gradients(report),
         "memory": _memory(report),
         "singular_values": _spectra(report.spectra),
+        "eigenvalues": _figures([report.cloud] if report.cloud is not None else []),
         "phases": _figures(report.phases),
         "derivations": {t: _equations(steps) for t, steps in report.derivations.items()},
         "missing": list(report.missing),

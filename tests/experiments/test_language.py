@@ -21,7 +21,7 @@ from rnnmft.experiments.language_models import (
     model_parameters,
 )
 from rnnmft.experiments.optimizer import Adam, clip
-from rnnmft.experiments.reading import Reading, read_text
+from rnnmft.experiments.reading import TextReading, read_text
 from rnnmft.experiments.store import save
 
 CHARACTERS = corpus(pydoc_text(), "characters")
@@ -65,7 +65,7 @@ def test_models_without_memory_cost_their_entropy(streams: int) -> None:
 
 @pytest.mark.parametrize("name", ["minimal", "gru", "lstm"])
 def test_a_window_is_its_steps(name: str) -> None:
-    """Reading at once is reading one by one, and `step` on one-hot symbols is the same cell."""
+    """TextReading at once is reading one by one, and `step` on one-hot symbols is the same cell."""
     found = models(name)
     ids = torch.from_numpy(CHARACTERS.train[:30].reshape(3, 10))
     at_once, states = found.window(found.start(3), ids)
@@ -120,7 +120,7 @@ def test_one_batch_is_learnt_by_heart() -> None:
     """64 characters again and again end at a hundredth of what they cost who knows nothing."""
     text = short(65)
     found = models("minimal", width=48)
-    reading = Reading(150, streams=4, window=16, every=150)
+    reading = TextReading(150, streams=4, window=16, every=150)
     seen = read_text(found, text.train, text.train, reading, [3e-2, 3e-2])
     assert max(bits(found, text.train, streams=4)) < 0.01 * text.uniform
     assert seen.diverged == [0, 0]
@@ -128,7 +128,7 @@ def test_one_batch_is_learnt_by_heart() -> None:
 
 def test_shuffled_text_costs_its_unigram_entropy() -> None:
     """The control: without order there is nothing to learn but how often each symbol occurs."""
-    reading = Reading(60, streams=16, window=16, every=60)
+    reading = TextReading(60, streams=16, window=16, every=60)
     ordered, shuffled = short(12_000), short(12_000, seed=0)
     found = {}
     for name, text in (("ordered", ordered), ("shuffled", shuffled)):
@@ -144,7 +144,7 @@ def test_shuffled_text_costs_its_unigram_entropy() -> None:
 
 def test_a_run_that_goes_on_is_the_uninterrupted_one_to_the_bit(tmp_path: Path) -> None:
     """Cut within the text and at the looks' own pace: parameters, moments, states, the best."""
-    text, reading = short(2000), Reading(15, streams=4, window=16, every=4)
+    text, reading = short(2000), TextReading(15, streams=4, window=16, every=4)
     whole = models("lstm")
     one = read_text(whole, text.train, text.valid, reading, [1e-2, 3e-2])
     kept = tmp_path / "kept.npz"
@@ -166,7 +166,7 @@ def test_a_run_that_goes_on_is_the_uninterrupted_one_to_the_bit(tmp_path: Path) 
 
 
 def test_each_network_has_its_own_rate_and_its_own_best() -> None:
-    text, reading = short(2000), Reading(12, streams=4, window=16, every=4)
+    text, reading = short(2000), TextReading(12, streams=4, window=16, every=4)
     both, alone = models(), models(count=1)
     seen = read_text(both, text.train, text.valid, reading, [1e-2, 3.0])
     read_text(alone, text.train, text.valid, reading, [1e-2])
@@ -178,7 +178,7 @@ def test_each_network_has_its_own_rate_and_its_own_best() -> None:
 
 
 def test_a_network_that_diverges_is_named() -> None:
-    text, reading = short(2000), Reading(6, streams=4, window=16, every=6)
+    text, reading = short(2000), TextReading(6, streams=4, window=16, every=6)
     found = models("lstm")
     with torch.no_grad():
         found.parameters["U"][1] = torch.inf

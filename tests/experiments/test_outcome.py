@@ -96,7 +96,7 @@ CASES = {
     "off first": (raced([9.0, 9.0], [5.0, 5.0]), "off reached accuracy .8 first, after 5 steps"),
     "as few bits": (modelled([2.0, 2.01, 2.02], [2.0, 2.01, 1.99]), "within 10 % of gru"),
     "fewer bits": (modelled([1.0, 1.01, 1.02], [2.0, 2.01, 1.99]), "within 10 % of gru"),
-    "more bits": (modelled([2.4, 2.41, 2.42], [2.0, 2.01, 1.99]), "more bits by 20 % (gru)"),
+    "more bits": (modelled([2.39, 2.4, 2.41], [2.0, 2.01, 1.99]), "more bits by 20 % (gru)"),
     "bits that scatter": (modelled([1.8, 2.2, 2.5], [2.0, 2.01, 1.99]), "stays open"),
     "one network": (modelled([2.0], [2.0]), "stays open"),
     "none": (raced(["inf"], ["inf"]), "no initialization reached accuracy .8 in 9 steps"),

@@ -61,6 +61,7 @@ def test_every_number_of_the_page_is_in_the_file_beside_it(report: Report, tmp_p
         *numbers["gradients"]["figures"],
         *numbers["memory"]["figures"],
         *numbers["singular_values"]["figures"],
+        *numbers["eigenvalues"],
         *numbers["phases"],
     ]
     written = page.read_text(encoding="utf-8")
