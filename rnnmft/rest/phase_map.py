@@ -29,22 +29,17 @@ _WRITTEN = 0.02
 class AutonomousMap(Record):
     """The fixed points over a grid; arrays have the axes' lengths, in their order.
 
-    Attributes:
-        cell: its name.
-        axes: {"n.sigma_w": values}, the horizontal one first.
-        phase: "quiet", "coexistence", "chaos"; "" outside of a parameter's domain.
-        count: of fixed points.
-        stable: how many of them are.
-        gain, gain_error: at the first fixed point, the zero state where there is one.
-        second_moment, second_moment_error: E[s^2] of the first state at the last fixed point.
-        radius, radius_error: of the Jacobian at the last fixed point, where asked for; nan where
-            that is stable.
-        status: names of `Status`, the worst of each point's.
+    `axes` is {"n.sigma_w": values}, the horizontal one first. `phase` is "quiet", "coexistence" or
+    "chaos", and "" outside of a parameter's domain; `count` is of fixed points, and `stable` says
+    how many of them are. `gain` and `gain_error` are those at the first fixed point, the zero state
+    where there is one; `second_moment` and `second_moment_error`, E[s^2] of the first state, those
+    at the last; `radius` and `radius_error` are of the Jacobian there, where asked for, nan where
+    it is stable. `status` has names of `Status`, the worst of each point's.
     """
 
     cell: str
     axes: Mapping[str, Array]
-    phase: NDArray[np.str_]
+    phase: NDArray[Any]
     count: NDArray[np.intp]
     stable: NDArray[np.intp]
     gain: Array
@@ -53,7 +48,7 @@ class AutonomousMap(Record):
     second_moment_error: Array
     radius: Array
     radius_error: Array
-    status: NDArray[np.str_]
+    status: NDArray[Any]
 
     @classmethod
     def of(

@@ -37,13 +37,10 @@ class RestingState(Measured):
     but zero scatter: a network has very many of them, and this is the law of a typical one among
     networks that are given it, not of those that some search finds.
 
-    Attributes:
-        second_moment, mean: E[s^2] and E[s] by state.
-        preactivation_variance: q by preactivation.
-        gain: of the power that perturbations carry, the largest on the unit circle. Below 1 all
-            |lambda| < 1, where units by themselves are stable.
-        stable: whether small changes die out.
-        errors: bounds, by kind and name.
+    `second_moment[state]` and `mean[state]` are E[s^2] and E[s], `preactivation_variance[name]` is
+    q. `gain` is of the power that perturbations carry, the largest on the unit circle: below 1 all
+    |lambda| < 1, where units by themselves are stable. `stable`: whether small changes die out.
+    `errors` are bounds, by kind and name.
     """
 
     kinds: ClassVar[Mapping[str, str]] = dict.fromkeys(
