@@ -64,6 +64,11 @@ class _Module:
         return 8 << 30, 8 << 30
 
     @staticmethod
+    def get_amp_supported_dtype() -> list[torch.dtype]:
+        # torch's checkpoints ask for it, whatever device they run on.
+        return [torch.float16]
+
+    @staticmethod
     def get_device_name(device: Any = None) -> str:
         return "a stand-in"
 
