@@ -92,7 +92,11 @@ def through_own_matrices(
         return found
     beside = _predict(*setting, means=False)
     gradients = _with_difference(found.gradients, beside.gradients)
-    return GradientPrediction(gradients, found.isometry, found.cut)
+    cut = found.cut or beside.cut
+    if cut and not math.isfinite(gradients.at(horizon)[1]):
+        # Too little was done to say how far off it is: that is no prediction.
+        gradients = GradientSeries(np.zeros(0), np.zeros(0))
+    return GradientPrediction(gradients, found.isometry, cut)
 
 
 def _with_difference(found: GradientSeries, beside: GradientSeries) -> GradientSeries:

@@ -15,7 +15,7 @@ from rnnmft.diagnosis import diagnose
 from rnnmft.errors import CellError, ParameterError, UnhealthyError
 from rnnmft.initialization.modules import apply_
 
-FEW = {"particles": 4096, "advice": False}
+FEW = {"particles": 4096, "advice": False, "budget": None}
 
 
 @pytest.fixture(scope="module")

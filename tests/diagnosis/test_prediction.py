@@ -11,8 +11,10 @@ import torch
 
 import rnnmft as mft
 from rnnmft import Inputs, cells
+from rnnmft.diagnosis import prediction
 from rnnmft.diagnosis.own_weights import OwnMeans, OwnWeights
 from rnnmft.diagnosis.probes import orthogonal_probes
+from rnnmft.errors import OutOfTimeError
 from rnnmft.sampling import Sampling
 from rnnmft.units.particles import UnitProcess
 
@@ -107,6 +109,27 @@ def test_a_prediction_knows_what_the_structure_of_w_costs_it(kind, turned) -> No
         assert noise > 0.7
         assert abs(predicted - value) > 0.5
         assert any("disagree" in remark for remark in layer.warnings)
+
+
+def test_what_ended_before_its_error_was_known_is_no_prediction(monkeypatch) -> None:
+    """A run through all of W that never began; one that ends shows that it is not by the rest."""
+    torch.manual_seed(0)
+    layer = torch.nn.RNN(16, 64)
+
+    def ended(*given: Any) -> Any:
+        raise OutOfTimeError
+
+    def predicted() -> tuple[float, tuple[str, ...]]:
+        (found,) = mft.diagnose(layer, sequence_length=10, advice=False, budget=None).layers
+        return found.predicted_log10_mean, found.ended
+
+    value, cut = predicted()
+    assert math.isfinite(value)
+    assert not cut
+    monkeypatch.setattr(prediction, "OwnWeights", ended)
+    value, cut = predicted()
+    assert math.isnan(value)
+    assert cut == ("the prediction through its own matrices",)
 
 
 def test_orthogonal_probes_are_exact_for_any_direction() -> None:
