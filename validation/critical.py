@@ -1,6 +1,6 @@
 """Critical answers against simulated networks: m_1(1) untied, the growth of m_1(T) tied.
 
-    python validation/critical.py validation/results/critical.json
+    python -m validation.critical validation/results/critical.json
 
 For four cells of the zoo and two given as text, networks are drawn from `critical`'s answer:
 
@@ -26,33 +26,12 @@ from rnnmft.simulation.inputs import InputSequence
 from rnnmft.simulation.network import Network
 from rnnmft.simulation.parameters import Generators, TiedParameters
 from rnnmft.validation.provenance import provenance
+from validation.texts import TEXTS
 
 WIDTH, NETWORKS, SEED = 1024, 8, 20260301
 HORIZONS = (10, 20, 30, 40)
 DIRECTIONS = 64
 WITHIN_ERRORS, WITHIN_SHARE, WITHIN_GROWTH = 4.0, 0.03, 0.005
-
-TEXTS = {
-    "probit": """
-name = "probit"
-states = ["h"]
-[preactivations]
-u = { sees = "h" }
-n = { sees = "h" }
-[update]
-h = "gaussian_cdf(u)*h + (1 - gaussian_cdf(u))*erf(n)"
-""",
-    "modulated": """
-name = "modulated"
-states = ["h"]
-[preactivations]
-z = { sees = "h" }
-r = { sees = "0" }
-g = { sees = "sigmoid(r)*h" }
-[update]
-h = "(1 - sigmoid(z))*h + sigmoid(z)*tanh(g)"
-""",
-}
 
 
 def cells() -> dict[str, mft.Cell]:
@@ -147,7 +126,7 @@ def main(path: Path) -> None:
         if name in kept:
             continue
         kept[name] = {"untied": untied(cell), "tied": tied(cell)}
-        command = f"python validation/critical.py {path}"
+        command = f"python -m validation.critical {path}"
         content = {
             "width": WIDTH,
             "networks": NETWORKS,

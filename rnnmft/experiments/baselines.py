@@ -17,8 +17,9 @@ import torch
 
 from rnnmft.errors import ParameterError
 from rnnmft.experiments.trainees import Trainees
+from rnnmft.language import Cell
 
-__all__ = ["BASELINES", "chrono", "default", "forget_bias_one"]
+__all__ = ["BASELINES", "Baseline", "baselines_of", "chrono", "default", "forget_bias_one"]
 
 Baseline = Callable[[Trainees, int, int, torch.Generator], None]
 #: By cell: the gate whose opening keeps the state, and the one that lets input in beside it.
@@ -72,11 +73,17 @@ def chrono(trainees: Trainees, network: int, length: int, own: torch.Generator) 
         trainees.parameters[f"b_{enters}"][network] = -times.log()
 
 
+_DEFAULT = "PyTorch's default"
 BASELINES: Mapping[str, Baseline] = {
-    "PyTorch's default": default,
+    _DEFAULT: default,
     "forget bias 1": forget_bias_one,
     "chrono": chrono,
 }
+
+
+def baselines_of(cell: Cell) -> Mapping[str, Baseline]:
+    """What a cell can start from; without a gate that keeps its state, the default alone."""
+    return BASELINES if cell.name in _GATES else {_DEFAULT: default}
 
 
 def _gates(trainees: Trainees) -> tuple[str, str | None]:

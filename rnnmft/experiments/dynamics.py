@@ -1,7 +1,7 @@
 """Learning dynamics: accuracy against steps from several initializations.
 
-{orthogonal, gaussian} x {critical, off} as published, and the critical ensemble of tied weights.
-Images of digits are read in T pieces.
+{orthogonal, gaussian} x {critical, off} as published, the critical ensemble of tied weights, and
+what people use. Images of digits are read in T pieces.
 
 Source: [chen2018].
 """
@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from rnnmft import cells
+from rnnmft.experiments.baselines import baselines_of
 from rnnmft.experiments.digits import Digits
+from rnnmft.experiments.starts import drawn_from
 from rnnmft.experiments.store import load, save
 from rnnmft.experiments.tasks import Pixels
-from rnnmft.experiments.trainees import Trainees
 from rnnmft.experiments.training import Course, train
 from rnnmft.initialization.critical import critical
 from rnnmft.language import Cell, Ensemble, Inputs
@@ -105,7 +106,7 @@ def run_race(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Train all schemes at once; the result is kept in the folder.
+    """Train from all starts at once; the result is kept in the folder.
 
     Args:
         race: which.
@@ -120,20 +121,25 @@ def run_race(
         return known
     by_name = schemes(race.made())
     task = Pixels(race.steps)
-    trainees = Trainees(
+    baselines = baselines_of(race.made())
+    trainees = drawn_from(
         race.made(),
-        [e for e in by_name.values() for _ in range(race.seeds)],
+        by_name,
+        baselines,
+        seeds=race.seeds,
+        seed=race.course.seed,
+        length=race.steps,
         width=race.width,
         features=task.features(digits.images.shape[1]),
         classes=10,
-        seed=race.course.seed,
         device=device,
     )
+    names = [*by_name, *baselines]
     kept = folder / f"{name}.npz"
     seen = train(trainees, task, digits, race.course, checkpoint=kept, progress=progress)
-    table = np.array(seen.accuracy).reshape(len(seen.steps), len(by_name), race.seeds)
-    diverged = np.array(seen.diverged).reshape(len(by_name), race.seeds)
-    curves = {n: table[:, i].tolist() for i, n in enumerate(by_name)}
+    table = np.array(seen.accuracy).reshape(len(seen.steps), len(names), race.seeds)
+    diverged = np.array(seen.diverged).reshape(len(names), race.seeds)
+    curves = {n: table[:, i].tolist() for i, n in enumerate(names)}
     found = {
         "cell": race.cell,
         "length": race.steps,
@@ -141,9 +147,9 @@ def run_race(
         "digits": digits.source,
         "steps": seen.steps,
         "accuracy": curves,
-        "diverged": {n: diverged[i].tolist() for i, n in enumerate(by_name)},
+        "diverged": {n: diverged[i].tolist() for i, n in enumerate(names)},
         "ensembles": {n: e.to_dict() for n, e in by_name.items()},
-        "to_80": {n: steps_to(0.8, seen.steps, table[:, i]) for i, n in enumerate(by_name)},
+        "to_80": {n: steps_to(0.8, seen.steps, table[:, i]) for i, n in enumerate(names)},
     }
     save(folder / f"{name}.json", found)
     kept.unlink(missing_ok=True)

@@ -38,8 +38,9 @@ _ASKED = {
         "Does a minimalRNN model text as well as a GRU and an LSTM of as many parameters?",
     ),
 }
-_COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, BLACK, GREY)
-_LINES = ("-", "--", "-.", ":", "-", "--", "-.")
+# Eight pairs, no two alike: as many starts as the experiments have.
+_COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, BLACK, GREY, BLUE)
+_LINES = ("-", "--", "-.", ":", "-", "--", "-.", ":")
 
 
 def render_experiments(content: Mapping[str, Any]) -> str:

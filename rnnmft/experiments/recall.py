@@ -20,8 +20,9 @@ from rnnmft import cells
 from rnnmft.experiments.baselines import BASELINES
 from rnnmft.experiments.digits import Digits
 from rnnmft.experiments.dynamics import steps_to
+from rnnmft.experiments.starts import drawn_from
 from rnnmft.experiments.store import load, save
-from rnnmft.experiments.tasks import ImageThenNoise, generator
+from rnnmft.experiments.tasks import ImageThenNoise
 from rnnmft.experiments.trainees import Trainees
 from rnnmft.experiments.training import Course, train
 from rnnmft.initialization.critical import critical
@@ -38,8 +39,6 @@ _SYMBOLS, _TRAINING, _TESTS = 8, 4096, 128
 _BATCH = 16
 #: Steps of Adam between two looks at the test set: the resolution of steps to .8.
 _EVERY = 25
-#: What a generator is for.
-_START = 11
 #: Units of the tied theory, and independent parts: its growth is then right to some .01 a step.
 _UNITS, _REPETITIONS = 1 << 13, 8
 
@@ -156,22 +155,18 @@ def _ensemble(cell: Cell, laws: Mapping[str, Mapping[str, Any]]) -> Ensemble:
 
 def drawn(asked: Recall, ensembles: Mapping[str, Ensemble], device: str) -> Trainees:
     """Networks of all starts: the critical ones first, then what people use, seed by seed."""
-    plain = asked.made().ensemble()
-    laws = [*ensembles.values(), *[plain] * len(BASELINES)]
-    trainees = Trainees(
+    return drawn_from(
         asked.made(),
-        [law for law in laws for _ in range(asked.seeds)],
+        ensembles,
+        BASELINES,
+        seeds=asked.seeds,
+        seed=asked.course.seed,
+        length=asked.steps,
         width=asked.width,
         features=asked.width,
         classes=_SYMBOLS,
-        seed=asked.course.seed,
         device=device,
     )
-    for k, overwrite in enumerate(BASELINES.values(), start=len(ensembles)):
-        for seed in range(asked.seeds):
-            own = generator(asked.course.seed, k, seed, _START)
-            overwrite(trainees, k * asked.seeds + seed, asked.steps, own)
-    return trainees
 
 
 def run_recall(
