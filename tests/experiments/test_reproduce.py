@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rnnmft.cli import main
+from rnnmft.errors import ParameterError
+from rnnmft.experiments import dynamics
 from rnnmft.experiments.drift import drifts
 from rnnmft.experiments.dynamics import races, run_race, schemes
 from rnnmft.experiments.recall import recalls
+from rnnmft.experiments.reproduce import run_parts
 from rnnmft.experiments.signal import propagations
 from rnnmft.experiments.trainability import sweeps
+from rnnmft.experiments.training import Course
 
 
 def run(experiment: str, folder: Path) -> dict:
@@ -89,3 +94,24 @@ def test_bad_input_is_one_line(
 ) -> None:
     assert main(["reproduce", *words, "--folder", str(tmp_path)]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_parts_side_by_side_are_those_of_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (race,) = races("smoke")
+    two = [replace(race, steps=steps, course=Course(4, every=2)) for steps in (8, 4)]
+    monkeypatch.setattr(dynamics, "races", lambda scale: two)
+    found = run_parts("dynamics", "smoke", tmp_path / "here")
+    steps: list[tuple[float, float]] = []
+
+    def note(done: float, total: float) -> None:
+        steps.append((done, total))
+
+    there = tmp_path / "there"
+    beside = run_parts("dynamics", "smoke", there, cluster="threads:2", progress=note)
+    assert [part["length"] for part in beside] == [8, 4]
+    assert beside == found
+    assert steps == [(1, 2), (2, 2)]
+    with pytest.raises(ParameterError, match="cluster must be"):
+        run_parts("dynamics", "smoke", there, cluster=3)

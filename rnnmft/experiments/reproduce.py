@@ -1,0 +1,93 @@
+"""All parts of an experiment, one after the other or side by side; each keeps its own results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import as_completed
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rnnmft.campaigns.executors import open_executor
+from rnnmft.campaigns.one_thread import one_thread
+from rnnmft.experiments import drift, dynamics, recall, signal, trainability
+from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
+from rnnmft.experiments.digits import digits_from, sklearn_digits
+from rnnmft.experiments.language import comparisons, run_comparison
+
+__all__ = ["EXPERIMENTS", "run_parts"]
+
+EXPERIMENTS = ("signal", "trainability", "dynamics", "recall", "drift", "language")
+_Part = Callable[..., dict[str, Any]]
+#: Pixels along an edge: every feature of a step for maps, four a step of 196 for races.
+_MAP_SIDE, _RACE_SIDE = 8, 28
+
+
+def run_parts(
+    experiment: str,
+    scale: str,
+    folder: Path,
+    *,
+    data: Path | None = None,
+    device: str = "cpu",
+    cluster: Any = None,
+    progress: Callable[[float, float], object] | None = None,
+) -> list[dict[str, Any]]:
+    """The results of every part: a cell, a task, a text.
+
+    Args:
+        experiment: one of EXPERIMENTS.
+        scale: "smoke", "small" or "full".
+        folder: of results and checkpoints, which every worker must see; what is there is not done
+            again.
+        data: digits or a text of the user's; see `digits_from` and `text_from`.
+        device: where networks train.
+        cluster: where parts run side by side, see `rnnmft.campaigns.executors.open_executor`; here
+            if None.
+        progress: called as progress(done, total): in steps of each part here, in parts elsewhere.
+
+    Raises:
+        ParameterError: a cluster that is none, or data that are none.
+    """
+    parts = _parts(experiment, scale, folder, data, device)
+    with open_executor(cluster, len(parts)) as executor:
+        if executor is None:
+            return [part(progress=progress) for part in parts]
+        futures = [executor.submit(_alone, part) for part in parts]
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            if progress is not None:
+                progress(done, len(parts))
+        return [future.result() for future in futures]
+
+
+def _alone(part: _Part) -> dict[str, Any]:
+    """A part on one thread: workers are what runs in parallel."""
+    with one_thread():
+        return part()
+
+
+def _parts(
+    experiment: str, scale: str, folder: Path, data: Path | None, device: str
+) -> list[_Part]:
+    if experiment == "signal":
+        asked = signal.propagations(scale)
+        return [partial(signal.run_propagation, p, folder, device=device) for p in asked]
+    if experiment == "recall":
+        asked = recall.recalls(scale)
+        return [partial(recall.run_recall, r, folder, device=device) for r in asked]
+    if experiment == "drift":
+        asked = drift.drifts(scale)
+        return [partial(drift.run_drift, d, folder, device=device) for d in asked]
+    if experiment == "language":
+        text, asked = pydoc_text() if data is None else text_from(data), comparisons(scale)
+        symbols = [corpus(text, a.level, a.most) for a in asked]
+        pairs = zip(asked, symbols, strict=True)
+        return [partial(run_comparison, a, s, folder, device=device) for a, s in pairs]
+    side = _MAP_SIDE if experiment == "trainability" or scale == "smoke" else _RACE_SIDE
+    digits = sklearn_digits(side) if data is None else digits_from(data, side)
+    if experiment == "trainability":
+        run, asked = trainability.trainability, trainability.sweeps(scale)
+    else:
+        run, asked = dynamics.run_race, dynamics.races(scale)
+    return [partial(run, one, digits, folder, device=device) for one in asked]
