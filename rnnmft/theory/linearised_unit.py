@@ -19,7 +19,7 @@ from rnnmft.language import Cell, Preactivation
 from rnnmft.theory.moments import MomentTheory
 from rnnmft.theory.unit_average import unit_average
 
-__all__ = ["LinearisedUnit"]
+__all__ = ["LinearisedUnit", "never_forgets"]
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,18 @@ class LinearisedUnit:
     def average(self, expression: sp.Expr) -> sp.Expr:
         """E[expression] over a unit: see `unit_average`."""
         return unit_average(self.theory, expression)
+
+
+def never_forgets(cell: Cell) -> bool:
+    """Whether some state keeps all of itself at every step: |ds'/ds| is a number, 1 or more.
+
+    What such a state adds up has no bound. A gate below 1 forgets, be it ever so slowly.
+
+    >>> from rnnmft import cells
+    >>> h, e = cells.State("h"), cells.Preactivation("e")
+    >>> walk = Cell("walk", update={h: h + sp.tanh(e)})
+    >>> never_forgets(walk), never_forgets(cells.minimal())
+    (True, False)
+    """
+    kept = (sp.diff(update, state) for state, update in cell.update.items())
+    return any(bool(k.is_number and abs(k) >= 1) for k in kept)

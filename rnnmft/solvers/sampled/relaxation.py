@@ -36,12 +36,14 @@ class Settling:
             that no end is in sight.
         remaining: what the series may still move, by continuing at that ratio.
         slowing: the last change is smaller than the one before by more than 3 standard errors.
+        speeding: it is larger by more than that.
     """
 
     settled: bool
     ratio: float
     remaining: float
     slowing: bool = False
+    speeding: bool = False
 
 
 def settling(samples: Array) -> Settling:
@@ -63,8 +65,9 @@ def settling(samples: Array) -> Settling:
         return Settling(True, ratio, abs(last))
     remaining = abs(last) * ratio / (1 - ratio) if 0 < ratio < 1 else abs(last)
     lost, lost_error = mean_and_error(np.sign(first) * (2 * parts[1] - parts[0] - parts[2]))
-    slowing = float(lost) > _SIGNIFICANT * float(lost_error) + floor
-    return Settling(False, ratio, remaining, slowing)
+    beyond_chance = _SIGNIFICANT * float(lost_error) + floor
+    slowing, speeding = float(lost) > beyond_chance, float(lost) < -beyond_chance
+    return Settling(False, ratio, remaining, slowing, speeding)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.errors import ConvergenceError, Status
+from rnnmft.language import Cell
 from rnnmft.sampling import FEWEST
 from rnnmft.solvers.sampled.checks import check
 from rnnmft.solvers.sampled.readings import cross_moments, second_moments
-from rnnmft.solvers.sampled.relaxation import settling
+from rnnmft.solvers.sampled.relaxation import Settling, settling
 from rnnmft.solvers.sampled.runs import SampledSetting
+from rnnmft.theory.linearised_unit import never_forgets
 from rnnmft.units.recent_span import directions_of
 from rnnmft.units.repetitions import Samples, estimate
 
@@ -128,6 +130,14 @@ def verdict(
         return None
     endless = [found[n] for n in second if found[n].ratio >= _ENDLESS]
     if endless:
-        status = Status.MAX_STEPS if all(s.slowing for s in endless) else Status.DIVERGES
-        raise ConvergenceError(status, f"Still growing, and hardly slower, after {steps} steps.")
+        raise _endless(endless, setting.cell, steps)
     return Settled(drawn, steps, Status.MAX_STEPS, remaining, setting)
+
+
+def _endless(moments: Sequence[Settling], cell: Cell, steps: int) -> ConvergenceError:
+    """Growth without bound, where it speeds up or no unit forgets; else nobody can tell yet."""
+    slowing = all(moment.slowing for moment in moments)
+    if not slowing and (any(moment.speeding for moment in moments) or never_forgets(cell)):
+        return ConvergenceError(Status.DIVERGES, f"Still growing after {steps} steps.")
+    where = "slower, towards a limit far off" if slowing else "no slower: memory may be longer"
+    return ConvergenceError(Status.MAX_STEPS, f"Still growing after {steps} steps, but {where}.")

@@ -41,10 +41,11 @@ def test_a_drift_is_seen_and_what_remains_is_predicted():
 
 
 def test_linear_and_exponential_growth_have_no_end_in_sight():
-    for series in (np.arange(64.0), 1.05 ** np.arange(64)):
+    for series, speeding in ((np.arange(64.0), False), (1.05 ** np.arange(64), True)):
         found = settling(noisy(series, 1e-6))
         assert not found.settled
         assert found.ratio > 0.999
+        assert (found.slowing, found.speeding) == (False, speeding)
 
 
 def test_a_series_without_noise_settles_to_rounding():

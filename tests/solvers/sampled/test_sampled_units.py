@@ -217,6 +217,16 @@ def test_growth_without_bound_is_an_error():
         assert raised.value.status is Status.DIVERGES
 
 
+@pytest.mark.slow
+def test_a_gate_that_forgets_in_a_million_steps_is_not_said_to_grow_without_bound():
+    """In 8,192 steps its moment grows as a random walk's does; untied it is known, 6.9e-7."""
+    cell = cells.minimal()
+    field = MeanField(cell, cell.ensemble(e={"mu_b": 15.0}), Inputs(), particles=1 << 10)
+    with pytest.raises(ConvergenceError, match="memory may be longer") as raised:
+        field.fixed_point()
+    assert raised.value.status is Status.MAX_STEPS
+
+
 def test_a_zero_state_has_no_correlation():
     cell = cells.minimal()
     field = MeanField(cell, inputs=Inputs(R=0.0), tying="tied", particles=1 << 12)
