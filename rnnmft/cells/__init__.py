@@ -20,6 +20,7 @@ from rnnmft.cells.min_gru import min_gru
 from rnnmft.cells.min_lstm import min_lstm
 from rnnmft.cells.minimal import minimal
 from rnnmft.cells.peephole_lstm import diagonal_peephole_lstm, peephole_lstm
+from rnnmft.cells.populations import Populations, populations
 from rnnmft.cells.rate import rate
 from rnnmft.cells.residual_rnn import residual_rnn
 from rnnmft.cells.stack import Stack, stack
@@ -46,6 +47,7 @@ __all__ = [
     "Law",
     "LogUniform",
     "Normal",
+    "Populations",
     "Preactivation",
     "PreactivationLaw",
     "RandomParameter",
@@ -72,6 +74,7 @@ __all__ = [
     "minimal",
     "names",
     "peephole_lstm",
+    "populations",
     "rate",
     "register_weights",
     "residual_rnn",
