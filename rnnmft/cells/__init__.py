@@ -24,6 +24,7 @@ from rnnmft.cells.populations import Populations, populations
 from rnnmft.cells.rate import rate
 from rnnmft.cells.residual_rnn import residual_rnn
 from rnnmft.cells.stack import Stack, stack
+from rnnmft.cells.two_populations import two_populations
 from rnnmft.cells.ugrnn import ugrnn
 from rnnmft.cells.vanilla import vanilla
 from rnnmft.errors import CellError, did_you_mean
@@ -79,6 +80,7 @@ __all__ = [
     "register_weights",
     "residual_rnn",
     "stack",
+    "two_populations",
     "typical_laws",
     "ugrnn",
     "vanilla",
@@ -103,6 +105,7 @@ ZOO: dict[str, Callable[[], Cell]] = {
     "rate": rate,
     "residual_rnn": residual_rnn,
     "indrnn": indrnn,
+    "two_populations": two_populations,
     **{path.stem: partial(load, path) for path in sorted(Path(__file__).parent.glob("*.toml"))},
 }
 
