@@ -146,7 +146,8 @@ class Populations(Cell):
         >>> law["e_1_1"].sigma_w, law["e_2_1"].sigma_w, law["e_1_1"].mu_b
         (1.0, 0.5, 0.1)
         """
-        if weights != "gaussian":
+        kinds = set(weights.values()) if isinstance(weights, Mapping) else {weights}
+        if kinds - {"gaussian"}:
             raise ParameterError(f"weights of populations must be 'gaussian', got {weights!r}")
         rows: dict[str, dict[str, Any]] = {}
         for p in self.members[0].preactivations:

@@ -124,7 +124,7 @@ def test_chaotic_networks_of_real_fractions_agree() -> None:
 
     def theory(ensemble: Any) -> np.ndarray:
         field = MeanField(cell, ensemble, Inputs(R=0.0))
-        memory = field.autocorrelation(10)
+        memory = field.autocorrelation(10).value
         pairs = [memory[f"h_{k}"][lag] for k in (1, 2) for lag in lags]
         return np.array([*pairs, float(field.lyapunov())])
 

@@ -256,7 +256,10 @@ def test_a_map_of_phases(tmp_path: Any) -> None:
     place = tmp_path / "map.png"
     found.plot(place)
     assert place.read_bytes().startswith(b"\x89PNG")
-    json.dumps(found.to_dict())
+    again = mft.AutonomousMap.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert again.to_dict() == found.to_dict()
+    assert again.phase.tolist() == found.phase.tolist()
+    np.testing.assert_array_equal(again.radius, found.radius)
     with pytest.raises(ParameterError, match="written as"):
         found.plot(tmp_path / "map.what")
 
