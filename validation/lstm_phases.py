@@ -26,6 +26,12 @@ WIDTH, NETWORKS, STEPS, SEED, ACTIVE = 400, 4, 400, 20261128, 1e-6
 STARTS: dict[str, Any] = {"small": 1e-3, "large": {"c": 30.0, "h": 0.5}}
 
 
+def committed() -> dict[str, Any]:
+    """What the repository holds."""
+    path = Path(__file__).parent / "results" / "lstm_phases.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def active(cell: mft.Cell, gain: float, forget: float) -> dict[str, Any]:
     """How many of the networks are still active from each start, and the phase."""
     ensemble = cell.ensemble(g={"sigma_w": gain}, f={"sigma_w": forget})
