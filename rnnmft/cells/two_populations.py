@@ -1,6 +1,6 @@
 """Two populations of rate units, fast and slow, with gains of their own: [aljadeff2015].
 
-The network with cell-type-specific connectivity of Aljadeff, Stern & Sharpee 2015, where the
+The network with cell-type-specific connectivity of Aljadeff, Stern & Sharpee, where the
 second population leaks by less a step. At rest leaks do not matter: without biases the zero state
 is stable where the largest eigenvalue of the matrix sigma_kl^2 f_l is below 1.
 """
