@@ -20,9 +20,11 @@ from rnnmft.cells.min_gru import min_gru
 from rnnmft.cells.min_lstm import min_lstm
 from rnnmft.cells.minimal import minimal
 from rnnmft.cells.peephole_lstm import diagonal_peephole_lstm, peephole_lstm
+from rnnmft.cells.populations import Populations, populations
 from rnnmft.cells.rate import rate
 from rnnmft.cells.residual_rnn import residual_rnn
 from rnnmft.cells.stack import Stack, stack
+from rnnmft.cells.two_populations import two_populations
 from rnnmft.cells.ugrnn import ugrnn
 from rnnmft.cells.vanilla import vanilla
 from rnnmft.errors import CellError, did_you_mean
@@ -46,6 +48,7 @@ __all__ = [
     "Law",
     "LogUniform",
     "Normal",
+    "Populations",
     "Preactivation",
     "PreactivationLaw",
     "RandomParameter",
@@ -72,10 +75,12 @@ __all__ = [
     "minimal",
     "names",
     "peephole_lstm",
+    "populations",
     "rate",
     "register_weights",
     "residual_rnn",
     "stack",
+    "two_populations",
     "typical_laws",
     "ugrnn",
     "vanilla",
@@ -100,6 +105,7 @@ ZOO: dict[str, Callable[[], Cell]] = {
     "rate": rate,
     "residual_rnn": residual_rnn,
     "indrnn": indrnn,
+    "two_populations": two_populations,
     **{path.stem: partial(load, path) for path in sorted(Path(__file__).parent.glob("*.toml"))},
 }
 

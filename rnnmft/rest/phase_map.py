@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,15 @@ class AutonomousMap(Record):
             radius_error=grid([error for _, error in radii]),
             status=grid([_worst(r).name for r in rows]),
         )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> AutonomousMap:
+        """The map that `to_dict` wrote."""
+        axes = {name: np.array(values, dtype=float) for name, values in data["axes"].items()}
+        kinds = {"phase": str, "status": str, "count": np.intp, "stable": np.intp}
+        names = [f.name for f in fields(cls) if f.name not in ("cell", "axes")]
+        arrays = {n: np.array(data[n], dtype=kinds.get(n, float)) for n in names}
+        return cls(cell=data["cell"], axes=axes, **arrays)
 
     def plot(self, path: str | Path | None = None, *, axes: Any = None) -> Any:
         """Draw the phases; over one parameter the second moment and the gain.

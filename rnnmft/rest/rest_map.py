@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 from rnnmft.errors import Status
 from rnnmft.language import Cell, Ensemble
 from rnnmft.rest.averages import FactoredAverages, Gaussians
-from rnnmft.solvers.closed.fixed_points import linear_error, several_driver_roots
+from rnnmft.solvers.closed.fixed_points import linear_error
 from rnnmft.solvers.closed.scalar_roots import scalar_roots
 from rnnmft.theory.rest import RestingUnit, resting_unit
 
@@ -46,8 +46,11 @@ _STEP, _AT_ZERO = 1e-5, 1e-8
 _MOVED = (1.01, 2.0, 1e2, 1e6)
 #: Of a root: rounding.
 _TIGHT = 1e-14
-#: Starts of Newton's method: half decades.
+#: Starts of Newton's method: half decades of all Y, two decades of one beside none.
 _STARTS = np.geomspace(1e-6, 1e2, 17)
+#: Its steps: near a double root each halves the distance, others square it; relative, the last one,
+#: and by what factor one may change Y; those that have come so near to each other are one.
+_ROUNDS, _CLOSED, _FACTOR, _TOGETHER = 60, 1e-9, 8.0, 1e-5
 #: Relative errors above this are no result.
 _TOLERANCE = 1e-2
 
@@ -176,18 +179,39 @@ class RestMap:
         return np.concatenate([[0.0], np.geomspace(least, top, points)])
 
     def _several(self) -> list[Array]:
-        """Newton's method from many places, and where zero is a fixed point, that."""
-        rows = list(range(self.rows))
-
-        def image(driver: Array) -> Array:
-            if not np.isfinite(driver).all():
-                return np.full_like(driver, np.nan)
-            return self(np.clip(driver, 0.0, _LARGEST), grid=_LOOKING)[0]
-
-        found = several_driver_roots(image, rows, [np.full(self.rows, y) for y in _STARTS])
-        found = [y for y in found if (y >= 0).all() and y.max() > _LEAST]
+        """Newton's method from many places at once, and where zero is a fixed point, that."""
+        alone = [
+            np.where(np.eye(self.rows)[r] > 0, y, _AT_ZERO)
+            for r in range(self.rows)
+            for y in _STARTS[::4]
+        ]
+        every = [*np.repeat(_STARTS[:, None], self.rows, axis=1), *alone]
+        going, found = np.array(every).T, []
+        for _ in range(_ROUNDS):
+            with np.errstate(invalid="ignore", over="ignore"):
+                gap, step = self._newton(going)
+            small = np.abs(step) <= _CLOSED * going + _LEAST
+            closed = (small & (np.abs(gap) <= _TOGETHER * going + _LEAST)).all(axis=0)
+            found += [y for y in (going + step)[:, closed].T if y.max() > _LEAST]
+            going = np.clip(going + step, going / _FACTOR, going * _FACTOR)[:, ~closed]
+            largest = going.max(axis=0, initial=0.0)
+            going = _apart(going[:, (largest > _LEAST) & (largest < _LARGEST)])
+            if not going.size:
+                break
         zero = np.zeros((self.rows, 1))
-        return [zero[:, 0], *found] if not self(zero)[0].any() else found
+        start = [] if self(zero)[0].any() else [zero[:, 0]]
+        roots = [np.where(y > _LEAST, y, 0.0) for y in found]
+        return start + (list(_apart(np.array(roots).T).T) if roots else [])
+
+    def _newton(self, seen: Array) -> tuple[Array, Array]:
+        """T(Y) - Y at (R, B), nan where nothing rests, and Newton's step, slopes by differences."""
+        moved = seen[:, None] * (1.0 + _STEP * np.eye(self.rows)[..., None])
+        every = np.concatenate([seen[:, None], moved], axis=1)
+        value = self(every.reshape(self.rows, -1), grid=_LOOKING)[0].reshape(every.shape)
+        slope = (value[:, 1:] - value[:, :1]) / (_STEP * seen)
+        matrix = np.nan_to_num(np.moveaxis(np.eye(self.rows)[..., None] - slope, -1, 0))
+        gap = value[:, 0] - seen
+        return gap, (np.linalg.pinv(matrix) @ gap.T[..., None])[..., 0].T
 
     def _rest(self, seen: Array) -> Rest:
         value, error = self(seen[:, None])
@@ -203,6 +227,17 @@ class RestMap:
         high = function(seen[:, None] + np.diag(step))
         low = function(seen[:, None] - np.diag(seen - base))
         return (high - low) / (seen + step - base)
+
+
+def _apart(seen: Array) -> Array:
+    """The columns, one of those that have come together."""
+    kept: list[int] = []
+    for b in range(seen.shape[1]):
+        other, one = seen[:, kept], seen[:, [b]]
+        near = np.abs(other - one) <= _TOGETHER * one + _LEAST
+        if not near.all(axis=0).any():
+            kept.append(b)
+    return seen[:, kept]
 
 
 def _closed(gap: Callable[[float], float], roots: list[float]) -> list[float]:

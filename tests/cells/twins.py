@@ -133,6 +133,12 @@ def rate(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     return ((1 - leak) * h + leak * p.a("e", tanh(h), x),)
 
 
+def two_populations(p: Weights, x: Tensor, h: Tensor, g: Tensor) -> tuple[Tensor, ...]:
+    fast = p.a("e_1_1", tanh(h), x) + p.a("e_1_2", tanh(g), None)
+    slow = p.a("e_2_1", tanh(h), None) + p.a("e_2_2", tanh(g), x)
+    return 0.5 * h + 0.5 * fast, 0.75 * g + 0.25 * slow
+
+
 def residual_rnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     step, shortcut = 0.5, 0.9
     return (shortcut * h + step * tanh(p.a("e", h, x)),)

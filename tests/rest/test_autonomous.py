@@ -239,6 +239,24 @@ def test_a_stable_fixed_point_of_a_biased_network_is_where_it_rests() -> None:
     assert abs(measured.mean[-1] - measured.mean[-20]) < 1e-6
 
 
+def test_populations_that_do_not_meet_rest_each_for_itself() -> None:
+    """Four fixed points, each population's zero or its own; a coupling leaves zero and one more."""
+    two = cells.populations(cells.vanilla(), (0.36, 0.64))
+    gains = np.array([[3.0, 0.0], [0.0, 2.5]])
+    found = mft.autonomous(two, two.ensemble(e={"sigma_w": gains})).fixed_points()
+    alone = []
+    for sigma_w in (3.0 * 0.6, 2.5 * 0.8):
+        one = cells.vanilla()
+        state = mft.autonomous(one, one.ensemble(e={"sigma_w": sigma_w})).fixed_points()[1]
+        alone.append([0.0, state.second_moment["h"]])
+    expected = sorted((x, y) for x in alone[0] for y in alone[1])
+    measured = sorted((s.second_moment["h_1"], s.second_moment["h_2"]) for s in found)
+    np.testing.assert_allclose(measured, expected, atol=1e-9)
+    assert all(s.status is Status.OK for s in found)
+    met = two.ensemble(e={"sigma_w": gains + 0.1})
+    assert len(mft.autonomous(two, met).fixed_points()) == 2
+
+
 # --- maps, records, refusals ------------------------------------------------------------------
 
 
@@ -256,7 +274,10 @@ def test_a_map_of_phases(tmp_path: Any) -> None:
     place = tmp_path / "map.png"
     found.plot(place)
     assert place.read_bytes().startswith(b"\x89PNG")
-    json.dumps(found.to_dict())
+    again = mft.AutonomousMap.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert again.to_dict() == found.to_dict()
+    assert again.phase.tolist() == found.phase.tolist()
+    np.testing.assert_array_equal(again.radius, found.radius)
     with pytest.raises(ParameterError, match="written as"):
         found.plot(tmp_path / "map.what")
 

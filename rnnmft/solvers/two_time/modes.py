@@ -20,6 +20,7 @@ from __future__ import annotations
 import cmath
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -170,7 +171,14 @@ class KernelModes:
                 low, high = float(points[i]), float(points[i + 1])
                 # A pole changes the sign as well.
                 if abs(real((low + high) / 2)) < max(abs(values[i]), abs(values[i + 1])):
-                    zero = float(brentq(real, low, high, xtol=_XTOL, rtol=_RTOL))
-                    if abs(real(zero)) < _ZERO:
-                        found.append(zero)
+                    found += _zero(real, low, high)
         return found
+
+
+def _zero(real: Callable[[float], float], low: float, high: float) -> list[float]:
+    """The zero where f changes its sign; none where that is a pole, beside which f is unknown."""
+    try:
+        zero = float(brentq(real, low, high, xtol=_XTOL, rtol=_RTOL))
+    except ConvergenceError:
+        return []
+    return [zero] if abs(real(zero)) < _ZERO else []
