@@ -14,6 +14,7 @@ from rnnmft.cells.gru import gru, gru_torch
 from rnnmft.cells.indrnn import indrnn
 from rnnmft.cells.janet import janet
 from rnnmft.cells.leaky_rnn import leaky_rnn
+from rnnmft.cells.low_rank import low_rank, low_rank_laws
 from rnnmft.cells.lstm import lstm
 from rnnmft.cells.mgu import mgu
 from rnnmft.cells.min_gru import min_gru
@@ -65,6 +66,8 @@ __all__ = [
     "leaky_rnn",
     "load",
     "loads",
+    "low_rank",
+    "low_rank_laws",
     "lstm",
     "mgu",
     "min_gru",
@@ -98,6 +101,7 @@ ZOO: dict[str, Callable[[], Cell]] = {
     "min_lstm": min_lstm,
     "leaky_rnn": leaky_rnn,
     "rate": rate,
+    "low_rank": low_rank,
     "residual_rnn": residual_rnn,
     "indrnn": indrnn,
     **{path.stem: partial(load, path) for path in sorted(Path(__file__).parent.glob("*.toml"))},
@@ -108,6 +112,7 @@ _LAWS: dict[str, dict[str, Law]] = {
     "diagonal_peephole_lstm": {p: Normal(0, 0.1) for p in ("p_f", "p_i", "p_o")},
     "chrono_lstm": {"b": ChronoBias(100)},
     "indrnn": {"u": Uniform(0, 1)},
+    "low_rank": low_rank_laws([[1, 2], [2, 5]]),
 }
 
 

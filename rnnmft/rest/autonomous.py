@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
-from rnnmft.errors import ParameterError, Status
+from rnnmft.errors import DerivationError, ParameterError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import check_count
 from rnnmft.records import Record
@@ -27,7 +27,7 @@ from rnnmft.rest.phase_map import AutonomousMap
 from rnnmft.rest.rest_map import RestMap
 from rnnmft.rest.resting_state import RestingState, resting_states
 from rnnmft.rest.transitions import Transition, transitions
-from rnnmft.theory.rest import resting_unit
+from rnnmft.theory.rest import constant_leak, resting_unit
 
 __all__ = ["PHASES", "Autonomous", "autonomous", "phase_of"]
 
@@ -37,6 +37,7 @@ Array = NDArray[np.float64]
 #: What the fixed points say, in words.
 PHASES = {
     "quiet": "one fixed point, stable",
+    "structured": "stable fixed points, with averages over units that break a symmetry",
     "coexistence": "a stable fixed point beside others",
     "chaos": "no stable fixed point",
 }
@@ -44,8 +45,11 @@ PHASES = {
 
 def phase_of(states: Sequence[RestingState]) -> str:
     """The phase of a set of fixed points, one of `PHASES`."""
-    if not any(s.stable for s in states):
+    stable = [s for s in states if s.stable]
+    if not stable:
         return "chaos"
+    if len(states) > 1 and all(any(s.average.values()) for s in stable):
+        return "structured"
     return "quiet" if len(states) == 1 else "coexistence"
 
 
@@ -206,8 +210,9 @@ def autonomous(cell: Cell, ensemble: Ensemble | None = None) -> Autonomous:
 
     Raises:
         ParameterError: cell or ensemble is none, or the ensemble is of another cell.
-        DerivationError: no unit of the cell comes to rest in one way (IndRNN, diagonal peepholes,
-            averages over units).
+        DerivationError: no unit of the cell comes to rest in one way (IndRNN, diagonal peepholes),
+            or the cell has averages over units and what units keep of their states is not the same
+            number for all of them.
 
     >>> from rnnmft import cells
     >>> gru = cells.gru()
@@ -223,4 +228,9 @@ def autonomous(cell: Cell, ensemble: Ensemble | None = None) -> Autonomous:
     if set(given) != {p.name for p in cell.preactivations}:
         raise ParameterError(f"ensemble is not one of cell {cell.name!r}")
     resting_unit(cell)
+    if cell.averages and constant_leak(cell) is None:
+        raise DerivationError(
+            f"cell {cell.name!r} has averages over units, and stability is known with these where "
+            "one state leaks by a constant and averages are of that state"
+        )
     return Autonomous(cell, given)

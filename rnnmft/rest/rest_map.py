@@ -1,9 +1,11 @@
-"""The second moments of what matrices see at rest, Y_r = E[y_r^2]: fixed points of a map.
+"""The numbers by which a network at rest makes itself: fixed points of a map.
 
-    q_k = sigma_w,k^2 Y_r(k) + sigma_b,k^2,    T_r(Y) = E[y_r(e)^2],    e_k ~ N(mu_k, q_k).
+They are the second moments of what matrices see, Y_r = E[y_r^2], and averages over units, m_a:
 
-Where one Y_v breaks every circle of influence, the others follow from it and all fixed points are
-the roots of one function on a line; else Newton's method starts from many places.
+    T_r = E[y_r(e)^2],    T_a = E[f_a(e)],    e_k ~ N(mu_k, sigma_w,k^2 Y_r(k) + sigma_b,k^2).
+
+Where one of them breaks every circle of influence, the others follow from it and all fixed points
+are the roots of one function on a line; else Newton's method starts from many places.
 
 Eq. (rest).
 """
@@ -11,24 +13,27 @@ Eq. (rest).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from rnnmft.errors import Status
 from rnnmft.language import Cell, Ensemble
+from rnnmft.language.laws import Constant, Normal
 from rnnmft.rest.averages import FactoredAverages, Gaussians
+from rnnmft.rest.signed_roots import signed_roots
 from rnnmft.solvers.closed.fixed_points import linear_error, several_driver_roots
 from rnnmft.solvers.closed.scalar_roots import scalar_roots
 from rnnmft.theory.rest import RestingUnit, resting_unit
 
-__all__ = ["Rest", "RestMap"]
+__all__ = ["STEP", "Kinds", "Rest", "RestMap"]
 
 Array = NDArray[np.float64]
 #: Where roots are looked for: from where the largest variance is rounding's to where no state is.
@@ -41,20 +46,20 @@ _LOOKING = 100_000
 #: decade, between which second moments change by less.
 _BEYOND = 10.0
 #: Steps of the differences that tell slopes: the root of what quadrature leaves; where Y is 0.
-_STEP, _AT_ZERO = 1e-5, 1e-8
+STEP, _AT_ZERO = 1e-5, 1e-8
 #: How far a root moves at most as errors of 1e-5 are mended: farther near zero than elsewhere.
 _MOVED = (1.01, 2.0, 1e2, 1e6)
-#: Of a root: rounding.
-_TIGHT = 1e-14
+#: Of a root: rounding; digits that order them, so that m and -m come in one order.
+_TIGHT, _DIGITS = 1e-14, 9
 #: Starts of Newton's method: half decades.
 _STARTS = np.geomspace(1e-6, 1e2, 17)
-#: Relative errors above this are no result.
-_TOLERANCE = 1e-2
+#: Relative errors above this are no result; nothing is smaller than the least float.
+_TOLERANCE, _TINY = 1e-2, np.finfo(float).tiny
 
 
 @dataclass(frozen=True, eq=False)
 class Rest:
-    """A fixed point of the map: Y (R,), bounds of its errors, the map's slope (R, R), a status."""
+    """A fixed point of the map: Y and m (R,), bounds of errors, the slope (R, R), a status."""
 
     seen: Array
     error: Array
@@ -62,11 +67,32 @@ class Rest:
     status: Status
 
 
+@dataclass(frozen=True)
+class Kinds:
+    """What each symbol of a cell is to an average: Gaussian, of another law, or a given number."""
+
+    gaussian: tuple[sp.Symbol, ...]
+    parameters: tuple[sp.Symbol, ...]
+    given: tuple[sp.Symbol, ...]
+
+    @classmethod
+    def of(cls, cell: Cell, ensemble: Ensemble) -> Kinds:
+        """By the laws of the parameters."""
+        laws = {s: ensemble.parameters[s.name] for s in cell.parameters}
+        normal = [s for s, law in laws.items() if isinstance(law, Normal)]
+        fixed = [s for s, law in laws.items() if isinstance(law, Constant)]
+        others = [s for s in laws if s not in normal and s not in fixed]
+        return cls((*cell.preactivations, *normal), tuple(others), (*fixed, *cell.averages))
+
+    def averages(self, expressions: Sequence[sp.Expr], *given: sp.Symbol) -> FactoredAverages:
+        """Averages of expressions in these symbols and further given ones."""
+        return FactoredAverages(expressions, self.gaussian, self.parameters, (*self.given, *given))
+
+
 @lru_cache(maxsize=64)
-def _averages(cell: Cell) -> tuple[FactoredAverages, RestingUnit]:
+def _averages(cell: Cell, kinds: Kinds) -> FactoredAverages:
     unit = resting_unit(cell)
-    squares = [y**2 for y in unit.seen]
-    return FactoredAverages(squares, cell.preactivations, cell.parameters), unit
+    return kinds.averages([*(y**2 for y in unit.seen), *unit.averaged.values()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,36 +105,55 @@ class RestMap:
     @cached_property
     def unit(self) -> RestingUnit:
         """The unit at rest."""
-        return _averages(self.cell)[1]
+        return resting_unit(self.cell)
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """What its symbols are."""
+        return Kinds.of(self.cell, self.ensemble)
 
     @property
     def rows(self) -> int:
-        """R."""
+        """R: of second moments and averages."""
+        return self.squares + len(self.unit.averaged)
+
+    @property
+    def squares(self) -> int:
+        """How many rows, the first, are second moments."""
         return len(self.unit.seen)
 
     def laws(self, seen: Array) -> Gaussians:
-        """The laws of preactivations at Y, (R, B)."""
-        mean, variance = {}, {}
+        """The laws of preactivations and parameters at Y and m, (R, B)."""
+        mean, variance, given, drawn = {}, {}, {}, {}
         for p in self.cell.preactivations:
             law = self.ensemble[p.name]
             mean[p] = law.mu_b
             variance[p] = np.full(seen.shape[1:], law.sigma_b**2)
             if p in self.unit.row:
                 variance[p] = variance[p] + law.sigma_w**2 * seen[self.unit.row[p]]
-        drawn = {s: self.ensemble.parameters[s.name] for s in self.cell.parameters}
-        return Gaussians(mean, variance, drawn)
+        for s in self.cell.parameters:
+            own = self.ensemble.parameters[s.name]
+            if s in self.kinds.gaussian:
+                mean[s], variance[s] = own.mean, np.full(seen.shape[1:], own.variance)
+            elif s in self.kinds.given:
+                given[s] = own.mean
+            else:
+                drawn[s] = own
+        given |= dict(zip(self.unit.averaged, seen[self.squares :], strict=True))
+        return Gaussians(mean, variance, drawn, given)
 
     def __call__(self, seen: Array, **options: Any) -> tuple[Array, Array]:
-        """T(Y) and its error bounds, (R, B) each."""
-        return _averages(self.cell)[0](self.laws(seen), **options)
+        """T and its error bounds, (R, B) each."""
+        return _averages(self.cell, self.kinds)(self.laws(seen), **options)
 
     @cached_property
     def feeds(self) -> list[set[int]]:
-        """For each row, the rows on whose Y its T depends."""
+        """For each row, the rows on which its T depends."""
         found = []
-        for y in self.unit.seen:
+        for y in (*self.unit.seen, *self.unit.averaged.values()):
             linked = [p for p in self.unit.row if y.has(p) and self.ensemble[p.name].sigma_w > 0]
             found.append({self.unit.row[p] for p in linked})
+            found[-1] |= {self.squares + a for a, m in enumerate(self.unit.averaged) if y.has(m)}
         return found
 
     def _order(self, without: int | None) -> list[int] | None:
@@ -124,11 +169,12 @@ class RestMap:
         return order
 
     def roots(self) -> list[Rest]:
-        """All fixed points, by increasing Y."""
-        return [self._rest(y) for y in sorted(self.found(), key=tuple)]
+        """All fixed points, by increasing Y and m."""
+        found = sorted(self.found(), key=lambda y: tuple(y.round(_DIGITS)))
+        return [self._rest(y) for y in found]
 
     def found(self) -> list[Array]:
-        """Y (R,) of each, without its error."""
+        """Y and m (R,) of each, without their errors."""
         straight = self._order(None)
         if straight is not None:
             return [self._followed(straight, {}, 1)[:, 0]]
@@ -139,7 +185,7 @@ class RestMap:
     def _followed(
         self, order: list[int], known: dict[int, Array], size: int, **options: Any
     ) -> Array:
-        """Y of all rows, (R, B), row after row, from those known."""
+        """All rows, (R, B), one after the other, from those known."""
         seen = np.zeros((self.rows, size))
         for r, y in known.items():
             seen[r] = y
@@ -152,10 +198,18 @@ class RestMap:
             seen = self._followed(order, {v: y}, len(y), **options)
             return self(seen, **options)[0][v] - y
 
-        roots = scalar_roots(lambda x: gap(x, grid=_LOOKING), self._grid(gap))
-        if self.is_joint:  # once more, with all points
-            roots = _closed(lambda y: float(gap(np.array([y]))[0]), roots)
-        return [self._followed(order, {v: np.array([y])}, 1)[:, 0] for y in roots]
+        sides = [1.0] if v < self.squares else [1.0, -1.0]
+        roots: set[float] = set()
+        for side in sides:
+
+            def beside(x: Array, side: float = side, **options: Any) -> Array:
+                return side * gap(side * x, **options)
+
+            found = scalar_roots(partial(beside, grid=_LOOKING), self._grid(beside))
+            if self.is_joint:  # once more, with all points
+                found = _closed(lambda y: float(beside(np.array([y]))[0]), found)
+            roots |= {side * y + 0.0 for y in found}
+        return [self._followed(order, {v: np.array([y])}, 1)[:, 0] for y in sorted(roots)]
 
     def blur(self, seen: Array) -> Array:
         """What is left open of T at Y, (R,), while roots are looked for."""
@@ -164,7 +218,7 @@ class RestMap:
     @property
     def is_joint(self) -> bool:
         """Whether some average joins several variables."""
-        return _averages(self.cell)[0].is_joint
+        return _averages(self.cell, self.kinds).is_joint
 
     def _grid(self, gap: Any) -> Array:
         """Where roots are looked for."""
@@ -184,25 +238,41 @@ class RestMap:
                 return np.full_like(driver, np.nan)
             return self(np.clip(driver, 0.0, _LARGEST), grid=_LOOKING)[0]
 
-        found = several_driver_roots(image, rows, [np.full(self.rows, y) for y in _STARTS])
-        found = [y for y in found if (y >= 0).all() and y.max() > _LEAST]
-        zero = np.zeros((self.rows, 1))
-        return [zero[:, 0], *found] if not self(zero)[0].any() else found
+        zero = np.zeros(self.rows)
+        if self.rows > self.squares:
+            found = signed_roots(partial(self._image, grid=_LOOKING), self.squares, self.rows)
+        else:
+            found = several_driver_roots(image, rows, [np.full(self.rows, y) for y in _STARTS])
+            found = [y for y in found if (y >= 0).all()]
+        found = [y for y in found if np.abs(y).max() > _LEAST]
+        return [zero, *found] if not self(zero[:, None])[0].any() else found
+
+    def _image(self, seen: Array, **options: Any) -> Array:
+        return self(seen, **options)[0]
 
     def _rest(self, seen: Array) -> Rest:
         value, error = self(seen[:, None])
         slope = self.slope_of(lambda y: self(y)[0], seen)
         bound = linear_error(slope, np.abs(value[:, 0] - seen) + error[:, 0])
-        good = bool((bound <= _TOLERANCE * np.maximum(seen, np.finfo(float).tiny)).all())
+        good = bool((bound <= _TOLERANCE * np.maximum(self._scale(seen), _TINY)).all())
         return Rest(seen, bound, slope, Status.OK if good else Status.NOT_CONVERGED)
 
-    def slope_of(self, function: Any, seen: Array) -> Array:
-        """d function / dY, (J, R), by differences; a function of (R, B) that gives (J, B)."""
-        step = np.where(seen > 0, _STEP * seen, _AT_ZERO)
-        base = np.where(seen > 0, seen - step, 0.0)
-        high = function(seen[:, None] + np.diag(step))
+    def _scale(self, seen: Array) -> Array:
+        """What errors are compared with: Y, or m and the size of what it averages."""
+        size = np.abs(seen)
+        size[self.squares :] = np.maximum(
+            size[self.squares :], np.sqrt(size[: self.squares].max(initial=0.0))
+        )
+        return size
+
+    def slope_of(self, function: Any, seen: Array, step: float = STEP) -> Array:
+        """d function / d(Y, m), (J, R), by differences; a function of (R, B) that gives (J, B)."""
+        signed = np.arange(self.rows) >= self.squares
+        moved = np.where(seen != 0, step * np.abs(seen), np.where(signed, step, _AT_ZERO))
+        base = np.where((seen != 0) | signed, seen - moved, 0.0)
+        high = function(seen[:, None] + np.diag(moved))
         low = function(seen[:, None] - np.diag(seen - base))
-        return (high - low) / (seen + step - base)
+        return (high - low) / (seen + moved - base)
 
 
 def _closed(gap: Callable[[float], float], roots: list[float]) -> list[float]:
