@@ -187,8 +187,8 @@ class Autonomous(Record):
 def _left_open(left: RestMap, right: RestMap, seen: Array) -> float:
     """How much of the map's change from one value to the other its error is."""
     moved = np.abs(right(seen[:, None])[0] - left(seen[:, None])[0])[:, 0]
-    error = left.blur(seen)
-    return float((error / np.maximum(np.maximum(moved, error), np.finfo(float).tiny)).max())
+    error = float(left.blur(seen).max())
+    return error / max(float(moved.max()), error, np.finfo(float).tiny)
 
 
 def _radius(states: list[RestingState]) -> tuple[float, float]:

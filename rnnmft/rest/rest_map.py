@@ -268,7 +268,8 @@ class RestMap:
     def slope_of(self, function: Any, seen: Array, step: float = STEP) -> Array:
         """d function / d(Y, m), (J, R), by differences; a function of (R, B) that gives (J, B)."""
         signed = np.arange(self.rows) >= self.squares
-        moved = np.where(seen != 0, step * np.abs(seen), np.where(signed, step, _AT_ZERO))
+        size = self._scale(seen)
+        moved = np.where(size > 0, step * size, np.where(signed, step, _AT_ZERO))
         base = np.where((seen != 0) | signed, seen - moved, 0.0)
         high = function(seen[:, None] + np.diag(moved))
         low = function(seen[:, None] - np.diag(seen - base))

@@ -27,8 +27,8 @@ def signed_roots(image: Callable[[Array], Array], squares: int, rows: int) -> li
         squares: how many unknowns, the first, are second moments, not negative; others are signed.
         rows: of all unknowns.
 
-    >>> [x.round(9).tolist() for x in signed_roots(lambda x: 2 * x / (1 + x**2), 0, 1)]
-    [[0.0], [1.0], [-1.0]]
+    >>> sorted(x.round(9).tolist() for x in signed_roots(lambda x: 2 * x / (1 + x**2), 0, 1))
+    [[-1.0], [0.0], [1.0]]
     """
     signs = list(product((1.0, -1.0, 0.0), repeat=rows - squares))
     starts = {
@@ -37,37 +37,39 @@ def signed_roots(image: Callable[[Array], Array], squares: int, rows: int) -> li
         for m in _AVERAGES
         for sign in signs
     }
-    x = np.array(sorted(starts, key=lambda s: np.abs(s).sum())).T
+    x = np.array(sorted(starts, key=lambda s: (np.abs(s).sum(), s))).T
     least = np.where(np.arange(rows) < squares, 0.0, -np.inf)[:, None]
+    going = np.ones(x.shape[1], dtype=bool)
     for _ in range(_ROUNDS):
-        scale = 1.0 + np.abs(x).max(0)
-        gap = image(x) - x
-        step = _newton(image, x, gap, _STEP * scale)
-        longest = np.abs(step).max(0)
-        step *= np.minimum(1.0, _LONGEST * scale / np.maximum(longest, np.finfo(float).tiny))
-        moved = np.maximum(x + step, least)
-        done = np.nanmax(np.abs(moved - x) / scale) < _CLOSED
-        x = moved
-        if done:
+        here = x[:, going]
+        scale = 1.0 + np.abs(here).max(0)
+        step = _newton(image, here, _STEP * scale)
+        longest = np.maximum(np.abs(step).max(0), np.finfo(float).tiny)
+        moved = np.maximum(here + step * np.minimum(1.0, _LONGEST * scale / longest), least)
+        x[:, going] = moved
+        going[going] = ~(np.abs(moved - here).max(0) <= _CLOSED * scale)
+        if not going.any():
             break
-    gap = np.abs(image(x) - x).max(0)
     scale = 1.0 + np.abs(x).max(0)
     found: list[Array] = []
-    for i in np.flatnonzero(gap <= _CLOSED * scale):
+    for i in np.flatnonzero(np.abs(image(x) - x).max(0) <= _CLOSED * scale):
         if all(np.abs(x[:, i] - y).max() > _SAME * scale[i] for y in found):
             found.append(x[:, i])
     return found
 
 
-def _newton(image: Callable[[Array], Array], x: Array, gap: Array, h: Array) -> Array:
-    """(1 - slope)^(-1) gap at every column; no step where that is singular."""
+def _newton(image: Callable[[Array], Array], x: Array, h: Array) -> Array:
+    """(1 - slope)^(-1) (image - x) at every column; no step where that is singular."""
     rows, count = x.shape
-    moved = x[:, None, :] + h * np.eye(rows)[:, :, None]
-    slope = (image(moved.reshape(rows, -1)).reshape(rows, rows, count) - (gap + x)[:, None]) / h
+    moved = np.concatenate([np.zeros((rows, 1)), np.eye(rows)], axis=1)
+    points = x[:, None, :] + h * moved[:, :, None]
+    values = image(points.reshape(rows, -1)).reshape(points.shape)
+    gap = values[:, 0] - x
+    slope = (values[:, 1:] - values[:, :1]) / h
     matrix = np.eye(rows) - slope.transpose(2, 0, 1)
     good = np.isfinite(matrix).all((1, 2)) & np.isfinite(gap).all(0)
     regular = np.abs(np.linalg.det(np.where(good[:, None, None], matrix, 0.0)))
     good = good & (regular > np.finfo(float).eps)
-    step = np.zeros_like(x)
+    step = np.zeros((rows, count))
     step[:, good] = np.linalg.solve(matrix[good], gap.T[good][:, :, None])[:, :, 0].T
     return step
