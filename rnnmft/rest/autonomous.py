@@ -79,7 +79,7 @@ class Autonomous(Record):
 
     @property
     def phase(self) -> str:
-        """One of `PHASES`: "quiet", "coexistence" or "chaos".
+        """One of `PHASES`: "quiet", "structured", "coexistence" or "chaos".
 
         Chaos is inferred from there being nowhere to rest; `MeanField.lyapunov` at R = 0 measures
         it.

@@ -7,7 +7,7 @@ They are the second moments of what matrices see, Y_r = E[y_r^2], and averages o
 Where one of them breaks every circle of influence, the others follow from it and all fixed points
 are the roots of one function on a line; else Newton's method starts from many places.
 
-Eq. (rest).
+Eq. (rest), Eq. (rest-averages).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from rnnmft.solvers.closed.fixed_points import linear_error, several_driver_root
 from rnnmft.solvers.closed.scalar_roots import scalar_roots
 from rnnmft.theory.rest import RestingUnit, resting_unit
 
-__all__ = ["STEP", "Kinds", "Rest", "RestMap"]
+__all__ = ["FLAT", "STEP", "Kinds", "Rest", "RestMap"]
 
 Array = NDArray[np.float64]
 #: Where roots are looked for: from where the largest variance is rounding's to where no state is.
@@ -53,18 +53,25 @@ _MOVED = (1.01, 2.0, 1e2, 1e6)
 _TIGHT, _DIGITS = 1e-14, 9
 #: Starts of Newton's method: half decades.
 _STARTS = np.geomspace(1e-6, 1e2, 17)
+#: A slope so near to 1 is 1; fixed points of one Y, all with such a slope, that make a continuum.
+FLAT, _MANY = 1e-7, 3
 #: Relative errors above this are no result; nothing is smaller than the least float.
 _TOLERANCE, _TINY = 1e-2, np.finfo(float).tiny
 
 
 @dataclass(frozen=True, eq=False)
 class Rest:
-    """A fixed point of the map: Y and m (R,), bounds of errors, the slope (R, R), a status."""
+    """A fixed point of the map: Y and m (R,), bounds of errors, the slope (R, R), a status.
+
+    Of a continuum of fixed points it is one, `continuum` says of how many dimensions that is, and
+    bounds are of the distance to it.
+    """
 
     seen: Array
     error: Array
     slope: Array
     status: Status
+    continuum: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def _averages(cell: Cell, kinds: Kinds) -> FactoredAverages:
 
 @dataclass(frozen=True, eq=False)
 class RestMap:
-    """T at one ensemble."""
+    """T at one ensemble. Eq. (rest), Eq. (rest-averages)."""
 
     cell: Cell
     ensemble: Ensemble
@@ -171,7 +178,21 @@ class RestMap:
     def roots(self) -> list[Rest]:
         """All fixed points, by increasing Y and m."""
         found = sorted(self.found(), key=lambda y: tuple(y.round(_DIGITS)))
-        return [self._rest(y) for y in found]
+        rests = [self._rest(y) for y in found]
+        flat = [r for r in rests if self._flat(r)]
+        alone = []
+        for r in rests:
+            like = [s for s in flat if np.allclose(r.seen[: self.squares], s.seen[: self.squares])]
+            if not self._flat(r) or len(like) < _MANY:
+                alone.append(r)
+            elif r is like[0]:
+                alone.append(self._rest(r.seen, self._flat(r)))
+        return alone
+
+    @staticmethod
+    def _flat(rest: Rest) -> int:
+        """Along how many directions the map moves nothing, in the linear order."""
+        return int((np.abs(np.linalg.eigvals(rest.slope) - 1.0) < FLAT).sum())
 
     def found(self) -> list[Array]:
         """Y and m (R,) of each, without their errors."""
@@ -250,12 +271,15 @@ class RestMap:
     def _image(self, seen: Array, **options: Any) -> Array:
         return self(seen, **options)[0]
 
-    def _rest(self, seen: Array) -> Rest:
+    def _rest(self, seen: Array, continuum: int = 0) -> Rest:
         value, error = self(seen[:, None])
         slope = self.slope_of(lambda y: self(y)[0], seen)
-        bound = linear_error(slope, np.abs(value[:, 0] - seen) + error[:, 0])
+        left = np.abs(value[:, 0] - seen) + error[:, 0]
+        bound = linear_error(slope, left)
+        if continuum:
+            bound = np.abs(np.linalg.pinv(np.eye(self.rows) - slope, rcond=FLAT)) @ left
         good = bool((bound <= _TOLERANCE * np.maximum(self._scale(seen), _TINY)).all())
-        return Rest(seen, bound, slope, Status.OK if good else Status.NOT_CONVERGED)
+        return Rest(seen, bound, slope, Status.OK if good else Status.NOT_CONVERGED, continuum)
 
     def _scale(self, seen: Array) -> Array:
         """What errors are compared with: Y, or m and the size of what it averages."""

@@ -42,6 +42,8 @@ class RestingState(Measured):
     perturbations carry, the largest on the unit circle: below 1 the cloud is, where units by
     themselves are stable. `outliers` are the eigenvalues beside the cloud, an array; None where
     they are not known. `stable`: whether small changes die out.
+    `continuum` is 0 at an isolated fixed point; where they fill a ring or more it is the dimension
+    of that, this is one of its points, errors and stability are across it.
     `errors` are bounds, by kind and name.
     """
 
@@ -57,6 +59,7 @@ class RestingState(Measured):
     gain: float
     outliers: NDArray[Any] | None
     stable: bool
+    continuum: int
     status: Status
     errors: Mapping[str, Any] = field(repr=False)
     of: Stability = field(repr=False, compare=False)
@@ -148,6 +151,7 @@ def _state(of: RestMap, rest: Rest) -> RestingState:
         gain=gain,
         outliers=None if beside is None else beside[0],
         stable=stability.stable,
+        continuum=rest.continuum,
         status=rest.status,
         errors={
             "second_moment": dict(zip(names, map(float, error[:count]), strict=True)),

@@ -67,9 +67,9 @@ def _newton(image: Callable[[Array], Array], x: Array, h: Array) -> Array:
     gap = values[:, 0] - x
     slope = (values[:, 1:] - values[:, :1]) / h
     matrix = np.eye(rows) - slope.transpose(2, 0, 1)
-    good = np.isfinite(matrix).all((1, 2)) & np.isfinite(gap).all(0)
-    regular = np.abs(np.linalg.det(np.where(good[:, None, None], matrix, 0.0)))
-    good = good & (regular > np.finfo(float).eps)
+    matrix[~np.isfinite(matrix).all((1, 2))] = 0.0
+    known = np.isfinite(gap).all(0) & (np.abs(np.linalg.det(matrix)) > np.finfo(float).eps)
+    good = np.flatnonzero(known)
     step = np.zeros((rows, count))
     step[:, good] = np.linalg.solve(matrix[good], gap.T[good][:, :, None])[:, :, 0].T
     return step

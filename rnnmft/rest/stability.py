@@ -28,7 +28,7 @@ from rnnmft.eigenvalues.symbolic import unit_powers
 from rnnmft.language import Cell
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.rest.averages import FactoredAverages
-from rnnmft.rest.rest_map import STEP, Kinds, Rest, RestMap
+from rnnmft.rest.rest_map import FLAT, STEP, Kinds, Rest, RestMap
 from rnnmft.spectra.unit_transfer import UnitTransfer
 from rnnmft.theory.jacobian import jacobian_theory
 from rnnmft.theory.rest import constant_leak, resting_unit
@@ -154,9 +154,11 @@ class Stability:
             return np.sort_complex(np.linalg.eigvals(whole[np.ix_(rows, rows)]))
 
         mu = slopes(seen)
-        error = np.abs(slopes(seen, 2 * STEP) - mu) + np.abs(slopes(seen + self.rest.error) - mu)
-        error += _DIFFERENCES
-        beside = np.abs(mu) - error > np.sqrt(self._gain_at_one)
+        known = np.isfinite(self.rest.error)
+        moved = slopes(seen + np.where(known, self.rest.error, 0.0))
+        error = np.abs(slopes(seen, 2 * STEP) - mu) + np.abs(moved - mu)
+        error += _DIFFERENCES if known.all() else np.inf
+        beside = np.abs(mu) > np.sqrt(self._gain_at_one) + _DIFFERENCES
         a = float(leak)
         return a + (1 - a) * mu[beside], (1 - a) * error[beside]
 
@@ -168,10 +170,12 @@ class Stability:
 
     @property
     def stable(self) -> bool:
-        """Whether all |lambda| < 1."""
-        beside = self.outliers
-        if beside is not None and not (np.abs(beside[0]) < 1.0).all():
-            return False
+        """Whether all |lambda| < 1, but those 1 that lead along a continuum of fixed points."""
+        if self.outliers is not None:
+            grown = self.outliers[0][np.abs(self.outliers[0]) >= 1.0]
+            along = np.abs(grown - 1.0) < FLAT
+            if not along.all() or len(grown) > self.rest.continuum:
+                return False
         return self.gain[0] < 1.0 and self.own_radius < 1.0
 
     @cached_property

@@ -5,7 +5,7 @@ through one sum of them, with any coefficients, are one Gaussian:
 
     E[z g(z)] = E[z] E[g] + Var(z) E[g'],    e + kappa m ~ N(E[e] + kappa E[m], q + kappa^2 Var(m)).
 
-Source: [stein1981].
+Source: [bonnet1964]. Eq. (rest-averages).
 """
 
 from __future__ import annotations

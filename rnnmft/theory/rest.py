@@ -8,7 +8,7 @@ independent Gaussians over the units,
 
 and averages over the units m = E[f(s(e), e)], which are numbers.
 
-Source: [can2020] for the GRU, [mastrogiuseppe2018] for overlaps. Eq. (rest).
+Source: [can2020] for the GRU, [mastrogiuseppe2018] for overlaps. Eq. (rest), Eq. (rest-averages).
 """
 
 from __future__ import annotations

@@ -136,6 +136,28 @@ def test_two_ranks_rotate_where_their_overlaps_are_antisymmetric() -> None:
     assert zero.stable == bool((np.abs(expected) < 1).all())
 
 
+def test_equal_ranks_rest_on_a_ring() -> None:
+    """Its radius is the overlap of rank one, any angle will do, and across it is stable.
+
+    Of ranks that differ the larger one's pair is stable, and the other's is not along the larger.
+    """
+    cell = cells.low_rank(2, leak=LEAK)
+    one = rank_one(0.5, 2.0).fixed_points()[-1].average["kappa"]
+    for second, continuum in ((2.0, [0, 1]), (1.5, [0, 0, 0, 0, 0])):
+        covariance = np.diag([1.0, 1.0, 9.0, 9.0])
+        covariance[[0, 1, 2, 3], [2, 3, 0, 1]] = [2.0, second, 2.0, second]
+        laws = low_rank_laws(covariance.tolist())
+        network = mft.autonomous(cell, cell.ensemble(e={"sigma_w": 0.5}, parameters=laws))
+        found = network.fixed_points()
+        assert [s.continuum for s in found] == continuum
+        assert (network.phase, network.status) == ("structured", Status.OK)
+        stable = [s for s in found if s.stable]
+        assert len(stable) == (1 if any(continuum) else 2)
+        for state in stable:
+            assert abs(math.hypot(*state.average.values()) - one) < 1e-10
+            assert state.error_of("average", "kappa_1") < 1e-10
+
+
 def test_averages_within_a_step_are_refused() -> None:
     cell = cells.get("rms_norm_rnn")
     with pytest.raises(DerivationError, match="averages over units"):
@@ -205,11 +227,11 @@ def test_the_outlier_of_networks_at_rest() -> None:
     found = [network(1000, g, overlap, LEAK, rng)[1] for _ in range(16)]
     leading: list[complex] = [values[int(np.abs(values).argmax())] for values in found]
     assert max(abs(x.imag) for x in leading) < 1e-12
-    real = np.array([x.real for x in leading])
+    real = np.abs(leading)
     state = rank_one(g, overlap).fixed_points()[-1]
     assert state.outliers is not None
     mean, error = float(real.mean()), float(real.std(ddof=1)) / 4
-    assert abs(mean - float(state.outliers.real.max())) < 4.6 * error
+    assert abs(mean - float(np.abs(state.outliers).max())) < 4.6 * error
     kappa, q = state.average["kappa"], state.preactivation_variance["e"]
 
     def slope(e: float, m: float) -> float:
