@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from rnnmft import parameters
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import ParameterError
 from rnnmft.language import Ensemble, Inputs
+from rnnmft.language.law import ARGUMENTS
 
 __all__ = ["Axis", "ParameterGrid", "in_domain"]
 
@@ -66,6 +67,11 @@ class ParameterGrid:
         return [_NAMES[axis] if isinstance(axis, str) else ".".join(axis) for axis, _ in self.axes]
 
     @property
+    def varies_laws(self) -> bool:
+        """Whether the law of an elementwise random parameter varies."""
+        return any(axis[0] in self.field.ensemble.parameters for axis, _ in self.axes)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The axes' lengths."""
         return tuple(len(values) for _, values in self.axes)
@@ -80,12 +86,14 @@ class ParameterGrid:
         laws = {name: dict(vars(law)) for name, law in self.field.ensemble.items()}
         weights = {n: law.pop("weights") for n, law in laws.items()}
         given = vars(self.field.inputs).copy()
+        own = dict(self.field.ensemble.parameters)
         for (axis, _), column in zip(self.axes, self.columns, strict=True):
             if isinstance(axis, str):
                 given[axis] = float(column[i])
+            elif axis[0] in own:
+                own[axis[0]] = replace(own[axis[0]], **{axis[1]: float(column[i])})
             else:
                 laws[axis[0]][axis[1]] = float(column[i])
-        own = self.field.ensemble.parameters
         ensemble = self.field.cell.ensemble(weights, own or None, **laws)
         return ensemble, Inputs(**given)
 
@@ -99,7 +107,7 @@ def in_domain(axis: Axis, values: Array) -> NDArray[np.bool_]:
 def _parameter(axis: Axis) -> parameters.Parameter:
     if isinstance(axis, str):
         return parameters.R if axis == "R" else parameters.CORRELATION
-    return parameters.PREACTIVATION_PARAMETERS[axis[1]]
+    return parameters.PREACTIVATION_PARAMETERS.get(axis[1]) or ARGUMENTS[axis[1]]
 
 
 def _values(field: MeanField, axis: Axis, values: Sequence[float]) -> Array:
@@ -108,7 +116,13 @@ def _values(field: MeanField, axis: Axis, values: Sequence[float]) -> Array:
         raise ParameterError(
             f"vary: {axis!r} is neither 'R', 'correlation' nor (preactivation, parameter)"
         )
-    if not isinstance(axis, str):
+    if axis[0] in field.ensemble.parameters:
+        law = field.ensemble.parameters[axis[0]]
+        arguments = [f.name for f in fields(law) if f.name in ARGUMENTS]
+        if axis[1] not in arguments:
+            known = ", ".join(arguments) or "none"
+            raise ParameterError(f"vary: {axis[0]} is {law}; its arguments are {known}")
+    elif not isinstance(axis, str):
         name, parameter = axis
         known = parameters.PREACTIVATION_PARAMETERS
         found = [p for p in field.cell.preactivations if p.name == name]

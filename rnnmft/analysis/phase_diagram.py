@@ -158,6 +158,8 @@ def _fill(
     """Fill a table; the solution of the whole map, and how many points were solved one by one."""
     field, whole = grid.field, None
     table.refuse(~grid.valid)
+    if grid.varies_laws:
+        return None, table.fill_points(grid, progress)
     if field.recursion is not None:
         whole = _closed(field, field.recursion, grid)
         table.fill_map(whole, grid.valid)

@@ -14,6 +14,7 @@ from rnnmft.cells.gru import gru, gru_torch
 from rnnmft.cells.indrnn import indrnn
 from rnnmft.cells.janet import janet
 from rnnmft.cells.leaky_rnn import leaky_rnn
+from rnnmft.cells.low_rank import low_rank, low_rank_laws
 from rnnmft.cells.lstm import lstm
 from rnnmft.cells.mgu import mgu
 from rnnmft.cells.min_gru import min_gru
@@ -68,6 +69,8 @@ __all__ = [
     "leaky_rnn",
     "load",
     "loads",
+    "low_rank",
+    "low_rank_laws",
     "lstm",
     "mgu",
     "min_gru",
@@ -103,6 +106,7 @@ ZOO: dict[str, Callable[[], Cell]] = {
     "min_lstm": min_lstm,
     "leaky_rnn": leaky_rnn,
     "rate": rate,
+    "low_rank": low_rank,
     "residual_rnn": residual_rnn,
     "indrnn": indrnn,
     "two_populations": two_populations,
@@ -114,6 +118,7 @@ _LAWS: dict[str, dict[str, Law]] = {
     "diagonal_peephole_lstm": {p: Normal(0, 0.1) for p in ("p_f", "p_i", "p_o")},
     "chrono_lstm": {"b": ChronoBias(100)},
     "indrnn": {"u": Uniform(0, 1)},
+    "low_rank": low_rank_laws([[1, 2], [2, 5]]),
 }
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import sympy as sp
 
 from rnnmft.activations import tanh
-from rnnmft.errors import ParameterError
+from rnnmft.cells.rate import leak_of
 from rnnmft.language.cell import Cell
-from rnnmft.language.symbols import Preactivation, State, real_number
+from rnnmft.language.symbols import Preactivation, State
 
 __all__ = ["leaky_rnn"]
 
@@ -25,9 +25,7 @@ def leaky_rnn(leak: Any = _LEAK, activation: Callable[..., Any] = tanh) -> Cell:
     >>> leaky_rnn(leak=0.5)
     Cell 'leaky_rnn': states h; preactivations e
     """
-    rate = real_number("leak", leak)
-    if not 0 < rate <= 1:
-        raise ParameterError(f"leak must be a number from 0 (excluded) to 1, got {leak!r}")
+    rate = leak_of(leak)
     h = State("h")
     e = Preactivation("e", h)
     return Cell("leaky_rnn", update={h: (1 - rate) * h + rate * activation(e)})

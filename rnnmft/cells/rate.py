@@ -15,7 +15,7 @@ from rnnmft.errors import ParameterError
 from rnnmft.language.cell import Cell
 from rnnmft.language.symbols import Preactivation, State, real_number
 
-__all__ = ["rate"]
+__all__ = ["leak_of", "rate"]
 
 _LEAK = sp.Rational(1, 5)
 
@@ -29,9 +29,19 @@ def rate(leak: Any = _LEAK, activation: Callable[..., Any] = tanh) -> Cell:
     >>> cell.preactivations[0].sees
     tanh(h)
     """
-    leaking = real_number("leak", leak)
-    if not 0 < leaking <= 1:
-        raise ParameterError(f"leak must be a number from 0 (excluded) to 1, got {leak!r}")
+    leaking = leak_of(leak)
     h = State("h")
     e = Preactivation("e", activation(h))
     return Cell("rate", update={h: (1 - leaking) * h + leaking * e})
+
+
+def leak_of(leak: Any) -> sp.Expr:
+    """A leak as SymPy has it.
+
+    Raises:
+        ParameterError: it is not in (0, 1].
+    """
+    leaking = real_number("leak", leak)
+    if not 0 < leaking <= 1:
+        raise ParameterError(f"leak must be a number from 0 (excluded) to 1, got {leak!r}")
+    return leaking

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 from rnnmft.errors import ParameterError
 from rnnmft.parameters import Parameter, check_count
 
-__all__ = ["Law"]
+__all__ = ["ARGUMENTS", "Law"]
 
 _INF = math.inf
-_ARGUMENTS = {
+#: What laws may be given, with their domains.
+ARGUMENTS = {
     p.name: p
     for p in (
         Parameter("mean", -_INF, _INF, (-1.0, 1.0), 0.0, "of the normal law"),
@@ -36,7 +37,7 @@ class Law(ABC):
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            checked = _ARGUMENTS[field.name].validate(value, type(self).__name__)
+            checked = ARGUMENTS[field.name].validate(value, type(self).__name__)
             object.__setattr__(self, field.name, checked)
 
     @property

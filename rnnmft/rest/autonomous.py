@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
-from rnnmft.errors import ParameterError, Status
+from rnnmft.errors import DerivationError, ParameterError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import check_count
 from rnnmft.records import Record
@@ -27,7 +27,7 @@ from rnnmft.rest.phase_map import AutonomousMap
 from rnnmft.rest.rest_map import RestMap
 from rnnmft.rest.resting_state import RestingState, resting_states
 from rnnmft.rest.transitions import Transition, transitions
-from rnnmft.theory.rest import resting_unit
+from rnnmft.theory.rest import constant_leak, resting_unit
 
 __all__ = ["PHASES", "Autonomous", "autonomous", "phase_of"]
 
@@ -37,6 +37,7 @@ Array = NDArray[np.float64]
 #: What the fixed points say, in words.
 PHASES = {
     "quiet": "one fixed point, stable",
+    "structured": "stable fixed points, with averages over units that break a symmetry",
     "coexistence": "a stable fixed point beside others",
     "chaos": "no stable fixed point",
 }
@@ -44,8 +45,11 @@ PHASES = {
 
 def phase_of(states: Sequence[RestingState]) -> str:
     """The phase of a set of fixed points, one of `PHASES`."""
-    if not any(s.stable for s in states):
+    stable = [s for s in states if s.stable]
+    if not stable:
         return "chaos"
+    if len(states) > 1 and all(any(s.average.values()) for s in stable):
+        return "structured"
     return "quiet" if len(states) == 1 else "coexistence"
 
 
@@ -75,7 +79,7 @@ class Autonomous(Record):
 
     @property
     def phase(self) -> str:
-        """One of `PHASES`: "quiet", "coexistence" or "chaos".
+        """One of `PHASES`: "quiet", "structured", "coexistence" or "chaos".
 
         Chaos is inferred from there being nowhere to rest; `MeanField.lyapunov` at R = 0 measures
         it.
@@ -183,8 +187,8 @@ class Autonomous(Record):
 def _left_open(left: RestMap, right: RestMap, seen: Array) -> float:
     """How much of the map's change from one value to the other its error is."""
     moved = np.abs(right(seen[:, None])[0] - left(seen[:, None])[0])[:, 0]
-    error = left.blur(seen)
-    return float((error / np.maximum(np.maximum(moved, error), np.finfo(float).tiny)).max())
+    error = float(left.blur(seen).max())
+    return error / max(float(moved.max()), error, np.finfo(float).tiny)
 
 
 def _radius(states: list[RestingState]) -> tuple[float, float]:
@@ -206,8 +210,9 @@ def autonomous(cell: Cell, ensemble: Ensemble | None = None) -> Autonomous:
 
     Raises:
         ParameterError: cell or ensemble is none, or the ensemble is of another cell.
-        DerivationError: no unit of the cell comes to rest in one way (IndRNN, diagonal peepholes,
-            averages over units).
+        DerivationError: no unit of the cell comes to rest in one way (IndRNN, diagonal peepholes),
+            or the cell has averages over units and what units keep of their states is not the same
+            number for all of them.
 
     >>> from rnnmft import cells
     >>> gru = cells.gru()
@@ -223,4 +228,9 @@ def autonomous(cell: Cell, ensemble: Ensemble | None = None) -> Autonomous:
     if set(given) != {p.name for p in cell.preactivations}:
         raise ParameterError(f"ensemble is not one of cell {cell.name!r}")
     resting_unit(cell)
+    if cell.averages and constant_leak(cell) is None:
+        raise DerivationError(
+            f"cell {cell.name!r} has averages over units, and stability is known with these where "
+            "one state leaks by a constant and averages are of that state"
+        )
     return Autonomous(cell, given)

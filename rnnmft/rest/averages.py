@@ -1,15 +1,16 @@
 """Averages over independent Gaussians, of expressions that fall into factors of few variables.
 
 E[sum of products] is a sum of products of averages, one for each set of variables that a factor
-joins. One Gaussian variable: adaptive quadrature. Several, or a random parameter: the trapezoidal
-rule on a grid, which converges exponentially; every second point of it tells the error.
+joins. What these share is made less first (`gaussian_parts`). One Gaussian variable: adaptive
+quadrature. Several, or a random parameter: the trapezoidal rule on a grid, which converges
+exponentially; every second point of it tells the error.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,7 @@ from rnnmft.errors import ParameterError
 from rnnmft.expectation import gaussian_expectation
 from rnnmft.language.laws import Law, Normal
 from rnnmft.numerics.compile import compile_elementwise, compile_program
+from rnnmft.theory.gaussian_parts import LinearSum, by_parts, linear_sums
 
 __all__ = ["FactoredAverages", "Gaussians"]
 
@@ -39,11 +41,15 @@ _ROUNDING = 1e-14
 
 @dataclass(frozen=True)
 class Gaussians:
-    """Laws of independent variables: means and variances (B,) by symbol, and parameters' laws."""
+    """Laws of independent variables: means and variances (B,) by symbol, and parameters' laws.
 
-    mean: Mapping[sp.Symbol, float]
+    `given` holds numbers (B,) that are the same for all units.
+    """
+
+    mean: Mapping[sp.Symbol, Any]
     variance: Mapping[sp.Symbol, Array]
     parameters: Mapping[sp.Symbol, Law]
+    given: Mapping[sp.Symbol, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class _Factor:
     variables: tuple[sp.Symbol, ...]
     given: tuple[sp.Symbol, ...]
     gaussian: bool
+    sums: tuple[LinearSum, ...]
 
     @cached_property
     def _function(self) -> Any:
@@ -66,37 +73,58 @@ class _Factor:
         node = gaussian_expectation(self.expression, e, mu, q)
         return compile_program([], [node], [mu, q, *self.given])
 
-    def average(self, laws: Gaussians, given: Sequence[Array], grid: int) -> tuple[Array, Array]:
+    @cached_property
+    def _coefficients(self) -> list[tuple[LinearSum, list[sp.Symbol], Any]]:
+        found = []
+        for u in self.sums:
+            parts = [u.constant, *u.weights.values()]
+            symbols = sorted({s for x in parts for s in x.free_symbols}, key=str)
+            found.append((u, symbols, compile_elementwise(parts, symbols)))
+        return found
+
+    def _with_sums(self, laws: Gaussians) -> Gaussians:
+        """The laws with those of the sums, which are Gaussians too."""
+        mean, variance = dict(laws.mean), dict(laws.variance)
+        for u, symbols, function in self._coefficients:
+            constant, *weights = function(*(laws.given[s] for s in symbols))
+            own = list(zip(u.weights, weights, strict=True))
+            mean[u.name] = constant + sum(w * laws.mean[z] for z, w in own)
+            variance[u.name] = np.sum([np.square(w) * laws.variance[z] for z, w in own], axis=0)
+        return Gaussians(mean, variance, laws.parameters, laws.given)
+
+    def average(self, laws: Gaussians, grid: int) -> tuple[Array, Array]:
         """The average and its error, (B,) each."""
+        given = [laws.given[s] for s in self.given]
         if not self.variables:
             (value,) = self._function(*given)
             return np.asarray(value, dtype=float), np.zeros(1)
+        laws = self._with_sums(laws)
         if self.gaussian and len(self.variables) == 1:
             (e,) = self.variables
             found = self._program(laws.mean[e], laws.variance[e], *given)
             return found.values[0], found.errors[0]
-        arrays = [laws.variance[v] for v in self.variables if v in laws.variance]
+        drawn = [v for v in self.variables if v in laws.variance]
+        arrays = [x for v in drawn for x in (laws.mean[v], laws.variance[v])]
         rows = np.broadcast_arrays(*arrays, *given, np.zeros(1))
         pairs = [
-            self._on_grid(laws, [float(x[b]) for x in rows], grid) for b in range(rows[0].size)
+            self._on_grid(laws, drawn, [float(x[b]) for x in rows], grid)
+            for b in range(rows[0].size)
         ]
         value, error = np.array(pairs).T
         return value, error
 
-    def _on_grid(self, laws: Gaussians, at: list[float], grid: int) -> tuple[float, float]:
+    def _on_grid(
+        self, laws: Gaussians, drawn: list[sp.Symbol], at: list[float], grid: int
+    ) -> tuple[float, float]:
         """Sums over all points, and over every second and fourth, which tell the error."""
-        variances, drawn = iter(at), [v for v in self.variables if v in laws.variance]
-        own = [
-            laws.parameters[v]
-            if v in laws.parameters
-            else Normal(laws.mean[v], math.sqrt(next(variances)))
-            for v in self.variables
-        ]
+        numbers = iter(at)
+        normal = {v: Normal(next(numbers), math.sqrt(next(numbers))) for v in drawn}
+        own = [normal.get(v) or laws.parameters[v] for v in self.variables]
         moving = max(1, sum(law.variance > 0 for law in own))
         side = min(_SIDE, int(grid ** (1 / moving))) // 4 * 4 + 1
         axes = [_axis(law, side) for law in own]
         mesh = np.meshgrid(*(x for x, _ in axes), indexing="ij", sparse=True)
-        (values,) = self._function(*mesh, *at[len(drawn) : -1])
+        (values,) = self._function(*mesh, *at[2 * len(drawn) : -1])
         values = np.broadcast_to(values, [len(x) for x, _ in axes])
         one, two, four = (_sum(values, axes, step) for step in (1, 2, 4))
         # Each doubling gains at least as many digits as the last one did.
@@ -132,17 +160,6 @@ def _sum(values: Array, axes: list[tuple[Array, Array]], step: int) -> float:
     return float(values)
 
 
-def _sums(
-    expressions: Sequence[sp.Expr], gaussian: Sequence[sp.Symbol]
-) -> dict[sp.Expr, sp.Symbol]:
-    """A symbol for each sum of Gaussians that are nowhere alone: it is one Gaussian."""
-    nodes = {n for f in expressions for n in sp.preorder_traversal(f) if n.is_Add}
-    plain = [n for n in nodes if set(n.args) <= set(gaussian)]
-    found = {n: sp.Dummy("sum", real=True) for n in sorted(plain, key=str)}
-    left = {s for f in expressions for s in f.xreplace(found).free_symbols}
-    return {n: name for n, name in found.items() if not n.free_symbols & left}
-
-
 class FactoredAverages:
     """E[f_j] of expressions, as functions of the variables' laws.
 
@@ -168,22 +185,33 @@ class FactoredAverages:
         parameters: Sequence[sp.Symbol] = (),
         given: Sequence[sp.Symbol] = (),
     ) -> None:
-        self._parameters, self._given = list(parameters), list(given)
-        known = {*gaussian, *self._parameters, *self._given}
+        self._gaussian, self._parameters = list(gaussian), list(parameters)
+        known = {*gaussian, *parameters, *given}
         for f in expressions:
             unknown = sorted(map(str, f.free_symbols - known))
             if unknown:
                 raise ParameterError(f"{f} holds {', '.join(unknown)}, of which no law is given")
-        self._sums = _sums(expressions, gaussian)
-        self._gaussian = [*gaussian, *self._sums.values()]
+        self._mean = {z: sp.Dummy(f"mean_{z}", real=True) for z in gaussian}
+        self._variance = {z: sp.Dummy(f"variance_{z}", nonnegative=True) for z in gaussian}
         self._factors: dict[sp.Expr, _Factor] = {}
-        self._terms = [
-            [self._split(term) for term in sp.Add.make_args(sp.expand_mul(f, deep=False))]
-            for f in (sp.sympify(f, strict=True).xreplace(self._sums) for f in expressions)
-        ]
+        self._terms = [self._split(sp.sympify(f, strict=True)) for f in expressions]
 
-    def _split(self, term: sp.Expr) -> list[sp.Expr]:
-        """The factors of a product, those that share a variable together."""
+    def _split(self, expression: sp.Expr) -> list[list[sp.Expr]]:
+        """Of every term the factors, those that share a variable together."""
+        found = []
+        for term in sp.Add.make_args(sp.expand_mul(expression, deep=False)):
+            groups = self._groups(term)
+            for i, group in enumerate(groups):
+                parted = by_parts(group, self._mean, self._variance)
+                if parted is not None:
+                    others = sp.Mul(*groups[:i], *groups[i + 1 :])
+                    found += self._split(others * sp.expand_mul(parted, deep=False))
+                    break
+            else:
+                found.append([self._factor(group) for group in groups])
+        return found
+
+    def _groups(self, term: sp.Expr) -> list[sp.Expr]:
         variables = {*self._gaussian, *self._parameters}
         groups: list[tuple[set[Any], sp.Expr]] = []
         for factor in sp.Mul.make_args(term):
@@ -195,13 +223,22 @@ class FactoredAverages:
                 else:
                     apart.append((names, other))
             groups = [*apart, (used, product)]
-        for used, product in groups:
-            if product not in self._factors:
-                inside = tuple(sorted(used, key=str))
-                drawn = tuple(s for s in self._given if s in product.free_symbols)
-                gaussian = not used & set(self._parameters)
-                self._factors[product] = _Factor(product, inside, drawn, gaussian)
         return [product for _, product in groups]
+
+    def _factor(self, product: sp.Expr) -> sp.Expr:
+        if product not in self._factors:
+            sums, rest = linear_sums(product, self._gaussian, self._parameters)
+            names = {u.name for u in sums}
+            own = rest.free_symbols & {*self._gaussian, *self._parameters, *names}
+            given = rest.free_symbols - own
+            self._factors[product] = _Factor(
+                rest,
+                tuple(sorted(own, key=str)),
+                tuple(sorted(given, key=str)),
+                not own & set(self._parameters),
+                sums,
+            )
+        return product
 
     @property
     def is_joint(self) -> bool:
@@ -209,13 +246,6 @@ class FactoredAverages:
         return any(
             len(f.variables) > 1 or (f.variables and not f.gaussian) for f in self._factors.values()
         )
-
-    def _with_sums(self, laws: Gaussians) -> Gaussians:
-        mean, variance = dict(laws.mean), dict(laws.variance)
-        for total, name in self._sums.items():
-            mean[name] = sum(laws.mean[e] for e in total.args)
-            variance[name] = np.sum([laws.variance[e] for e in total.args], axis=0)
-        return Gaussians(mean, variance, laws.parameters)
 
     def __call__(
         self, laws: Gaussians, given: Mapping[sp.Symbol, Array] | None = None, grid: int = _GRID
@@ -227,13 +257,13 @@ class FactoredAverages:
             given: values of the given symbols.
             grid: points where several variables are joined.
         """
-        given, laws = given or {}, self._with_sums(laws)
-        average = {
-            f: factor.average(laws, [given[s] for s in factor.given], grid)
-            for f, factor in self._factors.items()
-        }
+        numbers = {**laws.given, **(given or {})}
+        for symbols, values in ((self._mean, laws.mean), (self._variance, laws.variance)):
+            numbers |= {symbols[z]: values[z] for z in self._gaussian}
+        laws = Gaussians(laws.mean, laws.variance, laws.parameters, numbers)
+        average = {f: factor.average(laws, grid) for f, factor in self._factors.items()}
         shapes = [np.shape(x) for pair in average.values() for x in pair]
-        shapes += [np.shape(x) for x in (*laws.variance.values(), *given.values())]
+        shapes += [np.shape(x) for x in (*laws.variance.values(), *numbers.values())]
         shape = np.broadcast_shapes((1,), *shapes)
         values = np.zeros((len(self._terms), *shape))
         errors = np.zeros_like(values)

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.errors import ParameterError, Status
-from rnnmft.page.figure import BLACK, BLUE, GREY, ORANGE, RED, STYLE
+from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, ORANGE, RED, STYLE
 from rnnmft.records import Record
 from rnnmft.rest.resting_state import RestingState
 
 __all__ = ["AutonomousMap"]
 
 Array = NDArray[np.float64]
-_COLOURS = {"quiet": BLUE, "coexistence": ORANGE, "chaos": RED, "": GREY}
+_COLOURS = {"quiet": BLUE, "structured": GREEN, "coexistence": ORANGE, "chaos": RED, "": GREY}
 #: Lines of the spectral radius: instabilities that take 1000, 100 and 10 steps to grow by e.
 _RADII = (1.001, 1.01, 1.1)
 #: A phase is written where it fills more than this part of the map.
@@ -29,9 +29,9 @@ _WRITTEN = 0.02
 class AutonomousMap(Record):
     """The fixed points over a grid; arrays have the axes' lengths, in their order.
 
-    `axes` is {"n.sigma_w": values}, the horizontal one first. `phase` is "quiet", "coexistence" or
-    "chaos", and "" outside of a parameter's domain; `count` is of fixed points, and `stable` says
-    how many of them are. `gain` and `gain_error` are those at the first fixed point, the zero state
+    `axes` is {"n.sigma_w": values}, the horizontal one first. `phase` is one of
+    `PHASES`, "" outside of a parameter's domain; `count` is of fixed points, and `stable` says how
+    many of them are. `gain` and `gain_error` are those at the first fixed point, the zero state
     where there is one; `second_moment` and `second_moment_error`, E[s^2] of the first state, those
     at the last; `radius` and `radius_error` are of the Jacobian there, where asked for, nan where
     it is stable. `status` has names of `Status`, the worst of each point's.

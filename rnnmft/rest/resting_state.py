@@ -19,7 +19,7 @@ from rnnmft.language import Cell, Ensemble
 from rnnmft.parameters import check_count
 from rnnmft.records import Measured, Quantity
 from rnnmft.rest.averages import FactoredAverages
-from rnnmft.rest.rest_map import Rest, RestMap
+from rnnmft.rest.rest_map import Kinds, Rest, RestMap
 from rnnmft.rest.stability import Stability
 from rnnmft.theory.rest import resting_unit
 
@@ -38,28 +38,45 @@ class RestingState(Measured):
     networks that are given it, not of those that some search finds.
 
     `second_moment[state]` and `mean[state]` are E[s^2] and E[s], `preactivation_variance[name]` is
-    q. `gain` is of the power that perturbations carry, the largest on the unit circle: below 1 all
-    |lambda| < 1, where units by themselves are stable. `stable`: whether small changes die out.
+    q, and `average[name]` of the cell's averages over units. `gain` is of the power that
+    perturbations carry, the largest on the unit circle: below 1 the cloud is, where units by
+    themselves are stable. `outliers` are the eigenvalues beside the cloud, an array; None where
+    they are not known. `stable`: whether small changes die out.
+    `continuum` is 0 at an isolated fixed point; where they fill a ring or more it is the dimension
+    of that, this is one of its points, errors and stability are across it.
     `errors` are bounds, by kind and name.
     """
 
     kinds: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("second_moment", "mean", "preactivation_variance", "gain"), _NUMBER
+        ("second_moment", "mean", "preactivation_variance", "average", "gain", "outliers"),
+        _NUMBER,
     )
 
     second_moment: Mapping[str, float]
     mean: Mapping[str, float]
     preactivation_variance: Mapping[str, float]
+    average: Mapping[str, float]
     gain: float
+    outliers: NDArray[Any] | None
     stable: bool
+    continuum: int
     status: Status
     errors: Mapping[str, Any] = field(repr=False)
     of: Stability = field(repr=False, compare=False)
 
-    def error_of(self, kind: str, name: str | None) -> float:
-        """The error bound of a number."""
+    def error_of(self, kind: str, name: str | None) -> Any:
+        """The error bound of a number, or of each of the outliers."""
         found = self.errors[kind]
-        return float(found if name is None else found[name])
+        return found if name is None else float(found[name])
+
+    @property
+    def growth(self) -> Quantity:
+        """What stability is lost by as it passes 1: the gain, or an outlier's |lambda|."""
+        found = [Quantity("gain", self.gain, self.errors["gain"], self.status)]
+        if self.outliers is not None:
+            pairs = zip(np.abs(self.outliers), self.errors["outliers"], strict=True)
+            found += [Quantity("outlier", float(x), float(e), self.status) for x, e in pairs]
+        return max(found, key=float)
 
     @property
     def is_zero(self) -> bool:
@@ -69,10 +86,14 @@ class RestingState(Measured):
     @cached_property
     def radius(self) -> Quantity:
         """The spectral radius of the Jacobian here: the fastest change grows by it in a step."""
-        found = self.of.radius
-        if found is None:
-            return self.eigenvalues().radius
-        return Quantity("spectral radius at rest", found[0], found[1], self.status)
+        found, name = self.of.radius, "spectral radius at rest"
+        cloud = self.eigenvalues().radius
+        if found is not None:
+            cloud = Quantity(name, found[0], found[1], self.status)
+        outlier = self.growth
+        if outlier.name == "gain" or float(outlier) < float(cloud):
+            return cloud
+        return Quantity(name, outlier.value, outlier.error, self.status)
 
     def eigenvalues(self, *, units: int = 1_024) -> EigenvalueLaw:
         """The law of the eigenvalues of the Jacobian at this fixed point.
@@ -104,36 +125,41 @@ def resting_states(cell: Cell, ensemble: Ensemble) -> list[RestingState]:
 
 
 @lru_cache(maxsize=64)
-def _averages(cell: Cell) -> FactoredAverages:
+def _averages(cell: Cell, kinds: Kinds) -> FactoredAverages:
     states = resting_unit(cell).states.values()
-    return FactoredAverages(
-        [x**n for n in (2, 1) for x in states], cell.preactivations, cell.parameters
-    )
+    return kinds.averages([x**n for n in (2, 1) for x in states])
 
 
 def _state(of: RestMap, rest: Rest) -> RestingState:
-    averages, seen = _averages(of.cell), rest.seen[:, None]
+    averages, seen = _averages(of.cell, of.kinds), rest.seen[:, None]
     value, error = (x[:, 0] for x in averages(of.laws(seen)))
     slope = of.slope_of(lambda y: averages(of.laws(y))[0], rest.seen)
     error = error + np.abs(slope) @ rest.error
     names, count = [s.name for s in of.cell.states], len(of.cell.states)
-    q = {p.name: float(x[0]) for p, x in of.laws(seen).variance.items()}
+    variance = of.laws(seen).variance
+    q = {p.name: float(variance[p][0]) for p in of.cell.preactivations}
+    known = [m.name for m in of.unit.averaged]
     places = {p.name: (of.ensemble[p.name].sigma_w ** 2, r) for p, r in of.unit.row.items()}
     moved = {k: places[k][0] * float(rest.error[places[k][1]]) if k in places else 0.0 for k in q}
     stability = Stability(of, rest)
-    gain, spread = stability.gain
+    (gain, spread), beside = stability.gain, stability.outliers
     return RestingState(
         second_moment=dict(zip(names, map(float, value[:count]), strict=True)),
         mean=dict(zip(names, map(float, value[count:]), strict=True)),
         preactivation_variance=q,
+        average=dict(zip(known, map(float, rest.seen[of.squares :]), strict=True)),
         gain=gain,
+        outliers=None if beside is None else beside[0],
         stable=stability.stable,
+        continuum=rest.continuum,
         status=rest.status,
         errors={
             "second_moment": dict(zip(names, map(float, error[:count]), strict=True)),
             "mean": dict(zip(names, map(float, error[count:]), strict=True)),
             "preactivation_variance": moved,
+            "average": dict(zip(known, map(float, rest.error[of.squares :]), strict=True)),
             "gain": spread,
+            "outliers": None if beside is None else beside[1],
         },
         of=stability,
     )

@@ -28,10 +28,10 @@ from rnnmft.eigenvalues.symbolic import unit_powers
 from rnnmft.language import Cell
 from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.rest.averages import FactoredAverages
-from rnnmft.rest.rest_map import Rest, RestMap
+from rnnmft.rest.rest_map import FLAT, STEP, Kinds, Rest, RestMap
 from rnnmft.spectra.unit_transfer import UnitTransfer
 from rnnmft.theory.jacobian import jacobian_theory
-from rnnmft.theory.rest import resting_unit
+from rnnmft.theory.rest import constant_leak, resting_unit
 
 __all__ = ["Stability"]
 
@@ -43,6 +43,8 @@ _ANGLES, _LOOKING = np.pi * np.arange(1, 9) / 8, 20_000
 _LARGER = 1e-3
 #: Of log r: where the cloud's end is looked for first; of its root; the step that tells a slope.
 _FIRST, _TIGHT, _FALL = 0.01, 1e-12, 1e-4
+#: Rounding of slopes that are told by differences.
+_DIFFERENCES = 1e-9
 #: Units whose own eigenvalues are looked at.
 _LOOKED_AT = 256
 #: Independent scrambles of a Sobol sequence: enough for a standard error.
@@ -60,7 +62,7 @@ class _Gains:
 
 
 @lru_cache(maxsize=64)
-def _gains(cell: Cell) -> _Gains:
+def _gains(cell: Cell, kinds: Kinds) -> _Gains:
     unit = resting_unit(cell)
     found = []
     for point in (sp.S.One, _X + sp.I * _Y):
@@ -69,7 +71,7 @@ def _gains(cell: Cell) -> _Gains:
         if point is sp.S.One:  # gates drop out: (1 - z)^2 / (1 - z)^2
             entries = [_shortened(x) for x in entries]
         given = [*of.sigma_w.values(), *([] if point is sp.S.One else [_X, _Y])]
-        found.append(FactoredAverages(entries, cell.preactivations, cell.parameters, given))
+        found.append(kinds.averages(entries, *given))
     return _Gains(of.powers.rows, of.sigma_w, found[0], found[1])
 
 
@@ -89,7 +91,7 @@ class Stability:
     @cached_property
     def gain(self) -> tuple[float, float]:
         """The largest gain on the unit circle, and a bound of its error."""
-        if not _gains(self.map.cell).rows:
+        if not _gains(self.map.cell, self.map.kinds).rows:
             return 0.0, 0.0
         return self._with_error(np.exp(1j * self._loudest))
 
@@ -132,16 +134,55 @@ class Stability:
         """The largest |eigenvalue| of a unit's A, of the units that are sampled."""
         return float(np.abs(np.linalg.eigvals(self.units(_LOOKED_AT).a)).max())
 
+    @cached_property
+    def outliers(self) -> tuple[NDArray[Any], Array] | None:
+        """Eigenvalues beside the cloud with bounds of their errors; None where they are not known.
+
+        A change of Y and m that grows as lambda^t moves the units' means given e, by the slope mu
+        of the map: lambda = a + (1 - a) mu, if units keep the part a of their state. What is left
+        of it is the cloud's. Eq. (rest-outlier).
+        """
+        leak = constant_leak(self.map.cell)
+        if leak is None:
+            return None
+        seen, used = self.rest.seen, set().union(*self.map.feeds)
+        # Where Y is 0 it grows by squares of changes, and none is along it.
+        rows = [r for r in sorted(used) if r >= self.map.squares or seen[r] > 0]
+
+        def slopes(at: Array, step: float = STEP) -> NDArray[Any]:
+            whole = self.map.slope_of(lambda y: self.map(y)[0], at, step)
+            return np.sort_complex(np.linalg.eigvals(whole[np.ix_(rows, rows)]))
+
+        mu = slopes(seen)
+        known = np.isfinite(self.rest.error)
+        moved = slopes(seen + np.where(known, self.rest.error, 0.0))
+        error = np.abs(slopes(seen, 2 * STEP) - mu) + np.abs(moved - mu)
+        error += _DIFFERENCES if known.all() else np.inf
+        beside = np.abs(mu) > np.sqrt(self._gain_at_one) + _DIFFERENCES
+        a = float(leak)
+        return a + (1 - a) * mu[beside], (1 - a) * error[beside]
+
+    @property
+    def _gain_at_one(self) -> float:
+        if not _gains(self.map.cell, self.map.kinds).rows:
+            return 0.0
+        return float(self._at(1.0, self.rest.seen[:, None])[0][0])
+
     @property
     def stable(self) -> bool:
-        """Whether all |lambda| < 1."""
+        """Whether all |lambda| < 1, but those 1 that lead along a continuum of fixed points."""
+        if self.outliers is not None:
+            grown = self.outliers[0][np.abs(self.outliers[0]) >= 1.0]
+            along = np.abs(grown - 1.0) < FLAT
+            if not along.all() or len(grown) > self.rest.continuum:
+                return False
         return self.gain[0] < 1.0 and self.own_radius < 1.0
 
     @cached_property
     def _loudest(self) -> float:
         """The angle of the largest gain: 0 for gates, which keep what they have."""
         seen = self.rest.seen[:, None]
-        if not _gains(self.map.cell).rows:
+        if not _gains(self.map.cell, self.map.kinds).rows:
             return 0.0
 
         def gain(angles: Array) -> Array:
@@ -160,7 +201,10 @@ class Stability:
 
     def _at(self, points: Any, seen: Array, **options: int) -> tuple[Array, Array]:
         """The gain at points of the plane and its error, (B,), at Y, (R, B) or (R, 1)."""
-        here, points = _gains(self.map.cell), np.atleast_1d(np.asarray(points, dtype=complex))
+        here, points = (
+            _gains(self.map.cell, self.map.kinds),
+            np.atleast_1d(np.asarray(points, dtype=complex)),
+        )
         given = {s: np.array([self.map.ensemble[k].sigma_w]) for k, s in here.sigma_w.items()}
         averages = here.at_one
         if (points != 1.0).any():
@@ -192,12 +236,13 @@ class Stability:
             for p, u in zip(cell.preactivations, points.T, strict=False)
         ]
         drawn = points.T[len(cell.preactivations) :]
-        own = [laws.parameters[s] for s in cell.parameters]
+        own = [ensemble.parameters[s.name] for s in cell.parameters]
         values += [law.quantile(u) for law, u in zip(own, drawn, strict=True)]
+        values += [laws.given[m] for m in cell.averages]
         recurrent = [p for p in cell.preactivations if p.is_recurrent]
         return LinearUnits.of(
             UnitTransfer(
-                _transfer(cell, symbols, values, len(points)),
+                _transfer(cell, values, len(points)),
                 np.full(len(points), 1.0 / len(points)),
                 len(cell.states),
                 1,
@@ -226,11 +271,11 @@ def _sobol(dimensions: int, count: int, parts: int) -> Array:
 @lru_cache(maxsize=64)
 def _entries(cell: Cell) -> tuple[sp.Matrix, object]:
     tau = jacobian_theory(cell).transfer.applyfunc(resting_unit(cell).of)
-    symbols = [*cell.preactivations, *cell.parameters]
+    symbols = [*cell.preactivations, *cell.parameters, *cell.averages]
     return tau, compile_elementwise(list(tau), symbols)
 
 
-def _transfer(cell: Cell, symbols: list[sp.Symbol], values: list[Array], count: int) -> Array:
+def _transfer(cell: Cell, values: list[Array], count: int) -> Array:
     tau, function = _entries(cell)
     entries = [np.broadcast_to(x, (count,)) for x in function(*values)]  # type: ignore[operator]
     return np.stack(entries, axis=-1).reshape(count, tau.rows, tau.cols).astype(float)

@@ -105,10 +105,10 @@ def _events(
 def _crossing(
     name: str, low: float, high: float, i: int, states: Callable[[float], States]
 ) -> Quantity:
-    """Where the gain of the i-th fixed point is 1."""
+    """Where what the i-th fixed point loses stability by is 1."""
 
     def log_gain(value: float) -> float:
-        return math.log(max(states(value)[i].gain, math.ulp(0.0)))
+        return math.log(max(float(states(value)[i].growth), math.ulp(0.0)))
 
     closed = _CLOSED * max(abs(low), abs(high))
     if log_gain(low) * log_gain(high) > 0:  # units that are unstable by themselves
@@ -116,7 +116,8 @@ def _crossing(
     at = float(brentq(log_gain, low, high, xtol=closed))
     here, step = states(at)[i], 1e-4 * (high - low)
     slope = abs(log_gain(min(high, at + step)) - log_gain(max(low, at - step))) / (2 * step)
-    error = here.error_of("gain", None) / (here.gain * slope) if slope else high - low
+    growth = here.growth
+    error = growth.error / (float(growth) * slope) if slope else high - low
     return Quantity(name, at, closed + error, here.status)
 
 

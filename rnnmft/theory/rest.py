@@ -4,9 +4,11 @@ Without input, s = F(s, e) and e_k = W_k y_k + b_k with y_k = Y_k(s, e). F is so
 state; states that feed each other linearly are solved together. What is left has no memory: e_k are
 independent Gaussians over the units,
 
-    e_k ~ N(mu_k, sigma_w,k^2 E[y_k^2] + sigma_b,k^2),    y_k = Y_k(s(e), e).
+    e_k ~ N(mu_k, sigma_w,k^2 E[y_k^2] + sigma_b,k^2),    y_k = Y_k(s(e), e),
 
-Source: [can2020] for the GRU. Eq. (rest).
+and averages over the units m = E[f(s(e), e)], which are numbers.
+
+Source: [can2020] for the GRU, [mastrogiuseppe2018] for overlaps. Eq. (rest), Eq. (rest-averages).
 """
 
 from __future__ import annotations
@@ -17,26 +19,28 @@ from functools import lru_cache
 import sympy as sp
 
 from rnnmft.errors import DerivationError
-from rnnmft.language import Cell, Preactivation, State
+from rnnmft.language import Average, Cell, Preactivation, State
 
-__all__ = ["RestingUnit", "resting_unit"]
+__all__ = ["RestingUnit", "constant_leak", "resting_unit"]
 
 
 @dataclass(frozen=True)
 class RestingUnit:
-    """One unit of a network at rest, in the symbols of its preactivations and parameters.
+    """One unit of a network at rest: in its preactivations and parameters, and the averages.
 
     Attributes:
         cell: whose.
         states: s(e).
         seen: what the matrices see, y_r(e), each once.
         row: of each recurrent preactivation, the place in `seen` of what it sees.
+        averaged: of what each average over the units is.
     """
 
     cell: Cell
     states: dict[State, sp.Expr]
     seen: tuple[sp.Expr, ...]
     row: dict[Preactivation, int]
+    averaged: dict[Average, sp.Expr]
 
     def of(self, expression: sp.Expr) -> sp.Expr:
         """An expression in the cell's symbols, at rest."""
@@ -51,20 +55,15 @@ def resting_unit(cell: Cell) -> RestingUnit:
     """The unit at rest of a cell.
 
     Raises:
-        DerivationError: the cell has averages over units, or a state that its own update does not
-            hold linearly, or whose old value has the weight 1.
+        DerivationError: the cell has a state that its own update does not hold linearly, or whose
+            old value has the weight 1.
 
     >>> from rnnmft import cells
     >>> unit = resting_unit(cells.gru())
     >>> unit.states, unit.seen
     ({h: tanh(n)}, (tanh(n), tanh(n)*sigmoid(r)))
     """
-    if cell.averages:
-        raise DerivationError(
-            f"cell {cell.name!r} averages over units, and fixed points are known without that"
-        )
-    states = _solved(cell)
-    unit = RestingUnit(cell, states, (), {})
+    unit = RestingUnit(cell, _solved(cell), (), {}, {})
     seen: list[sp.Expr] = []
     row = {}
     for p in cell.preactivations:
@@ -73,7 +72,29 @@ def resting_unit(cell: Cell) -> RestingUnit:
             if y not in seen:
                 seen.append(y)
             row[p] = seen.index(y)
-    return RestingUnit(cell, states, tuple(seen), row)
+    averaged = {m: unit.of(f) for m, f in cell.averages.items()}
+    return RestingUnit(cell, unit.states, tuple(seen), row, averaged)
+
+
+def constant_leak(cell: Cell) -> sp.Expr | None:
+    """a of s' = a s + .., where it is the same number for all units and averages are of states.
+
+    What matrices see must be of the state, too: then averages of one step move the next one's.
+    None for other cells.
+
+    >>> from rnnmft import cells
+    >>> constant_leak(cells.rate()), constant_leak(cells.gru())
+    (4/5, None)
+    """
+    if len(cell.states) > 1:
+        return None
+    state, update = next(iter(cell.update.items()))
+    a = sp.diff(update, state)
+    own = {state, *cell.parameters}
+    contents = [d.content for d in cell.order if d.content.free_symbols]
+    if not a.is_number or any(not f.free_symbols <= own for f in contents):
+        return None
+    return a
 
 
 def _solved(cell: Cell) -> dict[State, sp.Expr]:

@@ -20,7 +20,6 @@ RESTING = (
 RESTLESS = {
     "indrnn": "not linear",
     "diagonal_peephole_lstm": "not linear",
-    "layer_norm_minimal": "averages over units",
 }
 
 
