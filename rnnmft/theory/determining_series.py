@@ -22,6 +22,7 @@ __all__ = [
     "determining_matrix",
     "determining_series",
     "kinds_by_name",
+    "rectangular_series",
     "weight_s_transform",
 ]
 
@@ -55,6 +56,21 @@ def determining_series(kind: str) -> Coefficient:
         ParameterError: there is no ensemble of that name.
     """
     return DETERMINING_SERIES[kind] if kind in DETERMINING_SERIES else _of_table(kind)
+
+
+def rectangular_series(kind: str, rows: sp.Rational, columns: sp.Rational) -> Coefficient:
+    """The coefficients for a matrix of rows N x columns N, averages counting units of N.
+
+    Eq. (widths).
+
+    Raises:
+        ParameterError: there is no such ensemble, or it has no such rectangle.
+    """
+    series = determining_series(kind)
+    if rows == columns == 1:
+        return series
+    room = weight_ensemble(kind).room(rows, columns)
+    return lambda sigma_w, order: series(sigma_w, order) / (columns ** (order + 1) * room**order)
 
 
 def determining_function(kind: str, sigma_w: sp.Expr, x: sp.Expr) -> sp.Expr:
