@@ -220,7 +220,7 @@ def evaluated(expression: sp.Expr) -> sp.Expr:
 def width_fraction(value: Any, place: str) -> sp.Rational:
     """A width as a fraction; a decimal is the simple fraction that it stands for."""
     found = Fraction(0)
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}/[1-9][0-9]{0,5}", value):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}(/[1-9][0-9]{0,5})?", value):
         found = Fraction(value)
     elif not isinstance(value, str | bool):
         with suppress(TypeError, ValueError, OverflowError):

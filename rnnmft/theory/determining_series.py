@@ -22,6 +22,7 @@ __all__ = [
     "determining_matrix",
     "determining_series",
     "kinds_by_name",
+    "rectangular_function",
     "rectangular_series",
     "weight_s_transform",
 ]
@@ -87,6 +88,18 @@ def determining_function(kind: str, sigma_w: sp.Expr, x: sp.Expr) -> sp.Expr:
     if kind == "orthogonal":
         return 2 * sigma_w**2 / (1 + sp.sqrt(1 + 4 * sigma_w**2 * x))
     return sp.Sum(_coefficient(kind) * x**_N, (_N, 0, sp.oo))
+
+
+def rectangular_function(
+    kind: str, sigma_w: sp.Expr, x: sp.Expr, rows: sp.Rational, columns: sp.Rational
+) -> sp.Expr:
+    """Phi(x) for a matrix of rows N x columns N, averages counting units of N. Eq. (widths).
+
+    Raises:
+        ParameterError: there is no such ensemble, or it has no such rectangle.
+    """
+    room = weight_ensemble(kind).room(rows, columns)
+    return determining_function(kind, sigma_w / sp.sqrt(columns), x / room)
 
 
 def determining_matrix(kind: str, sigma_w: sp.Expr, x: sp.MatrixExpr) -> sp.MatrixExpr:

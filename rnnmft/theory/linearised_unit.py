@@ -62,6 +62,16 @@ class LinearisedUnit:
         return upper.col_join(c[kept, :].row_join(d[kept, kept]))
 
     @cached_property
+    def width_classes(self) -> dict[sp.Rational, tuple[list[int], list[int]]]:
+        """{width: its rows of tau, its columns}: tau joins no others. Eq. (widths)."""
+        own = [s.width for s in self.cell.states]
+        rows = [*own, *(self.cell.seen_widths[p] for p in self.recurrent)]
+        columns = [*own, *(p.width for p in self.recurrent)]
+        return {
+            w: (_places(rows, w), _places(columns, w)) for w in dict.fromkeys([*rows, *columns])
+        }
+
+    @cached_property
     def entries(self) -> dict[tuple[int, int], sp.Expr]:
         """The entries of tau that are not constant numbers, by place."""
         tau = self.transfer
@@ -106,3 +116,7 @@ class LinearisedUnit:
     def average(self, expression: sp.Expr) -> sp.Expr:
         """E[expression] over a unit: see `unit_average`."""
         return unit_average(self.theory, expression)
+
+
+def _places(widths: list[sp.Rational], width: sp.Rational) -> list[int]:
+    return [i for i, w in enumerate(widths) if w == width]
