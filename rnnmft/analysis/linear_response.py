@@ -86,9 +86,11 @@ class LinearResponse:
         return self._held(self._solver.jacobian_means(horizon, burn_in))
 
     def jacobian_blocks(self, horizon: int, *, burn_in: int = 30) -> Quantity:
-        """(1/N) tr J_ab J_ab^T of the Jacobian's blocks from state b to a, T = 1, .., horizon.
+        """(1/N_a) tr J_ab J_ab^T of the Jacobian's blocks from state b to a, T = 1, .., horizon.
 
-            B_ab(T) = E[|ds_a^T|^2]  where state b alone is perturbed,    m_1(T) = sum_ab B_ab / m
+            B_ab(T) = E[(ds_a^T)^2]  where state b alone is perturbed,    m_1(T) = sum_ab B_ab / m
+
+        (with widths the mean over a of sum_b B_ab, each state for its share of the units)
 
         How a perturbation passes between the states of a cell, and between the layers of a stack.
         By sampled units, whatever answers for the rest. Eq. (jacobian-blocks).

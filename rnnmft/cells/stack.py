@@ -80,7 +80,8 @@ class Stack(Cell):
             found, new = _numbered(layer, number, below)
             update |= found
             defined += new
-            below = found[State(f"{_output_of(layer, output)}_{number}")]
+            name = f"{_output_of(layer, output)}_{number}"
+            below = next(new for s, new in found.items() if s.name == name)
         kinds = ([d for d in defined if isinstance(d, k)] for k in (Preactivation, Average))
         super().__init__(",".join(layer.name for layer in self.layers), update, *kinds)
 
@@ -212,7 +213,7 @@ def _numbered(
     """
     # SymPy's own type: symbols become sums of symbols.
     whole: dict[sp.Basic, sp.Basic] = {
-        **{s: State(f"{s.name}_{number}") for s in layer.states},
+        **{s: State(f"{s.name}_{number}", s.width) for s in layer.states},
         **{p: RandomParameter(f"{p.name}_{number}") for p in layer.parameters},
     }
     if layer.input is not None and below is not None:
@@ -223,17 +224,17 @@ def _numbered(
         if isinstance(d, Average):
             whole[d] = Average(name, content)
         elif below is None or not d.has_input:
-            whole[d] = Preactivation(name, content, d.has_input)
+            whole[d] = Preactivation(name, content, d.has_input, d.width)
         elif d.is_recurrent:
             own, fed = (
-                Preactivation(name, content, None),
-                Preactivation(f"{name}_{_BELOW}", below, None),
+                Preactivation(name, content, None, d.width),
+                Preactivation(f"{name}_{_BELOW}", below, None, d.width),
             )
             defined += [own, fed]
             whole[d] = own + fed
             continue
         else:
-            whole[d] = Preactivation(name, below, None)
+            whole[d] = Preactivation(name, below, None, d.width)
         defined.append(whole[d])  # type: ignore[arg-type]
     return {whole[s]: f.xreplace(whole) for s, f in layer.update.items()}, defined  # type: ignore[misc]
 

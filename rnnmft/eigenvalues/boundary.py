@@ -51,8 +51,8 @@ class Boundary:
     @cached_property
     def center(self) -> float:
         """The mean of `own`: the mean eigenvalue of J."""
-        weight = np.repeat(self.passage.units.weight, self.passage.units.states)
-        return float((weight @ self.own).real) / self.passage.units.states
+        units = self.passage.units
+        return float((np.repeat(units.weight, units.states) @ self.own).real) / units.states_a_unit
 
     @cached_property
     def size(self) -> float:

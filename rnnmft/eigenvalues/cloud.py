@@ -63,6 +63,8 @@ class Cloud:
         for piece in units.pieces(len(points)):
             inner = units.resolvent(points[piece])
             total[piece] = np.einsum("n,znss->z", units.weight, inner)
+        # A state that a unit lacks has no resolvent, and stands here as one that is 0.
+        total -= (units.states - units.states_a_unit) / points
         reached = np.ones(len(points), dtype=bool)
         for rows in self.passage.classes:
             edge = self.passage.edge(points, rows)
@@ -74,7 +76,7 @@ class Cloud:
                 total[at] += self._slope(columns, slopes, found, rows)
                 reached[at] &= found.reached
             total += self._of_hole(points, rows, edge)
-        return total / units.states, reached
+        return total / units.states_a_unit, reached
 
     def _columns(self, points: Complex, rows: NDArray[np.intp]) -> tuple[Complex, Complex]:
         """sigma_k m_k and its derivative, k over a class's preactivations: (Z, n, R', K')."""

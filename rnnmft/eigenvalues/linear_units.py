@@ -13,7 +13,7 @@ Eq. (linearised), Eq. (eigenvalue-boundary).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ class LinearUnits:
         weights: the ensembles of W_k, K names.
         weight: probabilities of the units, (n,).
         repetitions: independent parts of equal size that the units fall into, 1 if they are nodes.
+        states_a_unit: m, or the mean of it where units have different ones; a state that a unit
+            lacks is 0.
     """
 
     a: Real
@@ -51,6 +53,7 @@ class LinearUnits:
     weights: tuple[str, ...]
     weight: Real
     repetitions: int
+    states_a_unit: float
 
     @classmethod
     def of(cls, units: UnitTransfer) -> LinearUnits:
@@ -68,6 +71,7 @@ class LinearUnits:
             units.weights,
             units.weight,
             units.repetitions,
+            units.states_a_unit,
         )
 
     @property
@@ -85,21 +89,17 @@ class LinearUnits:
         step = len(self.weight) // count
         if step < 2:
             return self
-        weight = self.weight[::step]
-        a, b, c, d = (x[::step] for x in (self.a, self.b, self.c, self.d))
-        total = weight / weight.sum()
-        return LinearUnits(a, b, c, d, self.row, self.sigma_w, self.weights, total, 1)
+        return self._at(slice(None, None, step))
 
     def parts(self) -> list[LinearUnits]:
         """The independent parts, each a law of its own."""
         size = len(self.weight) // self.repetitions
-        found = []
-        for r in range(self.repetitions):
-            at = slice(r * size, (r + 1) * size)
-            a, b, c, d = (x[at] for x in (self.a, self.b, self.c, self.d))
-            weight = self.weight[at] / self.weight[at].sum()
-            found.append(LinearUnits(a, b, c, d, self.row, self.sigma_w, self.weights, weight, 1))
-        return found
+        return [self._at(slice(r * size, (r + 1) * size)) for r in range(self.repetitions)]
+
+    def _at(self, place: slice) -> LinearUnits:
+        """Some of the units as a law of its own."""
+        a, b, c, d, weight = (x[place] for x in (self.a, self.b, self.c, self.d, self.weight))
+        return replace(self, a=a, b=b, c=c, d=d, weight=weight / weight.sum(), repetitions=1)
 
     def pieces(self, points: int) -> Iterator[slice]:
         """Slices of so many points that fit a cache."""

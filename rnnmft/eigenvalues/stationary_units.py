@@ -12,10 +12,11 @@ import numpy as np
 
 from rnnmft.eigenvalues.law import EigenvalueLaw
 from rnnmft.eigenvalues.linear_units import LinearUnits
-from rnnmft.errors import Status
+from rnnmft.errors import DerivationError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.sampling import Sampling
 from rnnmft.spectra.memoryless_transfer import is_product, memoryless_transfer
+from rnnmft.spectra.width_classes import by_width
 
 __all__ = ["eigenvalue_law"]
 
@@ -45,11 +46,17 @@ def eigenvalue_law(
 
     Raises:
         ConvergenceError: there is no stationary state.
+        DerivationError: orthogonal matrices of several widths.
     """
     if is_product(cell):
         (e,) = cell.preactivations
         nodes = memoryless_transfer(cell, ensemble, variance(e.name))
         return EigenvalueLaw(tying, LinearUnits.of(nodes))
+    if cell.has_widths and {law.weights for law in ensemble.values()} != {"gaussian"}:
+        raise DerivationError(
+            f"the eigenvalues of cell {cell.name!r}, whose states have several widths, are known "
+            "for gaussian weights; moments and spectra of J J^T are for orthogonal ones, too"
+        )
     # Sampling needs torch: only settings that are sampled load it.
     from rnnmft.solvers.sampled.drawing import Drawing
     from rnnmft.solvers.sampled.runs import SampledSetting
@@ -61,6 +68,6 @@ def eigenvalue_law(
     process = setting.process(sampling, range(sampling.repetitions), 1)
     for _ in range(at.steps):
         process.step()
-    units = LinearUnits.of(sampled_transfer(process, 1))
+    units = LinearUnits.of(by_width(sampled_transfer(process, 1), cell))
     finite = all(np.isfinite(x).all() for x in (units.a, units.b, units.c, units.d))
     return EigenvalueLaw(tying, units, at.status if finite else Status.DIVERGES)

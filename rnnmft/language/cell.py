@@ -37,6 +37,7 @@ from rnnmft.language.symbols import (
     State,
 )
 from rnnmft.language.toml_writer import cell_to_toml
+from rnnmft.language.widths import widths_of
 
 __all__ = [
     "Average",
@@ -66,6 +67,8 @@ class Cell:
         order: preactivations and averages together, in the order in which a step computes them.
         input: the `Input` that some expression uses elementwise, or None.
         parameters: the elementwise `RandomParameter`s, by name.
+        widths: read-only {symbol: its number of units over N}, of all that is a vector.
+        seen_widths: read-only {preactivation: the columns of W over N}, and of what averages are.
         update: read-only {state: expression}.
 
     Raises:
@@ -124,12 +127,20 @@ class Cell:
         self.update: Mapping[State, sp.Expr] = MappingProxyType(
             {s: f.xreplace(resolve).xreplace(whole) for s, f in expressions.items()}
         )
-        self.input, self.parameters = self._check_symbols()
-
-    def _check_symbols(self) -> tuple[Input | None, tuple[RandomParameter, ...]]:
-        """Every symbol is a state with an update, a preactivation, a parameter or the one input."""
         places = {f"the update of {s.name!r}": f for s, f in self.update.items()}
         places |= {place_of(d): d.content for d in self.order}
+        self.input, self.parameters = self._check_symbols(places)
+        needed = {f"the update of {s.name!r}": s.width for s in self.states}
+        widths, of = widths_of(self.name, {k: (f, needed.get(k)) for k, f in places.items()})
+        self.widths: Mapping[sp.Symbol, sp.Rational] = MappingProxyType(widths)
+        self.seen_widths: Mapping[Definition, sp.Rational] = MappingProxyType(
+            {d: of[place_of(d)] for d in self.order}
+        )
+
+    def _check_symbols(
+        self, places: Mapping[str, sp.Expr]
+    ) -> tuple[Input | None, tuple[RandomParameter, ...]]:
+        """Every symbol is a state with an update, a preactivation, a parameter or the one input."""
         inputs: set[Input] = set()
         parameters: set[RandomParameter] = set()
         for place, expression in places.items():
@@ -158,6 +169,17 @@ class Cell:
         if twice:
             raise CellError(f"cell {self.name!r} uses one name for two things: {', '.join(twice)}")
         return next(iter(inputs), None), tuple(sorted(parameters, key=lambda p: p.name))
+
+    @property
+    def shares(self) -> tuple[sp.Rational, ...]:
+        """Each state's part of all units of the states: 1/m each where they have one width."""
+        total = sp.Add(*(s.width for s in self.states))
+        return tuple(s.width / total for s in self.states)
+
+    @property
+    def has_widths(self) -> bool:
+        """Whether something is not N units wide."""
+        return any(w != 1 for w in self.widths.values())
 
     @property
     def arguments(self) -> tuple[sp.Symbol, ...]:
@@ -228,6 +250,9 @@ class Cell:
             text += f"; averages {', '.join(m.name for m in self.averages)}"
         if self.parameters:
             text += f"; random parameters {', '.join(q.name for q in self.parameters)}"
+        if self.has_widths:
+            sized = (s for s in (*self.states, *self.preactivations) if s.width != 1)
+            text += f"; widths {', '.join(f'{s.name} {s.width} N' for s in sized)}"
         return text + (f"; input {self.input.name} elementwise" if self.input else "")
 
     def _repr_latex_(self) -> str:

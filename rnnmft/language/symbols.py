@@ -6,6 +6,9 @@ within one cell it means one thing.
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+from fractions import Fraction
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
@@ -23,6 +26,7 @@ __all__ = [
     "State",
     "evaluated",
     "real_number",
+    "width_fraction",
 ]
 
 
@@ -40,7 +44,30 @@ class _Named(sp.Symbol):
 
 
 class State(_Named):
-    """A state vector of the cell, one number a unit: `h = State("h")`."""
+    """A state vector of the cell, one number a unit: `h = State("h")`.
+
+    Args:
+        name: an identifier.
+        width: its number of units over N.
+
+    >>> State("h", width=0.25).width
+    1/4
+    """
+
+    __slots__ = ("width",)
+    width: sp.Rational
+
+    def __new__(cls, name: str, width: Any = 1) -> State:
+        """Check the width."""
+        self = cast("State", super().__new__(cls, name))
+        self.width = width_fraction(width, f"State {name!r}: width")
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.width)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.name, self.width)
 
 
 class Input(_Named):
@@ -69,6 +96,7 @@ class Preactivation(_Named):
         name: the name of the preactivation; the key of its parameters in an ensemble.
         sees: what W multiplies; 0 for a preactivation of the input alone.
         input: whether there is a term V x; `None` or `False` for none.
+        width: its number of units over N.
 
     >>> h = State("h")
     >>> r = Preactivation("r", h)
@@ -78,24 +106,27 @@ class Preactivation(_Named):
     h*sigmoid(r)
     """
 
-    __slots__ = ("has_input", "sees")
+    __slots__ = ("has_input", "sees", "width")
     sees: sp.Expr
     has_input: bool
+    width: sp.Rational
 
-    def __new__(cls, name: str, sees: Any = 0, input: Any = True) -> Preactivation:
+    def __new__(cls, name: str, sees: Any = 0, input: Any = True, width: Any = 1) -> Preactivation:
         """Check and canonicalise what the weights see."""
         self = cast("Preactivation", super().__new__(cls, name))
         self.sees = _written(sees, f"Preactivation {name!r}: sees")
         self.has_input = bool(input) or isinstance(input, Input)
+        self.width = width_fraction(width, f"Preactivation {name!r}: width")
         if self.sees == 0 and not self.has_input:
             raise CellError(f"Preactivation {name!r} sees nothing: neither a state nor the input")
-        return cast("Preactivation", _DEFINED.setdefault((name, self.sees, self.has_input), self))
+        key = (name, self.sees, self.has_input, self.width)
+        return cast("Preactivation", _DEFINED.setdefault(key, self))
 
     def _hashable_content(self) -> tuple[Any, ...]:
-        return (*super()._hashable_content(), self.sees, self.has_input)
+        return (*super()._hashable_content(), self.sees, self.has_input, self.width)
 
     def __reduce__(self) -> Any:
-        return type(self), (self.name, self.sees, self.has_input)
+        return type(self), (self.name, self.sees, self.has_input, self.width)
 
     @property
     def is_recurrent(self) -> bool:
@@ -109,7 +140,7 @@ class Preactivation(_Named):
 
     def holding(self, content: sp.Expr) -> Preactivation:
         """The preactivation of this name that sees something else."""
-        return Preactivation(self.name, content, self.has_input)
+        return Preactivation(self.name, content, self.has_input, self.width)
 
 
 class Average(_Named):
@@ -139,7 +170,7 @@ class Average(_Named):
         self.of = _written(of, f"Average {name!r}: of")
         if not self.of.free_symbols:
             raise CellError(f"Average {name!r} is of the number {self.of}: write the number")
-        return cast("Average", _DEFINED.setdefault((name, self.of, None), self))
+        return cast("Average", _DEFINED.setdefault((name, self.of), self))
 
     def _hashable_content(self) -> tuple[Any, ...]:
         return (*super()._hashable_content(), self.of)
@@ -159,7 +190,7 @@ class Average(_Named):
 
 # Equal preactivations and averages are one object. They nest, so that comparing two copies of a
 # chain in which each sees its predecessor twice would take a time exponential in its length.
-_DEFINED: WeakValueDictionary[tuple[str, sp.Expr, bool | None], _Named] = WeakValueDictionary()
+_DEFINED: WeakValueDictionary[tuple[Any, ...], _Named] = WeakValueDictionary()
 
 
 def _written(value: Any, place: str) -> sp.Expr:
@@ -184,6 +215,25 @@ def evaluated(expression: sp.Expr) -> sp.Expr:
     if not expression.args:
         return expression
     return cast("sp.Expr", expression.func(*(evaluated(part) for part in expression.args)))
+
+
+def width_fraction(value: Any, place: str) -> sp.Rational:
+    """A width as a fraction; a decimal is the simple fraction that it stands for."""
+    found = Fraction(0)
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}(/[1-9][0-9]{0,5})?", value):
+        found = Fraction(value)
+    elif not isinstance(value, str | bool):
+        with suppress(TypeError, ValueError, OverflowError):
+            found = Fraction(float(value)).limit_denominator(_FINEST)
+    if not 0 < found <= _FINEST:
+        raise CellError(
+            f'{place} must be a positive number or a fraction such as "1/4", got {value!r}'
+        )
+    return sp.Rational(found.numerator, found.denominator)
+
+
+# A third is a third though it comes as a decimal of 16 digits; no network is a million units wide.
+_FINEST = 10**6
 
 
 def real_number(name: str, value: Any) -> sp.Expr:

@@ -10,6 +10,9 @@
     g = { sees = "sigmoid(z)*h", input = false }
     a = { sees = 0 }
 
+    [widths]                        # units of states and preactivations over N, where not 1
+    h = "1/4"
+
     [average]                       # means over the units: numbers, one a step, if any
     m = "abs(h)"
 
@@ -37,7 +40,14 @@ import sympy as sp
 from rnnmft.errors import CellError, ParseError
 from rnnmft.language.cell import Cell
 from rnnmft.language.grammar import parse_expression
-from rnnmft.language.symbols import Average, Input, Preactivation, RandomParameter, State
+from rnnmft.language.symbols import (
+    Average,
+    Input,
+    Preactivation,
+    RandomParameter,
+    State,
+    width_fraction,
+)
 from rnnmft.language.toml_positions import Positions
 
 __all__ = ["MAX_LINE", "MAX_NAMES", "MAX_TEXT", "load", "loads"]
@@ -46,7 +56,8 @@ MAX_TEXT = 16_384
 MAX_LINE = 2_048
 MAX_NAMES = 64
 _NAME = re.compile(r"[^\W\d]\w*")
-_KEYS = ("name", "states", "inputs", "parameters", "preactivations", "average", "let", "update")
+_KEYS = ("name", "states", "inputs", "parameters", "preactivations")
+_KEYS += ("widths", "average", "let", "update")
 # What names of a [let] table stand for, written out: each can double the one before.
 MAX_SIZE = 20_000
 
@@ -116,6 +127,8 @@ class _Reader:
         self.lets = self._table("let", required=False)
         self.updates = self._table("update")
         self._check_names()
+        self.widths = self._widths()
+        self.states = {n: State(n, self.widths.get(n, 1)) for n in self.states}
         self.symbols: dict[str, sp.Symbol] = {**self.states, **self.inputs, **self.parameters}
         # Until it is read, a preactivation or average is its name: `Cell` names the circle if one
         # remains.
@@ -229,6 +242,18 @@ class _Reader:
             if name not in self.updates:
                 self.refuse(f"state {name!r} has no update", "update")
 
+    def _widths(self) -> dict[str, sp.Rational]:
+        """The [widths] table: of states and preactivations."""
+        found: dict[str, sp.Rational] = {}
+        for name, value in self._table("widths", required=False).items():
+            if name not in self.states and name not in self.rows:
+                self.refuse(f"{name!r} is no state and no preactivation", "widths", name)
+            try:
+                found[name] = width_fraction(value, name)
+            except CellError as error:
+                self.refuse(str(error), "widths", name)
+        return found
+
     # --- preactivations and expressions --------------------------------------------------------
 
     def _let(self, name: str) -> sp.Expr:
@@ -268,7 +293,7 @@ class _Reader:
             self.refuse(f"sees must be text, or 0, got {sees!r}", *path, "sees")
         seen = 0 if not isinstance(sees, str) else self._expression(sees, *path, "sees")
         try:
-            return Preactivation(name, seen, input=has_input)
+            return Preactivation(name, seen, has_input, self.widths.get(name, 1))
         except CellError as error:
             self.refuse(str(error), *path)
 

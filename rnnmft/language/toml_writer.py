@@ -51,6 +51,9 @@ def cell_to_toml(cell: _Written) -> str:
         sees = _expression(cell, cell.sees[p]) if p.is_recurrent else "0"
         extra = "" if p.has_input else ", input = false"
         lines.append(f"{_key(p.name)} = {{ sees = {sees}{extra} }}")
+    sized = [s for s in (*cell.states, *cell.preactivations) if s.width != 1]
+    if sized:
+        lines += ["", "[widths]", *(f"{_key(s.name)} = {_quoted(str(s.width))}" for s in sized)]
     if cell.averages:
         lines += ["", "[average]"]
     lines += [f"{_key(m.name)} = {_expression(cell, f)}" for m, f in cell.averages.items()]

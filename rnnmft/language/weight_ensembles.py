@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Rational
 
 from rnnmft.errors import ParameterError
 
@@ -79,6 +80,29 @@ class WeightEnsemble:
                 for n in range(order + 1)
             ]
         return power[order] / (order + 1)
+
+    def polynomials(self, room: float) -> tuple[list[float], list[float]]:
+        """Denominator and numerator of psi(y / room) in powers of y."""
+        found = (
+            [float(c) / room**n for n, c in enumerate(of)]
+            for of in (self.denominator, self.numerator)
+        )
+        return next(found), next(found)
+
+    def room(self, rows: Rational, columns: Rational) -> Rational:
+        """What divides the argument of Phi for a matrix of these widths. Eq. (widths).
+
+        An orthogonal rectangle is a corner of an orthogonal matrix as wide as its longer side.
+
+        Raises:
+            ParameterError: an ensemble of square matrices alone.
+        """
+        if self.is_constant or rows == columns or self.name == "orthogonal":
+            return max(rows, columns)
+        raise ParameterError(
+            f"weights: {self.name!r} is a law of square matrices, and this one is {rows} N x "
+            f"{columns} N; take 'gaussian' or 'orthogonal'"
+        )
 
     def _series(self, order: int) -> list[Fraction]:
         """The power series of psi up to y^order."""

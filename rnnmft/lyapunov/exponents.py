@@ -167,6 +167,11 @@ def _sampled(setting: ExponentSetting, growth: Quantity) -> LyapunovSpectrum:
     from rnnmft.lyapunov.windows import WINDOWS, sampled_curve
     from rnnmft.units.particles import UnitProcess
 
+    if setting.cell.has_widths:
+        raise DerivationError(
+            f"the Lyapunov spectrum of cell {setting.cell.name!r}, whose states have several "
+            "widths, is not known; the largest exponent is: lyapunov_exponent()"
+        )
     largest, off = float(growth) / 2.0, float(growth.error) / 2.0
     if not math.isfinite(largest):
         raise ConvergenceError(growth.status, "(the largest Lyapunov exponent)")

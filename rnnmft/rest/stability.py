@@ -30,6 +30,7 @@ from rnnmft.numerics.compile import compile_elementwise
 from rnnmft.rest.averages import FactoredAverages
 from rnnmft.rest.rest_map import FLAT, STEP, Kinds, Rest, RestMap
 from rnnmft.spectra.unit_transfer import UnitTransfer
+from rnnmft.spectra.width_classes import by_width
 from rnnmft.theory.jacobian import jacobian_theory
 from rnnmft.theory.rest import constant_leak, resting_unit
 
@@ -240,18 +241,18 @@ class Stability:
         values += [law.quantile(u) for law, u in zip(own, drawn, strict=True)]
         values += [laws.given[m] for m in cell.averages]
         recurrent = [p for p in cell.preactivations if p.is_recurrent]
-        return LinearUnits.of(
-            UnitTransfer(
-                _transfer(cell, values, len(points)),
-                np.full(len(points), 1.0 / len(points)),
-                len(cell.states),
-                1,
-                tuple(ensemble[p.name].sigma_w for p in recurrent),
-                tuple(ensemble[p.name].weights for p in recurrent),
-                tied=True,
-                repetitions=parts,
-            )
+        units = UnitTransfer(
+            _transfer(cell, values, len(points)),
+            np.full(len(points), 1.0 / len(points)),
+            len(cell.states),
+            1,
+            tuple(ensemble[p.name].sigma_w for p in recurrent),
+            tuple(ensemble[p.name].weights for p in recurrent),
+            tied=True,
+            repetitions=parts,
+            names=tuple(p.name for p in recurrent),
         )
+        return LinearUnits.of(by_width(units, cell))
 
 
 def _radius(power: Array, error: Array) -> tuple[float, float]:

@@ -52,9 +52,10 @@ def simulate(
     Args:
         cell: the cell.
         ensemble: the law of its W, V, b: `cell.ensemble(...)`.
-        inputs: the law of x; N_in = N. Data (`Inputs.from_data`) is fed to all networks as it is,
+        inputs: the law of x; N_in = N, or the width of what it stands beside where it enters
+            elementwise. Data (`Inputs.from_data`) is fed to all networks as it is,
             N_in being its number of features, of which 2 T are as good as more.
-        width: N, at least 1.
+        width: N, at least 1. Of what has a width w, the nearest whole number to w N.
         networks: how many independent networks; all errors are over them.
         steps: updates from t = 0.
         tying: "tied" (one W, V, b at every step: a real RNN) or "untied" (fresh at every step).
@@ -65,7 +66,7 @@ def simulate(
         eigenvalues: whether to keep all eigenvalues of the Jacobians.
         lyapunov: how many of the largest Lyapunov exponents to measure along trajectory a.
         lyapunov_steps: for how many steps, after all others; a quarter sorts the directions.
-        resolvent_points: complex z at which to give (1/(mN)) tr (z - J J^T)^{-1}.
+        resolvent_points: complex z at which to give (1/n) tr (z - J J^T)^{-1}, J being n x n.
         autocovariance_lags: lags below `steps` for E[v^T v^{T-lag}] at the last step T.
         device: "auto" (CUDA where there is one), "cpu", "cuda", or a torch device.
         dtype: "float32" or "float64", of weights, states and Jacobians. One seed draws the same
@@ -135,7 +136,7 @@ def _run(plan: SimulationPlan, batch: NetworkBatch, advance: Callable[[int], Non
     if plan.tying == "tied":
         parameters = TiedParameters(plan.cell, plan.ensemble, width, drawn, dtype, fed)
     else:
-        parameters = UntiedParameters(plan.ensemble, width, drawn, dtype, fed)
+        parameters = UntiedParameters(plan.cell, plan.ensemble, width, drawn, dtype, fed)
     embedded = plan.cell.input is not None
     x = InputSequence(plan.inputs, plan.steps_of(batch), generators.inputs, fed, dtype, embedded)
     recorder = Recorder(plan.cell, plan.ensemble, plan.lags)
@@ -155,7 +156,7 @@ def _run(plan: SimulationPlan, batch: NetworkBatch, advance: Callable[[int], Non
         advance(batch.count)
     rates = None
     if batch.jacobians and plan.lyapunov:
-        size = width * len(states)
+        size = sum(network.sizes.values())
         directions = random_directions(generators.states, size, plan.lyapunov, dtype)
         growth = GrowthRates(network.tangent(batch.count, directions), plan.lyapunov_steps)
         for _ in range(plan.lyapunov_steps):

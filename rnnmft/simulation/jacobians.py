@@ -14,35 +14,18 @@ Eq. (jacobian-product), Eq. (linearised).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import sympy as sp
 import torch
 from torch import Tensor
 
+from rnnmft.language import Average, Preactivation, State
+from rnnmft.simulation.elementwise import Elementwise
 from rnnmft.simulation.weights import Matrix
 
-__all__ = ["JacobianSample", "TangentMap", "elementwise_derivatives", "measure"]
-
-Elementwise = Callable[..., tuple[Tensor, ...]]
-
-
-def elementwise_derivatives(
-    function: Elementwise, arguments: Sequence[Tensor]
-) -> list[list[Tensor | None]]:
-    """d(output i)/d(argument j), elementwise, as [i][j]; None where it vanishes identically."""
-    with torch.enable_grad():
-        leaves = [a.detach().requires_grad_() for a in arguments]
-        rows: list[list[Tensor | None]] = []
-        for output in function(*leaves):
-            if not output.requires_grad:
-                rows.append([None] * len(leaves))
-                continue
-            gradients = torch.autograd.grad(
-                output.sum(), leaves, retain_graph=True, allow_unused=True
-            )
-            rows.append(list(gradients))
-    return rows
+__all__ = ["JacobianSample", "TangentMap", "measure"]
 
 
 class TangentMap:
@@ -52,33 +35,35 @@ class TangentMap:
     so that hundreds of steps neither overflow nor vanish.
 
     Args:
-        shape: (networks, number of states m, N).
-        given: how many elementwise arguments stand between states and preactivations: the input
-            and the random parameters, which do not depend on the initial state.
+        networks: how many.
+        sizes: {state: its units}.
         device: where.
         dtype: torch.float32 or torch.float64.
-        directions: (networks, mN, columns) to be pushed; all mN unit vectors when absent.
+        directions: (networks, n, columns) to be pushed, n the units of all states; all n unit
+            vectors when absent.
     """
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
-        given: int,
+        networks: int,
+        sizes: Mapping[State, int],
         device: torch.device,
         dtype: torch.dtype,
         directions: Tensor | None = None,
     ) -> None:
-        networks, count, width = shape
+        self.sizes = dict(sizes)
         if directions is None:
-            identity = torch.eye(count * width, dtype=dtype, device=device)
+            identity = torch.eye(sum(sizes.values()), dtype=dtype, device=device)
             directions = identity.expand(networks, -1, -1)
-        self.states: list[Tensor] = list(directions.split(width, dim=1))
+        self.states = self._split(directions)
         self.log_scale = torch.zeros(networks, dtype=torch.float64, device=device)
-        self._given = given
-        self._defined: list[Tensor | None] = []
+        self._defined: dict[sp.Basic, Tensor] = {}
+
+    def _split(self, columns: Tensor) -> list[Tensor]:
+        return list(columns.split(list(self.sizes.values()), dim=1))
 
     def jacobian(self) -> Tensor:
-        """d s^t / d s^0, or its columns, without its scale: (networks, mN, columns)."""
+        """d s^t / d s^0, or its columns, without its scale: (networks, n, columns)."""
         return torch.cat(self.states, dim=1)
 
     def orthonormalize(self) -> Tensor:
@@ -91,40 +76,52 @@ class TangentMap:
         q, r = torch.linalg.qr(self.jacobian())
         left = r.diagonal(dim1=-2, dim2=-1).abs().clamp_min(torch.finfo(r.dtype).eps)
         grown = left.double().log() + self.log_scale[:, None]
-        self.states = list(q.split(self.states[0].shape[1], dim=1))
+        self.states = self._split(q)
         self.log_scale = torch.zeros_like(self.log_scale)
         return grown
 
     def push_preactivation(
-        self, matrix: Matrix | None, sees: Elementwise, known: Sequence[Tensor]
+        self,
+        p: Preactivation,
+        matrix: Matrix | None,
+        sees: Elementwise,
+        known: Mapping[sp.Basic, Tensor],
     ) -> None:
         """delta e_k = W_k delta y_k; called for one preactivation after the other."""
         if matrix is None:
-            self._defined.append(None)
             return
         (delta,) = self._linearised(sees, known)
-        self._defined.append(None if delta is None else matrix.columns(delta))
+        if delta is not None:
+            self._defined[p] = matrix.columns(delta)
 
-    def push_average(self, of: Elementwise, known: Sequence[Tensor]) -> None:
+    def push_average(self, m: Average, of: Elementwise, known: Mapping[sp.Basic, Tensor]) -> None:
         """delta m, (networks, 1, columns): the mean of delta f over the units; called likewise."""
         (delta,) = self._linearised(of, known)
-        self._defined.append(None if delta is None else delta.mean(1, keepdim=True))
+        if delta is not None:
+            self._defined[m] = delta.mean(1, keepdim=True)
 
-    def push_states(self, update: Elementwise, known: Sequence[Tensor]) -> None:
+    def push_states(
+        self, updates: Sequence[tuple[list[State], Elementwise]], known: Mapping[sp.Basic, Tensor]
+    ) -> None:
         """delta s', which ends the step."""
-        pushed = self._linearised(update, known)
-        zero = torch.zeros_like(self.states[0])
-        self.states = [zero.clone() if delta is None else delta for delta in pushed]
-        self._defined = []
+        pushed: dict[State, Tensor | None] = {}
+        for group, update in updates:
+            pushed |= zip(group, self._linearised(update, known), strict=True)
+        old = dict(zip(self.sizes, self.states, strict=True))
+        found = {s: pushed[s] for s in old}
+        self.states = [torch.zeros_like(old[s]) if d is None else d for s, d in found.items()]
+        self._defined = {}
         self._rescale()
 
-    def _linearised(self, function: Elementwise, known: Sequence[Tensor]) -> list[Tensor | None]:
-        deltas = [*self.states, *[None] * self._given, *self._defined]
-        rows = elementwise_derivatives(function, [a[:, 0] for a in known])
+    def _linearised(
+        self, function: Elementwise, known: Mapping[sp.Basic, Tensor]
+    ) -> list[Tensor | None]:
+        deltas = {**dict(zip(self.sizes, self.states, strict=True)), **self._defined}
         results: list[Tensor | None] = []
-        for row in rows:
+        for row in function.derivatives(known):
             total: Tensor | None = None
-            for derivative, delta in zip(row, deltas, strict=True):
+            for derivative, argument in zip(row, function.arguments, strict=True):
+                delta = deltas.get(argument)
                 if derivative is None or delta is None:
                     continue
                 factor = derivative.unsqueeze(-1)
@@ -148,9 +145,9 @@ def _squares(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class JacobianSample:
-    """Of each network: m_1..m_3 (networks, 3); singular and eigenvalues (networks, mN) or None.
+    """Of each network: m_1..m_3 (networks, 3); singular and eigenvalues (networks, n) or None.
 
-    `blocks`: |J_ab|^2 / N of the blocks from state b to state a, (networks, m, m).
+    `blocks`: |J_ab|^2 / N_a of the blocks from state b to state a of N_a units, (networks, m, m).
     """
 
     moments: Tensor
@@ -162,11 +159,11 @@ class JacobianSample:
 def measure(
     tangent: TangentMap, spectrum: bool, resolvent: bool, eigenvalues: bool = False
 ) -> JacobianSample:
-    """m_k = tr (J J^T)^k / (mN) for k = 1, 2, 3; singular and eigenvalues, in float64, if asked.
+    """m_k = tr (J J^T)^k / n for k = 1, 2, 3; singular and eigenvalues, in float64, if asked.
 
     Eq. (generating-function).
 
-    m_1 = |J|^2 / (mN), m_2 = |J J^T|^2 / (mN), m_3 = |J J^T J|^2 / (mN) (Frobenius norms).
+    m_1 = |J|^2 / n, m_2 = |J J^T|^2 / n, m_3 = |J J^T J|^2 / n (Frobenius norms), J being n x n.
 
     Args:
         tangent: of many networks.
@@ -176,14 +173,14 @@ def measure(
         eigenvalues: whether to give those of J.
     """
     moments, block_means, values, cloud = [], [], [], []
-    # One network after another: the products need several (mN)^2 matrices each.
+    # One network after another: the products need several n^2 matrices each.
     for scale, *blocks in zip(tangent.log_scale, *tangent.states, strict=True):
         jacobian = torch.cat(blocks)
         gram = jacobian @ jacobian.T
         traces = torch.stack([_squares(jacobian), _squares(gram), _squares(gram @ jacobian)])
-        width = len(blocks[0])
-        parts = [[_squares(block) for block in row.split(width, dim=1)] for row in blocks]
-        block_means.append(torch.stack([torch.stack(p) for p in parts]) / width * (2 * scale).exp())
+        sizes = [len(row) for row in blocks]
+        parts = [[_squares(b) / len(row) for b in row.split(sizes, dim=1)] for row in blocks]
+        block_means.append(torch.stack([torch.stack(p) for p in parts]) * (2 * scale).exp())
         powers = 2.0 * torch.arange(1, 4, dtype=torch.float64, device=scale.device)
         moments.append(traces / len(jacobian) * (powers * scale).exp())
         if spectrum or resolvent:

@@ -7,7 +7,7 @@ are chunked, of how many inputs there are, and of whether the states start at ze
 are drawn in this order: the elementwise ones, then for each preactivation W, V and b, skipping what
 is absent or has sigma = 0. Numbers on CPU and on CUDA differ.
 
-Eq. (ensemble).
+Eq. (ensemble), Eq. (widths).
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from math import sqrt
 from typing import Protocol
 
 import numpy as np
+import sympy as sp
 import torch
 from torch import Tensor
 
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Law, Preactivation
+from rnnmft.language.widths import units
 from rnnmft.simulation.weights import DenseMatrix, Matrix, haar_reflectors, standard_normals
 
 __all__ = ["FixedParameters", "Generators", "Parameters", "TiedParameters", "UntiedParameters"]
@@ -50,8 +52,8 @@ class Parameters(Protocol):
     A matrix may be overwritten by the next call: use it before asking for another.
 
     Attributes:
-        elementwise: the elementwise random parameters in the cell's order, each (networks, 1, N);
-            fixed in time also where W, V and b are not.
+        elementwise: the elementwise random parameters in the cell's order, each (networks, 1, N)
+            or as wide as what it stands beside; fixed in time also where W, V and b are not.
     """
 
     elementwise: tuple[Tensor, ...]
@@ -65,7 +67,7 @@ class Parameters(Protocol):
         ...
 
     def bias(self, p: Preactivation) -> Tensor:
-        """b_k, of shape (networks, 1, N)."""
+        """b_k, of shape (networks, 1, units of e_k)."""
         ...
 
 
@@ -73,6 +75,7 @@ class UntiedParameters:
     """Fresh W, V, b from the ensemble whenever asked; elementwise parameters drawn once.
 
     Args:
+        cell: whose.
         ensemble: their law.
         width: N.
         generators: one a network.
@@ -82,44 +85,57 @@ class UntiedParameters:
 
     def __init__(
         self,
+        cell: Cell,
         ensemble: Ensemble,
         width: int,
         generators: list[torch.Generator],
         dtype: torch.dtype,
         input_width: int | None = None,
     ) -> None:
-        self.ensemble, self.width, self.dtype = ensemble, width, dtype
+        self.cell, self.ensemble, self.width, self.dtype = cell, ensemble, width, dtype
         self.input_width = width if input_width is None else input_width
         self.generators = generators
-        self._buffer: Tensor | None = None
-        # A cell holds its elementwise parameters in the order of their names.
-        laws = [law for _, law in sorted(ensemble.parameters.items())]
-        self.elementwise = tuple(self._drawn(law) for law in laws)
+        self._buffers: dict[tuple[int, int], Tensor] = {}
+        self.elementwise = tuple(
+            self._drawn(ensemble.parameters[p.name], self._units(cell.widths[p]))
+            for p in cell.parameters
+        )
+
+    def _units(self, width: sp.Rational) -> int:
+        return units(width, self.width)
 
     def recurrent(self, p: Preactivation) -> Matrix | None:
         """A new W_k."""
         law = self.ensemble[p.name]
         if law.sigma_w == 0.0:
             return None
+        rows, columns = self._units(p.width), self._units(self.cell.seen_widths[p])
         if law.weights == "gaussian":
-            return self._gaussian(law.sigma_w, self.width)
+            return self._gaussian(law.sigma_w, rows, columns)
         if law.weights != "orthogonal":
             raise ParameterError(
                 f"weights: networks are simulated with 'gaussian' or 'orthogonal' weights, "
                 f"got {law.weights!r} for {p.name!r}"
             )
-        drawn = haar_reflectors(self.generators, self.width, self.dtype, self._reused())
-        return replace(drawn, scale=law.sigma_w)
+        size = max(rows, columns)
+        buffer = self._reused((size, size))
+        drawn = haar_reflectors(self.generators, size, self.dtype, buffer)
+        if rows == columns:
+            return replace(drawn, scale=law.sigma_w)
+        # A corner of it: orthonormal rows or columns, entries of variance sigma_w^2 / columns.
+        corner = drawn.dense().entries[:, :rows, :columns].contiguous()
+        return DenseMatrix(corner, law.sigma_w * sqrt(size / columns))
 
     def input(self, p: Preactivation) -> Matrix | None:
         """A new V_k."""
         sigma_v = self.ensemble[p.name].sigma_v
-        return self._gaussian(sigma_v, self.input_width) if sigma_v else None
+        rows = self._units(p.width)
+        return self._gaussian(sigma_v, rows, self.input_width) if sigma_v else None
 
     def bias(self, p: Preactivation) -> Tensor:
         """A new b_k."""
         law = self.ensemble[p.name]
-        shape = (1, self.width)
+        shape = (1, self._units(p.width))
         if law.sigma_b == 0.0:
             full = (len(self.generators), *shape)
             device = self.generators[0].device
@@ -128,33 +144,33 @@ class UntiedParameters:
 
     def keep(self) -> None:
         """Leave the last matrix to whoever has it: the next one gets memory of its own."""
-        self._buffer = None
+        self._buffers = {}
 
-    def _drawn(self, law: Law) -> Tensor:
-        uniform = [torch.rand(1, self.width, generator=g, device=g.device) for g in self.generators]
+    def _drawn(self, law: Law, size: int) -> Tensor:
+        uniform = [torch.rand(1, size, generator=g, device=g.device) for g in self.generators]
         # Multiples of 2^-24, moved to the middle of their interval: the ends 0 and 1 never occur.
         return law.quantile(torch.stack(uniform).double() + 2.0**-25).to(self.dtype)
 
-    def _gaussian(self, sigma: float, columns: int) -> DenseMatrix:
-        buffer = self._reused() if columns == self.width else None
-        drawn = standard_normals(self.generators, (self.width, columns), self.dtype, buffer)
+    def _gaussian(self, sigma: float, rows: int, columns: int) -> DenseMatrix:
+        buffer = self._reused((rows, columns))
+        drawn = standard_normals(self.generators, (rows, columns), self.dtype, buffer)
         return DenseMatrix(drawn, sigma / sqrt(columns))
 
-    def _reused(self) -> Tensor:
-        """One buffer for every matrix: a fresh one would cost as much again in page faults."""
-        if self._buffer is None:
-            shape = (len(self.generators), self.width, self.width)
-            self._buffer = torch.empty(shape, device=self.generators[0].device)
-        return self._buffer
+    def _reused(self, shape: tuple[int, int]) -> Tensor:
+        """One buffer a shape: a fresh one would cost as much again in page faults."""
+        if shape not in self._buffers:
+            full = (len(self.generators), *shape)
+            self._buffers[shape] = torch.empty(full, device=self.generators[0].device)
+        return self._buffers[shape]
 
 
 class FixedParameters:
     """The same W, V, b at every step, as given: {name: (W, V, b)}.
 
     Args:
-        given: for each preactivation its W (networks, N, N) or None, V (networks, N, N_in) or
-            None, and b (networks, 1, N).
-        elementwise: the elementwise parameters in the cell's order, each (networks, 1, N).
+        given: for each preactivation of n units its W (networks, n, units of what it sees) or
+            None, V (networks, n, N_in) or None, and b (networks, 1, n).
+        elementwise: the elementwise parameters in the cell's order, each (networks, 1, units).
     """
 
     def __init__(
@@ -189,7 +205,7 @@ class TiedParameters(FixedParameters):
         dtype: torch.dtype,
         input_width: int | None = None,
     ) -> None:
-        source = UntiedParameters(ensemble, width, generators, dtype, input_width)
+        source = UntiedParameters(cell, ensemble, width, generators, dtype, input_width)
         given: dict[str, tuple[Matrix | None, Matrix | None, Tensor]] = {}
         for p in cell.preactivations:
             w = source.recurrent(p)

@@ -11,6 +11,7 @@ import torch
 
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.language.widths import units
 from rnnmft.numerics.devices import choose_device, free_memory
 from rnnmft.parameters import check_count, check_start, check_tying
 
@@ -71,9 +72,11 @@ class SimulationPlan:
 
     @property
     def input_width(self) -> int:
-        """N_in: N, but the data's own where nothing but V sees it."""
+        """N_in: N, but the data's own where nothing but V sees it; see `simulate`."""
+        if self.cell.input is not None:
+            return units(self.cell.widths[self.cell.input], self.width)
         data = self.inputs.data
-        return self.width if data is None or self.cell.input is not None else data.paths.shape[2]
+        return self.width if data is None else data.paths.shape[2]
 
     @property
     def longest_horizon(self) -> int:
@@ -156,7 +159,8 @@ def checked_plan(
         raise ParameterError(
             f"jacobian_networks must be at most networks = {networks}, got {subset}"
         )
-    directions = check_count("width", width) * len(cell.states)
+    size = check_count("width", width)
+    directions = sum(units(s.width, size) for s in cell.states)
     if check_count("lyapunov", lyapunov, 0) > directions:
         raise ParameterError(
             f"lyapunov must be at most {directions}, the number of directions, got {lyapunov}"

@@ -44,6 +44,6 @@ class Tangent:
         return math.log(radius) if radius > 0 else -math.inf
 
 
-def tangent_of(operator: Array, start: Array, total: Array, states: int) -> Tangent:
-    """m_1 = total . operator start / states."""
-    return Tangent(float(total @ operator @ start) / states, operator)
+def tangent_of(operator: Array, start: Array, total: Array) -> Tangent:
+    """m_1 = total . operator start, `total` the shares of the states."""
+    return Tangent(float(total @ operator @ start), operator)

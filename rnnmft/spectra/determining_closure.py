@@ -60,11 +60,13 @@ class Closure:
         sigma_w: (B,) of each block.
         ensembles: the weight ensemble of each block.
         length: L.
+        room: what divides Y in each block; Eq. (widths).
     """
 
     sigma_w: tuple[float, ...]
     ensembles: tuple[str, ...]
     length: int
+    room: tuple[float, ...]
 
     @cached_property
     def free(self) -> list[int]:
@@ -168,8 +170,8 @@ class Closure:
         by_v, by_f, by_a, by_b = (np.zeros(shape, dtype=complex) for _ in range(4))
         for i, k in enumerate(self.free):
             ensemble = weight_ensemble(self.ensembles[k])
-            q = [float(c) for c in ensemble.denominator]
-            p = [-self.variance[k] * float(c) for c in ensemble.numerator]
+            q, p = ensemble.polynomials(self.room[k])
+            p = [-self.variance[k] * c for c in p]
             product, y = a[:, i] @ b[:, i], v[:, i] @ b[:, i]
             rest, by_y = _polynomial(q[1:] or [0.0], y)
             other, other_by_y = _polynomial(p, y)

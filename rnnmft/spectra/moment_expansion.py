@@ -87,7 +87,9 @@ class _Expansion:
             found.append(self._advance(self.v, self.u, j, last))
             if not last:
                 self._advance(self.u, self.v, j, False)
-        return self.transfer.backend.to_numpy(self.xp.stack(found, -1)) / self.states
+        return (
+            self.transfer.backend.to_numpy(self.xp.stack(found, -1)) / self.transfer.states_a_unit
+        )
 
     def _advance(self, side: _Side, other: _Side, j: int, last: bool) -> Array:
         """Order j of one side; returns E[tr_s G_j], (R,).
@@ -180,8 +182,7 @@ class _Expansion:
                 continue
             y = [self._zeros(self.groups, self.horizon, self.horizon)]
             y += [self._y(k, n) for n in range(1, j + 1)]
-            p = _polynomial([float(c) for c in ensemble.numerator], one, y, j)
-            q = _polynomial([float(c) for c in ensemble.denominator], one, y, j)
+            q, p = (_polynomial(c, one, y, j) for c in ensemble.polynomials(self.transfer.room[k]))
             rest = _total(self.f[i][:, k] @ q[j - i] for i in range(j))
             self.f[j][:, k] = sigma**2 * p[j] - rest
 

@@ -43,6 +43,7 @@ class Round:
         self, averages: UnitResponse, closure: Closure, z: Complex, unknown: Complex, errors: bool
     ) -> None:
         self.closure, self.sections = closure, averages.sections
+        self.states_a_unit = averages.units.states_a_unit
         self.z, self.t = z, inverse_root(z)
         self.pairs = self.sections.count * self.sections.pairs
         a, b, f = closure.unpacked(unknown)
@@ -147,7 +148,8 @@ class Round:
 
     def solutions(self, unknown: Complex) -> Solutions:
         """What this round's end gives, with everything corrected by its small step."""
-        r, states, z, t = self.response, self.sections.states, self.z, self.t
+        r, z, t = self.response, self.z, self.t
+        states = self.states_a_unit
         columns = [self.step[..., None], self.tangent[..., None], self.of_parts]
         dv, du, dtrace = self._averages_by(np.concatenate(columns, axis=-1))
         trace, by_t = r.trace + dtrace[:, 0], r.trace_t + dtrace[:, 1]

@@ -59,6 +59,7 @@ def sampled_transfer(process: UnitProcess, horizon: int) -> UnitTransfer:
         process.tied,
         repetitions,
         numpy_backend() if device == "cpu" else torch_backend(device),
+        tuple(names),
     )
 
 

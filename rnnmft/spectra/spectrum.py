@@ -37,6 +37,7 @@ from rnnmft.spectra.pushforward import Pushforward, orthogonal_step
 from rnnmft.spectra.records import Atoms, Support
 from rnnmft.spectra.resolved import Resolved, Resolver
 from rnnmft.spectra.unit_transfer import UnitTransfer
+from rnnmft.spectra.width_classes import by_width
 from rnnmft.theory.population_average import left_out
 
 __all__ = ["Spectrum", "powered_moments"]
@@ -131,7 +132,7 @@ class Spectrum:
         process = UnitProcess(*setting, self.sampling, trajectories=1, start=self.start)
         for _ in range(self.burn_in):
             process.step()
-        return sampled_transfer(process, horizon)
+        return by_width(sampled_transfer(process, horizon), self.cell)
 
     @property
     def resolver(self) -> Resolver:

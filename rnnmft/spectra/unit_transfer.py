@@ -73,6 +73,9 @@ class UnitTransfer:
         repetitions: R, into how many independent parts of equal size, one after the other, the
             units fall; 1 for nodes of a quadrature, which have no sampling error.
         backend: where averages over units are taken, in double precision.
+        names: of the recurrent preactivations.
+        room: what divides the argument of each one's Phi; 1 for square matrices of all units.
+        states_a_unit: m, or the mean of it where units have different ones.
     """
 
     tau: NDArray[np.float64]
@@ -84,6 +87,14 @@ class UnitTransfer:
     tied: bool
     repetitions: int = 1
     backend: Backend = field(default_factory=numpy_backend)
+    names: tuple[str, ...] = ()
+    room: tuple[float, ...] = ()
+    states_a_unit: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.states_a_unit:
+            object.__setattr__(self, "states_a_unit", float(self.states))
+            object.__setattr__(self, "room", (1.0,) * len(self.sigma_w))
 
     @property
     def sections(self) -> Sections:
@@ -100,7 +111,8 @@ class UnitTransfer:
         of = self.sections
         sigma_w = tuple(s for s in self.sigma_w for _ in range(times))
         names = tuple(w for w in self.weights for _ in range(times))
-        return Closure(sigma_w, names, of.length)
+        room = tuple(r for r in self.room for _ in range(times))
+        return Closure(sigma_w, names, of.length, room)
 
     def parts(self) -> NDArray[np.float64] | None:
         """(R, M): each part's own weights, which sum to 1; None for a single part."""

@@ -13,6 +13,10 @@ A unit contributes to the resolvent as a small matrix would, and the self-energi
 This is the block resolvent equation for free W_k (linearisation: [belinschi2017])
 with a unit's own variables eliminated: for any number of states and staged preactivations.
 
+Where widths differ Delta is a product of one determinant for each, and log Delta stands for the sum
+of their logarithms, each times its width; m is the sum of the widths of the states; and Phi_k is a
+rectangle's: sigma_w^2 over the width of y_k. Eq. (widths).
+
 Eq. (characteristic), Eq. (self-energies).
 """
 
@@ -26,7 +30,7 @@ import sympy as sp
 from sympy.polys.matrices import DomainMatrix
 
 from rnnmft.language import Preactivation
-from rnnmft.theory.determining_series import determining_function, kinds_by_name
+from rnnmft.theory.determining_series import kinds_by_name, rectangular_function
 from rnnmft.theory.law_expectation import LawExpectation
 from rnnmft.theory.linearised_unit import LinearisedUnit
 
@@ -94,6 +98,12 @@ class CharacteristicFunction:
         return sp.ImmutableMatrix(left - energies * sp.diag(*one, *self.b.values()))
 
     @cached_property
+    def parts(self) -> dict[sp.Rational, sp.ImmutableMatrix]:
+        """{width: its rows of the matrix}, which is block diagonal; all of it where all are N."""
+        classes = self.unit.width_classes
+        return {w: self.matrix.extract(rows, rows) for w, (rows, _) in classes.items() if rows}
+
+    @cached_property
     def factors(self) -> tuple[sp.Expr, ...]:
         """Delta as a product: a factor without z, where there is one, and the rest.
 
@@ -104,26 +114,37 @@ class CharacteristicFunction:
         >>> CharacteristicFunction(jacobian_theory(cells.vanilla())).factors
         (1 - b, -B**2*a + z)
         """
+        return tuple(f for _, f in self._weighed)
+
+    @cached_property
+    def _weighed(self) -> list[tuple[sp.Rational, sp.Expr]]:
+        """The factors, each with the width of the units that it counts."""
+        return [(w, f) for w, d in self._determinants.items() for f in self._factored(d)]
+
+    def _factored(self, determinant: sp.Expr) -> list[sp.Expr]:
         if not self.is_short:
-            return (self._determinant,)
+            return [determinant]
         # A full factorisation of many variables can take minutes; the content in z is one gcd.
-        content, rest = sp.Poly(self._determinant, self.z).primitive()
+        content, rest = sp.Poly(determinant, self.z).primitive()
         zero = dict.fromkeys(self.matrix.free_symbols - {self.z}, 0)
         parts = (sp.Poly(content, self.z), rest)
         tidy = [f.as_expr() / f.LC().subs(zero) for f in parts]
-        return tuple(sp.collect(sp.expand(f), self.z) for f in tidy if f != 1)
+        return [sp.collect(sp.expand(f), self.z) for f in tidy if f != 1]
 
     @cached_property
-    def _determinant(self) -> sp.Expr:
+    def _determinants(self) -> dict[sp.Rational, sp.Expr]:
         """Delta multiplied out, by the characteristic polynomial over the ring of its symbols."""
-        matrix = DomainMatrix.from_Matrix(self.matrix)
-        constant = matrix.domain.to_sympy(matrix.charpoly()[-1])
-        return sp.expand(sp.S.NegativeOne**self.matrix.rows * constant)
+        found = {}
+        for width, part in self.parts.items():
+            matrix = DomainMatrix.from_Matrix(part)
+            constant = matrix.domain.to_sympy(matrix.charpoly()[-1])
+            found[width] = sp.expand(sp.S.NegativeOne**part.rows * constant)
+        return found
 
     @property
     def is_short(self) -> bool:
         """Whether Delta, and so the system, can be read."""
-        return len(sp.Add.make_args(self._determinant)) <= _SHORT
+        return sum(len(sp.Add.make_args(d)) for d in self._determinants.values()) <= _SHORT
 
     @property
     def polynomial(self) -> sp.Expr:
@@ -132,7 +153,7 @@ class CharacteristicFunction:
 
     def log_slope(self, by: sp.Symbol, sign: int = 1) -> sp.Expr:
         """sign d/d(by) log Delta, in the names of tau's entries."""
-        return sp.Add(*(sp.factor_terms(sign * sp.diff(f, by)) / f for f in self.factors))
+        return sp.Add(*(w * sp.factor_terms(sign * sp.diff(f, by)) / f for w, f in self._weighed))
 
     def _named_average(self, expression: sp.Expr) -> sp.Expr:
         """E over the joint law of tau's entries."""
@@ -150,20 +171,27 @@ class CharacteristicFunction:
     def general(self) -> tuple[sp.Eq, ...]:
         """The equations with Delta and Phi_k as they are named: the same for every cell."""
         z, entries = self.z, list(self.unit.names.values())
-        delta = sp.Function("Delta")(z, *self.a.values(), *self.b.values())
-        log = sp.log(delta)
+        deltas = {
+            w: sp.Function(_marked("Delta", w))(z, *self.a.values(), *self.b.values())
+            for w in self.parts
+        }
+        log = sp.Add(*(w * sp.log(delta) for w, delta in deltas.items()))
 
         def mean(by: sp.Symbol) -> sp.Expr:
             return LawExpectation(sp.Derivative(log, by), *entries)
 
-        found = [_equation(delta, sp.Determinant(self.matrix))]
+        found = [_equation(deltas[w], sp.Determinant(part)) for w, part in self.parts.items()]
         for p in self.unit.recurrent:
             a, b, u, v = self.a[p], self.b[p], self.u[p], self.v[p]
             phi = sp.Function(f"Phi_{p.name}" if len(self.a) > 1 else "Phi")(u * v)
             found += [_equation(u, -mean(a)), _equation(v, -mean(b))]
             found += [_equation(a, phi * v), _equation(b, phi * u)]
-        count = len(self.unit.cell.states)
-        return (*found, _equation(sp.Function("G")(z), mean(z) / count))
+        return (*found, _equation(sp.Function("G")(z), mean(z) / self._count))
+
+    @property
+    def _count(self) -> sp.Rational:
+        """m: the states, each for its width."""
+        return sp.Add(*(s.width for s in self.unit.cell.states))
 
     def system(
         self, weights: str | Mapping[str, str] = "gaussian", written_out: bool = False
@@ -182,12 +210,17 @@ class CharacteristicFunction:
         sigma_w, found = self.unit.theory.notation.sigma_w, []
         for p in self.unit.recurrent:
             a, b, u, v = self.a[p], self.b[p], self.u[p], self.v[p]
-            phi = determining_function(kinds[p.name], sigma_w[p], u * v)
+            seen = self.unit.cell.seen_widths[p]
+            phi = rectangular_function(kinds[p.name], sigma_w[p], u * v, p.width, seen)
             found.append(_equation(u, mean(self.log_slope(a, -1))))
             found.append(_equation(v, mean(self.log_slope(b, -1))))
             found += [_equation(a, phi * v), _equation(b, phi * u)]
-        slope = mean(self.log_slope(self.z)) / len(self.unit.cell.states)
+        slope = mean(self.log_slope(self.z)) / self._count
         return (*found, _equation(sp.Function("G")(self.z), slope))
+
+
+def _marked(name: str, width: sp.Rational) -> str:
+    return name if width == 1 else f"{name}_{width}"
 
 
 def _equation(left: sp.Basic, right: sp.Basic) -> sp.Eq:

@@ -22,6 +22,8 @@ __all__ = [
     "determining_matrix",
     "determining_series",
     "kinds_by_name",
+    "rectangular_function",
+    "rectangular_series",
     "weight_s_transform",
 ]
 
@@ -57,6 +59,21 @@ def determining_series(kind: str) -> Coefficient:
     return DETERMINING_SERIES[kind] if kind in DETERMINING_SERIES else _of_table(kind)
 
 
+def rectangular_series(kind: str, rows: sp.Rational, columns: sp.Rational) -> Coefficient:
+    """The coefficients for a matrix of rows N x columns N, averages counting units of N.
+
+    Eq. (widths).
+
+    Raises:
+        ParameterError: there is no such ensemble, or it has no such rectangle.
+    """
+    series = determining_series(kind)
+    if rows == columns == 1:
+        return series
+    room = weight_ensemble(kind).room(rows, columns)
+    return lambda sigma_w, order: series(sigma_w, order) / (columns ** (order + 1) * room**order)
+
+
 def determining_function(kind: str, sigma_w: sp.Expr, x: sp.Expr) -> sp.Expr:
     """Phi(x) of an ensemble: closed where it is known so, otherwise its power series.
 
@@ -71,6 +88,18 @@ def determining_function(kind: str, sigma_w: sp.Expr, x: sp.Expr) -> sp.Expr:
     if kind == "orthogonal":
         return 2 * sigma_w**2 / (1 + sp.sqrt(1 + 4 * sigma_w**2 * x))
     return sp.Sum(_coefficient(kind) * x**_N, (_N, 0, sp.oo))
+
+
+def rectangular_function(
+    kind: str, sigma_w: sp.Expr, x: sp.Expr, rows: sp.Rational, columns: sp.Rational
+) -> sp.Expr:
+    """Phi(x) for a matrix of rows N x columns N, averages counting units of N. Eq. (widths).
+
+    Raises:
+        ParameterError: there is no such ensemble, or it has no such rectangle.
+    """
+    room = weight_ensemble(kind).room(rows, columns)
+    return determining_function(kind, sigma_w / sp.sqrt(columns), x / room)
 
 
 def determining_matrix(kind: str, sigma_w: sp.Expr, x: sp.MatrixExpr) -> sp.MatrixExpr:

@@ -13,6 +13,9 @@ the block equation for operator-valued free W_k ([yang2020b], free independence)
 variables eliminated. Expanding in t gives every moment as a polynomial in averages over a unit;
 the unknowns of each order come from lower ones.
 
+Where widths differ, tr_s, v_k and u_k count units: each state, each y_k and each e_k for its width,
+with m their sum over the states and sigma_w^2 over the width of y_k; Eq. (widths).
+
 Eq. (block), Eq. (moment-expansion), Eq. (jacobian), Eq. (m1), Eq. (m2).
 """
 
@@ -27,7 +30,11 @@ from sympy.polys.rings import PolyElement, ring
 
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell
-from rnnmft.theory.determining_series import DETERMINING_SERIES, determining_series, kinds_by_name
+from rnnmft.theory.determining_series import (
+    DETERMINING_SERIES,
+    kinds_by_name,
+    rectangular_series,
+)
 from rnnmft.theory.generating_function import GeneratingFunction
 from rnnmft.theory.linearised_unit import LinearisedUnit
 from rnnmft.theory.moments import moment_theory
@@ -120,6 +127,7 @@ class _TraceExpansion:
         self.preactivations = theory.recurrent
         self.m, self.count = len(theory.cell.states), len(self.preactivations)
         self.size = self.m + self.count
+        self.widths = [s.width for s in theory.cell.states]
         names = [p.name for p in self.preactivations]
         self.a = [[sp.Symbol(f"a_{n}_{j}") for j in range(highest)] for n in names]
         self.b = [[sp.Symbol(f"b_{n}_{j}") for j in range(highest)] for n in names]
@@ -150,21 +158,23 @@ class _TraceExpansion:
             if j + 1 < self.highest:
                 left.append(self._order(j, left, self.tau, self.b, self.a))
                 self._close_b(j, left[j])
-            trace = sum((right[j][i][i] for i in range(self.m)), self.ring(0))
-            moments.append(self._average(trace) / self.m)
+            own = (right[j][i][i] * sp.QQ.from_sympy(w) for i, w in enumerate(self.widths))
+            moments.append(self._average(sum(own, self.ring(0))) / sum(self.widths))
         return MomentProgram(self.averages, self.self_energies, tuple(moments))
 
     def _close_a(self, j: int, right: _Rows) -> None:
         """a_kj ascending in k: what is seen comes first."""
         for k in range(self.count):
-            self.v_hat[k].append(self._average(right[self.m + k][self.m + k]))
+            seen = self.theory.cell.seen_widths[self.preactivations[k]]
+            self.v_hat[k].append(seen * self._average(right[self.m + k][self.m + k]))
         for k in range(self.count):
             self.self_energies[self.a[k][j]] = self._self_energy(k, j, self.v_hat[k])
 
     def _close_b(self, j: int, left: _Rows) -> None:
         """b_kj descending in k: what sees comes last."""
         for k in reversed(range(self.count)):
-            self.u_hat[k].append(self._average(left[self.m + k][self.m + k]))
+            own = self.preactivations[k].width
+            self.u_hat[k].append(own * self._average(left[self.m + k][self.m + k]))
         for k in reversed(range(self.count)):
             self.self_energies[self.b[k][j]] = self._self_energy(k, j, self.u_hat[k])
 
@@ -172,7 +182,7 @@ class _TraceExpansion:
         """Coefficient of t^(2j+1) in Phi(v u) * factor; v, u and factor are odd series in t."""
         p = self.preactivations[k]
         sigma_w = self.theory.theory.notation.sigma_w[p]
-        series = determining_series(self.kinds[p.name])
+        series = rectangular_series(self.kinds[p.name], p.width, self.theory.cell.seen_widths[p])
         total = [series(sigma_w, 0) * factor[j]]
         product = [
             sp.Add(*(self.v_hat[k][i] * self.u_hat[k][n - i] for i in range(n + 1)))

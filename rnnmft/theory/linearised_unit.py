@@ -62,6 +62,16 @@ class LinearisedUnit:
         return upper.col_join(c[kept, :].row_join(d[kept, kept]))
 
     @cached_property
+    def width_classes(self) -> dict[sp.Rational, tuple[list[int], list[int]]]:
+        """{width: its rows of tau, its columns}: tau joins no others. Eq. (widths)."""
+        own = [s.width for s in self.cell.states]
+        rows = [*own, *(self.cell.seen_widths[p] for p in self.recurrent)]
+        columns = [*own, *(p.width for p in self.recurrent)]
+        return {
+            w: (_places(rows, w), _places(columns, w)) for w in dict.fromkeys([*rows, *columns])
+        }
+
+    @cached_property
     def entries(self) -> dict[tuple[int, int], sp.Expr]:
         """The entries of tau that are not constant numbers, by place."""
         tau = self.transfer
@@ -121,3 +131,7 @@ def never_forgets(cell: Cell) -> bool:
     """
     kept = (sp.diff(update, state) for state, update in cell.update.items())
     return any(bool(k.is_number and abs(k) >= 1) for k in kept)
+
+
+def _places(widths: list[sp.Rational], width: sp.Rational) -> list[int]:
+    return [i for i, w in enumerate(widths) if w == width]

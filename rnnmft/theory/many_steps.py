@@ -13,10 +13,11 @@ Eq. (many-steps), Eq. (block).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sympy as sp
 
+from rnnmft.language.weight_ensembles import weight_ensemble
 from rnnmft.parameters import check_tying
 from rnnmft.theory.determining_series import determining_matrix, kinds_by_name
 from rnnmft.theory.law_expectation import LawExpectation
@@ -64,7 +65,7 @@ def many_step_equations(
     tau_T by its recursion, its characteristic function Delta_T, the self-energies, and the
     resolvent. The average is over a unit's trajectory: tied, its preactivations are correlated in
     time and every pair of times counts; untied, only equal times do. Phi acts on a matrix by its
-    power series.
+    power series. Where widths differ there is a tau_T, and a Delta_T, for the units of each.
 
     Raises:
         ParameterError: an unknown tying.
@@ -72,30 +73,64 @@ def many_step_equations(
     check_tying(tying)
     kinds = kinds_by_name(weights, [p.name for p in unit.cell.preactivations])
     sigma_w = unit.theory.notation.sigma_w
-    m, z = len(unit.cell.states), sp.Symbol("z")
+    z = sp.Symbol("z")
     marks = [f"_{p.name}" if len(unit.recurrent) > 1 else "" for p in unit.recurrent]
     a, b, u, v = ([sp.MatrixSymbol(stem + x, _LENGTH, _LENGTH) for x in marks] for stem in "abuv")
-    tau = sp.MatrixSymbol("tau_T", m + len(marks) * _LENGTH, m + len(marks) * _LENGTH)
-    one = [sp.Identity(m), *(sp.Identity(_LENGTH) for _ in marks)]
-    left = sp.BlockDiagMatrix(z * one[0], *one[1:]) if marks else z * one[0]
-    right, far = (sp.BlockDiagMatrix(one[0], *x) if marks else one[0] for x in (a, b))
     elements = [matrix[_T, _S] for matrix in (*a, *b)]
-    delta = sp.Function("Delta_T")(z, *elements)
-    found = [*_recursion(unit), _equation(delta, sp.Determinant(left - tau * right * tau.T * far))]
+    found, taus, log = _recursion(unit), [], sp.S.Zero
+    for width in (w for w, (rows, _) in unit.width_classes.items() if rows):
+        tau, determinant = _determinant(unit, width, z, a, b)
+        delta = sp.Function(_marked("Delta_T", width))(z, *elements)
+        found.append(_equation(delta, determinant))
+        taus.append(tau)
+        log += width * sp.log(delta)
     kept = sp.KroneckerDelta(_T, _S) if tying == "untied" else sp.S.One
     for energies, averages in ((a, u), (b, v)):
         for energy, average in zip(energies, averages, strict=True):
-            slope = sp.Derivative(sp.log(delta), energy[_T, _S])
-            found.append(_equation(average[_T, _S], -kept * LawExpectation(slope, tau)))
+            slope = sp.Derivative(log, energy[_T, _S])
+            found.append(_equation(average[_T, _S], -kept * LawExpectation(slope, *taus)))
     for k, p in enumerate(unit.recurrent):
         phi = sp.MatrixSymbol(f"Phi{marks[k]}", _LENGTH, _LENGTH)
+        seen, kind = unit.cell.seen_widths[p], kinds[p.name]
+        room = weight_ensemble(kind).room(p.width, seen)
+        of = determining_matrix(kind, sigma_w[p] / sp.sqrt(seen), v[k] * u[k] / room)
         found += [
-            _equation(phi, determining_matrix(kinds[p.name], sigma_w[p], v[k] * u[k])),
+            _equation(phi, of),
             _equation(a[k], phi * v[k]),
             _equation(b[k], u[k] * phi),
         ]
-    slope = LawExpectation(sp.Derivative(sp.log(delta), z), tau)
-    return (*found, _equation(sp.Function("G_T")(z), slope / m))
+    slope = LawExpectation(sp.Derivative(log, z), *taus)
+    count = sp.Add(*(s.width for s in unit.cell.states))
+    return (*found, _equation(sp.Function("G_T")(z), slope / count))
+
+
+def _determinant(
+    unit: LinearisedUnit,
+    width: sp.Rational,
+    z: sp.Symbol,
+    a: Sequence[sp.MatrixSymbol],
+    b: Sequence[sp.MatrixSymbol],
+) -> tuple[sp.MatrixSymbol, sp.Determinant]:
+    """tau_T of the units of one width, and their Delta_T."""
+    m, (rows, columns) = len(unit.cell.states), unit.width_classes[width]
+    states = sum(i < m for i in rows)
+    energies = [a[j - m] for j in columns if j >= m]
+    far = [b[i - m] for i in rows if i >= m]
+    tau = sp.MatrixSymbol(
+        _marked("tau_T", width), states + len(far) * _LENGTH, states + len(energies) * _LENGTH
+    )
+    one = [sp.Identity(states)] if states else []
+    left = _diagonal([*(z * x for x in one), *(sp.Identity(_LENGTH) for _ in far)])
+    answered = tau * _diagonal([*one, *energies]) * tau.T
+    return tau, sp.Determinant(left - answered * _diagonal([*one, *far]))
+
+
+def _diagonal(blocks: list[sp.MatrixExpr]) -> sp.MatrixExpr:
+    return blocks[0] if len(blocks) == 1 else sp.BlockDiagMatrix(*blocks)
+
+
+def _marked(name: str, width: sp.Rational) -> str:
+    return name if width == 1 else f"{name}_{width}"
 
 
 def _recursion(unit: LinearisedUnit) -> list[sp.Eq]:

@@ -120,6 +120,8 @@ def factor_chain(unit: LinearisedUnit) -> FactorChain | None:
     >>> factor_chain(jacobian_theory(cells.gru())) is None
     True
     """
+    if unit.cell.has_widths:  # S-transforms of rectangles do not multiply as those of squares
+        return None
     tau, size = unit.transfer, unit.transfer.rows
     held = [[j for j in range(size) if tau[i, j] != 0] for i in range(size)]
     once = all(len(row) == 1 for row in held) and len({row[0] for row in held if row}) == size

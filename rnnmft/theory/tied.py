@@ -196,12 +196,15 @@ class TiedDerivation(StepsRecord):
             found[p.name] = sp.Eq(name, self.notation.sigma_w[p] ** 2 * later, evaluate=False)
         return found
 
+    def _square(self, s: State, time: sp.Expr) -> sp.Expr:
+        return UnitExpectation(self._delta(s, time) ** 2)
+
     @cached_property
     def mean_squared_gradient(self) -> sp.Eq:
-        """m_1(T) = sum_a E[delta s_a(t + T)^2] / sum_a E[delta s_a(t)^2]."""
+        """m_1(T) = sum_a w_a E[delta s_a(t + T)^2] / sum_a w_a E[delta s_a(t)^2]; w_a: widths."""
         length = sp.Symbol("T", integer=True, positive=True)
         after, before = (
-            sp.Add(*(UnitExpectation(self._delta(s, time) ** 2) for s in self.cell.states))
+            sp.Add(*(s.width * self._square(s, time) for s in self.cell.states))
             for time in (_T + length, _T)
         )
         return sp.Eq(sp.Function("m_1")(length), after / before, evaluate=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 from typing import Any, TypeAlias
 
@@ -83,16 +84,35 @@ class Array:
         if axis - self.grid.ndim == self.batch:
             raise MixedRefusalError("it takes a part of the batch")
         if axis - self.grid.ndim == self.unit:
-            edges = [sum(self.widths[:j]) for j in range(len(self.widths) + 1)]
-            if start not in edges or stop not in edges:
-                raise MixedRefusalError(
-                    f"its range {start}:{stop} cuts through the {_listed(self.widths)} units: "
-                    "the units of a cell are all alike"
-                )
+            edges = _edges(self.widths)
+            if not {start, stop} <= {*edges}:
+                return self._opened(start, stop).cut(axis, start, stop)
             start, stop = edges.index(start), edges.index(stop)
             part = np.take(self.grid, range(start, stop), axis)
             return replace(self, grid=part, widths=self.widths[start:stop])
         return self.with_grid(np.take(self.grid, range(start, stop), axis))
+
+    def _opened(self, *places: int) -> Array:
+        """The same units in smaller blocks, which a product of a matrix can be taken for."""
+        edges = sorted({*_edges(self.widths), *places})
+        grid, parts = np.moveaxis(self.grid, self.unit, -1), []
+        for j, (first, last) in enumerate(pairwise(_edges(self.widths))):
+            for start, stop in pairwise(e for e in edges if first <= e <= last):
+                rows, own = (start - first, stop - first), np.empty(grid.shape[:-1], dtype=object)
+                for index in np.ndindex(own.shape):
+                    value: Polynomial = grid[*index, j]
+                    whole = (start, stop) == (first, last)
+                    part = value if whole else value.part(*rows)
+                    if part is None:
+                        raise MixedRefusalError(
+                            f"its range {places[0]}:{places[-1]} cuts through the "
+                            f"{_listed(self.widths)} units: the units of a cell are all alike"
+                        )
+                    own[index] = part
+                parts.append(own)
+        stacked = np.moveaxis(np.stack(parts, -1), -1, self.unit)
+        widths = tuple(b - a for a, b in pairwise(edges))
+        return replace(self, grid=stacked, widths=widths)
 
     def unsqueeze(self, axis: int) -> Array:
         """A new axis of length one."""
@@ -272,6 +292,10 @@ def grid_of_stack(parameter: TracedParameter, widths: Sequence[int]) -> Array:
         grid_of_stack(parameter.select(place, j), widths) for j in range(parameter.shape[place])
     ]
     return replace(parts[0], grid=np.stack([p.grid for p in parts], place))
+
+
+def _edges(widths: Sequence[int]) -> list[int]:
+    return [sum(widths[:j]) for j in range(len(widths) + 1)]
 
 
 def _right(shape: Sequence[int], rank: int) -> tuple[int, ...]:

@@ -38,6 +38,12 @@ class Term:
     binding: Binding
 
     @property
+    def rows(self) -> int:
+        """How many units it has."""
+        binding = self.binding
+        return (*binding.recurrent, *binding.input, *binding.bias)[0].shape[0]
+
+    @property
     def is_vector(self) -> bool:
         """Whether there is no matrix."""
         return not self.binding.recurrent and not self.binding.input
@@ -53,6 +59,7 @@ class Assembly:
         labels: {atom: what the source calls it}.
         module: the module, for the shapes of its parameters.
         taken: names that are used already.
+        width: N.
     """
 
     def __init__(
@@ -63,8 +70,9 @@ class Assembly:
         labels: Mapping[Atom, str],
         module: Any,
         taken: Sequence[str],
+        width: int,
     ) -> None:
-        self.module = module
+        self.module, self._width = module, width
         self.labels = labels
         self.places = places
         self.parts: dict[sp.Dummy, list[tuple[sp.Expr, Term]]] = {g.symbol: [] for g in groups}
@@ -139,7 +147,8 @@ class Assembly:
             else:
                 sees = self.resolve(term.operand)
                 has_input = bool(term.binding.input)
-                self._symbols[term] = Preactivation(name, sees, has_input)
+                width = sp.Rational(term.rows, self._width)
+                self._symbols[term] = Preactivation(name, sees, has_input, width)
         return self._symbols[term]
 
     def resolve(self, expression: sp.Expr) -> sp.Expr:

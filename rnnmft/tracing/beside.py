@@ -59,7 +59,7 @@ def check_beside(module: torch.nn.Module, traced: Any) -> None:
 def _compare_steps(module: Any, own: torch.nn.Module, traced: Any, draw: Any) -> None:
     for scale in (1.0, 4.0):
         x = scale * draw(traced.input_width)
-        states = [scale * draw(traced.width) for _ in traced.states]
+        states = [scale * draw(width) for width in traced.widths]
         with own_randomness():
             theirs = _with_gradients(lambda x, s: _step_of(own, traced, x, s), x, states)
             ours = _with_gradients(lambda x, s: traced_step(traced, own, x, s), x, states)
@@ -88,27 +88,33 @@ def traced_step(
         symbols[name]: value for name, value in zip(traced.states, states, strict=True)
     }
     fixed = traced.elementwise_parameters(module)
-    values |= {p: fixed[p.name].to(x).expand_as(states[0]) for p in cell.parameters}
+    values |= {p: fixed[p.name].to(x).expand(len(x), -1) for p in cell.parameters}
     if cell.input is not None:
         values[cell.input] = x
     weights = traced.parameters(module)
     for p in cell.order:
         if isinstance(p, Average):
             (f,) = _evaluate([p.of], values)
-            values[p] = f.expand_as(states[0]).mean(-1, keepdim=True).expand_as(states[0])
+            values[p] = f.mean(-1, keepdim=True)
             continue
         w, v, b = weights[p.name]
-        e = b.to(x).expand_as(states[0])
+        e = b.to(x).expand(len(x), -1)
         if p.is_recurrent:
             e = e + _evaluate([cell.sees[p]], values)[0] @ w.to(x).T
         if p.has_input:
             e = e + x @ v.to(x).T
         values[p] = e
-    return _evaluate([cell.update[symbols[name]] for name in traced.states], values)
+    new = _evaluate([cell.update[symbols[name]] for name in traced.states], values)
+    return tuple(value.expand(old.shape) for value, old in zip(new, states, strict=True))
 
 
-def _evaluate(expressions: Sequence[Any], values: Mapping[Any, Any]) -> tuple[Any, ...]:
-    return compile_elementwise(expressions, tuple(values), "torch")(*values.values())
+def _evaluate(expressions: Sequence[Any], values: Mapping[Any, Any]) -> list[Any]:
+    """Each of what it holds: vectors of several widths do not meet."""
+    found = []
+    for f in expressions:
+        held = {s: v for s, v in values.items() if f.has(s)}
+        found += compile_elementwise([f], tuple(held), "torch")(*held.values())
+    return found
 
 
 def _copy(module: torch.nn.Module, traced: Any) -> torch.nn.Module:
@@ -152,8 +158,7 @@ def _with_gradients(step: Any, x: Any, states: Sequence[Any]) -> tuple[list[Any]
         leaves = [t.detach().clone().requires_grad_() for t in (x, *states)]
         given = [t.clone() for t in leaves]
         new = list(step(given[0], given[1:]))
-        vector = torch.linspace(-1.0, 1.0, new[0].shape[-1]).to(new[0])
-        total: Any = sum((n * (k + vector.cos())).sum() for k, n in enumerate(new, 1))
+        total: Any = sum((n * (k + _ramp(n).cos())).sum() for k, n in enumerate(new, 1))
         gradients: Sequence[Any] = [None] * len(leaves)
         if getattr(total, "requires_grad", False):
             try:
@@ -164,6 +169,10 @@ def _with_gradients(step: Any, x: Any, states: Sequence[Any]) -> tuple[list[Any]
         torch.zeros_like(t) if g is None else g for t, g in zip(leaves, gradients, strict=True)
     ]
     return [n.detach() for n in new], filled
+
+
+def _ramp(like: Any) -> Any:
+    return torch.linspace(-1.0, 1.0, like.shape[-1]).to(like)
 
 
 def _compare(

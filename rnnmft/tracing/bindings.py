@@ -6,7 +6,7 @@ transposed or be multiplied by a number. A `Slice` says all that, and reads and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from rnnmft.errors import CellError
@@ -51,6 +51,13 @@ class Slice:
         axes = self.axes if self.against is None else self.axes[:1]
         own = tuple(self.ranges[a][1] - self.ranges[a][0] for a in axes)
         return own if self.columns is None else (own[0], self.columns[1])
+
+    def rows(self, start: int, stop: int) -> Slice:
+        """Some rows of a matrix, or entries of a vector."""
+        ranges, own = list(self.ranges), self.axes[0]
+        first = ranges[own][0]
+        ranges[own] = (first + start, first + stop)
+        return replace(self, ranges=tuple(ranges))
 
     @property
     def transposed(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,19 +21,20 @@ def batch_size(module: torch.nn.Module, *sizes: int) -> int:
 
 
 def examples(
-    module: torch.nn.Module, width: int, inputs: int, batch: int | None, count: int
+    module: torch.nn.Module, widths: Sequence[int], inputs: int, batch: int | None
 ) -> tuple[Any, list[Any]]:
     """Standard normal x, (batch, inputs), and states, (batch, width); vectors without a batch."""
     first = next((t for t in module.parameters() if t.is_floating_point()), torch.zeros(0))
     lead = () if batch is None else (batch,)
-    generator = torch.Generator().manual_seed(count + 2 * width + 3 * inputs)
+    seed = len(widths) + 2 * max(widths, default=0) + 3 * inputs
+    generator = torch.Generator().manual_seed(seed)
 
     def draw(size: int) -> Any:
         drawn = torch.randn(*lead, size, generator=generator)
         return drawn.to(device=first.device, dtype=first.dtype)
 
     # Separate tensors: torch.export takes two names of one tensor for one state.
-    return draw(inputs), [draw(width) for _ in range(count)]
+    return draw(inputs), [draw(width) for width in widths]
 
 
 @contextmanager

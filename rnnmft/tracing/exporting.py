@@ -37,7 +37,7 @@ class Exported:
     Attributes:
         graph: `torch.fx.Graph` of aten operations.
         call: how the module was called.
-        width: of the states.
+        widths: of the states.
         input_width: of the input; 0 where there is none.
         batch: the size of the batch, or None for a module that takes vectors.
         holds: {placeholder: the name of a parameter, buffer or constant}.
@@ -51,7 +51,7 @@ class Exported:
 
     graph: torch.fx.Graph
     call: Call
-    width: int
+    widths: tuple[int, ...]
     input_width: int
     batch: int | None
     holds: Mapping[str, str]
@@ -61,6 +61,11 @@ class Exported:
     vectors: Mapping[str, str]
     vector_width: int
     results: tuple[Any, ...]
+
+    @property
+    def width(self) -> int:
+        """N: that of the widest state."""
+        return max(self.widths)
 
 
 class _ExportedStep(torch.nn.Module):
@@ -144,10 +149,10 @@ def export(module: torch.nn.Module, fit: Fit) -> Exported:
             export it.
     """
     call, batch = fit.call, fit.batch
-    x, states = examples(module, fit.width, fit.inputs, batch, len(call.states))
+    x, states = examples(module, fit.widths, fit.inputs, batch)
     vectors = [n for n, value in call.given.items() if not isinstance(value, (int, float))]
     size = call.vector_width(fit.width, fit.inputs)
-    _, rows = examples(module, size, 1, batch, len(vectors))
+    _, rows = examples(module, [size] * len(vectors), 1, batch)
     tensors = [*([x] if call.input is not None else []), *states, *rows]
     step = _ExportedStep(module, call, vectors).train(module.training)
     with warnings.catch_warnings(record=True) as said:
@@ -168,7 +173,7 @@ def export(module: torch.nn.Module, fit: Fit) -> Exported:
     return Exported(
         graph=program.graph,
         call=call,
-        width=fit.width,
+        widths=fit.widths,
         input_width=fit.inputs,
         batch=batch,
         holds={

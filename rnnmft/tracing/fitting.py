@@ -6,8 +6,9 @@ that came closest is what the message shows where none fits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from rnnmft.tracing.calls import Call, calls, joined_calls
 from rnnmft.tracing.examples import batch_size, examples, own_randomness
 from rnnmft.tracing.hints import Hints, drawn_arguments
 from rnnmft.tracing.refusal import one_unit
-from rnnmft.tracing.results import AmbiguousResultError, ResultError, leaves_of, new_states
+from rnnmft.tracing.results import AmbiguousResultError, ResultError, new_states
 from rnnmft.tracing.signature import Signature
 from rnnmft.tracing.sizes import guesses, named
 from rnnmft.tracing.source import place_of_error
@@ -34,7 +35,7 @@ class Fit:
 
     Attributes:
         call: the call.
-        width: of the states.
+        widths: of the states.
         inputs: of the input; 0 where there is none.
         batch: the size of the batch of the run, or None for a module that takes vectors.
         values: what forward read of its data while it ran.
@@ -43,12 +44,17 @@ class Fit:
     """
 
     call: Call
-    width: int
+    widths: tuple[int, ...]
     inputs: int
     batch: int | None
     values: Values
     used: int
     delays: tuple[bool, ...]
+
+    @property
+    def width(self) -> int:
+        """N: that of the widest state."""
+        return max(self.widths)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class _Attempt:
 
     reach: tuple[int, int, int]
     call: Call
-    width: int
+    widths: tuple[int, ...]
     inputs: int
     batch: int | None
     error: Exception
@@ -65,6 +71,8 @@ class _Attempt:
 
 # Of cells that run one behind the other, the states are looked for up to this number.
 _MOST_STATES = 8
+# Of states of two widths: the sizes and the pairs of sizes that are tried, so many runs at most.
+_MOST_SIZES, _MOST_PAIRS = 8, 12
 
 
 class Search:
@@ -126,7 +134,7 @@ class Search:
                 break
             names = tuple(f"h_{j + 1}" for j in range(more))
             call = replace(fit.call, form=replace(form, count=more), states=names, called=names)
-            found = self._run(replace(call, returned=()), fit.width, fit.inputs)
+            found = self._run(replace(call, returned=()), [fit.width] * more, fit.inputs)
             if found is not None and found.used > best.used:
                 best = found
         return best
@@ -151,54 +159,82 @@ class Search:
         return self.closest is not None and isinstance(self.closest.error, AmbiguousResultError)
 
     def _first(self, call: Call) -> Iterator[Fit]:
-        for width, inputs in self._guesses(call):
-            found = self._run(call, width, inputs)
-            if found is not None and width == 1:
+        yield from islice(self._runs_of(call, self._guesses(call)), 1)
+
+    def _runs_of(self, call: Call, sizes: Iterable[tuple[Sequence[int], int]]) -> Iterator[Fit]:
+        for widths, inputs in sizes:
+            found = self._run(call, widths, inputs)
+            if found is not None and max(widths) == 1:
                 raise one_unit(self.module)
             if found is not None:
                 yield found
-                return
 
-    def _guesses(self, call: Call) -> Iterator[tuple[int, int]]:
-        hints = self.hints
-        return guesses(self.module, hints.width, hints.input_width, call.input is not None)
+    def _guesses(self, call: Call) -> Iterator[tuple[Sequence[int], int]]:
+        hints, count = self.hints, len(call.states)
+        entering = call.input is not None
+        if hints.widths is not None and len({*hints.widths}) > 1:
+            pairs = guesses(self.module, max(hints.widths), hints.input_width, entering)
+            yield from ((hints.widths, inputs) for _, inputs in pairs)
+            return
+        width = None if hints.widths is None else hints.widths[0]
+        pairs = guesses(self.module, width, hints.input_width, entering)
+        yield from (([n] * count, inputs) for n, inputs in pairs)
 
-    def _run(self, call: Call, width: int, inputs: int) -> Fit | None:
+    def of_two_widths(self) -> Iterator[Fit]:
+        """Calls with states of their own, of which one has another width than the others."""
+        if self.hints.widths is not None or self.signature.further:
+            return
+        for call in calls(self.signature, self.hints.states, self.hints.arguments):
+            if call.form.separate and not call.form.group and len(call.states) > 1:
+                yield from islice(self._runs_of(call, self._unequal(call)), 1)
+
+    def _unequal(self, call: Call) -> Iterator[tuple[Sequence[int], int]]:
+        pairs = [*guesses(self.module, None, self.hints.input_width, call.input is not None)]
+        sizes = [*dict.fromkeys(n for pair in pairs for n in pair if n > 1)][:_MOST_SIZES]
+        for width, inputs in islice(pairs, _MOST_PAIRS):
+            for other in (n for n in sizes if n != width):
+                for place in range(len(call.states)):
+                    widths = [width] * len(call.states)
+                    widths[place] = other
+                    yield widths, inputs
+
+    def _run(self, call: Call, widths: Sequence[int], inputs: int) -> Fit | None:
         call = replace(call, inputs=self.hints.inputs)
-        batch = batch_size(self.module, width, inputs) if call.batched else None
-        x, states = examples(self.module, width, inputs, batch, len(call.states))
+        batch = batch_size(self.module, *widths, inputs) if call.batched else None
+        x, states = examples(self.module, widths, inputs, batch)
         counter = _Counter(self.module)
         try:
-            drawn = drawn_arguments(call.given, call.vector_width(width, inputs))
+            drawn = drawn_arguments(call.given, call.vector_width(max(widths), inputs))
             args, kwargs = call.arguments(x, states, drawn)
             with own_randomness(), torch.no_grad(), recorded() as values, counter:
                 held = {n: b.clone() for n, b in self._buffers.items()}
                 result = torch.func.functional_call(self.module, held, args, kwargs)
-            shape = call.form.shape(batch or 1, width)
+            shapes = call.form.shapes(batch or 1, widths)
             returned = self.hints.returned or new_states(
                 result,
                 call.form,
                 call.called,
                 self.signature.spelling.returned,
-                shape,
+                shapes,
                 (x, *states),
             )
         except Exception as error:
             finished = isinstance(error, ResultError) + isinstance(error, AmbiguousResultError)
-            likely = self._likelihood(call, width, inputs)
+            likely = self._likelihood(call, widths, inputs)
             reach = (finished, likely, counter.count)
-            self._note(_Attempt(reach, call, width, inputs, batch, error))
+            self._note(_Attempt(reach, call, tuple(widths), inputs, batch, error))
             return None
         call = replace(call, returned=returned)
         new = call.results(result)
         others = [[s for s in states if s is not own] for own in states]
         delays = tuple(any(n is s for s in o) for n, o in zip(new, others, strict=True))
-        return Fit(call, width, inputs, batch, values, len(counter.used), delays)
+        return Fit(call, tuple(widths), inputs, batch, values, len(counter.used), delays)
 
-    def _likelihood(self, call: Call, width: int, inputs: int) -> int:
+    def _likelihood(self, call: Call, widths: Sequence[int], inputs: int) -> int:
         """In how many ways it is what the module's attributes name, and what most people write."""
         state, x = named(self.module)
-        return (width == state) + (inputs == x) + (call.form.tensor == "rows")
+        same = {*widths} == {state}
+        return same + (inputs == x) + (call.form.tensor == "rows")
 
     def _note(self, attempt: _Attempt) -> None:
         if self.closest is None or attempt.reach > self.closest.reach:
@@ -216,9 +252,6 @@ class Search:
             )
         if self._has_one_unit():
             return one_unit(self.module)
-        narrow = self._narrow_state()
-        if narrow is not None:
-            return narrow
         place = place_of_error(best.error)
         where = f" (at {place})" if place else ""
         if isinstance(best.error, AmbiguousResultError):
@@ -226,10 +259,11 @@ class Search:
                 f"cannot trace {name}: {best.error}; say which by from_torch(module, returned=0), "
                 "the place of the new state among them, from 0"
             )
+        said = ", ".join(f"{n!r}: {w}" for n, w in zip(best.call.states, best.widths, strict=True))
         return CellError(
             f"cannot trace {name}: no call of it fits; the closest is {_spoken(best)}, where "
             f"{_reason(best.error)}{where}; say what it takes, as in from_torch(module, "
-            f"states={{{best.call.states[0]!r}: {best.width}}}, input={best.inputs})"
+            f"states={{{said}}}, input={best.inputs})"
         )
 
     def _has_one_unit(self) -> bool:
@@ -238,40 +272,10 @@ class Search:
         for call in calls(self.signature, hints.states, hints.arguments):
             if call.form.tensor == "rows" and not call.form.group:
                 pairs = guesses(self.module, 1, hints.input_width, call.input is not None)
-                if any(self._run(call, *pair) for pair in pairs):
+                one = [1] * len(call.states)
+                if any(self._run(call, one, inputs) for _, inputs in pairs):
                     return True
         return False
-
-    def _narrow_state(self) -> CellError | None:
-        """What to say where one of the states is as wide as the input, as a previous input is."""
-        width, inputs = named(self.module)
-        if width is None or inputs is None or width == inputs:
-            return None
-        hints = Hints(("a", "b"), arguments=self.hints.arguments)
-        for call in calls(self.signature, hints.states, hints.arguments):
-            if (
-                call.form.tensor == "rows"
-                and not call.form.group
-                and self._runs(call, width, inputs)
-            ):
-                return CellError(
-                    f"cannot trace {type(self.module).__name__}: its second state is as wide as "
-                    f"its input, {inputs}, and its first as its units, {width}: the states of a "
-                    f"cell have one width; it can be read with as many inputs as units"
-                )
-        return None
-
-    def _runs(self, call: Call, width: int, inputs: int) -> bool:
-        """Whether forward takes a first state of N and a second of N_in."""
-        batch = batch_size(self.module, width, inputs)
-        x, (state, _) = examples(self.module, width, inputs, batch, 2)
-        try:
-            args, kwargs = call.arguments(x, [state, x.flip(0)])
-            with own_randomness(), torch.no_grad():
-                found = leaves_of(self.module(*args, **kwargs))
-        except Exception:
-            return False
-        return {tuple(leaf.value.shape) for leaf in found} >= {(batch, width), (batch, inputs)}
 
 
 def further_argument(module: torch.nn.Module, signature: Signature) -> CellError:
@@ -293,11 +297,12 @@ def _spoken(attempt: _Attempt) -> str:
     parts = []
     if call.input is not None:
         parts.append(f"{call.input} of shape {(*lead, attempt.inputs)}")
-    shape = call.form.shape(attempt.batch or 1, attempt.width)
-    count = call.form.leaves
-    for holder in call.holders:
-        kind = call.form.container
-        held = f"a {kind} of {count} of shape {shape}" if kind else f"of shape {shape}"
+    shapes = call.form.shapes(attempt.batch or 1, attempt.widths)
+    for j, holder in enumerate(call.holders):
+        kind, every = call.form.container, dict.fromkeys(shapes)
+        held = f"of shape {shapes[j]}"
+        if kind:
+            held = f"a {kind} of {len(shapes)} of shape {' and '.join(map(str, every))}"
         parts.append(f"{holder} {held}")
     return f"forward({', '.join(parts)})"
 

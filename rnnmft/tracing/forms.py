@@ -47,7 +47,7 @@ class Form:
         return 1 if self.tensor in ("stacked", "beside", "joined") else self.count
 
     def shape(self, batch: int, width: int) -> tuple[int, ...]:
-        """The shape of each of those tensors."""
+        """The shape of each of those tensors, for one width."""
         k = self.count
         return {
             "rows": (batch, width),
@@ -58,6 +58,16 @@ class Form:
             "beside": (batch, k, width),
             "joined": (batch, k * width),
         }[self.tensor]
+
+    @property
+    def separate(self) -> bool:
+        """Whether every state is a tensor of its own, which may have a width of its own."""
+        return self.tensor in ("rows", "vector", "columns", "layers")
+
+    def shapes(self, batch: int, widths: Sequence[int]) -> list[tuple[int, ...]]:
+        """The shape of each tensor that holds states of these widths."""
+        own = widths if self.separate else [widths[0]] * self.leaves
+        return [self.shape(batch, width) for width in own]
 
     def given_input(self, x: Any) -> Any:
         """The input as forward takes it."""

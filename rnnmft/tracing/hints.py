@@ -20,7 +20,7 @@ class Hints:
 
     Attributes:
         states: the names of the states.
-        width: of the states.
+        widths: of the states.
         input: the argument that is the input.
         input_width: its width.
         inputs: {name: width} where several arguments together are the input.
@@ -29,7 +29,7 @@ class Hints:
     """
 
     states: tuple[str, ...] | None = None
-    width: int | None = None
+    widths: tuple[int, ...] | None = None
     input: str | None = None
     input_width: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -55,7 +55,7 @@ def read_hints(states: Any, input: Any, arguments: Any, returned: Any) -> Hints:
     >>> read_hints({"h": 64}, 32, {"ts": 1.0}, 0).returned
     (0,)
     """
-    names, width = _states(states)
+    names, widths = _states(states)
     x, size = _input(input)
     given = {} if arguments is None else arguments
     if not isinstance(given, Mapping):
@@ -71,13 +71,13 @@ def read_hints(states: Any, input: Any, arguments: Any, returned: Any) -> Hints:
         if not all(isinstance(j, int) and j >= 0 for j in places) or not places:
             raise CellError(f"returned must be places counted from 0, got {returned!r}")
     several = dict(input) if isinstance(input, Mapping) and len(input) > 1 else {}
-    return Hints(names, width, x, size, dict(given), places, several)
+    return Hints(names, widths, x, size, dict(given), places, several)
 
 
 def _states(
     states: Sequence[str] | Mapping[str, int] | None,
-) -> tuple[tuple[str, ...] | None, int | None]:
-    """(names, width) from what the user said about the states."""
+) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None]:
+    """(names, widths) from what the user said about the states."""
     if states is None:
         return None, None
     if isinstance(states, str) or not states:
@@ -86,10 +86,7 @@ def _states(
         raise CellError(f"states must be names that are identifiers, got {states!r}")
     if not isinstance(states, Mapping):
         return tuple(states), None
-    widths = {*states.values()}
-    if len(widths) > 1:
-        raise CellError(f"the states of a cell have one width, got {dict(states)!r}")
-    return tuple(states), _width("states", widths.pop())
+    return tuple(states), tuple(_width("states", width) for width in states.values())
 
 
 def _input(input: Any) -> tuple[str | None, int | None]:

@@ -89,6 +89,7 @@ def _product(
     if seen.unit != axis:
         raise RefusalError(f"{matrix.name!r} multiplies along an axis that is not that of units")
     out_size, in_size = (matrix.ranges[a][1] - matrix.ranges[a][0] for a in axes)
+    _check_rank(matrix, out_size, width)
     if in_size != sum(seen.widths):
         raise RefusalError(f"the shape of {matrix.name!r} does not fit")
     rows = list(_ranges(blocks(out_size, width)))
@@ -174,11 +175,25 @@ def _operand(
         ratio = value.rest / inputs[0]
         if ratio.is_Number:
             return None, float(ratio)
-    expression = groups.close(value)
-    if size != width:
-        what = "a function of the input" if inputs else f"{size} units, not the {width} of a state"
+    if size != width and inputs:
         raise RefusalError(
-            f"{name!r} sees {what}: a cell's matrices see its states (all of one width) or the "
-            "input itself, so a product of two smaller matrices is not one of them"
+            f"{name!r} sees a function of the input, of {size} numbers: a cell's matrices see the "
+            "input itself, or what has units of its own"
         )
-    return expression, 1.0
+    return groups.close(value), 1.0
+
+
+#: Units whose squares fluctuate by a half from network to network, sqrt(2 / 8): fewer are no
+#: population, unless the whole cell is small: then they are a part of it that grows with it.
+_FEWEST, _SMALLEST_PART = 8, 4
+
+
+def _check_rank(matrix: TracedParameter, rows: int, width: int) -> None:
+    """Refuse what makes few numbers of many units: a rank that does not grow with N."""
+    if rows == 1 < width or (rows < _FEWEST and _SMALLEST_PART * rows < width):
+        raise RefusalError(
+            f"{matrix.name!r} makes {rows} number{'s' * (rows > 1)} of all units: a rank that "
+            f"stays {rows} while N grows differs from network to network however wide it is, and "
+            f"has no mean field; {_FEWEST} units or more, or 1 / {_SMALLEST_PART} of N = {width}, "
+            "are read as a width proportional to N"
+        )

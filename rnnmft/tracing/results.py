@@ -63,7 +63,7 @@ def new_states(
     form: Form,
     names: Sequence[str],
     returned: Sequence[str | None],
-    shape: tuple[int, ...],
+    shapes: Sequence[tuple[int, ...]],
     given: Sequence[Any] = (),
 ) -> tuple[int, ...]:
     """The places of the tensors that are the new states among all that forward returned.
@@ -73,14 +73,16 @@ def new_states(
         form: how the states were given.
         names: of the states.
         returned: what the source calls the tensors it returns.
-        shape: of each tensor that holds states.
+        shapes: of each tensor that holds states.
         given: the tensors that forward was given: one that comes back is an old state, whose name
             in the source tells nothing of the place of the new one.
 
     Raises:
         ResultError: there are none, or nothing says which.
     """
-    leaves = leaves_of(result)
+    leaves, shape = leaves_of(result), shapes[0]
+    if len({*shapes}) > 1:
+        return _by_shape(leaves, shapes, names, returned)
     fit = [j for j, leaf in enumerate(leaves) if tuple(leaf.value.shape) == shape]
     if len(returned) == len(leaves):
         old = [any(leaf.value is tensor for tensor in given) for leaf in leaves]
@@ -105,6 +107,28 @@ def new_states(
     if len(once) < wanted:
         return _distinct_tensors(leaves, fit[:wanted])
     return _by_name(leaves, once, form, names, returned)
+
+
+def _by_shape(
+    leaves: Sequence[Leaf],
+    shapes: Sequence[tuple[int, ...]],
+    names: Sequence[str],
+    returned: Sequence[str | None],
+) -> tuple[int, ...]:
+    """The tensors of each shape in their order, or by what the source calls them."""
+    found = [-1] * len(shapes)
+    called = _called(leaves, returned)
+    for shape in dict.fromkeys(shapes):
+        own = [k for k, s in enumerate(shapes) if s == shape]
+        fit = [j for j, leaf in enumerate(leaves) if tuple(leaf.value.shape) == shape]
+        once = [j for n, j in enumerate(fit) if not _among(leaves, j, fit[:n])]
+        if len(once) > len(own):
+            once = [j for k in own for j in once if called[j] == names[k]]
+        if len(once) != len(own):
+            raise ResultError(f"{len(once)} tensors that it returns are new states of {shape}")
+        for k, j in zip(own, once, strict=True):
+            found[k] = j
+    return tuple(found)
 
 
 def _distinct_tensors(leaves: Sequence[Leaf], places: Sequence[int]) -> tuple[int, ...]:

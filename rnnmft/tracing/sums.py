@@ -11,7 +11,7 @@ preactivation is decided when all sums are known (`rnnmft.tracing.assembly`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import sympy as sp
@@ -57,6 +57,13 @@ class Polynomial:
         if c == 0:
             return Polynomial()
         return Polynomial({a: float(c) * k for a, k in self.atoms.items()}, c * self.rest)
+
+    def part(self, start: int, stop: int) -> Polynomial | None:
+        """Some of its units, which are units of their own where matrices and vectors make them."""
+        if self.rest.free_symbols:
+            return None
+        atoms = {replace(a, block=a.block.rows(start, stop)): c for a, c in self.atoms.items()}
+        return Polynomial(atoms, self.rest)
 
     @property
     def number(self) -> sp.Expr | None:

@@ -46,7 +46,7 @@ class Traced:
         elementwise: {random parameter: the parts of vectors that it is the sum of}.
         numbers: {scalar parameter or constant buffer: the number that stands for it in the cell}.
         states: the names of the states in the order in which forward takes and returns them.
-        width: of the states of the module that was traced.
+        widths: of the states of the module that was traced, in that order.
         input_width: of its input.
         call: how forward is called.
         given: {argument of forward that is a vector: its values}, shape (N,) or (N_in,).
@@ -57,10 +57,15 @@ class Traced:
     elementwise: Mapping[str, tuple[Slice, ...]]
     numbers: Mapping[str, float]
     states: tuple[str, ...]
-    width: int
+    widths: tuple[int, ...]
     input_width: int
     call: Call
     given: Mapping[str, torch.Tensor]
+
+    @property
+    def width(self) -> int:
+        """N: the width of the widest state."""
+        return max(self.widths)
 
     @property
     def batched(self) -> bool:
@@ -75,7 +80,8 @@ class Traced:
         Args:
             module: the traced module, or another one of the same class and sizes.
             x: the input, (batch, N_in), or (N_in,) where the module takes vectors alone.
-            states: (batch, N) each (or (N,)), in the order of `states`, as is what is returned.
+            states: (batch, width) each (or (width,)), in the order of `states`, as is what is
+                returned.
         """
         return self.call.step(module, x, states, self.given)
 
@@ -86,7 +92,8 @@ class Traced:
             module: the traced module, or another one of the same class and sizes.
 
         Returns:
-            W of shape (N, N), V (N, N_in), b (N,). W and V are None where there is no such
+            W of shape (N, N), V (N, N_in), b (N,), N being the width of the preactivation or of
+            what W sees. W and V are None where there is no such
             matrix; b is zero where the module has no bias.
 
         Raises:
@@ -97,7 +104,8 @@ class Traced:
         for name, binding in self.bindings.items():
             w, v, b = (read(module, s) for s in (binding.recurrent, binding.input, binding.bias))
             if b is None:
-                b = (w if w is not None else v).new_zeros(self.width)
+                matrix = w if w is not None else v
+                b = matrix.new_zeros(len(matrix))
             found[name] = (w, v, b)
         return found
 
@@ -180,7 +188,7 @@ def trace(
 
     Args:
         module: the module.
-        states: the names of the states in forward's order, or {name: width}.
+        states: the names of the states in forward's order, or {name: width}; N is the largest.
         input: the width of the input, its argument's name, or {name: width}.
         arguments: {further argument of forward: a number, or a law of `rnnmft.language.laws`}.
         returned: the places of the new states among the tensors that forward returns.
@@ -215,7 +223,8 @@ _MORE = 5
 def _first(module: torch.nn.Module, search: Search, name: str | None) -> Traced:
     """The first call whose graph is a cell's."""
     refused: CellError | None = None
-    for fit in islice(chain(search.fits(), _joined(module, search)), 1 + _MORE):
+    every = chain(search.fits(), _joined(module, search), search.of_two_widths())
+    for fit in islice(every, 1 + _MORE):
         try:
             return _read(module, export(module, fit), name)
         except MixedUnitsError as error:
@@ -249,7 +258,8 @@ def _read(module: torch.nn.Module, exported: Exported, name: str | None) -> Trac
     """The cell in a graph."""
     known = _NAMES.get(type(module))
     names = exported.call.states
-    symbols = [cast("State", State(n)) for n in names]
+    widths = [sp.Rational(n, exported.width) for n in exported.widths]
+    symbols = [State(n, width) for n, width in zip(names, widths, strict=True)]
     x = cast("Input", Input("x" if "x" not in names else "x_in"))
     vectors = {n: RandomParameter(n) for n in exported.vectors}
     walk = GraphWalk(module, exported, symbols, x, vectors)
@@ -257,7 +267,7 @@ def _read(module: torch.nn.Module, exported: Exported, name: str | None) -> Trac
     reached = _reached(walk.groups, closed)
     taken = [x.name, *(s.name for s in symbols), *vectors]
     averages = walk.groups.averages
-    assembly = Assembly(reached, averages, walk.places, walk.labels, module, taken)
+    assembly = Assembly(reached, averages, walk.places, walk.labels, module, taken, exported.width)
     update = {s: assembly.resolve(e) for s, e in zip(symbols, closed, strict=True)}
     if walk.groups.pieces.keys() & set().union(*(e.free_symbols for e in update.values())):
         raise CellError(
@@ -305,7 +315,7 @@ def _record(
         ),
         numbers=MappingProxyType(dict(walk.numbers)),
         states=tuple(s.name for s in symbols),
-        width=exported.width,
+        widths=exported.widths,
         input_width=exported.input_width,
         call=exported.call,
         given=MappingProxyType(drawn_arguments(exported.call.given, exported.vector_width)),

@@ -72,6 +72,7 @@ def _pieces(context: Context, value: Value, sizes: Sequence[int], axis: int = 0)
         and axis % value.grid.ndim - value.grid.ndim == value.unit
         and len(value.widths) == 1
         and len({*sizes}) > 1
+        and any(p.rest.free_symbols for p in value.grid.flat)
     ):
         groups = f"{', '.join(map(str, sizes[:-1]))} and {sizes[-1]}"
         raise MixedRefusalError(

@@ -68,8 +68,8 @@ class GraphWalk:
         self.numbers: dict[str, float] = {}
         self._first_names = _first_names(module)
         self._symbols: dict[str, tuple[sp.Symbol, int]] = {
-            name: (state, exported.width)
-            for name, state in zip(exported.states, states, strict=True)
+            name: (state, width)
+            for name, state, width in zip(exported.states, states, exported.widths, strict=True)
         }
         for name, place in exported.vectors.items():
             self._symbols[place] = (vectors[name], exported.vector_width)
@@ -88,6 +88,9 @@ class GraphWalk:
         value = self._values[node]
         if isinstance(value, Array) and value.grid.size == 1:
             return value.grid.flat[0]
+        if isinstance(value, Array) and len(value.widths) > 1:
+            reason = f"a new state joins groups of {' and '.join(map(str, value.widths))} units"
+            raise self._refused(node, MixedRefusalError(reason))
         raise self._refused(node, "a state does not depend on any state or input")
 
     def _value(self, node: torch.fx.Node) -> Any:

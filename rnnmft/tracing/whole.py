@@ -91,7 +91,7 @@ def _run(layers: Sequence[Any], x: Any) -> Any:
     for index in range(layers[-1].index + 1):
         runs = []
         for layer in (one for one in layers if one.index == index):
-            zeros = [x.new_zeros(x.shape[1], layer.traced.width) for _ in layer.traced.states]
+            zeros = [x.new_zeros(x.shape[1], width) for width in layer.traced.widths]
             states, outputs = zeros, []
             for t in reversed(range(len(x))) if layer.reverse else range(len(x)):
                 states = list(layer.traced.step(layer.module, x[t], states))

@@ -16,8 +16,8 @@ the kernel's factor loses to rounding is not small beside it.) T steps take O(M 
 
 With slopes of two trajectories, D(t, s) = E[ds_a^t (ds_b^s)^T | slopes of both] is the linear
 response of their cross moments: dE[f_a g_b] / dC_ab(t, s) = E[df_a/de_a^t dg_b/de_b^s]
-[price1958]. On one trajectory m_1(T) = E[|ds^T|^2] / m is the mean squared singular value of the
-T-step Jacobian.
+[price1958]. On one trajectory m_1(T), the mean of E[(ds_a^T)^2] over the states, each for its share
+of the units, is the mean squared singular value of the T-step Jacobian.
 
 Eq. (averaged-tangent), Eq. (tangent-mean).
 """
@@ -106,9 +106,10 @@ class AveragedTangent:
         return torch.exp2(-power)[:, None]
 
     def _diagonal(self) -> Tensor:
-        """E[ds_a^t ds_a^t] over units, averaged over the states, as rescaled; (R,)."""
-        newest = self._halves[0].newest
-        return torch.stack([row[a].mean(1) for a, row in enumerate(newest)]).mean(0)
+        """E[ds_a^t ds_a^t] over the units of all states, as rescaled; (R,)."""
+        newest, shares = self._halves[0].newest, self.process.cell.shares
+        own = torch.stack([row[a].mean(1) for a, row in enumerate(newest)], 1)
+        return own @ own.new_tensor([float(w) for w in shares])
 
     def mean_square(self) -> Tensor:
         """m_1 after the steps so far, (R,); beyond the range of numbers it is 0 or infinite."""

@@ -15,6 +15,7 @@ from rnnmft import cells
 from rnnmft.activations import relu, sigmoid, tanh
 from rnnmft.cells import Average, Cell, Normal, Preactivation, State
 from rnnmft.errors import CellError, ParameterError
+from rnnmft.language.widths import units
 from rnnmft.numerics.compile import compile_elementwise
 from tests.cells.twins import TWINS, Weights
 
@@ -28,9 +29,10 @@ def weights_of(cell: Cell) -> Weights:
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=draw, dtype=torch.float64)
 
-    matrices = {
-        p.name: (normal(N, N) / 3, normal(N, N) / 3, normal(N)) for p in cell.preactivations
-    }
+    matrices = {}
+    for p in cell.preactivations:
+        rows, columns = units(p.width, N), units(cell.seen_widths[p], N)
+        matrices[p.name] = (normal(rows, columns) / 3, normal(rows, N) / 3, normal(rows))
     return Weights(matrices, {p.name: normal(N) / 2 for p in cell.parameters})
 
 
@@ -40,19 +42,27 @@ def step(cell: Cell, p: Weights, x: torch.Tensor, states: tuple[torch.Tensor, ..
     known |= {q: p[q.name].expand(BATCH, N) for q in cell.parameters}
     known |= {cell.input: x} if cell.input else {}
     for e in cell.order:
-        (seen,) = compile_elementwise([e.content], [*known], "torch")(*known.values())
+        held = [s for s in known if e.content.has(s)]
+        (seen,) = compile_elementwise([e.content], held, "torch")(*(known[s] for s in held))
         if isinstance(e, Average):
             known[e] = seen.mean(-1, keepdim=True).expand(BATCH, N)
             continue
         known[e] = p.a(e.name, seen if e.is_recurrent else None, x if e.has_input else None)
-    return compile_elementwise([*cell.update.values()], [*known], "torch")(*known.values())
+    # Each of what it holds: vectors of other widths do not broadcast.
+    return tuple(
+        compile_elementwise([f], held := [s for s in known if f.has(s)], "torch")(
+            *(known[s] for s in held)
+        )[0]
+        for f in cell.update.values()
+    )
 
 
 def distance(cell: Cell, name: str) -> float:
     """The largest difference to the twin over some steps."""
     p = weights_of(cell)
     draw = torch.Generator().manual_seed(8)
-    ours = theirs = tuple(torch.zeros(BATCH, N, dtype=torch.float64) for _ in cell.states)
+    sizes = [units(s.width, N) for s in cell.states]
+    ours = theirs = tuple(torch.zeros(BATCH, n, dtype=torch.float64) for n in sizes)
     largest = 0.0
     for _ in range(STEPS):
         x = torch.randn(BATCH, N, generator=draw, dtype=torch.float64)

@@ -18,13 +18,13 @@ from torch import Tensor, sigmoid, tanh
 
 @dataclass
 class Weights:
-    """W (N, N), V (N, N_in) and b (N) by preactivation; elementwise parameters (N) by name."""
+    """W, V and b by preactivation; elementwise parameters by name."""
 
     matrices: dict[str, tuple[Tensor, Tensor, Tensor]]
     elementwise: dict[str, Tensor]
 
     def a(self, name: str, y: Tensor | None, x: Tensor | None) -> Tensor:
-        """W y + V x + b for rows y (batch, N) and x (batch, N_in)."""
+        """W y + V x + b for rows y (batch, units) and x (batch, N_in)."""
         w, v, b = self.matrices[name]
         total = b
         if y is not None:
@@ -115,6 +115,12 @@ def janet(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
 def min_gru(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     z = sigmoid(p.a("z", None, x))
     return ((1 - z) * h + z * p.a("g", None, x),)
+
+
+def projection_lstm(p: Weights, x: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    i, f, o = (sigmoid(p.a(name, h, x)) for name in "ifo")
+    c = f * c + i * tanh(p.a("g", h, x))
+    return c, p.a("p", o * tanh(c), None)
 
 
 def min_lstm(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:

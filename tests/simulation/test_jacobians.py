@@ -9,8 +9,9 @@ from torch.autograd.functional import jacobian
 
 from rnnmft import Cell, Inputs, Preactivation, State, Status, cells, simulate
 from rnnmft.activations import tanh
+from rnnmft.simulation.elementwise import elementwise_derivatives
 from rnnmft.simulation.inputs import InputSequence
-from rnnmft.simulation.jacobians import elementwise_derivatives, measure
+from rnnmft.simulation.jacobians import measure
 from rnnmft.simulation.network import Network
 from rnnmft.simulation.parameters import Generators, TiedParameters, UntiedParameters
 from tests.simulation.false_alarms import FALSE_ALARM, p_value
@@ -30,7 +31,7 @@ def run(cell, tying, horizon, with_tangent):
     parameters = (
         TiedParameters(cell, ensemble, N, drawn, torch.float64)
         if tying == "tied"
-        else UntiedParameters(ensemble, N, drawn, torch.float64)
+        else UntiedParameters(cell, ensemble, N, drawn, torch.float64)
     )
     x = InputSequence(Inputs(), 10, generators.inputs, N, torch.float64)
     network = Network(cell, N, CPU, torch.float64)

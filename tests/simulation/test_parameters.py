@@ -16,7 +16,7 @@ def drawn(kind, cell, ensemble, width, count):
     generators = Generators(3, 0, count, CPU).parameters
     if kind == "tied":
         return TiedParameters(cell, ensemble, width, generators, torch.float64)
-    return UntiedParameters(ensemble, width, generators, torch.float64)
+    return UntiedParameters(cell, ensemble, width, generators, torch.float64)
 
 
 def entries(matrix):

@@ -84,10 +84,13 @@ class _Equations:
         of = theory.generating_function.characteristic
         self.of, self.sigma = of, sigmas(theory)
         names = list(theory.names.values())
+        # One determinant for the units of each width.
         self.atoms = [
-            (Fraction(p.p, p.q), [f.xreplace(dict(zip(names, v, strict=True))) for f in of.factors])
+            (Fraction(p.p, p.q), [d.xreplace(dict(zip(names, v, strict=True))) for d in parts])
+            for parts in [[sp.expand(m.det()) for m in of.parts.values()]]
             for p, v in atoms_of(theory)
         ]
+        self.widths = [Fraction(w.p, w.q) for w in of.parts]
         zero = Series([Fraction(0)], order)
         self.values = dict.fromkeys((*of.a.values(), *of.b.values()), zero)
 
@@ -100,8 +103,9 @@ class _Equations:
                 break
         else:
             raise AssertionError("the series did not settle")
-        # M = z G - 1 = (z/m) E[d/dz log Delta] - 1.
-        found = self._mean(of.z, shift=1).scaled(Fraction(1, len(self.theory.cell.states)))
+        # M = z G - 1 = (z/m) E[d/dz log Delta] - 1, each unit counted for its width.
+        total = sum(Fraction(s.width.p, s.width.q) for s in self.theory.cell.states)
+        found = self._mean(of.z, shift=1, counted=True).scaled(1 / total)
         assert found.c[0] == 1
         return found.c[1:]
 
@@ -110,8 +114,10 @@ class _Equations:
         u = {p: self._mean(of.a[p]).scaled(Fraction(-1)) for p in of.a}
         v = {p: self._mean(of.b[p]).scaled(Fraction(-1)) for p in of.b}
         for p in of.a:
-            phi = self._phi(p, u[p] * v[p])
-            self.values[of.a[p]], self.values[of.b[p]] = phi * v[p], phi * u[p]
+            # Per unit, a matrix of c n x n: E|W^T e|^2 has a factor c, an isometry min(1, c).
+            c = Fraction(p.width.p, p.width.q) / Fraction(*_ratio(self.theory.cell.seen_widths[p]))
+            phi = self._phi(p, (u[p] * v[p]).scaled(min(Fraction(1), c)))
+            self.values[of.a[p]], self.values[of.b[p]] = phi * v[p], (phi * u[p]).scaled(c)
 
     def _phi(self, p, x):
         sigma = self.sigma[self.theory.theory.notation.sigma_w[p]]
@@ -121,14 +127,17 @@ class _Equations:
             total, power = total + power.scaled(Fraction(c.p, c.q)), power * x
         return total
 
-    def _mean(self, by, shift=0):
+    def _mean(self, by, shift=0, counted=False):
         """E[z^shift d/d(by) log Delta]: each factor f of degree d in z is z^d times a series."""
         total = Series([Fraction(0)], self.order)
         for probability, factors in self.atoms:
-            for f in factors:
+            for f, width in zip(factors, self.widths, strict=True):
+                if not f.has(by):
+                    continue
                 degree = sp.degree(f, self.of.z)
                 slope = self._series(sp.diff(f, by), degree - shift)
-                total = total + (slope * self._series(f, degree).inverse()).scaled(probability)
+                share = probability * (width if counted else 1)
+                total = total + (slope * self._series(f, degree).inverse()).scaled(share)
         return total
 
     def _series(self, polynomial, degree):
@@ -142,3 +151,7 @@ class _Equations:
                     term = term * self.values[symbol]
             total = total + term
         return total
+
+
+def _ratio(number):
+    return int(number.p), int(number.q)

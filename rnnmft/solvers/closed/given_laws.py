@@ -63,8 +63,9 @@ class ClosedAverages:
         factors = [math.prod(squares.get(n, 0.0) for n in names) for names in terms]
         pairs = self.laws.recursion.derivation.tangent.pairs
         identity = np.array([float(i == j) for i, j in pairs])
+        shares = np.array([float(self.laws.cell.shares[i]) for i, _ in pairs]) * identity
         operator = np.tensordot(factors, self._operators, axes=1)
-        return tangent_of(operator, identity, identity, len(self.laws.cell.states))
+        return tangent_of(operator, identity, shares)
 
 
 class ClosedLaws:

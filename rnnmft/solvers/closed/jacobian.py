@@ -78,12 +78,13 @@ def _mean_over(
     recursion: UntiedRecursion, point: Point, at: Root, horizon: int
 ) -> tuple[Array, Array]:
     """m_1(T) and its error."""
-    identity = np.array([float(i == j) for i, j in recursion.derivation.tangent.pairs])
-    states = len(recursion.derivation.cell.states)
+    pairs, shares = recursion.derivation.tangent.pairs, recursion.derivation.cell.shares
+    identity = np.array([float(i == j) for i, j in pairs])
+    total = np.array([float(shares[i]) for i, _ in pairs]) * identity
 
     def mean(m: Array) -> Array:
         powers = np.linalg.matrix_power(recursion.tangent(m, point), horizon)
-        return (identity @ powers @ identity)[None] / states
+        return (total @ powers @ identity)[None]
 
     value, error = moved(mean, at.moments, at.errors)
     return value, error + horizon * recursion.rtol * np.abs(value)

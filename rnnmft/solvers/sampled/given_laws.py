@@ -5,7 +5,7 @@ fresh bias N(mu_k, q_k) and no weights, and one such run serves every sigma_w. A
 follows from the averages of a unit's squared derivatives,
 
     E[dy_k^2] = sum_b E[C_kb^2] + sum_j E[D_kj^2] sigma_w,j^2 E[dy_j^2]
-    m_1       = (sum_ab E[A_ab^2] + sum_ak E[B_ak^2] sigma_w,k^2 E[dy_k^2]) / states
+    m_1       = sum_a share_a (sum_b E[A_ab^2] + sum_k E[B_ak^2] sigma_w,k^2 E[dy_k^2])
 
 for ds' = A ds + B de, dy = C ds + D de: de_k = W_k dy_k is independent of everything before it. Of
 more than one step, units remember: growth 0 follows from what returns of a perturbation in all
@@ -121,7 +121,8 @@ class SampledAverages:
         for p, row, earlier in zip(self.laws.cell.preactivations, c, d, strict=True):
             perturbed = row.sum() + sum(e * v for e, v in zip(earlier, variances, strict=False))
             variances.append(squares.get(p.name, 0.0) * float(perturbed))
-        mean_square = float(a.sum() + (b @ variances).sum()) / len(a)
+        shares = np.array([float(w) for w in self.laws.cell.shares])
+        mean_square = float(shares @ (a.sum(1) + b @ variances))
         weights = np.array([squares.get(p.name, 0.0) for p in self.laws.cell.preactivations])
         # What returns for ever through units alone is as good as growth without bound.
         operator = np.where(weights > 0.0, self._returned, 0.0) * weights

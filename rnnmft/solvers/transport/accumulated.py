@@ -33,8 +33,8 @@ from rnnmft.solvers.timescale import NO_CORRELATION_TIME, timescale, timescale_e
 from rnnmft.solvers.transport.accumulated_model import AccumulatedModel, Joint, OneLaw
 from rnnmft.solvers.transport.accumulated_tangent import (
     tangent_operator,
+    tangent_shares,
     tangent_start,
-    tangent_total,
 )
 from rnnmft.solvers.transport.start import start_law, start_pair
 from rnnmft.solvers.transport.stationary_laws import COARSE, LEVELS, Level, StationaryLaws
@@ -271,7 +271,7 @@ class TransportedLaw:
             values = []
             for model, at, operator in self._operators:
                 vector = np.linalg.matrix_power(operator, horizon) @ tangent_start(model, at)
-                values.append(tangent_total(model, vector))
+                values.append(float(tangent_shares(model) @ vector))
             coarse, fine = values
             return np.array([fine]), np.array([abs(fine - coarse)]), Status.OK
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rnnmft.solvers.transport.accumulated_model import AccumulatedModel, OneLaw
 
-__all__ = ["one_law_slope", "tangent_operator", "tangent_start", "tangent_total"]
+__all__ = ["one_law_slope", "tangent_operator", "tangent_shares", "tangent_start"]
 
 Array = NDArray[np.float64]
 # Of second moments, for central differences: the grid's 1e-15 leaves 1e-10 of them, their third
@@ -105,6 +105,8 @@ def tangent_start(model: AccumulatedModel, at: OneLaw) -> Array:
     return np.r_[at.law[0], np.ones(len(model.values))]
 
 
-def tangent_total(model: AccumulatedModel, vector: Array) -> float:
-    """m_1: (E[dc^2] + sum E[dh^2]) / number of states."""
-    return float(vector.sum()) / len(model.cell.states)
+def tangent_shares(model: AccumulatedModel) -> Array:
+    """m_1 of a vector: each state's share of all units, c's for all of its weights."""
+    share = {s.name: float(w) for s, w in zip(model.cell.states, model.cell.shares, strict=True)}
+    own = np.full(model.grid.size, share[model.form.state.name])
+    return np.r_[own, [share[n] for n in model.values]]

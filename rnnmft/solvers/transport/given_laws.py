@@ -20,7 +20,11 @@ from rnnmft.solvers.given_ensemble import given_ensemble
 from rnnmft.solvers.tangents import Tangent, tangent_of
 from rnnmft.solvers.transport.accumulated import TransportedLaw
 from rnnmft.solvers.transport.accumulated_model import AccumulatedModel, OneLaw
-from rnnmft.solvers.transport.accumulated_tangent import tangent_operator, tangent_start
+from rnnmft.solvers.transport.accumulated_tangent import (
+    tangent_operator,
+    tangent_shares,
+    tangent_start,
+)
 from rnnmft.solvers.transport.accumulator_step import AccumulatorStep
 from rnnmft.theory.accumulator import accumulator_form
 
@@ -89,7 +93,7 @@ class TransportedAverages:
         model = _GivenModel(of.cell, ensemble, of.inputs, of.grid, of.nodes, of.q, of.given_step)
         start = tangent_start(model, self.law)
         operator = tangent_operator(model, self.law)
-        return tangent_of(operator, start, np.ones(len(start)), len(of.cell.states))
+        return tangent_of(operator, start, tangent_shares(model))
 
 
 class TransportedLaws:

@@ -158,7 +158,9 @@ def follow_perturbation(system: LinearStates, horizon: int, burn_in: int) -> Qua
 def _perturbation(
     system: LinearStates, horizon: int, burn_in: int, scale: float
 ) -> tuple[Array, float]:
-    """E|delta s^T|^2 / m from independent delta s^0 of variance 1; delta e is Gaussian.
+    """m_1(T), the mean of E[delta s_a^T^2] over units, from independent delta s^0 of variance 1.
+
+    delta e is Gaussian.
 
     D(t, s) = Cov(delta s^t, delta s^s) obeys the recursion of the states with
     Cov(delta e^t, delta e^s) = sigma_w^2 E[y'(t) y'(s)] r D(t, s) r in place of C_e.
@@ -168,8 +170,8 @@ def _perturbation(
     for _ in range(burn_in):
         if not evolution.advance().size < _HUGE:
             return found, 0.0
-    size, error = len(system.A), 0.0
-    row = StateRow(system.A, np.eye(size)[None])
+    shares, error = np.array([float(w) for w in system.cell.shares]), 0.0
+    row = StateRow(system.A, np.eye(len(shares))[None])
     into = np.einsum("ik,jk->kij", system.B, system.B)
     slopes = [HermiteOverlaps(seen, _TOLERANCE, kind="slope") for seen in system.seen]
     for t in range(horizon):
@@ -182,7 +184,7 @@ def _perturbation(
                 drives[k] = system.weights[k] * found_slope[0] * (row.values[0] @ r @ r)
         forcing = np.tensordot(scale * drives, into, axes=(0, 0))[None]
         row.advance(np.asarray(forcing, dtype=float))
-        found[t] = float(np.trace(row.values[0, -1])) / size
+        found[t] = float(shares @ np.diag(row.values[0, -1]))
         if not evolution.advance().size < _HUGE:
             break
     return found, max(error, evolution.error)
