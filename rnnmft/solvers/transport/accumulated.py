@@ -37,7 +37,7 @@ from rnnmft.solvers.transport.accumulated_tangent import (
     tangent_total,
 )
 from rnnmft.solvers.transport.start import start_law, start_pair
-from rnnmft.solvers.transport.stationary_laws import COARSE, LEVELS, Level, StationaryLaws
+from rnnmft.solvers.transport.stationary_laws import COARSE, Level, StationaryLaws
 from rnnmft.solvers.transport.stationary_pair import stationary_pair
 
 __all__ = ["TransportedLaw"]
@@ -45,6 +45,8 @@ __all__ = ["TransportedLaw"]
 Array = NDArray[np.float64]
 # Of moments: 50 eps, since two levels may agree by accident.
 _ROUNDING = 1e-14
+# For one trajectory on its way; its error is the difference from the finer level of two.
+_ONE: Level = (96, 16)
 # For two trajectories, whose law has the square of the points: 72^2 numbers, moved by 72^3
 # operations a singular vector. Their difference is the error.
 _JOINT: tuple[Level, Level] = ((56, 14), (72, 18))
@@ -116,7 +118,7 @@ class TransportedLaw:
 
     def evolve(self, steps: int) -> Trajectory:
         """Moments after 1, .., steps updates from the start."""
-        fine = self._history(steps, LEVELS[0], _JOINT[1])
+        fine = self._history(steps, _ONE, _JOINT[1])
         coarse = self._history(steps, _JOINT[1], _JOINT[0])
         second, cross = fine["second_moment"], fine["cross_moment"]
         error = {

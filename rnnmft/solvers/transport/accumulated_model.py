@@ -20,8 +20,8 @@ from rnnmft.deadline import check_deadline
 from rnnmft.errors import DerivationError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.numerics.compile import compile_elementwise
-from rnnmft.solvers.transport.accumulator_step import (
-    AccumulatorStep,
+from rnnmft.solvers.transport.accumulator_step import AccumulatorStep
+from rnnmft.solvers.transport.coefficient import (
     Factor,
     Terms,
     coefficient_factors,
@@ -71,6 +71,21 @@ def _readout_factors(cell: Cell) -> dict[str, tuple[tuple[Factor, ...], ...]]:
                 f"the readout {name!r} in cell {cell.name!r} has a preactivation in two "
                 "combinations"
             )
+    return found
+
+
+@lru_cache(maxsize=32)
+def _values(cell: Cell, grid: LawGrid | None) -> Values:
+    """The readouts at a grid's nodes; at c' = 0 without one."""
+    form, nodes = accumulator_form(cell), np.zeros(1) if grid is None else grid.nodes
+    found = {}
+    for state, terms in form.readouts.items():
+        rows = []
+        for term in terms:
+            pair = (term.of_state, sp.diff(term.of_state, form.new))
+            f, slope = compile_elementwise(pair, [form.new])(nodes)
+            rows.append((f, slope))
+        found[state.name] = rows
     return found
 
 
@@ -137,23 +152,12 @@ class AccumulatedModel:
     @cached_property
     def values(self) -> Values:
         """{readout: [(f_j, f_j') at the grid's nodes]}."""
-        return self._values_at(self.grid.nodes)
+        return _values(self.cell, self.grid)
 
     @cached_property
     def at_rest(self) -> Values:
         """The same at c' = 0 alone."""
-        return self._values_at(np.zeros(1))
-
-    def _values_at(self, nodes: Array) -> Values:
-        found = {}
-        for state, terms in self.form.readouts.items():
-            rows = []
-            for term in terms:
-                pair = (term.of_state, sp.diff(term.of_state, self.form.new))
-                f, slope = compile_elementwise(pair, [self.form.new])(nodes)
-                rows.append((f, slope))
-            found[state.name] = rows
-        return found
+        return _values(self.cell, None)
 
     def average(
         self,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "HIT",
     "CoefficientRule",
     "coefficient_rule",
     "compressed",
@@ -34,6 +35,8 @@ _REACH = 9.0
 # Steps of the trapezoidal rule, in standard deviations and in e. A Gaussian alone leaves 2 exp(-2
 # pi^2 / 0.23^2) = 0; what is analytic for |Im e| < pi / 2 leaves exp(-pi^2 / 0.35) = 6e-13.
 _STEP_Z, _STEP_E = 0.23, 0.35
+#: Stands for the distance of a point that is a node: its term, 1 / this, is all of the sum.
+HIT = 1e-150
 # Values that differ by less are one: 5 eps. Weights below 1e-40 of the largest have no part in any
 # sum.
 _SAME, _NO_WEIGHT = 1e-15, 1e-40
@@ -62,13 +65,11 @@ class CoefficientRule:
         log_weight = -np.log(np.abs(gap)).sum(1)
         sign = np.prod(np.sign(gap), axis=1)
         barycentric = sign * np.exp(log_weight - log_weight.max())
-        distance = at[None, :] - self.nodes[:, None]
-        exact = distance == 0
-        terms = barycentric[:, None] / np.where(exact, 1.0, distance)
-        values = terms / terms.sum(0)
-        hit = exact.any(0)
-        values[:, hit] = exact[:, hit]
-        return values
+        terms = at - self.nodes[:, None]
+        terms[terms == 0.0] = HIT
+        np.divide(barycentric[:, None], terms, out=terms)
+        terms /= terms.sum(0)
+        return terms
 
 
 def _grid(variance: float) -> tuple[Array, Array]:

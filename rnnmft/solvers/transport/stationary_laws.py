@@ -31,16 +31,19 @@ Array = NDArray[np.float64]
 Level = tuple[int, int]
 # For searches, and to tell the error of the first level of an operator.
 COARSE: Level = (48, 14)
-# Each half finer than the last, until two agree.
-LEVELS: tuple[Level, ...] = ((96, 16), (144, 20), (216, 26))
+# Until two agree; eight points more are one digit more, where the law is as wide as an LSTM's.
+LEVELS: tuple[Level, ...] = ((88, 14), (112, 16), (144, 20), (216, 26))
 # Of second moments, between two levels; ten times it counts as met on the last. At rest, of 1e-12.
 _TOLERANCE, _MET, _AT_REST = 1e-9, 10.0, 1e-12
 # A law that is wider than this counts as none: beside its square, 1 / eps, a readout of 1 is lost.
 _WIDEST = 1e8
 # The grid reaches so much farther than the moments' bound, for moments that are still on their way.
 _ROOM = 1.1
-# Rounds in which the reach and the moments follow each other.
-_WAYS = 12
+# Reaches are rounded up to so many values an octave: points of a map have grids in common.
+_REACHES = 4
+# Rounds in which the reach and the moments follow each other, and a change of the moments that ends
+# them: it moves the reach by less than the room.
+_WAYS, _FOLLOWS = 12, 1e-2
 # Where roots of one driver are bracketed, four a decade; readouts are bounded by 1.
 _GRID = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 22)])
 # Of a bracketed root on the coarse grid, a start only; of iteration from an end, likewise, and its
@@ -57,6 +60,11 @@ _POWERS, _SETTLED, _LATE = 2000, 1e-9, 400
 _SYMMETRIC = 1e-12
 # Steps from the start, after which the nearest stable law is the one that is approached.
 _FOLLOWED = 300
+
+
+def _rounded(reach: float) -> float:
+    """The least of the usual reaches that is not below."""
+    return 2.0 ** (math.ceil(_REACHES * math.log2(max(reach, 1.0))) / _REACHES)
 
 
 class StationaryLaws:
@@ -104,7 +112,7 @@ class StationaryLaws:
             # Beside a zero state at rest there may be others, reached from elsewhere.
             elsewhere = self._widest(dict.fromkeys(self.start, 1.0))
             ways += [elsewhere] if math.isfinite(elsewhere) else []
-        return max(_ROOM * max(ways), 1.0)
+        return _rounded(_ROOM * max(ways))
 
     def _widest(self, second: Mapping[str, float]) -> float:
         """The largest reach on the way from given second moments; inf where there is none."""
@@ -114,9 +122,8 @@ class StationaryLaws:
             if not reach <= _WIDEST:
                 return math.inf
             widest = max(widest, reach)
-            before = second
-            second = self._model(max(reach, 1.0), COARSE).stationary(second).second
-            if second == before:
+            before, second = second, self._model(_rounded(reach), COARSE).stationary(second).second
+            if all(abs(v - before[s]) <= _FOLLOWS * v for s, v in second.items()):
                 break
         return widest
 
