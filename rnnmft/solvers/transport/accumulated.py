@@ -178,6 +178,10 @@ class TransportedLaw:
 
     def fixed_point(self) -> FixedPoint:
         """The fixed point that the start approaches; UNSTABLE where it merely stays there."""
+        return self._reached_point
+
+    @cached_property
+    def _reached_point(self) -> FixedPoint:
         return self._fixed_point(self.laws.attractor)
 
     # --- two trajectories ----------------------------------------------------------------------
@@ -211,19 +215,20 @@ class TransportedLaw:
 
     def timescales(self) -> Timescales:
         """xi_q and xi_c from the rates of approach; chi_1 = exp(gradient growth)."""
-        index, growth = self.laws.attractor, self.gradient_growth()
-        slope, status = self.laws.slopes[index], self.fixed_point().status
+        growth, status = self.gradient_growth(), self._reached_point.status
         chi_1 = math.exp(float(growth))
         found = {
-            "xi_q": (
-                timescale(slope),
-                timescale_error(slope, self.laws.slope_error(index)),
-                status,
-            ),
+            "xi_q": self.relaxation_time(),
             "xi_c": self._correlation_time(status),
             "chi_1": (chi_1, chi_1 * math.expm1(float(growth.error)), growth.status),
         }
         return Timescales.of("untied", found)
+
+    def relaxation_time(self) -> tuple[float, float, Status]:
+        """xi_q, its error and status: without the two trajectories that `timescales` asks for."""
+        index = self.laws.attractor
+        slope, error = self.laws.slopes[index], self._reached_point.slope_error or 0.0
+        return timescale(slope), timescale_error(slope, error), self._reached_point.status
 
     def _correlation_time(self, status: Status) -> tuple[float, float, Status]:
         """xi_c, its error and status; nan where the stationary state is zero."""

@@ -37,7 +37,7 @@ _LEAST_GAP = 1e-9
 
 @dataclass(frozen=True)
 class AccumulatorStep:
-    """Matrices of one step at preactivation laws {name: (mean, variance)}.
+    """Matrices of one step at preactivation laws {name: (mean, variance)}, or of many at (B,) each.
 
     `size`: Gauss nodes of a coefficient.
     """
@@ -50,8 +50,11 @@ class AccumulatorStep:
     def _coefficient(self, kind: Kind) -> Coefficient:
         factors = coefficient_factors(self.cell)[kind]
         names = sorted({name for f in factors for name, _ in f.terms})
-        laws = tuple((name, *self.laws[name]) for name in names)
-        return coefficient(kind, self.cell, self.grid, laws, self.size)
+        if any(np.ndim(v) for name in names for v in self.laws[name]):
+            laws = {name: self.laws[name] for name in names}
+            return Coefficient(kind, self.cell, self.grid, laws, self.size)
+        known = tuple((name, *map(float, self.laws[name])) for name in names)
+        return coefficient(kind, self.cell, self.grid, known, self.size)
 
     @cached_property
     def gain(self) -> Coefficient:
@@ -78,19 +81,24 @@ class AccumulatorStep:
     def stationary(self) -> tuple[Array, Array, Array]:
         """The weights of E[c^p g(c)], p = 0, 1, 2, of the stationary law."""
         (a0, a1, a2), (b0, b1, b2) = self.gain.powers, self.noise.powers
-        size = self.grid.size
-        # w (1 - P) = 0 with unit mass: 1 - P + 1 u^T is regular and w its row u^T, for u = 1 / n.
-        system = np.eye(size) - self.matrix + 1.0 / size
-        w0 = np.linalg.solve(system.T, np.full(size, 1.0 / size))
+        w0 = self.stationary_weights()
         one = np.eye(self.grid.size) - a1 @ b0
         w1 = np.linalg.solve(one.T, (w0 @ a0) @ b1)
         two = np.eye(self.grid.size) - a2 @ b0
         w2 = np.linalg.solve(two.T, 2.0 * (w1 @ a1) @ b1 + (w0 @ a0) @ b2)
-        return w0.astype(np.float64), w1.astype(np.float64), w2.astype(np.float64)
+        return w0, w1.astype(np.float64), w2.astype(np.float64)
+
+    def stationary_weights(self) -> Array:
+        """The first of them alone: (.., n)."""
+        size = self.grid.size
+        # w (1 - P) = 0 with unit mass: 1 - P + 1 u^T is regular and w its row u^T, for u = 1 / n.
+        system = np.eye(size) - self.matrix + 1.0 / size
+        weights = np.linalg.solve(system.swapaxes(-1, -2), np.full((size, 1), 1.0 / size))
+        return weights[..., 0].astype(np.float64)
 
     # --- moments of the coefficients -----------------------------------------------------------
 
-    def coefficient_moments(self) -> tuple[float, float, float, float]:
+    def coefficient_moments(self) -> tuple[Array, Array, Array, Array]:
         """E[alpha], E[alpha^2], E[beta], E[beta^2]."""
         alpha, beta = self.gain, self.noise
         return alpha.moment(1), alpha.moment(2), beta.moment(1), beta.moment(2)
@@ -98,7 +106,7 @@ class AccumulatorStep:
     def moments(self, mean: float, second: float) -> tuple[float, float]:
         """E[c'] and E[c'^2] from E[c] and E[c^2]: exact, whatever the grid."""
         a, aa, b, bb = self.coefficient_moments()
-        return a * mean + b, aa * second + 2 * a * b * mean + bb
+        return float(a * mean + b), float(aa * second + 2 * a * b * mean + bb)
 
     def reach(self, start: float = 0.0, order: int = 24, mass: float = 1e-17) -> float:
         """C such that the law has at most about `mass` beyond |c| = C, once stationary and before.

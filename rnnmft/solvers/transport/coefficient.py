@@ -142,7 +142,8 @@ class Coefficient:
     Attributes:
         kind: which.
         cell, grid: whose, and where its matrices act.
-        laws: {name: (mean, variance)} of the preactivations in it.
+        laws: {name: (mean, variance)} of the preactivations in it; of many points, (B,) each, whose
+            matrices are then (.., B, n, n).
         size: Gauss nodes; a gain of one factor has fine nodes in e instead, for one trajectory.
     """
 
@@ -206,9 +207,9 @@ class Coefficient:
         rule = self._of_one(weights)
         return self._means(rule.nodes, rule.weights[None])[0]
 
-    def moment(self, order: int) -> float:
+    def moment(self, order: int) -> Array:
         """E[x^order]."""
-        return float(self.rule.weights @ self.rule.nodes**order)
+        return (self.rule.weights * self.rule.nodes**order).sum(-1)
 
     # --- two trajectories ----------------------------------------------------------------------
 

@@ -56,20 +56,20 @@ class LawGrid:
     def interpolation(self, points: Array) -> Array:
         """The cardinal functions at points: (..., n)."""
         terms = self._terms(points)
-        terms /= terms.sum(-1, keepdims=True)
+        np.divide(terms, terms.sum(-1, keepdims=True), out=terms)
         return terms
 
     def _terms(self, points: Array) -> Array:
         """The barycentric terms at points, not yet divided by their sum: (..., n)."""
         t = _soft(np.arcsinh(points) / self.extent)
-        terms = np.add(t[..., None], np.cos(self._angles), dtype=np.float64)
+        terms: Array = np.add(t[..., None], np.cos(self._angles), dtype=np.float64)
         terms[terms == 0.0] = HIT
         np.divide(self._barycentric, terms, out=terms)
         return terms
 
     @cached_property
     def _barycentric(self) -> Array:
-        weights = (-1.0) ** np.arange(self.size)
+        weights = np.where(np.arange(self.size) % 2, -1.0, 1.0)
         weights[[0, -1]] *= 0.5
         return weights
 
@@ -84,18 +84,23 @@ class LawGrid:
     def gain_means(self, alphas: Array, weights: Array) -> Array:
         """sum_j w_pj phi(alpha_j c_i): (k, n, n), from nodes (m,) and weights (k, m).
 
-        The grid is symmetric, phi_l(-c) = phi_{n - 1 - l}(c): half of it is computed.
+        Nodes (B, m) and weights (k, B, m) of many points give (k, B, n, n). The grid is symmetric,
+        phi_l(-c) = phi_{n - 1 - l}(c): half of it is computed.
         """
         half = (self.size + 1) // 2
-        found = self._means(self.nodes[:half, None] * alphas, weights)
-        return np.concatenate([found, found[:, : self.size - half][:, ::-1, ::-1]], axis=1)
+        found = self._means(self.nodes[:half, None] * alphas[..., None, :], weights)
+        mirrored = found[..., : self.size - half, :][..., ::-1, ::-1]
+        return np.concatenate([found, mirrored], axis=-2)
 
     def noise_means(self, betas: Array, weights: Array) -> Array:
         """sum_j w_pj phi(c_i + beta_j): (k, n, n), likewise."""
-        return self._means(self.nodes[:, None] + betas, weights)
+        return self._means(self.nodes[:, None] + betas[..., None, :], weights)
 
     def _means(self, points: Array, weights: Array) -> Array:
-        """sum_j w_pj phi(points_ij): (k, n, n), in parts that stay in the cache."""
+        """sum_j w_pj phi(points_ij): (k, .., n, n), in parts that stay in the cache."""
+        if points.ndim > 2:
+            several = zip(points, weights.swapaxes(0, 1), strict=True)
+            return np.stack([self._means(*one) for one in several], axis=1)
         found = np.empty((len(weights), len(points), self.size))
         rows = max(1, _IN_CACHE // (points.shape[1] * self.size))
         for first in range(0, len(points), rows):
