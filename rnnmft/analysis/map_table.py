@@ -19,6 +19,8 @@ from rnnmft.analysis.parameter_grid import ParameterGrid
 from rnnmft.errors import ConvergenceError, DerivationError, OutOfTimeError, Status
 from rnnmft.records import Quantity
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
+from rnnmft.solvers.transport.accumulated import TransportedLaw
+from rnnmft.solvers.transport.stationary_laws import begin
 
 if TYPE_CHECKING:
     from rnnmft.solvers.sampled.sampled_map import SampledMap
@@ -51,6 +53,8 @@ QUANTITIES: Mapping[str, tuple[str, str, str]] = {
 MAPPED = ("second_moment", "preactivation_variance", "gradient_growth", "chi_1", "xi_q")
 #: Statuses by their code in a table.
 CODES = list(Status)
+# Points whose transported laws are searched for together, and kept until all are done: 2 MB each.
+_TOGETHER = 32
 # What two trajectories say, which nothing does where a state has no variance; and what is linear at
 # the fixed point, which is known whether that is stable or not.
 _OF_PAIRS = ("correlation", "xi_c")
@@ -140,6 +144,21 @@ class MapTable:
                 left[list(rows)] = True
                 self._settle(name, left & self.open[name], Status.OUT_OF_TIME)
 
+    def fill_laws(self, grid: ParameterGrid, progress: Callable[[int, int], object] | None) -> None:
+        """What the transported laws of points tell; the search for those of some is one."""
+        names = [q for q in self.values if q in (*MAPPED, *_OF_PAIRS) and q not in self.own]
+        rows, field = np.flatnonzero(grid.valid).tolist(), grid.field
+        for first in range(0, len(rows) if names else 0, _TOGETHER):
+            part = rows[first : first + _TOGETHER]
+            solvers = [TransportedLaw(field.cell, *grid.setting(i), field.start) for i in part]
+            begin([solver.laws for solver in solvers])
+            for done, (i, solver) in enumerate(zip(part, solvers, strict=True), first + 1):
+                for name in names:
+                    self._fill(name, i, solver)
+                    self.open[name][i] = False
+                if progress is not None:
+                    progress(done, len(rows))
+
     def _settle(self, name: str, which: Flags, status: Status) -> None:
         self.open[name][which] = False
         self.codes[name][which] = CODES.index(status)
@@ -158,7 +177,7 @@ class MapTable:
                 progress(done, len(rows))
         return len(rows)
 
-    def _fill(self, name: str, i: int, theory: MeanField) -> None:
+    def _fill(self, name: str, i: int, theory: Any) -> None:
         value: Any = math.nan
         error: Any = math.nan
         try:
@@ -184,7 +203,7 @@ def _own(found: Any) -> tuple[float, float, Status]:
     return value, math.nan, Status.UNDEFINED if math.isnan(value) else Status.OK
 
 
-def _at_point(theory: MeanField, name: str) -> tuple[Any, Any, Status]:
+def _at_point(theory: Any, name: str) -> tuple[Any, Any, Status]:
     """One quantity at one point, its errors and its status.
 
     Raises:
@@ -196,6 +215,8 @@ def _at_point(theory: MeanField, name: str) -> tuple[Any, Any, Status]:
     if name == "correlation":
         pair = theory.correlation_fixed_point()
         return list(pair.correlation.values()), list(pair.errors[name].values()), pair.status
+    if name == "xi_q" and isinstance(theory, TransportedLaw):
+        return theory.relaxation_time()
     if name in ("xi_q", "xi_c"):
         time = theory.timescales().quantity(name)
         return float(time), float(time.error), time.status

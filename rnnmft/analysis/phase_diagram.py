@@ -1,9 +1,10 @@
 """Phase diagrams: the theory's quantities over a grid of parameters, with a status an element.
 
 A sweep never raises for one element: where a quantity does not exist it is nan, and its status says
-why. Cells whose moments close are solved for the whole grid at once; where units are sampled, those
-of many points move together. What that leaves open is solved point by point, and the dataset says
-how many points those were.
+why. Cells whose moments close are solved for the whole grid at once; the laws of an accumulated
+state are searched for at many points together; where units are sampled, those of many points move
+together. What that leaves open is solved point by point, and the dataset says how many points those
+were.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from rnnmft.errors import ParameterError, did_you_mean
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
 from rnnmft.solvers.closed.recursion import UntiedRecursion, point_of
+from rnnmft.solvers.transport.accumulated import TransportedLaw
 
 if TYPE_CHECKING:
     from rnnmft.analysis.phase_dataset import PhaseDataset
@@ -165,6 +167,8 @@ def _fill(
         table.fill_map(whole, grid.valid)
     if field.is_sampled:
         _fill_jointly(table, grid, tolerance, progress)
+    if field.method == TransportedLaw.method:
+        table.fill_laws(grid, progress)
     return whole, table.fill_points(grid, progress)
 
 

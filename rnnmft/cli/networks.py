@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rnnmft.cli.options import (
     AsJson,
     CellName,
+    Chunk,
+    Cluster,
     Correlation,
     Device,
     Laws,
@@ -20,6 +22,7 @@ from rnnmft.cli.options import (
     Sets,
     Start,
     Steps,
+    StoreFolder,
     Temporal,
     Tying,
     Weights,
@@ -156,14 +159,20 @@ def validate(
     steps: Steps = 30,
     seed: Seed = 0,
     device: Device = "auto",
+    store: StoreFolder = None,
+    cluster: Cluster = None,
+    chunk: Chunk = None,
     as_json: AsJson = False,
 ) -> int:
     """Test the theory against networks extrapolated to infinite width.
 
-    Exits with 1 when a claim is rejected.
+    Exits with 1 when a claim is rejected. With --store networks are simulated chunk by chunk, and
+    the same command goes on where it was interrupted; of files of claims each has its own folder
+    there.
     """
+    places = {"cluster": cluster, "chunk": chunk}
     if cell is None:
-        return _validate_files(claims, output, device, as_json)
+        return _validate_files(claims, output, as_json, store, device=device, **places)
     inputs = (R, correlation, temporal)
     s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.validation import validate as run
@@ -183,6 +192,8 @@ def validate(
             command=command_line(),
             progress=progress,
             start=s.start,
+            store=store,
+            **places,
         )
     if output is not None:
         found.to_json(output)
@@ -201,7 +212,13 @@ def _whole(value: float) -> int:
     return int(value)
 
 
-def _validate_files(claims: Path, output: Path | None, device: str, as_json: bool) -> int:
+def _validate_files(
+    claims: Path,
+    output: Path | None,
+    as_json: bool,
+    store: Path | None,
+    **options: Any,
+) -> int:
     from rnnmft.validation.files import read_claims
 
     paths = sorted(claims.glob("*.toml")) if claims.is_dir() else [claims]
@@ -212,8 +229,9 @@ def _validate_files(claims: Path, output: Path | None, device: str, as_json: boo
     folder.mkdir(parents=True, exist_ok=True)
     results = {}
     for path, request in requests:
+        given = {"store": store and store / path.stem, "command": command_line(), **options}
         with progress_bar(path.stem) as progress:
-            found = request.run(device=device, command=command_line(), progress=progress)
+            found = request.run(progress=progress, **given)
         found.to_json(folder / f"{path.stem}.json")
         results[path.stem] = found
         if not as_json:

@@ -10,6 +10,7 @@ import typer
 __all__ = [
     "AsJson",
     "CellName",
+    "Chunk",
     "Cluster",
     "Correlation",
     "Device",
@@ -148,5 +149,9 @@ Cluster = Annotated[
         "tcp://HOST:8786; this process if not given.",
         rich_help_panel=_MANY,
     ),
+]
+Chunk = Annotated[
+    int | None,
+    typer.Option(help="Points, or networks, of a chunk, at most.", rich_help_panel=_MANY),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

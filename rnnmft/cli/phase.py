@@ -11,6 +11,7 @@ import typer
 from rnnmft.cli.options import (
     AsJson,
     CellName,
+    Chunk,
     Cluster,
     Correlation,
     Laws,
@@ -78,10 +79,7 @@ def phase(
     ] = None,
     store: StoreFolder = None,
     cluster: Cluster = None,
-    chunk: Annotated[
-        int | None,
-        typer.Option(help="Points of a chunk, at most.", rich_help_panel="Chunks"),
-    ] = None,
+    chunk: Chunk = None,
     table: Annotated[bool, typer.Option("--table", help="Print every point.")] = False,
     as_json: AsJson = False,
 ) -> None:

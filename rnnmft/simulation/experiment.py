@@ -17,7 +17,7 @@ from rnnmft.simulation.plan import NetworkBatch, SimulationPlan, checked_plan
 from rnnmft.simulation.recorder import Recorder
 from rnnmft.simulation.summary import BatchResult, gather
 
-__all__ = ["simulate"]
+__all__ = ["run_batch", "simulate"]
 
 Progress = Callable[[int, int], object]
 
@@ -124,11 +124,14 @@ def simulate(
         if progress is not None:
             progress(done, total)
 
-    return gather(plan, [_run(plan, batch, advance) for batch in batches])
+    return gather(plan, [run_batch(plan, batch, advance) for batch in batches])
 
 
 @torch.no_grad()
-def _run(plan: SimulationPlan, batch: NetworkBatch, advance: Callable[[int], None]) -> BatchResult:
+def run_batch(
+    plan: SimulationPlan, batch: NetworkBatch, advance: Callable[[int], object] = int
+) -> BatchResult:
+    """What some of the networks do; `advance` is told of each step how many took it."""
     generators = Generators(plan.seed, batch.first, batch.count, plan.device)
     width, dtype = plan.width, plan.torch_dtype
     network = Network(plan.cell, width, plan.device, dtype)

@@ -15,7 +15,7 @@ from rnnmft.language.widths import units
 from rnnmft.numerics.devices import choose_device, free_memory
 from rnnmft.parameters import check_count, check_start, check_tying
 
-__all__ = ["NetworkBatch", "SimulationPlan"]
+__all__ = ["NetworkBatch", "SimulationPlan", "checked_plan"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # Bytes that a batch may take on a CPU, 1 GiB; on CUDA a quarter of what is free.
@@ -87,16 +87,17 @@ class SimulationPlan:
         """How many steps the networks of a batch take."""
         return self.last_step if batch.jacobians else self.steps
 
-    def batches(self) -> Iterator[NetworkBatch]:
-        """Batches of networks in order, each within the memory; at least one network each."""
+    def batches(self, first: int = 0, end: int | None = None) -> Iterator[NetworkBatch]:
+        """Batches of networks first .. end - 1 in order, each within the memory, or of one."""
+        last = self.networks if end is None else end
         with_jacobians = self.jacobian_networks if self.horizons or self.lyapunov else 0
-        for jacobians, first, end in (
-            (True, 0, with_jacobians),
-            (False, with_jacobians, self.networks),
+        for jacobians, begin, stop in (
+            (True, first, min(last, with_jacobians)),
+            (False, max(first, with_jacobians), last),
         ):
             size = max(1, self.memory // self.bytes_per_network(jacobians))
-            for start in range(first, end, size):
-                yield NetworkBatch(start, min(size, end - start), jacobians)
+            for start in range(begin, stop, size):
+                yield NetworkBatch(start, min(size, stop - start), jacobians)
 
     def bytes_per_network(self, jacobians: bool) -> int:
         """An upper estimate of what one network holds at a time."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +56,9 @@ def validate(
     progress: Progress | None = None,
     start: float | Mapping[str, float] = 0.0,
     kinds: Iterable[str] = KINDS,
+    store: str | Path | None = None,
+    cluster: Any = None,
+    chunk: int | None = None,
 ) -> ValidationReport:
     """Compare the theory with networks of finite width, extrapolated to infinite width.
 
@@ -93,6 +98,11 @@ def validate(
             all or {state: number}; 0 is the zero state.
         kinds: what is claimed, of "moments", "variances", "memory" and "gradients"; all by default.
             Gradients cost most, and their networks need not be as many as moments take.
+        store: a folder. Networks are simulated chunk by chunk, and each chunk is written there as
+            soon as it is done, as `phase_diagram(store=)` does it: a call that was interrupted goes
+            on there, and ends with the same bytes. Needs `rnnmft[cluster]`.
+        cluster: where chunks are computed, as for `phase_diagram`; this process when None.
+        chunk: how many networks a chunk has at most; when None, some two seconds' worth.
 
     Returns:
         `ValidationReport`; its `passed` says whether every claim held and every control failed.
@@ -100,12 +110,19 @@ def validate(
     Raises:
         ParameterError: an argument outside its domain.
         DerivationError: there is none of these theories for this cell.
+        StoreError: the store is of another campaign, in use, or cannot be written.
     """
     setting = make_setting(
         cell, ensemble, inputs, steps, horizons, lags, seed, device, dtype, start, kinds
     )
     plan = make_plan(setting, tyings, widths, networks, gap, false_alarm_rate, control, sampling)
-    runs = _simulate(plan, progress)
+    if store is None and cluster is None:
+        runs = _simulate(plan, progress)
+    else:
+        # It needs the packages of `rnnmft[cluster]`.
+        from rnnmft.validation.network_chunks import simulate_in_chunks
+
+        runs = simulate_in_chunks(plan, store, cluster, chunk, progress)
     found, unmeasured = _compared(plan, runs)
     measured_on = next((run[0].device for run in runs.values()), "cpu")
     return ValidationReport(

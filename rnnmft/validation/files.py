@@ -72,9 +72,16 @@ class Claims:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def run(
-        self, *, device: str = "auto", command: str = "", progress: Progress | None = None
+        self,
+        *,
+        device: str = "auto",
+        command: str = "",
+        progress: Progress | None = None,
+        store: str | Path | None = None,
+        cluster: Any = None,
+        chunk: int | None = None,
     ) -> ValidationReport:
-        """Test the claims."""
+        """Test the claims. See `validate`."""
         return validate(
             self.cell,
             self.ensemble,
@@ -82,6 +89,9 @@ class Claims:
             device=device,
             command=command,
             progress=progress,
+            store=store,
+            cluster=cluster,
+            chunk=chunk,
             **self.options,
         )
 

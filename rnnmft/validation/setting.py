@@ -12,6 +12,7 @@ from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import check_count, check_start
 from rnnmft.simulation import Simulation, simulate
+from rnnmft.simulation.plan import SimulationPlan, checked_plan
 
 __all__ = ["KINDS", "PILOT", "POINTS", "SimulationSetting", "make_setting"]
 
@@ -57,25 +58,34 @@ class SimulationSetting:
         progress: Callable[[int, int], object] | None = None,
     ) -> Simulation:
         """One simulation; its seed follows from the report's seed, width, tying and purpose."""
+        given = self._options(width, networks, tying, purpose)
+        return simulate(*self._of, **given, spectrum=spectrum, progress=progress)
+
+    def plan(self, width: int, networks: int, tying: str) -> SimulationPlan:
+        """The same of `run`, to be done in parts."""
+        given = self._options(width, networks, tying, _MAIN)
+        rest = {"jacobian_networks": None, "spectrum": False, "memory": None}
+        return checked_plan(*self._of, **given, **rest)
+
+    @property
+    def _of(self) -> tuple[Cell, Ensemble, Inputs]:
+        return self.cell, self.ensemble, self.inputs
+
+    def _options(self, width: int, networks: int, tying: str, purpose: int) -> dict[str, Any]:
         words = [self.seed, width, _TYINGS.index(tying), purpose]
-        return simulate(
-            self.cell,
-            self.ensemble,
-            self.inputs,
-            width=width,
-            networks=networks,
-            steps=self.steps,
-            tying=tying,
-            jacobian_horizons=self.horizons,
-            spectrum=spectrum,
-            resolvent_points=sorted(set(self.points.values())),
-            autocovariance_lags=self.lags,
-            device=self.device,
-            dtype=self.dtype,
-            seed=int(np.random.SeedSequence(words).generate_state(1)[0]),
-            progress=progress,
-            start=self.start,
-        )
+        return {
+            "width": width,
+            "networks": networks,
+            "steps": self.steps,
+            "tying": tying,
+            "jacobian_horizons": self.horizons,
+            "resolvent_points": sorted(set(self.points.values())),
+            "autocovariance_lags": self.lags,
+            "device": self.device,
+            "dtype": self.dtype,
+            "seed": int(np.random.SeedSequence(words).generate_state(1)[0]),
+            "start": self.start,
+        }
 
     def costs(self, widths: Sequence[int], tying: str) -> list[float]:
         """The cost of one network of each width, in random numbers drawn."""

@@ -37,7 +37,7 @@ from rnnmft.solvers.transport.accumulated_tangent import (
     tangent_start,
 )
 from rnnmft.solvers.transport.start import start_law, start_pair
-from rnnmft.solvers.transport.stationary_laws import COARSE, LEVELS, Level, StationaryLaws
+from rnnmft.solvers.transport.stationary_laws import COARSE, Level, StationaryLaws
 from rnnmft.solvers.transport.stationary_pair import stationary_pair
 
 __all__ = ["TransportedLaw"]
@@ -45,6 +45,8 @@ __all__ = ["TransportedLaw"]
 Array = NDArray[np.float64]
 # Of moments: 50 eps, since two levels may agree by accident.
 _ROUNDING = 1e-14
+# For one trajectory on its way; its error is the difference from the finer level of two.
+_ONE: Level = (96, 16)
 # For two trajectories, whose law has the square of the points: 72^2 numbers, moved by 72^3
 # operations a singular vector. Their difference is the error.
 _JOINT: tuple[Level, Level] = ((56, 14), (72, 18))
@@ -116,7 +118,7 @@ class TransportedLaw:
 
     def evolve(self, steps: int) -> Trajectory:
         """Moments after 1, .., steps updates from the start."""
-        fine = self._history(steps, LEVELS[0], _JOINT[1])
+        fine = self._history(steps, _ONE, _JOINT[1])
         coarse = self._history(steps, _JOINT[1], _JOINT[0])
         second, cross = fine["second_moment"], fine["cross_moment"]
         error = {
@@ -176,6 +178,10 @@ class TransportedLaw:
 
     def fixed_point(self) -> FixedPoint:
         """The fixed point that the start approaches; UNSTABLE where it merely stays there."""
+        return self._reached_point
+
+    @cached_property
+    def _reached_point(self) -> FixedPoint:
         return self._fixed_point(self.laws.attractor)
 
     # --- two trajectories ----------------------------------------------------------------------
@@ -209,19 +215,20 @@ class TransportedLaw:
 
     def timescales(self) -> Timescales:
         """xi_q and xi_c from the rates of approach; chi_1 = exp(gradient growth)."""
-        index, growth = self.laws.attractor, self.gradient_growth()
-        slope, status = self.laws.slopes[index], self.fixed_point().status
+        growth, status = self.gradient_growth(), self._reached_point.status
         chi_1 = math.exp(float(growth))
         found = {
-            "xi_q": (
-                timescale(slope),
-                timescale_error(slope, self.laws.slope_error(index)),
-                status,
-            ),
+            "xi_q": self.relaxation_time(),
             "xi_c": self._correlation_time(status),
             "chi_1": (chi_1, chi_1 * math.expm1(float(growth.error)), growth.status),
         }
         return Timescales.of("untied", found)
+
+    def relaxation_time(self) -> tuple[float, float, Status]:
+        """xi_q, its error and status: without the two trajectories that `timescales` asks for."""
+        index = self.laws.attractor
+        slope, error = self.laws.slopes[index], self._reached_point.slope_error or 0.0
+        return timescale(slope), timescale_error(slope, error), self._reached_point.status
 
     def _correlation_time(self, status: Status) -> tuple[float, float, Status]:
         """xi_c, its error and status; nan where the stationary state is zero."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -20,8 +21,8 @@ from rnnmft.deadline import check_deadline
 from rnnmft.errors import DerivationError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.numerics.compile import compile_elementwise
-from rnnmft.solvers.transport.accumulator_step import (
-    AccumulatorStep,
+from rnnmft.solvers.transport.accumulator_step import AccumulatorStep
+from rnnmft.solvers.transport.coefficient import (
     Factor,
     Terms,
     coefficient_factors,
@@ -36,6 +37,8 @@ __all__ = ["AccumulatedModel", "Joint", "OneLaw"]
 Array = NDArray[np.float64]
 #: {readout: [(f_j, f_j') at some values of c']}.
 Values = dict[str, list[tuple[Array, Array]]]
+#: The factors, f_j and f_j' of each term of a readout.
+ReadoutTerms = list[tuple[tuple[Factor, ...], Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,21 @@ def _readout_factors(cell: Cell) -> dict[str, tuple[tuple[Factor, ...], ...]]:
                 f"the readout {name!r} in cell {cell.name!r} has a preactivation in two "
                 "combinations"
             )
+    return found
+
+
+@lru_cache(maxsize=32)
+def _values(cell: Cell, grid: LawGrid | None) -> Values:
+    """The readouts at a grid's nodes; at c' = 0 without one."""
+    form, nodes = accumulator_form(cell), np.zeros(1) if grid is None else grid.nodes
+    found = {}
+    for state, terms in form.readouts.items():
+        rows = []
+        for term in terms:
+            pair = (term.of_state, sp.diff(term.of_state, form.new))
+            f, slope = compile_elementwise(pair, [form.new])(nodes)
+            rows.append((f, slope))
+        found[state.name] = rows
     return found
 
 
@@ -112,17 +130,18 @@ class AccumulatedModel:
         return "new" if seen == self.cell.update[self.form.state] else seen.name
 
     def variances(
-        self, second: Mapping[str, float], new: float | None, correlation: float = 1.0
-    ) -> dict[str, float]:
+        self, second: Mapping[str, Any], new: Any, correlation: float = 1.0
+    ) -> dict[str, Any]:
         """q_k (or q_k^ab, from cross moments and c_x) of the preactivations known so far."""
         found = {}
         for p in self.cell.preactivations:
             law, sees = self.ensemble[p.name], self.sees(p.name)
             if sees == "new" and new is None:
                 continue
-            square = 0.0 if sees is None else new if sees == "new" else second[sees]
+            square = None if sees is None else new if sees == "new" else second[sees]
             drive = law.sigma_v**2 * self.inputs.R * correlation if p.has_input else 0.0
-            found[p.name] = law.sigma_w**2 * float(square or 0.0) + drive + law.sigma_b**2
+            seen = 0.0 if square is None else square
+            found[p.name] = law.sigma_w**2 * seen + drive + law.sigma_b**2
         return found
 
     def step(self, second: Mapping[str, float]) -> AccumulatorStep:
@@ -137,23 +156,12 @@ class AccumulatedModel:
     @cached_property
     def values(self) -> Values:
         """{readout: [(f_j, f_j') at the grid's nodes]}."""
-        return self._values_at(self.grid.nodes)
+        return _values(self.cell, self.grid)
 
     @cached_property
     def at_rest(self) -> Values:
         """The same at c' = 0 alone."""
-        return self._values_at(np.zeros(1))
-
-    def _values_at(self, nodes: Array) -> Values:
-        found = {}
-        for state, terms in self.form.readouts.items():
-            rows = []
-            for term in terms:
-                pair = (term.of_state, sp.diff(term.of_state, self.form.new))
-                f, slope = compile_elementwise(pair, [self.form.new])(nodes)
-                rows.append((f, slope))
-            found[state.name] = rows
-        return found
+        return _values(self.cell, None)
 
     def average(
         self,
@@ -162,9 +170,9 @@ class AccumulatedModel:
         q: Mapping[str, float],
         qab: Mapping[str, float] | None = None,
         along: Terms = (),
-    ) -> float:
+    ) -> Any:
         """E[product of both terms' factors]; on two trajectories with qab; d/d`along` of each."""
-        result = 1.0
+        result: Any = 1.0
         laws = {name: (self.ensemble[name].mu_b, value) for name, value in q.items()}
         left, right = ({f.terms: f for f in of} for of in (first, second))
         if along and not (along in left and along in right):
@@ -183,9 +191,7 @@ class AccumulatedModel:
                 result *= gaussian_pair_mean(f, g, *law, factor.covariance(qab))
         return result
 
-    def terms(
-        self, values: Values | None = None
-    ) -> Iterator[tuple[str, list[tuple[tuple[Factor, ...], Array, Array]]]]:
+    def terms(self, values: Values | None = None) -> Iterator[tuple[str, ReadoutTerms]]:
         """(readout, [(factors, f_j, f_j') ...])."""
         for name, rows in (self.values if values is None else values).items():
             factors = _readout_factors(self.cell)[name]
@@ -200,12 +206,31 @@ class AccumulatedModel:
         # At rest the law is a point mass. A grid holds it to rounding, on which growth would feed.
         law, values = (np.ones(1), self.at_rest) if new == 0.0 else (law, self.values)
         for name, terms in self.terms(values):
-            square = sum(
-                self.average(a, b, q) * (law @ (f * g)) for a, f, _ in terms for b, g, _ in terms
-            )
-            second[name] = max(0.0, float(square))
+            second[name] = max(0.0, float(self._square(terms, law, q)))
             mean[name] = float(sum(self.average(a, (), q) * (law @ f) for a, f, _ in terms))
         return mean, second
+
+    def _square(self, terms: ReadoutTerms, law: Array, q: Mapping[str, Any]) -> Array:
+        """E[h^2] of one readout."""
+        every = (self.average(a, b, q) * (law @ (f * g)) for a, f, _ in terms for b, g, _ in terms)
+        return np.asarray(sum(every))
+
+    def seconds(self, before: Mapping[str, Any]) -> dict[str, Array]:
+        """E[s^2] of every state, stationary at the variances of given second moments.
+
+        Those of `stationary`, without what else it tells. Of many points at once where moments, the
+        ensemble's parameters and the inputs are arrays: (B,).
+        """
+        step = self.step(before)
+        a, aa, b, bb = step.coefficient_moments()
+        new = (2 * a * b * b / (1.0 - a) + bb) / (1.0 - aa)
+        q, law = self.variances(before, new), step.stationary_weights()
+        at_rest = {
+            name: self._square(terms, np.ones(1), q) for name, terms in self.terms(self.at_rest)
+        }
+        moving = {name: self._square(terms, law, q) for name, terms in self.terms()}
+        found = {n: np.where(new == 0.0, at_rest[n], np.maximum(v, 0.0)) for n, v in moving.items()}
+        return {**found, self.form.state.name: new}
 
     def advance(self, at: OneLaw) -> OneLaw:
         """One update of one trajectory."""
@@ -227,7 +252,7 @@ class AccumulatedModel:
         a, aa, b, bb = step.coefficient_moments()
         mean = b / (1.0 - a)
         new = (2 * a * b * mean + bb) / (1.0 - aa)
-        return self._with_readouts(step.stationary(), mean, new, second)
+        return self._with_readouts(step.stationary(), float(mean), float(new), second)
 
     # --- two trajectories ----------------------------------------------------------------------
 
@@ -247,7 +272,7 @@ class AccumulatedModel:
         step = self.step(at.second) if step is None else step
         move, (aa, bb) = step.joint(qab)
         a, _, b, _ = step.coefficient_moments()
-        new = aa * joint.cross[c] + 2 * a * b * at.mean[c] + bb
+        new = float(aa * joint.cross[c] + 2 * a * b * at.mean[c] + bb)
         omega = move(joint.omega)
         q = self.variances(at.second, after.second[c])
         qab = self.variances(joint.cross, new, self.inputs.correlation)

@@ -6,6 +6,8 @@ reorthogonalisation on a fine discretisation) gives these to spectral accuracy w
 two trajectories the joint law is kept as the weights W_jk = E[l_j(alpha_a) l_k(alpha_b)] on the
 same nodes, l_j their Lagrange polynomials.
 
+Means and variances may be those of many points, (B,): then nodes and weights are (B, m).
+
 Eq. (gauss-rule).
 """
 
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "HIT",
     "CoefficientRule",
     "coefficient_rule",
     "compressed",
@@ -34,9 +37,8 @@ _REACH = 9.0
 # Steps of the trapezoidal rule, in standard deviations and in e. A Gaussian alone leaves 2 exp(-2
 # pi^2 / 0.23^2) = 0; what is analytic for |Im e| < pi / 2 leaves exp(-pi^2 / 0.35) = 6e-13.
 _STEP_Z, _STEP_E = 0.23, 0.35
-# Values that differ by less are one: 5 eps. Weights below 1e-40 of the largest have no part in any
-# sum.
-_SAME, _NO_WEIGHT = 1e-15, 1e-40
+#: Stands for the distance of a point that is a node: its term, 1 / this, is all of the sum.
+HIT = 1e-150
 # The Krylov space of a discrete measure ends where the next vector is rounding: 50 eps.
 _ENDS = 1e-14
 
@@ -62,21 +64,19 @@ class CoefficientRule:
         log_weight = -np.log(np.abs(gap)).sum(1)
         sign = np.prod(np.sign(gap), axis=1)
         barycentric = sign * np.exp(log_weight - log_weight.max())
-        distance = at[None, :] - self.nodes[:, None]
-        exact = distance == 0
-        terms = barycentric[:, None] / np.where(exact, 1.0, distance)
-        values = terms / terms.sum(0)
-        hit = exact.any(0)
-        values[:, hit] = exact[:, hit]
-        return values
+        terms = at - self.nodes[:, None]
+        terms[terms == 0.0] = HIT
+        np.divide(barycentric[:, None], terms, out=terms)
+        terms /= terms.sum(0)
+        return terms
 
 
-def _grid(variance: float) -> tuple[Array, Array]:
+def _grid(variance: float | Array) -> tuple[Array, Array]:
     """Trapezoidal nodes and weights of a standard normal, fine enough for unit-scale functions.
 
     An activation of e is analytic for |Im e| < pi/2 or more, the Gaussian everywhere.
     """
-    step = min(_STEP_Z, _STEP_E / np.sqrt(max(variance, np.finfo(float).tiny)))
+    step = min(_STEP_Z, _STEP_E / np.sqrt(max(float(np.max(variance)), np.finfo(float).tiny)))
     count = int(np.ceil(_REACH / step))
     z = np.linspace(-_REACH, _REACH, 2 * count + 1)
     weights = np.exp(-(z**2) / 2)
@@ -84,35 +84,47 @@ def _grid(variance: float) -> tuple[Array, Array]:
 
 
 def compressed(values: Array, weights: Array, size: int) -> CoefficientRule:
-    """The `size`-point Gauss rule of a discrete measure with non-negative weights."""
-    mass = float(weights.sum())
-    if mass <= 0.0 or np.ptp(values) <= _SAME * max(1.0, float(np.abs(values).max())):
-        return CoefficientRule(np.array([float(values.mean())]), np.array([mass]))
-    keep = weights > _NO_WEIGHT * weights.max()
-    values, root = values[keep], np.sqrt(weights[keep] / mass)
-    basis = np.zeros((size, len(values)))
-    basis[0] = root / np.linalg.norm(root)
-    diagonal, off = np.zeros(size), np.zeros(size)
-    used = size
+    """The `size`-point Gauss rule of a discrete measure with non-negative weights.
+
+    Fewer points where the measure has no more: of many measures, (B, m), nodes of no weight.
+    """
+    mass = np.maximum(weights.sum(-1, keepdims=True), np.finfo(float).tiny)
+    shape = np.broadcast_shapes(values.shape, weights.shape)
+    basis = np.zeros((*shape[:-1], size, shape[-1]))
+    diagonal, off = np.zeros((2, *shape[:-1], size))
+    root = np.sqrt(weights / mass)
+    basis[..., 0, :] = root / np.maximum(np.linalg.norm(root, axis=-1, keepdims=True), HIT)
+    ends, used = _ENDS * np.abs(values).max(-1), size
     for j in range(size):
-        vector = values * basis[j]
-        diagonal[j] = basis[j] @ vector
+        vector = values * basis[..., j, :]
+        diagonal[..., j] = (basis[..., j, :] * vector).sum(-1)
+        if j + 1 == size:
+            break
+        known = basis[..., : j + 1, :]
         for _ in range(2):
-            vector = vector - basis[: j + 1].T @ (basis[: j + 1] @ vector)
-        off[j] = np.linalg.norm(vector)
-        if j + 1 == size or off[j] < _ENDS * np.abs(values).max():
+            along = known @ vector[..., None]
+            vector = vector - (along.swapaxes(-1, -2) @ known)[..., 0, :]
+        length = np.linalg.norm(vector, axis=-1)
+        # The next is rounding: what comes from here on is apart from the first, and has no weight.
+        off[..., j] = np.where(length <= ends, 0.0, length)
+        if not off[..., j].any():
             used = j + 1
             break
-        basis[j + 1] = vector / off[j]
-    matrix = np.diag(diagonal[:used]) + np.diag(off[: used - 1], 1) + np.diag(off[: used - 1], -1)
+        basis[..., j + 1, :] = (
+            vector * np.where(length <= ends, 0.0, 1.0 / (length + HIT))[..., None]
+        )
+    matrix = np.zeros((*shape[:-1], used, used))
+    at = np.arange(used)
+    matrix[..., at, at] = diagonal[..., :used]
+    matrix[..., at[1:], at[:-1]] = off[..., : used - 1]
     nodes, vectors = np.linalg.eigh(matrix)
-    return CoefficientRule(nodes, mass * vectors[0] ** 2)
+    return CoefficientRule(nodes, mass * vectors[..., 0, :] ** 2)
 
 
 def coefficient_rule(
     function: Callable[[Array], Array],
-    mean: float,
-    variance: float,
+    mean: float | Array,
+    variance: float | Array,
     size: int | None,
     weight: Callable[[Array], Array] | None = None,
 ) -> CoefficientRule:
@@ -122,11 +134,11 @@ def coefficient_rule(
     g(alpha c) however large c is (a polynomial rule in alpha would not).
     """
     z, w = _grid(variance)
-    e = mean + np.sqrt(variance) * z
+    e = _spread(mean, variance, z)
     if weight is not None:
         w = w * weight(e)
     if size is None:
-        return CoefficientRule(function(e), w)
+        return CoefficientRule(function(e), np.broadcast_to(w, e.shape))
     return compressed(function(e), w, size)
 
 
@@ -152,10 +164,17 @@ def joint_weights(
     return (first * w) @ inner.T
 
 
-def gaussian_mean(function: Callable[[Array], Array], mean: float, variance: float) -> float:
+def _spread(mean: float | Array, variance: float | Array, z: Array) -> Array:
+    """mean + variance^(1/2) z: (.., m)."""
+    return np.asarray(mean)[..., None] + np.sqrt(variance)[..., None] * z
+
+
+def gaussian_mean(
+    function: Callable[[Array], Array], mean: float | Array, variance: float | Array
+) -> Array:
     """E[function(e)], e ~ N(mean, variance), on the trapezoidal nodes."""
     z, w = _grid(variance)
-    return float(w @ function(mean + np.sqrt(variance) * z))
+    return function(_spread(mean, variance, z)) @ w
 
 
 def gaussian_pair_mean(
@@ -171,6 +190,12 @@ def gaussian_pair_mean(
     return float((w * first(mean + np.sqrt(variance) * z)) @ inner)
 
 
+def _products(first: Array, second: Array) -> Array:
+    """All products of one number of each, over the last axis."""
+    products = first[..., :, None] * second[..., None, :]
+    return products.reshape(*products.shape[:-2], -1)
+
+
 def product_rule(
     factors: list[CoefficientRule], size: int
 ) -> tuple[CoefficientRule, Callable[[list[Array]], Array]]:
@@ -181,15 +206,14 @@ def product_rule(
     """
     nodes, weights = factors[0].nodes, factors[0].weights
     for factor in factors[1:]:
-        nodes = np.multiply.outer(nodes, factor.nodes).ravel()
-        weights = np.multiply.outer(weights, factor.weights).ravel()
+        nodes = _products(nodes, factor.nodes)
+        weights = _products(weights, factor.weights)
     if len(factors) == 1:
         return factors[0], lambda joint: joint[0]
     rule = compressed(nodes, weights, size)
-    basis = rule.lagrange(nodes)
 
     def joint(parts: list[Array]) -> Array:
-        whole = parts[0]
+        whole, basis = parts[0], rule.lagrange(nodes)
         for part in parts[1:]:
             whole = np.kron(whole, part)
         return basis @ whole @ basis.T

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfc
 
-from rnnmft.solvers.transport.gauss_rules import CoefficientRule
+from rnnmft.solvers.transport.gauss_rules import HIT, CoefficientRule
 
 __all__ = ["LawGrid"]
 
@@ -28,6 +28,8 @@ Array = NDArray[np.float64]
 #: Width in t of the smooth end, and how many of them from 1 the map is the identity to rounding:
 #: erfc(6) / 2 = 1e-17. Two thirds of t remain for the law.
 _SOFT, _WIDTHS = 0.06, 6.0
+# Numbers in work at once: 128 kB, a part of the second cache.
+_IN_CACHE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,23 @@ class LawGrid:
 
     def interpolation(self, points: Array) -> Array:
         """The cardinal functions at points: (..., n)."""
-        t = _soft(np.arcsinh(points.ravel()) / self.extent)
-        grid = -np.cos(self._angles)
-        weights = (-1.0) ** np.arange(self.size)
+        terms = self._terms(points)
+        np.divide(terms, terms.sum(-1, keepdims=True), out=terms)
+        return terms
+
+    def _terms(self, points: Array) -> Array:
+        """The barycentric terms at points, not yet divided by their sum: (..., n)."""
+        t = _soft(np.arcsinh(points) / self.extent)
+        terms: Array = np.add(t[..., None], np.cos(self._angles), dtype=np.float64)
+        terms[terms == 0.0] = HIT
+        np.divide(self._barycentric, terms, out=terms)
+        return terms
+
+    @cached_property
+    def _barycentric(self) -> Array:
+        weights = np.where(np.arange(self.size) % 2, -1.0, 1.0)
         weights[[0, -1]] *= 0.5
-        distance = t[:, None] - grid[None, :]
-        exact = distance == 0
-        if exact.any():
-            distance[exact] = 1.0
-        terms = weights / distance
-        terms /= terms.sum(1, keepdims=True)
-        hit = exact.any(1)
-        terms[hit] = exact[hit]
-        return terms.reshape(*points.shape, self.size)
+        return weights
 
     def gain_tensor(self, rule: CoefficientRule) -> Array:
         """phi(alpha_j c_i): (m, n, n)."""
@@ -74,6 +80,34 @@ class LawGrid:
     def noise_tensor(self, rule: CoefficientRule) -> Array:
         """phi(c_i + beta_k): (m, n, n)."""
         return self.interpolation(rule.nodes[:, None] + self.nodes)
+
+    def gain_means(self, alphas: Array, weights: Array) -> Array:
+        """sum_j w_pj phi(alpha_j c_i): (k, n, n), from nodes (m,) and weights (k, m).
+
+        Nodes (B, m) and weights (k, B, m) of many points give (k, B, n, n). The grid is symmetric,
+        phi_l(-c) = phi_{n - 1 - l}(c): half of it is computed.
+        """
+        half = (self.size + 1) // 2
+        found = self._means(self.nodes[:half, None] * alphas[..., None, :], weights)
+        mirrored = found[..., : self.size - half, :][..., ::-1, ::-1]
+        return np.concatenate([found, mirrored], axis=-2)
+
+    def noise_means(self, betas: Array, weights: Array) -> Array:
+        """sum_j w_pj phi(c_i + beta_j): (k, n, n), likewise."""
+        return self._means(self.nodes[:, None] + betas[..., None, :], weights)
+
+    def _means(self, points: Array, weights: Array) -> Array:
+        """sum_j w_pj phi(points_ij): (k, .., n, n), in parts that stay in the cache."""
+        if points.ndim > 2:
+            several = zip(points, weights.swapaxes(0, 1), strict=True)
+            return np.stack([self._means(*one) for one in several], axis=1)
+        found = np.empty((len(weights), len(points), self.size))
+        rows = max(1, _IN_CACHE // (points.shape[1] * self.size))
+        for first in range(0, len(points), rows):
+            terms = self._terms(points[first : first + rows])
+            shares = weights[:, None] / terms.sum(-1)
+            found[:, first : first + rows] = (shares.swapaxes(0, 1) @ terms).swapaxes(0, 1)
+        return found
 
 
 def _soft(t: Array) -> Array:

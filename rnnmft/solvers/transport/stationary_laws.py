@@ -10,53 +10,61 @@ Eq. (law-recursion), Eq. (fixed-point).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, newton, root
+from scipy.optimize import root
 
-from rnnmft.errors import ConvergenceError, Status
+from rnnmft.errors import ConvergenceError, OutOfTimeError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.solvers.transport.accumulated_model import AccumulatedModel, OneLaw
 from rnnmft.solvers.transport.accumulated_tangent import one_law_slope
+from rnnmft.solvers.transport.law_axis import LawAxis
 from rnnmft.solvers.transport.law_grid import LawGrid
 from rnnmft.solvers.transport.start import start_law
 
-__all__ = ["COARSE", "LEVELS", "Level", "StationaryLaws"]
+__all__ = ["COARSE", "LEVELS", "Level", "StationaryLaws", "begin"]
 
 Array = NDArray[np.float64]
 #: Points of the grid of c, and Gauss nodes a coefficient.
 Level = tuple[int, int]
 # For searches, and to tell the error of the first level of an operator.
 COARSE: Level = (48, 14)
-# Each half finer than the last, until two agree.
-LEVELS: tuple[Level, ...] = ((96, 16), (144, 20), (216, 26))
+# Until two agree; eight points more are one digit more, where the law is as wide as an LSTM's.
+LEVELS: tuple[Level, ...] = ((88, 14), (112, 16), (144, 20), (216, 26))
 # Of second moments, between two levels; ten times it counts as met on the last. At rest, of 1e-12.
 _TOLERANCE, _MET, _AT_REST = 1e-9, 10.0, 1e-12
 # A law that is wider than this counts as none: beside its square, 1 / eps, a readout of 1 is lost.
 _WIDEST = 1e8
 # The grid reaches so much farther than the moments' bound, for moments that are still on their way.
 _ROOM = 1.1
-# Rounds in which the reach and the moments follow each other.
-_WAYS = 12
-# Where roots of one driver are bracketed, four a decade; readouts are bounded by 1.
-_GRID = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 22)])
-# Of a bracketed root on the coarse grid, a start only; of iteration from an end, likewise, and its
-# steps.
-_XTOL, _ROUGH, _STEPS = 1e-9, 1e-6, 60
+# Reaches are rounded up to so many values an octave: points of a map have grids in common.
+_REACHES = 4
+# Rounds in which the reach and the moments follow each other, and a change of the moments that ends
+# them: it moves the reach by less than the room.
+_WAYS, _FOLLOWS = 12, 1e-2
+# Of iteration from an end on the coarse grid, a start only, and its steps.
+_ROUGH, _STEPS = 1e-6, 60
 # Two ends that differ by less are one.
 _SAME = 1e-3
-# Of Newton's methods: 50 and 500 eps.
-_NEWTON, _ROOT = 1e-14, 1e-13
+# Of Newton's methods: 50 and 500 eps; and the most steps of the first.
+_NEWTON, _ROOT, _SECANTS = 1e-14, 1e-13, 50
 # Of power iteration: its steps, what counts as settled, and of how many the mean rate is taken
 # otherwise.
-_POWERS, _SETTLED, _LATE = 2000, 1e-9, 400
+_STRIDE, _POWERS, _SETTLED, _LATE = 8, 250, 1e-9, 50
 # A mean below this is none: the law is symmetric.
 _SYMMETRIC = 1e-12
 # Steps from the start, after which the nearest stable law is the one that is approached.
 _FOLLOWED = 300
+
+
+def _rounded(reach: float) -> float:
+    """The least of the usual reaches that is not below."""
+    return 2.0 ** (math.ceil(_REACHES * math.log2(max(reach, 1.0))) / _REACHES)
 
 
 class StationaryLaws:
@@ -87,14 +95,14 @@ class StationaryLaws:
 
     def model(self, level: Level) -> AccumulatedModel:
         """The model at one resolution."""
-        return self._model(self._reach, level)
+        return self._model(self.reach, level)
 
     def model_of(self, law: OneLaw, level: Level) -> AccumulatedModel:
         """The model of one stationary law: that of a cell at rest needs no room."""
         return self.model(level) if any(law.second.values()) else self._model(1.0, level)
 
     @cached_property
-    def _reach(self) -> float:
+    def reach(self) -> float:
         """Beyond this |c| the law has no mass, on the way from the start to stationarity."""
         zero = dict.fromkeys(self.start, 0.0)
         ways = [self._widest(zero), self._widest({s: v**2 for s, v in self.start.items()})]
@@ -104,7 +112,7 @@ class StationaryLaws:
             # Beside a zero state at rest there may be others, reached from elsewhere.
             elsewhere = self._widest(dict.fromkeys(self.start, 1.0))
             ways += [elsewhere] if math.isfinite(elsewhere) else []
-        return max(_ROOM * max(ways), 1.0)
+        return _rounded(_ROOM * max(ways))
 
     def _widest(self, second: Mapping[str, float]) -> float:
         """The largest reach on the way from given second moments; inf where there is none."""
@@ -114,9 +122,8 @@ class StationaryLaws:
             if not reach <= _WIDEST:
                 return math.inf
             widest = max(widest, reach)
-            before = second
-            second = self._model(max(reach, 1.0), COARSE).stationary(second).second
-            if second == before:
+            before, second = second, self._model(_rounded(reach), COARSE).stationary(second).second
+            if all(abs(v - before[s]) <= _FOLLOWS * v for s, v in second.items()):
                 break
         return widest
 
@@ -128,7 +135,7 @@ class StationaryLaws:
         return any(v > 0.0 for v in model.advance(zero).second.values())
 
     @cached_property
-    def _drivers(self) -> list[str]:
+    def drivers(self) -> list[str]:
         """The states whose second moments feed a preactivation through non-zero weights."""
         model = self._model(1.0, COARSE)
         seen = {
@@ -139,41 +146,32 @@ class StationaryLaws:
         named = {model.form.state.name if s == "new" else s for s in seen if s is not None}
         return [s.name for s in self.cell.states if s.name in named]
 
-    def _reduced(self, level: Level) -> Callable[[Array], OneLaw]:
-        """Second moments of the drivers -> the law that is stationary at their variances."""
-        model = self.model(level)
-
-        def stationary(values: Array) -> OneLaw:
-            second = dict.fromkeys((s.name for s in self.cell.states), 0.0)
-            second |= dict(zip(self._drivers, np.maximum(values, 0.0), strict=True))
-            return model.stationary(second)
-
-        return stationary
+    def _second(self, values: Array) -> dict[str, float]:
+        """Second moments of all states, from those of the drivers."""
+        given = dict(zip(self.drivers, np.maximum(values, 0.0).tolist(), strict=True))
+        return {s.name: given.get(s.name, 0.0) for s in self.cell.states}
 
     def _gap(self, level: Level) -> Callable[[Array], Array]:
-        stationary = self._reduced(level)
-        return lambda v: np.array([stationary(v).second[d] for d in self._drivers]) - v
+        """By how much second moments of the drivers, held stationary, would move."""
+        model = self.model(level)
+
+        def gap(values: Array) -> Array:
+            found = model.seconds(self._second(values))
+            return np.array([float(found[d]) for d in self.drivers]) - values
+
+        return gap
 
     @cached_property
-    def _starts(self) -> list[Array]:
-        """Approximate fixed points of the reduced map, at low resolution."""
-        gap = self._gap(COARSE)
-        if len(self._drivers) == 1:
-            grid = _GRID
-            values = np.array([gap(np.array([g]))[0] for g in grid])
-            brackets = np.flatnonzero(values[:-1] * values[1:] < 0)
-            found = [
-                np.array(
-                    [brentq(lambda v: gap(np.array([v]))[0], grid[i], grid[i + 1], xtol=_XTOL)]
-                )
-                for i in brackets
-            ]
-            return found + [np.array([g]) for g, v in zip(grid, values, strict=True) if v == 0.0]
-        if not self._drivers:
+    def starts(self) -> list[Array]:
+        """Approximate fixed points of that, at low resolution; given by `begin` for many points."""
+        if len(self.drivers) == 1:
+            return next(iter(_searched([self])))
+        if not self.drivers:
             return [np.zeros(0)]
-        ends = [self._end(gap, np.zeros(len(self._drivers)))]
+        gap = self._gap(COARSE)
+        ends = [self._end(gap, np.zeros(len(self.drivers)))]
         if any(self.start.values()):
-            last = self._end(gap, np.array([self.start[d] ** 2 for d in self._drivers]))
+            last = self._end(gap, np.array([self.start[d] ** 2 for d in self.drivers]))
             if np.abs(last - ends[0]).max() > _SAME * np.abs(last).max():
                 ends.append(last)
         return ends
@@ -188,19 +186,21 @@ class StationaryLaws:
                 break
         return at
 
-    def _polished(self, start: Array, level: Level) -> Array:
-        if not self._drivers:
-            return start
+    def _polished(self, at: Array, level: Level, slope: float) -> tuple[Array, float]:
+        """A fixed point from a start; of one driver the slope of the gap there, and from before."""
+        if not self.drivers:
+            return at, slope
         gap = self._gap(level)
-        if len(self._drivers) == 1:
-            first = gap(start)[0]
-            if first == 0.0:
-                return start
-            value = newton(
-                lambda v: gap(np.array([v]))[0], start[0], x1=start[0] + first, tol=_NEWTON
-            )
-            return np.array([value])
-        return np.asarray(root(gap, start, tol=_ROOT).x)
+        if len(self.drivers) > 1:
+            return np.asarray(root(gap, at, tol=_ROOT).x), slope
+        off = gap(at)
+        for _ in range(_SECANTS):
+            step = -off / slope
+            if abs(step[0]) <= _NEWTON:
+                break
+            at, before, off = at + step, off, gap(at + step)
+            slope = float((off - before)[0] / step[0]) or slope
+        return at, slope
 
     @cached_property
     def points(self) -> list[tuple[OneLaw, float, Level]]:
@@ -209,12 +209,12 @@ class StationaryLaws:
         if not self._driven:
             zero = dict.fromkeys(self.start, 0.0)
             found.append((self._model(1.0, LEVELS[0]).stationary(zero), 0.0, LEVELS[0]))
-        for start in self._starts:
-            law = self._reduced(COARSE)(start)
-            at, before, error, level = start, None, math.inf, LEVELS[0]
+        for start in self.starts:
+            at, slope, before, error = start, -1.0, None, math.inf
+            law, level = self._model(1.0, COARSE).stationary(self._second(start)), LEVELS[0]
             for level in LEVELS:
-                at = self._polished(at, level)
-                law = self._reduced(level)(at)
+                at, slope = self._polished(at, level, slope)
+                law = self.model(level).stationary(self._second(at))
                 values = np.array([law.second[s.name] for s in self.cell.states])
                 if before is not None:
                     error = float(np.abs(values - before).max())
@@ -246,23 +246,23 @@ class StationaryLaws:
         a standard LSTM.
         """
         model = self.model_of(at, level)
-        matrix, start = one_law_slope(model, at, self._drivers)
+        matrix, start = one_law_slope(model, at, self.drivers)
         vector, rates = start / max(float(np.abs(start).max()), np.finfo(float).tiny), [0.0]
+        if abs(at.mean[model.form.state.name]) < _SYMMETRIC:
+            law = slice(model.grid.size)
+            matrix[law] = 0.5 * (matrix[law] + matrix[law][::-1])
+            matrix[model.grid.size] = 0.0
+        several = np.linalg.matrix_power(matrix, _STRIDE)
         # Stop as soon as the rate has settled: rounding would feed the modes that do not count.
-        size_of_law, symmetric = model.grid.size, abs(at.mean[model.form.state.name]) < _SYMMETRIC
         for _ in range(_POWERS):
-            vector = matrix @ vector
-            if symmetric:
-                weights = vector[:size_of_law]
-                vector[:size_of_law] = 0.5 * (weights + weights[::-1])
-                vector[size_of_law] = 0.0
+            vector = several @ vector
             size = float(np.abs(vector).max())
             if size == 0.0:
                 return 0.0
-            rates.append(size)
-            vector = vector / size
-            if len(rates) > 4 and max(abs(size - r) for r in rates[-4:-1]) < _SETTLED * size:
-                return size
+            rates.append(size ** (1.0 / _STRIDE))
+            vector, rate = vector / size, rates[-1]
+            if len(rates) > 4 and max(abs(rate - r) for r in rates[-4:-1]) < _SETTLED * rate:
+                return rate
         return float(np.exp(np.mean(np.log(rates[-_LATE:]))))
 
     @cached_property
@@ -285,7 +285,7 @@ class StationaryLaws:
         for _ in range(_FOLLOWED):
             at = model.advance(at)
         distance = {
-            i: max(abs(at.second[d] - self.points[i][0].second[d]) for d in self._drivers)
+            i: max(abs(at.second[d] - self.points[i][0].second[d]) for d in self.drivers)
             for i in stable
         }
         return min(stable, key=distance.__getitem__)
@@ -299,3 +299,28 @@ class StationaryLaws:
     def reached(self) -> tuple[OneLaw, float, Level]:
         """The fixed point that the start approaches, its error and level."""
         return self.points[self.attractor]
+
+
+def begin(many: Sequence[StationaryLaws]) -> None:
+    """Search for the fixed points of many points of one cell together, those on one grid at a time.
+
+    Each is left with its `starts`. One that is driven by other than one state searches by itself,
+    and so does, to say so, one that has no law or for which there is no time.
+    """
+    together: dict[tuple[str, float], list[StationaryLaws]] = defaultdict(list)
+    with suppress(OutOfTimeError):
+        for laws in many:
+            with suppress(ConvergenceError):
+                if len(laws.drivers) == 1:
+                    together[laws.drivers[0], laws.reach].append(laws)
+        for group in together.values():
+            for laws, found in zip(group, _searched(group), strict=True):
+                laws.starts = found
+
+
+def _searched(group: Sequence[StationaryLaws]) -> list[list[Array]]:
+    """Approximate fixed points of points of one cell, driver and reach."""
+    first, (size, nodes) = next(iter(group)), COARSE
+    points = [(laws.ensemble, laws.inputs) for laws in group]
+    axis = LawAxis(first.cell, points, LawGrid(size, first.reach), nodes)
+    return [[np.array([v]) for v in found] for found in axis.roots(first.drivers[0])]
