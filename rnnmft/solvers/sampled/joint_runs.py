@@ -40,12 +40,14 @@ class RunAsked:
         burn_in: steps, which are recorded where there is no horizon.
         horizon: steps of a perturbation that starts after them; 0 for a run of moments.
         first: number of the first repetition: those before are drawn already.
+        windows: how many perturbations, each where the last one ended.
     """
 
     sampling: Sampling
     burn_in: int
     horizon: int = 0
     first: int = 0
+    windows: int = 1
 
     def follows(self, other: RunAsked) -> bool:
         """Whether it goes on where another run ended: with its units, from its last step."""
@@ -78,18 +80,20 @@ class JointRuns:
 
     def draw(self, asked: RunAsked) -> list[Samples]:
         """The run of every point."""
-        setting, steps = self.setting, asked.burn_in + asked.horizon
+        setting, horizon = self.setting, asked.horizon
 
         def run(plan: Sampling, numbers: range) -> Mapping[str, Array]:
             # Another size of batches makes no other run of it.
             plan = replace(plan, memory=asked.sampling.memory)
-            if asked.horizon:
-                found = setting.tangents(plan, numbers, asked.burn_in, asked.horizon)
+            if horizon:
+                found = setting.tangents(
+                    plan, numbers, asked.burn_in, horizon, windows=asked.windows
+                )
             else:
                 found = setting.moments(plan, numbers, asked.burn_in, 1)
             return {n: v.reshape(len(numbers), self.count, *v.shape[1:]) for n, v in found.items()}
 
-        return self._drawn(run, asked, steps)
+        return self._drawn(run, asked, asked.burn_in + horizon * asked.windows)
 
     def _drawn(self, run: Run, asked: RunAsked, steps: int) -> list[Samples]:
         size = self.count * self.setting.unit_bytes(asked.sampling, steps, 1, asked.horizon)
