@@ -45,9 +45,10 @@ _NOISY = 0.5
 # averaged over more of them. One repetition more is worth more than a larger one, for the spread is
 # known better.
 _UNITS = {128: (1 << 9, 8), 0: (1 << 9, 16)}
-# Steps of all perturbations of a repetition, in terms of those that it took to settle: before that
-# more of them are worth more than other units, which have to settle first.
-_FOLLOWED = 2
+# Steps of all perturbations of a repetition, in terms of those that it took to settle: so many cost
+# little beside these; up to so many, more of them are worth more than other units, which have to
+# settle first.
+_FOLLOWING, _MOST_FOLLOWING = 0.25, 2
 # The part of the tolerance that a point has as its error where neighbours lean on it: as much is
 # left for what they differ by.
 _LEANT_ON = 0.7
@@ -156,11 +157,13 @@ class PointSearch:
         """Runs of perturbations after so many steps, until the error is small enough."""
         first = _SHORT if steps == _FIRST_STEPS else _USUAL
         effort = Effort(first, _LONGEST, first, plan.per_repetition, noisy=_NOISY)
+        repetitions, times = plan.repetitions, max(1, int(_FOLLOWING * steps) // first)
+        plan = plan.of(plan.per_repetition, times * repetitions)
         search = growth_runs(self.sampling, plan, effort, tied=self._tied)
         wanted, horizon = next(search)
         while True:
             kind, have = (steps, wanted.per_repetition, horizon), 0
-            windows = _windows(wanted.repetitions // plan.repetitions, steps, horizon)
+            windows = _windows(wanted.repetitions // repetitions, steps, horizon)
             self._asks_for_units = kind == self._kind
             if (kind, windows) == (self._kind, self._windows) and self._known is not None:
                 have = self._known.sampling.repetitions
@@ -195,7 +198,7 @@ class PointSearch:
 
 def _windows(times: int, steps: int, horizon: int) -> int:
     """How many perturbations a repetition has where so many times as much is wanted as at first."""
-    most = max(1, min(times, _FOLLOWED * steps // horizon))
+    most = max(1, min(times, _MOST_FOLLOWING * steps // horizon))
     return 1 << (most.bit_length() - 1)
 
 

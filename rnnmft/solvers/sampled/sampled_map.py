@@ -129,16 +129,15 @@ class SampledMap:
             following: dict[RunAsked, set[int]] = defaultdict(set)
             for i in receiving:
                 search = self._searches[i]
-                if search.answer is None and search.asked.follows(asked):
+                if search.answer is None and not search.lacks_units:
                     following[search.asked].add(i)
-            # Some more steps of all cost less than those of a few from the start. Where a run of
-            # moments goes on for long, the settled ones shall not.
-            perturbed = [a for a in following if a.horizon]
-            alike = [a for a, those in following.items() if len(those) == len(chosen)]
-            if not perturbed and not alike:
-                return
-            asked = (perturbed or alike)[0]
-            receiving = following[asked]
+            # Some more steps of all may cost less than all steps of those that ask for them.
+            spared = {
+                a: len(those) * a.steps - len(chosen) * (a.steps - a.steps_made(asked))
+                for a, those in following.items()
+            }
+            asked = max(spared, key=lambda a: spared[a], default=asked)
+            receiving = following[asked] if spared.get(asked, -1) >= 0 else set()
 
     def _shared(self, poor: list[int]) -> tuple[list[int], list[int]]:
         """Of points that lack units: those that neighbours help, and those that get their own."""
