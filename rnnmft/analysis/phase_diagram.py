@@ -249,7 +249,14 @@ def _fill_jointly(
         [tuple(map(int, np.unravel_index(i, grid.shape))) for i in rows],
         field.tying,
         tolerance,
-        replace(field.sampling, dtype="float32", units=MOST_UNITS, max_units=MOST_UNITS),
+        # Over many steps of tied weights Sobol numbers are no more even than others, and dearer.
+        replace(
+            field.sampling,
+            dtype="float32",
+            normals="random",
+            units=MOST_UNITS,
+            max_units=MOST_UNITS,
+        ),
         field.start,
         with_growth=any(name in GROWTH for name in wanted),
     )

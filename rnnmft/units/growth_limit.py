@@ -25,6 +25,9 @@ them besides, it serves as a control variate: what is read is
 
 the first two of which have most of their noise in common. Everything read is linear in L.
 
+Several perturbations that start one after another in the units of a repetition (windows) are pooled
+like repetitions; it is the spread of these that makes the noise.
+
 Eq. (growth), Eq. (growth-bracket), Eq. (control-variate).
 """
 
@@ -88,7 +91,7 @@ class GrowthLimit:
 
 @dataclass(frozen=True)
 class Control:
-    """A neighbour's logarithms, in the repetitions that it shares (the first) and in all."""
+    """A neighbour's logarithms, in what it shares (the first repetitions, windows) and in all."""
 
     log_means: Array
     log_sums: Array | None
@@ -105,31 +108,32 @@ def growth_limit(
     """The limit of the slope of log m_1(T). Eq. (growth-bracket).
 
     Args:
-        log_means: log m_1(T), T = 1, .., H, of each repetition, (R, H); H >= 16.
-        log_sums: log |sum_{t + s = 2 n + 1} C(t, s)|, n = 0, .., H // 2 - 1, (R, n), where known.
+        log_means: log m_1(T), T = 1, .., H, of each repetition, (R, H) or (R, windows, H); H >= 16.
+        log_sums: log |sum_{t + s = 2 n + 1} C(t, s)|, n = 0, .., H // 2 - 1, (R, n) or
+            (R, windows, n), where known.
         exponential: the approach is known to be exponential (untied weights: one time, no kernel).
         rounding: of the slopes; a floor for the error.
-        control: a neighbour's, of as many steps and R or more repetitions.
+        control: a neighbour's, of as many steps, and as many or more repetitions and windows.
 
     Raises:
         ValueError: fewer than 16 steps.
     """
-    if log_means.shape[1] < _FEWEST:
-        raise ValueError(f"a growth rate needs {_FEWEST} steps, got {log_means.shape[1]}")
+    steps = log_means.shape[-1]
+    if steps < _FEWEST:
+        raise ValueError(f"a growth rate needs {_FEWEST} steps, got {steps}")
     if not np.isfinite(log_means).all():
         if np.isnan(log_means).any():
             return GrowthLimit(math.nan, math.inf, math.inf)
-        dead = log_means[:, -1].max() == -math.inf
+        dead = log_means[..., -1].max() == -math.inf
         return GrowthLimit(-math.inf if dead else math.inf, 0.0, 0.0)
     means, sums = _Slopes.of(log_means, 1, control and control.log_means), None
     if log_sums is not None and (log_sums == -math.inf).all():
         # A state that forgets at once (a vanilla RNN's): the kernel never leaves t = s.
         exponential = True
-    elif log_sums is not None and np.isfinite(log_sums[:, (log_sums.shape[1] - 1) // 8 :]).all():
+    elif log_sums is not None and np.isfinite(log_sums[..., (log_sums.shape[-1] - 1) // 8 :]).all():
         sums = _Slopes.of(log_sums, 0, control and control.log_sums)
     if sums is not None and not _above(sums, means):
         sums = None
-    steps = log_means.shape[1]
     spread = exponential or (sums is not None and sums.last - means.last < _SPREAD / steps)
     low, high = _bracket_of_means(means, steps, spread, exponential)
     noise, blur = means.noise, 0.0
@@ -161,13 +165,10 @@ class _Slopes:
     @classmethod
     def of(cls, logarithms: Array, first: int, control: Array | None) -> _Slopes:
         """Of a series (R, n) at the times first, first + 1, ..; its first eighth is not read."""
-        end = first + logarithms.shape[1] - 1
+        end = first + logarithms.shape[-1] - 1
         skipped, first = end // 8 - first, end // 8
-        series = [pooled_logarithm(logarithms[:, skipped:])]
-        if control is not None:
-            count = len(logarithms)
-            series[0] = series[0] - pooled_logarithm(control[:count, skipped:])
-            series.append(pooled_logarithm(control[:, skipped:]))
+        control = None if control is None else control[..., skipped:]
+        series = _independent(logarithms[..., skipped:], control)
         late, middle, early = (
             [_slope(s, end // (2 * part), end // part, first) for s in series] for part in (1, 2, 4)
         )
@@ -178,6 +179,21 @@ class _Slopes:
         # it is larger by the root of the ratio, if not by less: the largest is believed.
         noise = max(noise, _mean(*middle)[1] / math.sqrt(2), _mean(*early)[1] / 2)
         return cls(value, noise, change, max(change_noise, noise), before, tuple(late))
+
+
+def _independent(logarithms: Array, control: Array | None) -> list[Array]:
+    """Pseudo-values of L, those of repetitions that are shared and of all others: L is their sum.
+
+    Eq. (control-variate).
+    """
+    own, count = pooled_logarithm(logarithms), len(logarithms)
+    if control is None:
+        return [own]
+    windows, steps = math.prod(logarithms.shape[1:-1]), logarithms.shape[-1]
+    shared = control.reshape(len(control), -1, steps)[:count, :windows]
+    beside, part = pooled_logarithm(control), count / len(control)
+    own = own - pooled_logarithm(shared) + part * beside[:count]
+    return [own, (1.0 - part) * beside[count:]] if part < 1.0 else [own]
 
 
 def _slope(series: Array, low: int, high: int, first: int) -> Array:

@@ -32,24 +32,25 @@ def pooled_logarithm(logarithms: Array) -> Array:
     Eq. (pooled-logarithm).
 
     Args:
-        logarithms: log m_r(t), (R, n); R >= 2.
+        logarithms: log m_r(t), (R, n), or (R, windows, n) where each repetition has several, which
+            are pooled as well; R >= 2.
 
     Returns:
         (R, n), from L = the mean logarithm at the first time.
     """
-    count = len(logarithms)
-    whole = _pooled(logarithms)
-    left_out = [_pooled(np.delete(logarithms, r, axis=0)) for r in range(count)]
+    count, steps = len(logarithms), logarithms.shape[-1]
+    rows = logarithms.reshape(count, -1, steps)
+    # Sums over all repetitions, and over all but one: no difference of large numbers.
+    chosen = np.concatenate([np.ones((1, count)), 1.0 - np.eye(count)])
+    chosen /= chosen.sum(1, keepdims=True)
+    since = rows[..., np.maximum(np.arange(steps - 1) - _MEMORY, 0)]
+    growth = _log_means(rows[..., 1:] - since, chosen) - _log_means(rows[..., :-1] - since, chosen)
+    start = chosen @ rows[..., :1].mean(1)
+    whole, *left_out = start + np.cumsum(np.pad(growth, ((0, 0), (1, 0))), 1)
     return count * whole - (count - 1) * np.array(left_out)
 
 
-def _pooled(rows: Array) -> Array:
-    places = np.arange(rows.shape[1] - 1)
-    since = rows[:, np.maximum(places - _MEMORY, 0)]
-    growth = _log_mean(rows[:, 1:] - since) - _log_mean(rows[:, :-1] - since)
-    return rows[:, 0].mean() + np.concatenate([[0.0], np.cumsum(growth)])
-
-
-def _log_mean(rows: Array) -> Array:
-    most = rows.max(0)
-    return most + np.log(np.exp(rows - most).mean(0))
+def _log_means(rows: Array, weights: Array) -> Array:
+    """log of weighted means over repetitions, and all windows: (R, windows, n) -> (weights, n)."""
+    most = rows.max((0, 1))
+    return most + np.log(weights @ np.exp(rows - most).mean(1))

@@ -59,11 +59,28 @@ def test_a_near_neighbour_makes_the_error_small_and_a_far_one_does_not():
 
 
 def test_sums_are_controlled_like_means():
-    """A neighbour that is the point itself, in all its repetitions, is what these say alone."""
+    """A neighbour that is the point itself, in all its repetitions, is what these say alone.
+
+    But that the spreads of the shared repetitions and of the others are two.
+    """
     random = np.random.default_rng(7)
     rows = RATE * np.arange(1.0, STEPS + 1) + walks(random, ALL)
     sums = 2 * RATE * np.arange(STEPS // 2) + walks(random, ALL)[:, : STEPS // 2]
     whole = growth_limit(rows, sums)
     few = growth_limit(rows[:SHARED], sums[:SHARED], control=Control(rows, sums))
+    assert abs(few.value - whole.value) < 0.1 * whole.error
+    assert few.noise == pytest.approx(whole.noise, rel=0.1)
+    # Without the neighbour the value is another one.
+    assert abs(growth_limit(rows[:SHARED], sums[:SHARED]).value - whole.value) > whole.error
+
+
+def test_more_windows_of_the_same_repetitions_are_a_neighbour():
+    """The point itself, with the windows that it lacks: the whole, whose noise is one spread."""
+    random = np.random.default_rng(11)
+    rows = RATE * np.arange(1.0, STEPS + 1)
+    rows = rows + walks(random, 4 * SHARED).reshape(SHARED, 4, STEPS)
+    whole = growth_limit(rows, exponential=True)
+    few = growth_limit(rows[:, :1], exponential=True, control=Control(rows, None))
     assert few.value == pytest.approx(whole.value, abs=1e-12)
     assert few.noise == pytest.approx(whole.noise, rel=1e-9)
+    assert whole.noise < 0.7 * growth_limit(rows[:, 0], exponential=True).noise

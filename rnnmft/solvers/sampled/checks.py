@@ -60,7 +60,8 @@ def decided_by_many(values: Mapping[str, Array], horizon: int) -> bool:
     """Whether enough units decide m_1 up to a horizon, for its error to be believed."""
     if "check/effective" not in values:
         return True
-    effective = values["check/effective"][:, :horizon]
+    effective = values["check/effective"]
+    effective = effective.reshape(-1, effective.shape[-1])[:, :horizon]
     return bool((effective.sum(0) >= _DECIDING).all())
 
 

@@ -218,7 +218,7 @@ def _read(
 
 def _logarithms(values: Mapping[str, Array], end: int) -> tuple[Array, Array | None]:
     sums = values.get("log_sums")
-    return values["log_m_1"][:, :end], None if sums is None else sums[:, : end // 2]
+    return values["log_m_1"][..., :end], None if sums is None else sums[..., : end // 2]
 
 
 def _short(logs: Array) -> GrowthLimit:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.numerics.devices import free_memory
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.kept_runs import KeptRuns
 from rnnmft.solvers.sampled.readings import gradient_readings, late_readings
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.units.repetitions import Run, Samples, draw_repetitions
@@ -27,6 +28,8 @@ _AT_ONCE = 1 << 17
 # Directions that weights keep before any is dropped. What goes with them is measured, and is far
 # below the error of a map.
 _DIRECTIONS = 64
+# Bytes of runs that may go on: those of one batch, of a cell with several weights.
+_KEPT = 1 << 28
 # Points that share random numbers, of which each is drawn once: more would gain little.
 _SHARING = 8
 
@@ -40,18 +43,27 @@ class RunAsked:
         burn_in: steps, which are recorded where there is no horizon.
         horizon: steps of a perturbation that starts after them; 0 for a run of moments.
         first: number of the first repetition: those before are drawn already.
+        windows: how many perturbations, each where the last one ended.
     """
 
     sampling: Sampling
     burn_in: int
     horizon: int = 0
     first: int = 0
+    windows: int = 1
 
-    def follows(self, other: RunAsked) -> bool:
-        """Whether it goes on where another run ended: with its units, from its last step."""
-        if (self.sampling, self.first) != (other.sampling, other.first) or other.horizon:
-            return False
-        return self.burn_in == other.burn_in if self.horizon else self.burn_in > other.burn_in
+    @property
+    def steps(self) -> int:
+        """Of its units."""
+        return self.burn_in + self.windows * self.horizon
+
+    def steps_made(self, other: RunAsked) -> int:
+        """How many of them units of another run have made: these are kept where they settled."""
+        if (self.sampling, self.first) != (other.sampling, other.first):
+            return 0
+        if self.horizon:
+            return self.burn_in if self.burn_in == other.burn_in else 0
+        return other.burn_in if self.burn_in > other.burn_in and not other.horizon else 0
 
 
 class JointRuns:
@@ -73,26 +85,34 @@ class JointRuns:
     ) -> None:
         self.count = len(points)
         self.setting = SampledSetting(
-            cell, *points[0], tying, start, points=tuple(points), directions=_DIRECTIONS
+            cell,
+            *points[0],
+            tying,
+            start,
+            KeptRuns(_KEPT),
+            points=tuple(points),
+            directions=_DIRECTIONS,
         )
 
     def draw(self, asked: RunAsked) -> list[Samples]:
         """The run of every point."""
-        setting, steps = self.setting, asked.burn_in + asked.horizon
+        setting, horizon = self.setting, asked.horizon
 
         def run(plan: Sampling, numbers: range) -> Mapping[str, Array]:
             # Another size of batches makes no other run of it.
             plan = replace(plan, memory=asked.sampling.memory)
-            if asked.horizon:
-                found = setting.tangents(plan, numbers, asked.burn_in, asked.horizon)
+            if horizon:
+                found = setting.tangents(
+                    plan, numbers, asked.burn_in, horizon, windows=asked.windows
+                )
             else:
                 found = setting.moments(plan, numbers, asked.burn_in, 1)
             return {n: v.reshape(len(numbers), self.count, *v.shape[1:]) for n, v in found.items()}
 
-        return self._drawn(run, asked, steps)
+        return self._drawn(run, asked)
 
-    def _drawn(self, run: Run, asked: RunAsked, steps: int) -> list[Samples]:
-        size = self.count * self.setting.unit_bytes(asked.sampling, steps, 1, asked.horizon)
+    def _drawn(self, run: Run, asked: RunAsked) -> list[Samples]:
+        size = self.count * self.setting.unit_bytes(asked.sampling, asked.steps, 1, asked.horizon)
         sampling = asked.sampling
         if sampling.memory is None and free_memory(sampling.device) is None:
             sampling = replace(sampling, memory=max(size * (_AT_ONCE // self.count), 1 << 20))

@@ -44,7 +44,11 @@ _NOISY = 0.5
 # Units of a repetition and repetitions, by the steps from which on they are enough: a slow state is
 # averaged over more of them. One repetition more is worth more than a larger one, for the spread is
 # known better.
-_UNITS = {128: (1 << 9, 8), 64: (1 << 9, 16), 0: (1 << 10, 16)}
+_UNITS = {128: (1 << 9, 8), 0: (1 << 9, 16)}
+# Steps of all perturbations of a repetition, in terms of those that it took to settle: so many cost
+# little beside these; up to so many, more of them are worth more than other units, which have to
+# settle first.
+_FOLLOWING, _MOST_FOLLOWING = 0.25, 2
 # The part of the tolerance that a point has as its error where neighbours lean on it: as much is
 # left for what they differ by.
 _LEANT_ON = 0.7
@@ -92,16 +96,18 @@ class PointSearch:
         self.is_leant_on = False
         self.answer: PointFound | None = None
         self._at: Settled | None = None
-        # The runs of perturbations of one burn-in, horizon and size of repetitions.
+        # The runs of perturbations of one burn-in, horizon and size of repetitions, and how many
+        # perturbations each of these had.
         self._kind: tuple[int, int, int] | None = None
         self._known: Samples | None = None
+        self._windows, self._asks_for_units = 1, False
         self._asking = self._ask()
         self.asked = next(self._asking)
 
     @property
     def lacks_units(self) -> bool:
         """Whether what is asked for are more units, and nothing else."""
-        return self.answer is None and self.asked.first > 0
+        return self.answer is None and self._asks_for_units
 
     def send(self, drawn: Samples) -> None:
         """Give the run that was asked for."""
@@ -113,6 +119,8 @@ class PointSearch:
     def lean_on(self, other: PointSearch) -> bool:
         """Whether a neighbour's units, with those that there are, make the error small enough."""
         if other._known is None or self._known is None or self._kind != other._kind:
+            return False
+        if other._windows < self._windows:
             return False
         found = self._found(other._known)
         if not found.limit.error <= self.tolerance:
@@ -149,17 +157,20 @@ class PointSearch:
         """Runs of perturbations after so many steps, until the error is small enough."""
         first = _SHORT if steps == _FIRST_STEPS else _USUAL
         effort = Effort(first, _LONGEST, first, plan.per_repetition, noisy=_NOISY)
+        repetitions, times = plan.repetitions, max(1, int(_FOLLOWING * steps) // first)
+        plan = plan.of(plan.per_repetition, times * repetitions)
         search = growth_runs(self.sampling, plan, effort, tied=self._tied)
         wanted, horizon = next(search)
         while True:
             kind, have = (steps, wanted.per_repetition, horizon), 0
-            if kind == self._kind and self._known is not None:
+            windows = _windows(wanted.repetitions // repetitions, steps, horizon)
+            self._asks_for_units = kind == self._kind
+            if (kind, windows) == (self._kind, self._windows) and self._known is not None:
                 have = self._known.sampling.repetitions
-            else:
-                self._known = None
-            more = wanted.of(wanted.per_repetition, wanted.repetitions - have)
-            drawn = yield RunAsked(more, steps, horizon, have)
-            self._kind, self._known = kind, joined(self._known, drawn)
+            more = wanted.of(wanted.per_repetition, wanted.repetitions // windows - have)
+            drawn = yield RunAsked(more, steps, horizon, have, windows)
+            self._kind, self._windows = kind, windows
+            self._known = joined(self._known if have else None, drawn)
             found = self._found()
             enough = found.status is Status.OK and found.limit.error <= self.tolerance
             try:
@@ -179,10 +190,16 @@ class PointSearch:
         """What the runs so far tell, with those of a neighbour."""
         assert self._known is not None  # there are some
         assert self._kind is not None
-        horizon, units = self._kind[2], self._known.sampling.total
+        horizon, units = self._kind[2], self._known.sampling.total * self._windows
         limit = limit_of(self._known, horizon, self._tied, control)
         many = decided_by_many((control or self._known).values, horizon)
         return GrowthFound(limit, Status.OK if many else Status.NOT_CONVERGED, horizon, units)
+
+
+def _windows(times: int, steps: int, horizon: int) -> int:
+    """How many perturbations a repetition has where so many times as much is wanted as at first."""
+    most = max(1, min(times, _MOST_FOLLOWING * steps // horizon))
+    return 1 << (most.bit_length() - 1)
 
 
 def _answer(at: Settled, growth: GrowthFound) -> PointFound:

@@ -135,6 +135,7 @@ class SampledSetting:
         burn_in: int,
         horizon: int,
         trajectories: int = 1,
+        windows: int = 1,
     ) -> dict[str, Array]:
         """The growth of perturbations that start after burn_in steps.
 
@@ -145,12 +146,14 @@ class SampledSetting:
             horizon: steps of the perturbation.
             trajectories: 2 for a perturbation of the cross moments of two trajectories, whose
                 growth rate is log chi(c*) = -1 / xi_c.
+            windows: how many perturbations, each where the last one ended.
 
         Returns:
             m_1, log_m_1: (R, horizon), of the T-step Jacobian, T = 1, .., horizon (of two
             trajectories: E[ds_a ds_b], and the logarithm of its size); log_sums: (R, horizon // 2),
             the logarithms of the drive's kernel summed over the times of one sum, where the
-            weights are tied and not zero (`AveragedTangent.log_kernel_sums`).
+            weights are tied and not zero (`AveragedTangent.log_kernel_sums`). Of several windows
+            (R, windows, ..).
         """
         which = (sampling, tuple(repetitions), trajectories, tuple(self.start.items()))
         process, _ = self.kept.resume(
@@ -160,18 +163,11 @@ class SampledSetting:
             for _ in range(process.time, burn_in):
                 process.step()
             self.kept.keep(which, process)
-        tangent = AveragedTangent(process, (0, trajectories - 1))
-        found: dict[str, list[Tensor]] = {"m_1": [], "log_m_1": [], "check/effective": []}
-        for _ in range(horizon):
-            process.step()
-            tangent.step()
-            found["m_1"].append(tangent.mean_square())
-            found["log_m_1"].append(tangent.log_mean_square())
-            found["check/effective"].append(tangent.effective_units())
-        sums = tangent.log_kernel_sums()
-        if sums is not None:
-            found["log_sums"] = list(sums.unbind(1))
-        return _stacked(found | _checks(process))
+        each = [_perturbed(process, horizon, trajectories) for _ in range(windows)]
+        found = {n: np.stack([part[n] for part in each], 1) for n in each[0]}
+        if windows == 1:
+            found = {n: v[:, 0] for n, v in found.items()}
+        return found | _stacked(_checks(process))
 
     def blocks(
         self, sampling: Sampling, repetitions: Iterable[int], burn_in: int, horizon: int
@@ -218,6 +214,22 @@ class SampledSetting:
             p.name: process.e[p.name] - self.ensemble[p.name].mu_b for p in self.cell.preactivations
         }
         return values
+
+
+def _perturbed(process: UnitProcess, horizon: int, trajectories: int) -> dict[str, Array]:
+    """What `tangents` tells of a perturbation that starts now."""
+    tangent = AveragedTangent(process, (0, trajectories - 1))
+    found: dict[str, list[Tensor]] = {"m_1": [], "log_m_1": [], "check/effective": []}
+    for _ in range(horizon):
+        process.step()
+        tangent.step()
+        found["m_1"].append(tangent.mean_square())
+        found["log_m_1"].append(tangent.log_mean_square())
+        found["check/effective"].append(tangent.effective_units())
+    sums = tangent.log_kernel_sums()
+    if sums is not None:
+        found["log_sums"] = list(sums.unbind(1))
+    return _stacked(found)
 
 
 def _checks(process: UnitProcess) -> dict[str, list[Tensor]]:

@@ -5,15 +5,23 @@ together, with the same random numbers (`joint_runs`). When all that is left to 
 more units, points far enough apart get them, and those between lean on these neighbours: the
 difference of two neighbours is far less noisy than each of them.
 
+Runs of other points know nothing of each other: on a processor they go on side by side, in as many
+threads as torch may use. Which points move together does not depend on how many these are.
+
 Eq. (tied-kernel), Eq. (averaged-tangent), Eq. (control-variate).
 """
 
 from __future__ import annotations
 
+import contextvars
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import torch
 
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.numerics.devices import choose_device
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.joint_runs import JointRuns, RunAsked, points_together
 from rnnmft.solvers.sampled.point_search import PointFound, PointSearch
@@ -54,7 +62,7 @@ class SampledMap:
         with_growth: bool = True,
     ) -> None:
         self.cell, self.points, self.places, self.tying = cell, points, places, tying
-        self.start = start or {}
+        self.start, self.device = start or {}, sampling.device
         settings = [SampledSetting(cell, *point, tying, self.start) for point in points]
         self._searches = [PointSearch(s, tolerance, sampling, with_growth) for s in settings]
 
@@ -77,17 +85,38 @@ class SampledMap:
                 for i in rich:
                     waiting[self._searches[i].asked].append(i)
                 continue
-            asked, chosen = _taken(waiting)
-            self._run(asked, chosen)
-            ended = [i for i in chosen if self._searches[i].answer is not None]
-            if ended:
-                yield self._answers(ended)
-            for i in chosen:
+            batches = _taken(waiting)
+            for chosen in self._side_by_side(batches):
+                ended = [i for i in chosen if self._searches[i].answer is not None]
+                if ended:
+                    yield self._answers(ended)
+            for i in (i for _, chosen in batches for i in chosen):
                 search = self._searches[i]
                 if search.lacks_units:
                     poor.append(i)
                 elif search.answer is None:
                     waiting[search.asked].append(i)
+
+    def _side_by_side(self, batches: Sequence[tuple[RunAsked, list[int]]]) -> Iterator[list[int]]:
+        """Run batches, and give the points of each when it is done.
+
+        Every run has one thread of its own, so that its rounding is that of one.
+        """
+        threads = torch.get_num_threads()
+        on_cpu = choose_device(self.device).type == "cpu"
+        pool = ThreadPoolExecutor(threads if on_cpu else 1, "points", torch.set_num_threads, (1,))
+        try:
+            # The end of the time is known in every thread.
+            tasks = {
+                pool.submit(contextvars.copy_context().run, self._run, *batch): batch[1]
+                for batch in batches
+            }
+            for task in as_completed(tasks):
+                task.result()
+                yield tasks[task]
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
 
     def _run(self, asked: RunAsked, chosen: list[int]) -> None:
         """Let points move together, and go on with those that ask for what follows this run."""
@@ -100,16 +129,15 @@ class SampledMap:
             following: dict[RunAsked, set[int]] = defaultdict(set)
             for i in receiving:
                 search = self._searches[i]
-                if search.answer is None and search.asked.follows(asked):
+                if search.answer is None and not search.lacks_units:
                     following[search.asked].add(i)
-            # Some more steps of all cost less than those of a few from the start. Where a run of
-            # moments goes on for long, the settled ones shall not.
-            perturbed = [a for a in following if a.horizon]
-            alike = [a for a, those in following.items() if len(those) == len(chosen)]
-            if not perturbed and not alike:
-                return
-            asked = (perturbed or alike)[0]
-            receiving = following[asked]
+            # Some more steps of all may cost less than all steps of those that ask for them.
+            spared = {
+                a: len(those) * a.steps - len(chosen) * (a.steps - a.steps_made(asked))
+                for a, those in following.items()
+            }
+            asked = max(spared, key=lambda a: spared[a], default=asked)
+            receiving = following[asked] if spared.get(asked, -1) >= 0 else set()
 
     def _shared(self, poor: list[int]) -> tuple[list[int], list[int]]:
         """Of points that lack units: those that neighbours help, and those that get their own."""
@@ -146,12 +174,24 @@ class SampledMap:
         return [(i, answer) for i, answer in answers if answer is not None]
 
 
-def _taken(waiting: dict[RunAsked, list[int]]) -> tuple[RunAsked, list[int]]:
-    """A run, and points that wait for it, which are taken off the list."""
-    full = [asked for asked, those in waiting.items() if len(those) >= points_together(asked)]
-    # Where no run is full the shortest is drawn: more points may come to ask for the longer ones.
-    asked = full[-1] if full else min(waiting, key=lambda run: (run.burn_in, run.horizon))
-    those, most = sorted(waiting.pop(asked)), points_together(asked)
-    if those[most:]:
-        waiting[asked] = those[most:]
-    return asked, those[:most]
+def _taken(waiting: dict[RunAsked, list[int]]) -> list[tuple[RunAsked, list[int]]]:
+    """Runs, and points that wait for each, which are taken off the list."""
+    found: list[tuple[RunAsked, list[int]]] = []
+    for asked, those in list(waiting.items()):
+        most = points_together(asked)
+        full = len(those) // most * most
+        those.sort()
+        found += [(asked, those[k : k + most]) for k in range(0, full, most)]
+        waiting[asked] = those[full:]
+        if not waiting[asked]:
+            del waiting[asked]
+    if found:
+        return found
+    # Where no run is full the shortest are drawn: more points may come to ask for the longer ones.
+    unsettled = [asked.burn_in for asked in waiting if not asked.horizon]
+    settled = min(unsettled, default=max(asked.burn_in for asked in waiting))
+    for burn_in in sorted({asked.burn_in for asked in waiting if asked.burn_in <= settled}):
+        alike = [asked for asked in waiting if asked.burn_in == burn_in]
+        shortest = min(asked.horizon for asked in alike)
+        found += [(run, waiting.pop(run)) for run in alike if run.horizon == shortest]
+    return found

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from rnnmft import cells
@@ -68,6 +69,22 @@ def test_moments_alone_draw_no_perturbation(monkeypatch):
     cell = cells.minimal()
     (found,) = solved(cell, [(cell.ensemble(), Inputs())], with_growth=False)
     assert set(found) == {"second_moment", "preactivation_variance", "xi_q"}
+
+
+def test_threads_change_nothing():
+    """Three runs of sixteen, sixteen and four points, by one thread and by three."""
+    cell = linear_cell(0.5)
+    points = [(cell.ensemble(e={"sigma_w": 0.01 * n}), Inputs()) for n in range(36)]
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            values = solved(cell, points, with_growth=False)
+            found.append(np.array([v["second_moment"][0] for v in values]))
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert (found[0] == found[1]).all()
 
 
 def test_the_end_of_the_time_is_said():
