@@ -5,10 +5,10 @@
 Over hundreds of steps ln prod w scatters by more than ln of any number of sequences, and their mean
 is that of the one or two largest. So sequences live on islands of k, and where a few of an island
 carry its mean it is drawn anew from its own, with probabilities proportional to the w that each
-gathered, and all go on with the mean w. The mean of an island stays unbiased (P. Del Moral,
-Feynman-Kac Formulae, Springer 2004, Theorem 7.4.2), and islands stay independent, so that their
-spread is its error. That asks for inputs which are independent from step to step: who is drawn
-twice has two futures.
+gathered, and all go on with the mean w (P. Grassberger, Computer Physics Communications 147, 64
+(2002)). The mean of an island stays unbiased, and islands stay independent, so that their spread is
+its error. That asks for inputs which are independent from step to step: who is drawn twice has two
+futures.
 """
 
 from __future__ import annotations
