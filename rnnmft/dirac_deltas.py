@@ -56,8 +56,8 @@ def integrate_deltas(node: GaussianExpectation) -> sp.Expr:
         line = affine(delta.args[0], z)
         if line is None or (term / delta).has(delta):
             raise DerivationError(
-                f"the expectation of {node.integrand} does not exist or is not known: its Dirac "
-                "deltas are squared or not of an affine argument"
+                "an expectation of Dirac deltas that are squared (as where a function jumps: its "
+                f"derivative has no mean square) or not of an affine argument: {node.integrand}"
             )
         if len(delta.args) == 2 and delta.args[1] != 0:
             lowered = sp.DiracDelta(delta.args[0], delta.args[1] - 1) / line[0]

@@ -40,8 +40,9 @@ _FOLLOWED = 1000
 _PREDICTED = 400
 # White sequences leave a burn-in of so many steps, or of so many lengths, whichever is more.
 _BURN_IN, _LENGTHS = 200, 2
-# At least and at most so many sequences, and between them as many as make so many states.
-_SEQUENCES, _STATES = (16, 128), 1 << 14
+# At least and at most so many sequences, and between them as many as make so many states; a
+# multiple of the least, that they part into islands.
+_SEQUENCES, _STATES = (16, 256), 1 << 14
 # At least and at most so many units a layer for the theory, which has twice as many for them all.
 _PARTICLES = (1 << 11, 1 << 13)
 # Of the time that is left: for running the layers, and then for the theory of all of them.
@@ -86,7 +87,7 @@ def diagnose(
         batch_first: whether data is (sequences, steps, features); as the module has it when absent.
         threshold: the largest |log10 m_1(T)| that is healthy: 2 lets a gradient (its norm goes with
             the root of m_1) change by a factor of 10 over the sequence.
-        sequences: how many sequences are run; from 16 in a wide layer to 128 in a narrow one when
+        sequences: how many sequences are run; from 16 in a wide layer to 256 in a narrow one when
             absent: over long horizons a few of them carry the mean.
         probes: how many tangents are pushed along each.
         burn_in: steps from the zero state before the Jacobian starts; when absent, as many as the
@@ -135,7 +136,7 @@ def diagnose(
         count = _Count(progress, 2 * len(layers) + 1)
         found = []
         with evaluation(module), torch.no_grad():
-            runs = [count(each) for each in _runs(layers, x, setting, random)]
+            runs = [count(each) for each in _runs(layers, x, setting, random, not told)]
             for k, (layer, seen, run) in enumerate(runs):
                 estimate = told or layer.index > 0
                 with deadline(_THEORY * seconds_left() / (len(runs) - k)):
@@ -143,7 +144,7 @@ def diagnose(
 
         def measure(other: torch.nn.Module) -> list[float]:
             with evaluation(other), torch.no_grad():
-                again = _runs(recurrent_layers(other, **hints), x, setting, random)
+                again = _runs(recurrent_layers(other, **hints), x, setting, random, not told)
                 return [run.gradients.at(length)[0] for _, _, run in again]
 
         given = advise(found, module, measure, threshold, seed, hints) if advice else ()
@@ -217,7 +218,7 @@ def _sequences(
     past, followed, width = setting.burn_in, setting.followed, first.input_width
     if count is None:
         least, most = _SEQUENCES
-        count = max(least, min(most, _STATES // first.width))
+        count = max(least, min(most, _STATES // first.width) // least * least)
     if data is None:
         if past is None:
             past = min(max(_BURN_IN, _LENGTHS * setting.length), LONGEST_BURN_IN)
@@ -229,7 +230,7 @@ def _sequences(
 
 
 def _runs(
-    layers: Sequence[Layer], x: Tensor, setting: _Setting, random: torch.Generator
+    layers: Sequence[Layer], x: Tensor, setting: _Setting, random: torch.Generator, white: bool
 ) -> Iterator[tuple[Layer, Tensor, Run]]:
     """Every layer, the sequences that it sees in its own direction, and what it did on them."""
     left, top = len(layers), layers[-1].index
@@ -250,6 +251,7 @@ def _runs(
                 setting.probes,
                 random,
                 setting.followed,
+                fresh=white and index == 0,
                 whole=index < top,
                 seconds=share,
             )

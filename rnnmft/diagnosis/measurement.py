@@ -8,6 +8,9 @@ overflow. Each tangent starts in one state alone, so that what reaches h and wha
 known apart:
 
     m_1(T) = (1/m) sum_{from, to} E |(J_T)_{to, from} u|^2 / N
+
+Where inputs are independent from step to step the sequences of the tangents are drawn anew when a
+few of them carry the mean (`islands`); what the layer hands on stays that of those it began with.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from rnnmft.diagnosis.islands import islands_of, winners
 from rnnmft.diagnosis.probes import orthogonal_probes
 from rnnmft.diagnosis.series import GradientSeries, gradient_series
 from rnnmft.diagnosis.settling import BurnInWatch
@@ -64,6 +68,7 @@ def run_layer(
     generator: torch.Generator,
     horizon: int | None = None,
     *,
+    fresh: bool = False,
     whole: bool = True,
     seconds: float = math.inf,
 ) -> Run:
@@ -77,6 +82,7 @@ def run_layer(
         probes: tangents for each sequence; as many more as make it a multiple of the states.
         generator: of the tangents.
         horizon: steps that tangents are followed; all that are left when absent.
+        fresh: whether x is independent from step to step.
         whole: whether to go on to the last step when the tangents are done.
         seconds: after which the run ends with what it has.
     """
@@ -91,7 +97,7 @@ def run_layer(
     for t, given in enumerate(step.cast(x)):
         if tangents is None and (t >= latest or (burn_in is None and settling.settled)):
             settling.close()
-            start, tangents = t, _Tangents(step, x.shape[1], probes, generator)
+            start, tangents = t, _Tangents(step, x.shape[1], probes, generator, fresh)
             tangents.measure_isometry(given, states)
         if tangents is not None and t < start + followed:
             tangents.push(given, states)
@@ -122,9 +128,17 @@ class _Tangents:
     """
 
     def __init__(
-        self, step: LayerStep, sequences: int, probes: int, generator: torch.Generator
+        self,
+        step: LayerStep,
+        sequences: int,
+        probes: int,
+        generator: torch.Generator,
+        fresh: bool,
     ) -> None:
         self.step, self.states = step, step.traced.states
+        self.generator = generator
+        self.islands = islands_of(sequences) if fresh else sequences
+        self._at: tuple[Tensor, ...] | None = None
         m, width = len(self.states), step.traced.width
         self.groups = math.ceil(probes / m)
         shape = (m * self.groups, sequences, width)
@@ -139,8 +153,12 @@ class _Tangents:
         self.isometry = (math.nan, math.nan)
 
     def push(self, x: Tensor, states: tuple[Tensor, ...]) -> None:
-        """One step on: (from m, groups, sequences, to m) logarithms of squared sizes are noted."""
-        pushed = self.step.push(x, states, self.now)
+        """One step on: (from m, groups, sequences, to m) logarithms of squared sizes are noted.
+
+        From the states of the layer's own run; once sequences were drawn anew, from theirs.
+        """
+        at = self._at or states
+        pushed = self.step.push(x, at, self.now)
         squares = torch.stack([d.double().square().sum(-1) for d in pushed], -1)
         # Inputs and weights are finite: nan is an overflow of the states, and shown as one.
         squares = squares.nan_to_num(nan=math.inf)
@@ -150,12 +168,28 @@ class _Tangents:
         squares = squares.log().cpu() + self._log_scale[..., None]
         self._log_scale = self._log_scale + norm.log().cpu()
         self._log_squares.append(squares.view(len(self.states), self.groups, *squares.shape[1:]))
+        if self.islands < x.shape[0]:
+            self._at = self.step.advance(x, at)
+            self._go_with_winners()
+
+    def _go_with_winners(self) -> None:
+        """Draw the sequences anew on islands where few carry the mean."""
+        drawn = winners(self._log_scale.logsumexp(0), self.islands, self.generator)
+        if drawn is None or self._at is None:
+            return
+        parents, change = drawn
+        self._log_scale = self._log_scale[:, parents] + change
+        parents = parents.to(self.step.device)
+        self._at = tuple(s[parents] for s in self._at)
+        self.now = [d[:, parents] for d in self.now]
 
     def series(self) -> tuple[GradientSeries, dict[tuple[str, str], GradientSeries]]:
         """m_1 over the horizons, and its parts by the state that they start from and end in."""
-        # (horizon, from, groups, sequences, to)
-        found = torch.stack(self._log_squares).permute(0, 3, 2, 1, 4)
         m = len(self.states)
+        # (horizon, from, groups, sequences, to); sequences of an island count as its probes.
+        found = torch.stack(self._log_squares).permute(0, 3, 2, 1, 4)
+        if found.shape[1] > self.islands:
+            found = found.reshape(len(found), self.islands, -1, m, m)
         whole = gradient_series(found.flatten(3).logsumexp(3) - math.log(m))
         if m == 1:
             return whole, {}

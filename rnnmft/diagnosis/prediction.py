@@ -29,7 +29,7 @@ from rnnmft.deadline import deadline, seconds_left
 from rnnmft.diagnosis.own_weights import OwnMeans, OwnWeights
 from rnnmft.diagnosis.perturbations import Perturbations
 from rnnmft.diagnosis.series import GradientSeries, gradient_series
-from rnnmft.errors import OutOfTimeError
+from rnnmft.errors import CompileError, OutOfTimeError
 from rnnmft.language import Ensemble, Inputs
 from rnnmft.sampling import Sampling
 from rnnmft.tracing import Layer
@@ -147,6 +147,8 @@ def _predict(
                 isometry = perturbations.isometry()
     except OutOfTimeError:
         cut = True
+    except CompileError:  # a jump has no derivative: `ask_theory` has the reason
+        return GradientPrediction(GradientSeries(np.zeros(0), np.zeros(0)), isometry)
     series = GradientSeries(np.zeros(0), np.zeros(0))
     return GradientPrediction(
         gradient_series(torch.stack(found)) if found else series, isometry, cut

@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import sympy as sp
+
 from rnnmft.diagnosis.record import LayerDiagnosis
+from rnnmft.errors import RnnmftError
+from rnnmft.language import Cell
+from rnnmft.theory.jacobian import jacobian_theory
 
 __all__ = ["disagreement", "remarks", "shown"]
 
@@ -26,6 +31,11 @@ def remarks(layer: LayerDiagnosis) -> Iterator[str]:
     if found is not None:
         yield found
     yield from _at_infinite_width(layer)
+    if _jumps(layer.cell):
+        yield (
+            "its step jumps: there a derivative is infinite, m_1 has no value at infinite width, "
+            "and what was measured by automatic differentiation passes the jumps over"
+        )
     for gate in layer.gates:
         yield from gate.remarks
     yield from _of_the_input(layer)
@@ -71,6 +81,15 @@ def _at_infinite_width(layer: LayerDiagnosis) -> Iterator[str]:
             f"infinite width (tied) gives log10 m_1({layer.length}) = {value:.4g} and this network "
             f"has {shown(measured, error)}: over so many steps its {layer.width} units are not many"
         )
+
+
+def _jumps(cell: Cell) -> bool:
+    """Whether a derivative of its step holds a Dirac delta of weight other than 0."""
+    try:
+        blocks = jacobian_theory(cell).blocks
+    except RnnmftError:  # no theory, of which the layer says why
+        return False
+    return any(entry.has(sp.DiracDelta) for block in blocks for entry in block)
 
 
 def _of_the_run(layer: LayerDiagnosis) -> Iterator[str]:

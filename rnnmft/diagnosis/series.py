@@ -106,13 +106,15 @@ class GradientSeries:
 def gradient_series(log_squares: Tensor) -> GradientSeries:
     """From ln |J_T u|^2 / N, (horizon, samples, ...), of samples that count as independent.
 
-    The samples are the second axis; what is behind it are probes, averaged within a sample. The
-    relative error of their mean is their spread, or what log-normal samples of the same spread s of
-    logarithms have, (exp(s^2) - 1)^(1/2) / n^(1/2), whichever is larger: over long horizons a few
-    sequences carry the mean, and those that were drawn need not be among them. In s^2 does not
-    count what k probes scatter by where one direction carries J: the logarithm of a chi-squared
-    number varies by psi'(k/2), which n samples show to within (6 / n)^(1/2) of itself. (So a spread
-    below 2 hides behind single probes, and their error can be a third too small.)
+    The samples are the second axis; what is behind it are probes, averaged within a sample. Over
+    long horizons a few samples carry the mean, those that were drawn need not be among them, and
+    then both the mean and its scatter are too small. So the relative error is the scatter, or what
+    log-normal samples of the same spread s of logarithms have (X.-H. Zhou and S. Gao, Statistics in
+    Medicine 16, 783 (1997)), (s^2 / n + s^4 / (2 (n - 1)))^(1/2), whichever is larger; with it, by
+    what the mean falls short of theirs, exp(E ln + s^2 / 2); and all times 1 + 3 / (2 (n - 1)), for
+    the spread is that of n samples. In s^2 does not count what k probes scatter by where one
+    direction carries J: the logarithm of a chi-squared number varies by psi'(k/2), which n samples
+    show to within (6 / n)^(1/2) of itself.
     """
     if log_squares.shape[1] == 1 and log_squares.ndim == 3:
         log_squares = log_squares.transpose(1, 2)  # one sequence: its probes are the samples
@@ -125,13 +127,20 @@ def gradient_series(log_squares: Tensor) -> GradientSeries:
     if count == 1:
         return GradientSeries(log10.numpy(), np.full(len(log10), math.inf))
     relative = means.std(1) / value / math.sqrt(count)
-    probes = torch.tensor(scaled[0, 0].numel() / 2.0, dtype=torch.float64)
-    by_probes = torch.special.polygamma(1, probes) * (1.0 + math.sqrt(6.0 / count))
-    spread = means.log().var(1) - by_probes
-    heavy = torch.expm1(spread.clamp_min(0.0)).sqrt() / math.sqrt(count)
+    logs, half = means.log(), torch.tensor(scaled[0, 0].numel() / 2.0, dtype=torch.float64)
+    by_probes, scatter = torch.special.polygamma(1, half), logs.var(1)
+    spread = (scatter - by_probes * (1.0 + math.sqrt(6.0 / count))).clamp_min(0.0)
+    heavy = (spread / count + spread.square() / (2.0 * (count - 1))).sqrt()
+    # By what exp(E ln + s^2 / 2) is above the mean of a chi-squared number; less, as the square of
+    # the variance, of one with more degrees of freedom.
+    skew = (by_probes / 2.0 + torch.digamma(half) - half.log()) * (scatter / by_probes).clamp_max(
+        1.0
+    ).square()
+    short = (logs.mean(1) + scatter / 2.0 - skew - value.log()).clamp_min(0.0)
+    heavy = torch.hypot(torch.maximum(relative, heavy), short)
     # A sample that is 0 has no logarithm: its spread counts as it is.
-    relative = torch.maximum(relative, torch.where(heavy.isnan(), 0.0, heavy))
+    relative = torch.where(heavy.isfinite(), heavy, relative) * (1.0 + 1.5 / (count - 1))
     # 0 / 0 where every sample is 0 (set to 0 below) or inf / inf where they overflow: nothing is
     # known.
-    error = (relative.log1p() / math.log(10)).nan_to_num(nan=math.inf, posinf=math.inf)
+    error = (relative / math.log(10)).nan_to_num(nan=math.inf, posinf=math.inf)
     return GradientSeries(log10.numpy(), torch.where(log10 == -math.inf, 0.0, error).numpy())

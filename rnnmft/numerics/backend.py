@@ -144,11 +144,14 @@ class Backend:
         """The implementation of a SymPy function, or CompileError saying how to add it."""
         found = self.functions.get(function_class)
         if found is None:
+            if function_class is sp.DiracDelta:
+                raise CompileError(
+                    "a function that jumps has a Dirac delta in its derivative, which has no "
+                    "values, and whose square has no mean: there is no mean squared derivative"
+                )
             name = function_class.__name__
             hint = (
-                "a Dirac delta has no values: integrate it out first (GaussianExpectation.doit)"
-                if function_class is sp.DiracDelta
-                else "add it with rnnmft.numerics.backends.register"
+                "add it with rnnmft.numerics.backends.register"
                 f"({name}, numpy=..., torch=...), where each is an elementwise function of arrays, "
                 "or give it a definition by functions that are there"
             )

@@ -141,8 +141,11 @@ def bias_of(difference: Array, noise: Array, smaller: float) -> Array:
 
     Eq. (unit-bias).
 
-    Nothing where the difference is two of its standard errors or less.
+    Nothing where the difference is two of its standard errors or less; infinite where so few units
+    are drawn that there are no fewer.
     """
+    if smaller <= 1.0:
+        return np.full_like(difference, np.inf)
     return np.where(np.abs(difference) > 2.0 * noise, np.abs(difference), 0.0) / (smaller - 1.0)
 
 

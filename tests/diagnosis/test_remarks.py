@@ -101,3 +101,28 @@ def test_a_verdict_does_not_flip_by_the_seed() -> None:
     for layer in found:
         h, c = (layer.apart[f"{s} -> {s}"].at(365)[0] for s in "hc")
         assert c - h > 1.0
+
+
+class Elementwise(torch.nn.Module):
+    """h' = f(W h + V x)."""
+
+    def __init__(self, f):
+        super().__init__()
+        self.V, self.W, self.f = torch.nn.Linear(16, 32), torch.nn.Linear(32, 32), f
+
+    def forward(self, x, h):
+        return self.f(self.V(x) + self.W(h))
+
+
+@pytest.mark.parametrize(
+    ("f", "jumps"),
+    [(torch.nn.Hardshrink(), True), (torch.sign, True), (torch.nn.Softshrink(), False)],
+    ids=["hardshrink", "sign", "softshrink"],
+)
+def test_a_step_that_jumps_is_measured_and_has_no_mean_squared_derivative(f, jumps) -> None:
+    found = diagnose(Elementwise(f), 3, particles=512, sequences=16, advice=False)
+    (layer,) = found.layers
+    assert said(layer, "its step jumps") == jumps
+    assert (len(layer.predicted.log10) == 0) == jumps
+    assert len(layer.measured.log10) == 3
+    assert any("no mean square" in reason for reason in layer.tied.missing) == jumps
