@@ -76,7 +76,7 @@ class Explorer:
         check_variants(cell, offered)
         at = ensemble or cell.ensemble()
         self._models = {
-            name: PageModel(_recursion(one), at, inputs) for name, one in offered.items()
+            name: PageModel(one, _recursion(one), at, inputs) for name, one in offered.items()
         }
 
     def to_html(self, path: Path | str | None = None) -> str:
