@@ -14,12 +14,12 @@ from rnnmft.explorer.unit_programs import unit_script
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.solvers.closed.recursion import UntiedRecursion
 
-__all__ = ["LAWS", "PageModel", "json_text"]
+__all__ = ["LAWS", "RANGES", "PageModel", "json_text"]
 
 #: The parameters of each preactivation, in the order of the page's p.
 LAWS = ("sigma_w", "sigma_v", "mu_b", "sigma_b")
-# Ranges of the sliders, in the units of the ensemble: what the literature's diagrams span.
-_RANGES = {
+#: Ranges of the sliders, in the units of the ensemble: what the literature's diagrams span.
+RANGES = {
     "sigma_w": (0.0, 8.0),
     "sigma_v": (0.0, 4.0),
     "mu_b": (-5.0, 5.0),
@@ -94,14 +94,13 @@ class PageModel:
             ],
             "averages": len(cell.averages),
             "own": [
-                self.ensemble.parameters[p.name].quantile(middles).tolist()
-                for p in cell.parameters
+                self.ensemble.parameters[p.name].quantile(middles).tolist() for p in cell.parameters
             ],
         }
 
 
 def _parameter(preactivation: str, law: str, value: float, matters: bool = True) -> dict[str, Any]:
-    low, high = _RANGES[law]
+    low, high = RANGES[law]
     return {
         "name": f"{preactivation}.{law}" if preactivation else law,
         "preactivation": preactivation,

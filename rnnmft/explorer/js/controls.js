@@ -5,7 +5,9 @@ const [NETWORKS, WIDTH, STEPS] = [3, 128, 60];
 const state = { p: null, result: null, phase: null, network: null, timings: {} };
 const active = () => model.parameters.map((q, i) => ({ ...q, place: i })).filter((q) => q.matters);
 const LETTERS = { sigma_w: "σ_w", sigma_v: "σ_v", mu_b: "μ_b", sigma_b: "σ_b", R: "R", correlation: "c" };
-const KEY = [["theory", "theory, untied"], ["network", "networks, tied"]];
+const KEY = [["theory", "theory, untied"], ...(stored.tied ? [["tied", "theory, tied"]] : []), ["network", "networks, tied"]];
+const MAPS = Object.values(stored).filter(Boolean);
+const isOnMaps = (place) => MAPS.some((map) => map.axes.some((axis) => axis.place === place));
 const htmlOf = (law) => {
   const [stem, mark] = LETTERS[law].split("_");
   return mark ? `<i>${stem}</i><sub><i>${mark}</i></sub>` : `<i>${stem}</i>`;
@@ -50,18 +52,50 @@ function buildControls() {
     range.setAttribute("aria-label", `${wordsOf(q)}, ${MEANING[q.law]}`);
     box.setAttribute("aria-label", `${wordsOf(q)}, as a number`);
     row.append(label, range, box);
+    if (!model.closed && q.law !== "correlation" && !isOnMaps(q.place)) {
+      row.classList.add("off-map");
+      row.title = "Not in the stored map: where it is moved, only the networks follow.";
+    }
     groups.get(q.preactivation).append(row);
   }
-  const axesOf = active().filter((q) => q.law !== "correlation");
+  buildPhaseChoices();
+}
+
+// What the phase map is of: computed here over any two parameters, or stored over its own two.
+function buildPhaseChoices() {
+  const axesOf = active().filter((q) => q.law !== "correlation"), theory = byId("phase-theory");
+  if (model.closed) theory.add(new Option("untied", "live"));
+  for (const map of MAPS) theory.add(new Option(`${map.tying}, stored`, map.tying));
+  theory.parentElement.hidden = theory.length < 2;
+  const toMap = () => MAPS.filter((map) => map.tying === theory.value).forEach(({ axes: [x, y] }) => setAxes(x.place, y.place));
+  theory.addEventListener("change", () => { toMap(); state.phase = null; askPhase(); });
   for (const id of ["phase-x", "phase-y"]) {
-    axesOf.forEach((q) => byId(id).add(new Option(wordsOf(q), q.place)));
-    byId(id).addEventListener("change", () => { state.phase = null; askPhase(); });
+    axesOf.filter((q) => model.closed || isOnMaps(q.place)).forEach((q) => byId(id).add(new Option(wordsOf(q), q.place)));
+    byId(id).addEventListener("change", () => {
+      if (model.closed && !isOnMaps(Number(byId(id).value))) theory.value = "live";
+      state.phase = null;
+      askPhase();
+    });
   }
   const first = axesOf.find((q) => q.law === "sigma_w") || axesOf[0];
   const second = axesOf.find((q) => q.law === "mu_b" && q.preactivation === first.preactivation) || axesOf.at(-1);
-  byId("phase-x").value = first.place;
-  byId("phase-y").value = second.place;
+  if (MAPS.length) setAxes(...MAPS[0].axes.map((axis) => axis.place));
+  else setAxes(first.place, second.place);
   byId("phase-of").addEventListener("change", askPhase);
+}
+
+const setAxes = (x, y) => [byId("phase-x").value, byId("phase-y").value] = [x, y];
+
+// Where the stored maps are: what they hold as they hold it, what they vary within them.
+function toStored() {
+  const map = MAPS[0];
+  model.parameters.forEach((q, place) => {
+    const axis = map.axes.find((one) => one.place === place);
+    if (place === model.index.c_x) return;
+    state.p[place] = axis ? Math.min(axis.values.at(-1), Math.max(axis.values[0], state.p[place])) : map.held[place];
+    showParameter(state.p[place], place);
+  });
+  showVariant(map.variant);
 }
 
 function showVariant(name) {

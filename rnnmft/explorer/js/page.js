@@ -26,17 +26,18 @@ function ask(wish) {
 }
 
 const phaseAxis = (id) => {
-  const q = model.parameters[Number(byId(id).value)];
-  return { place: Number(byId(id).value), low: q.low, high: q.high, label: wordsOf(q) };
+  const place = Number(byId(id).value), q = model.parameters[place], map = stored[byId("phase-theory").value];
+  const ends = map?.axes.find((axis) => axis.place === place)?.values ?? [q.low, q.high];
+  return { place, low: ends[0], high: ends.at(-1), label: wordsOf(q) };
 };
 
 function askPhase() {
-  const x = phaseAxis("phase-x"), y = phaseAxis("phase-y"), quantity = byId("phase-of").value;
+  const x = phaseAxis("phase-x"), y = phaseAxis("phase-y"), quantity = byId("phase-of").value, theory = byId("phase-theory").value;
   const rest = state.p.map((v, i) => (i === x.place || i === y.place ? 0 : v));
-  const key = JSON.stringify([rest, x, y, quantity, chosen]);
+  const key = JSON.stringify([rest, x, y, quantity, theory, chosen]);
   if (state.asked === key) return;
   state.asked = key;
-  ask({ kind: "phase", p: rest, x, y, quantity, variant: chosen });
+  ask({ kind: "phase", p: rest, x, y, quantity, theory, variant: chosen });
 }
 
 function askNetwork() {
@@ -68,6 +69,8 @@ function listen() {
   byId("reset").addEventListener("click", () => { history.replaceState(null, "", "#"); applyHash(); });
   byId("copy-code").addEventListener("click", () => copy(pythonText(), "Copied: the ensemble and the inputs of this point."));
   byId("copy-link").addEventListener("click", () => copy(`${location.href.split("#")[0]}#${settingText()}`, "Copied: a link to this setting."));
+  byId("to-stored").hidden = !MAPS.length;
+  byId("to-stored").addEventListener("click", toStored);
   addEventListener("hashchange", applyHash);
 }
 
