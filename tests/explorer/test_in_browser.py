@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from rnnmft import ConvergenceError, Explorer, Inputs, MeanField, activations, c
 from rnnmft.cells import Cell
 from rnnmft.explorer.variants import zoo_variants
 from rnnmft.numerics.compile import compile_elementwise
-from tests.explorer.browser import Page, browser
+from tests.explorer.browser import CONTRAST, Page, opened
 
 pytestmark = pytest.mark.browser
 
@@ -51,12 +50,6 @@ LAWS = ("sigma_w", "sigma_v", "mu_b", "sigma_b")
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with browser(tmp_path_factory.mktemp("profile")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def file_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("pages")
 
@@ -71,12 +64,6 @@ def file_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
         return path
 
     return write
-
-
-def opened(page: Page, file: Path, **how: Any) -> Page:
-    page.open(file, **how)
-    page.wait("state.phase && state.network")
-    return page
 
 
 # --- numbers -------------------------------------------------------------------------------------
@@ -267,25 +254,6 @@ def test_the_jacobian_is_what_a_perturbation_follows(page: Page, file_of: Any) -
 
 # --- the page itself -----------------------------------------------------------------------------
 
-_CONTRAST = """(() => {
-  const channel = (c) => (c <= 10 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
-  const parts = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-  const behind = (e) => { for (; e; e = e.parentElement) {
-    const c = parts(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > 0) return c; }
-    return [255, 255, 255]; };
-  const low = [];
-  for (const e of document.querySelectorAll("body *")) {
-    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!own || ["SCRIPT", "STYLE", "OPTION"].includes(e.tagName)) continue;
-    if (!e.getClientRects().length) continue;
-    const style = getComputedStyle(e), ink = e.closest("svg") ? style.fill : style.color;
-    const [a, b] = [light(parts(ink)), light(behind(e))].sort((x, y) => y - x);
-    if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${e.tagName} ${e.textContent} ${ink}`);
-  }
-  return low;
-})()"""
-
 
 @pytest.mark.parametrize("name", ["minimal", "gru"])
 @pytest.mark.parametrize("width", [1280, 390])
@@ -297,7 +265,7 @@ def test_it_is_quiet_fits_and_can_be_read(
     assert page.complaints() == []
     assert page.requests() == []
     assert page.value("document.documentElement.scrollWidth") <= width
-    assert page.value(_CONTRAST) == []
+    assert page.value(CONTRAST) == []
     unnamed = "[...document.querySelectorAll('input, select, canvas')].filter((e) => "
     unnamed += "!e.labels?.length && !e.getAttribute('aria-label')).map((e) => e.id)"
     assert page.value(unnamed) == []
@@ -306,7 +274,7 @@ def test_it_is_quiet_fits_and_can_be_read(
 def test_the_check_of_contrast_can_fail(page: Page, file_of: Any) -> None:
     opened(page, file_of("minimal"))
     page.value("document.getElementById('headline').style.color = '#999999'")
-    assert len(page.value(_CONTRAST)) == 1
+    assert len(page.value(CONTRAST)) == 1
 
 
 def test_a_slider_moves_by_hand_and_by_key(page: Page, file_of: Any) -> None:

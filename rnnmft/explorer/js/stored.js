@@ -3,6 +3,8 @@
 // `stored` is { tied, untied }, each a map or null. A map's point (i, j) stands at i n_2 + j.
 
 const HELD = 1e-9;
+// Curvature between points over that which the points show: a smooth function's seldom is twice as large.
+const ROOM = 2;
 const withError = (value, error) => ({ value, error });
 
 // Where a coordinate lies among increasing values: the point before it, and how far towards the next.
@@ -14,8 +16,8 @@ function placeIn(values, x) {
   return { i, t: min(1, max(0, (x - values[i]) / (values[i + 1] - values[i]))) };
 }
 
-// What a line between two points may be wrong by: (x - a) (b - x) |f[a, b, c]|, the largest divided
-// difference with a neighbour c; NaN where none is known.
+// What a line between two points may be wrong by: twice (x - a) (b - x) |f[a, b, c]|, with the largest
+// divided difference of a neighbour c. An estimate, no bound; NaN where no neighbour is known.
 function bendOf(values, { i, t }, at) {
   let most = NaN;
   const [a, b] = [values[i], values[i + 1]], slope = (at(i + 1) - at(i)) / (b - a);
@@ -25,7 +27,7 @@ function bendOf(values, { i, t }, at) {
     const second = abs((other - slope) / (values[k] - values[near === i ? i + 1 : i]));
     most = most >= second ? most : second;
   }
-  return t * (1 - t) * square(b - a) * most;
+  return ROOM * t * (1 - t) * square(b - a) * most;
 }
 
 // Bilinear between four points. Neighbours share random numbers: their errors are added, not their
