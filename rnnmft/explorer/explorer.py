@@ -34,9 +34,9 @@ _HERE = Path(__file__).parent
 _PAGE = Path(page.__file__).parent
 # In this order: each file uses what those before it define.
 _CORE = ("functions", "average", "pairs", "algebra")
-_AFTER = ("answer", "theory", "stored", "phase", "network")
+_AFTER = ("answer", "theory", "stored", "phase", "network", "density")
 # What the page alone runs; it starts in the last.
-_PAGE_FILES = ("figures", "controls", "address", "drawing", "phase_figure", "page")
+_PAGE_FILES = ("figures", "controls", "address", "numbers", "drawing", "phase_figure", "page")
 # Pixels of a frame in a notebook: the first line, the sliders and the maps at once.
 _FRAME = 900
 _MARK = re.compile(r"<mtext>@(\d+)</mtext>")

@@ -19,70 +19,6 @@ function refresh() {
   }, 60);
 }
 
-// How long a gradient lives, in a sentence; critical within the error of what is only interpolated.
-function life(growth, tying = "untied", error = 0) {
-  if (!isFinite(growth)) return `In the ${tying} theory a gradient does not survive one step.`;
-  const steps = Math.abs(1 / growth), sure = Math.max(1e-3, error);
-  if (Math.abs(growth) < sure) return `In the ${tying} theory gradients neither vanish nor explode: critical to ${shown(sure, 1)} a step.`;
-  const words = steps < 1 ? "within one step" : `every ${shown(steps, 3)} steps`;
-  return growth < 0
-    ? `In the ${tying} theory a gradient’s square shrinks by a factor of e ${words}; a tenth is left after ${shown(Math.log(10) * steps, 3)}.`
-    : `In the ${tying} theory a gradient’s square grows by a factor of e ${words}: it explodes.`;
-}
-
-function drawNumbers() {
-  const r = state.result, name = (i) => (model.states.length > 1 ? ` of ${model.states[i]}` : "");
-  const entries = [];
-  if (r.reached) {
-    r.second.forEach((v, i) => entries.push([`Q*${name(i)}`, v]));
-    programs.variances(r.reached.moments, state.p).forEach((v, k) =>
-      entries.push([`q*${model.preactivations.length > 1 ? ` of ${model.preactivations[k].name}` : ""}`, v]));
-    if (r.c) r.c.forEach((v, i) => entries.push([`c*${name(i)}`, v]));
-    entries.push(["χ₁", r.chi_1], ["ξ_q", r.xi_q]);
-    if (r.xi_c !== null) entries.push(["ξ_c", r.xi_c]);
-  }
-  byId("numbers").innerHTML = entries.map(([k, v]) => `<div><dt>${lowered(k)}</dt><dd>${shown(v, 5)}</dd></div>`).join("");
-  byId("headline").textContent = headline(r);
-  byId("stored").innerHTML = MAPS.map(storedSays).join("");
-  const notes = [];
-  if (r.roots.length > 1) {
-    const kinds = r.roots.filter((root) => root.stable).length;
-    notes.push(`${r.roots.length} fixed points, ${kinds} of them stable; the numbers are those that the zero state reaches.`);
-  }
-  if (r.reached && !r.reached.stable) notes.push("The zero state stays where it is, but is unstable.");
-  if (model.closed && !model.cross) notes.push("No correlation map for this cell: its pairs have no series in the page.");
-  byId("note").textContent = notes.join(" ");
-}
-
-function headline(r) {
-  if (r.reached) return life(r.growth);
-  if (model.closed) return "The second moment grows without bound from the zero state.";
-  const known = MAPS.find((map) => state.stored[map.tying].growth);
-  if (!known) return `No theory here: ${state.stored[MAPS[0].tying].missing ?? "no growth rate is stored"}.`;
-  const { value, error } = state.stored[known.tying].growth;
-  return life(value, known.tying, error);
-}
-
-// A value with its error, whose second digit decides how many of the value are shown.
-function plusMinus({ value, error }) {
-  const digits = error > 0 && value !== 0 ? Math.floor(Math.log10(Math.abs(value) / error)) + 2 : 4;
-  return `${shown(value, Math.max(1, Math.min(6, digits)))} ± ${shown(error, 1)}`;
-}
-
-// What a stored map says at this setting, and that it is stored.
-function storedSays(map) {
-  const found = state.stored[map.tying], name = map.tying === "tied" ? "Tied" : "Untied";
-  if (found.missing) return `<p><b>${name}</b> <span class="missing">no value here: ${escaped(found.missing)}.</span></p>`;
-  const of = (names, i) => (names.length > 1 ? ` of ${names[i]}` : "");
-  const entries = [
-    ["log χ₁", found.growth], ["ξ_q", found.xi_q],
-    ...found.second.map((v, i) => [`Q*${of(model.states, i)}`, v]),
-    ...found.variances.map((v, k) => [`q*${of(model.preactivations.map((one) => one.name), k)}`, v]),
-  ].filter(([, v]) => v).map(([k, v]) => `<span>${lowered(k)} <b>${plusMinus(v)}</b></span>`);
-  const points = map.axes.map((axis) => axis.values.length).join(" × ");
-  return `<p><b>${name}</b> ${entries.join(" ")} <span class="missing">interpolated from a stored map of ${points} points; errors are ${map.standardError ? "standard errors" : "bounds"} and what the interpolation may miss</span></p>`;
-}
-
 // Its lines in a chart of networks: [value, class] of one quantity, for each map that knows it.
 const storedLines = (of) => MAPS.map((map) => [of(state.stored[map.tying]), map.tying === "tied" ? "tied" : "theory"])
   .filter(([found]) => found).map(([found, kind]) => [found.value, kind]);
@@ -198,7 +134,7 @@ function drawSpectrum(n) {
     return;
   }
   const bins = 24, r = state.result, chi = r.reached && model.stateCount === 1 ? Math.sqrt(r.chi_1) : NaN;
-  const high = 1.05 * Math.max(...n.singular, 1e-9, isFinite(chi) ? chi : 0);
+  const high = 1.05 * Math.max(...n.singular, 1e-9), d = state.density, own = d && d.p.join() === n.p.join() && d.variant === n.variant;
   const counts = new Array(bins).fill(0);
   n.singular.forEach((v) => counts[Math.min(bins - 1, Math.floor((v / high) * bins))]++);
   const chart = axes(byId("spectrum"), { low: 0, high, label: "singular value" }, { low: 0, high: 1.1 * Math.max(...counts), label: "how many" });
@@ -206,8 +142,10 @@ function drawSpectrum(n) {
     const [x, y] = [chart.x((k * high) / bins), chart.y(count)];
     return `<rect class="bar" x="${x}" y="${y}" width="${chart.x(((k + 1) * high) / bins) - x - 1}" height="${chart.y(0) - y}"/>`;
   });
+  const curve = own ? d.places.map((s, i) => [s, (d.density[i] * n.singular.length * high) / bins]) : [];
   byId("spectrum").innerHTML = chart.text + bars.join("")
-    + (isFinite(chi) ? chart.line([[chi, 0], [chi, 1e9]], "theory") : "");
+    + chart.line(curve, "theory") + (isFinite(chi) ? chart.line([[chi, 0], [chi, 1e9]], "theory stored") : "");
   byId("spectrum-says").textContent = "The state-to-state Jacobian of the first network at the last step; an isometry has all of them at 1."
-    + (isFinite(chi) ? " The line is their root mean square in the untied theory, √χ₁." : "");
+    + (own ? ` The curve is their density in wide networks of units like these (${d.units} of them).` : "")
+    + (isFinite(chi) && chi < high ? " Dashed: their root mean square in the untied theory, √χ₁." : "");
 }

@@ -6,7 +6,8 @@ const worker = (() => {
   made.onmessage = ({ data }) => {
     state.busy[data.kind] = false;
     if (data.kind === "phase") drawPhase(data);
-    else if (data.variant === chosen) { state.network = data; drawEvolution(); }
+    else if (data.kind === "density") { state.density = data; drawSpectrum(state.network); }
+    else if (data.variant === chosen) { state.network = data; drawEvolution(); askDensity(data); }
     const next = state.waiting[data.kind];
     state.waiting[data.kind] = null;
     if (next) ask(next);
@@ -42,6 +43,13 @@ function askPhase() {
 
 function askNetwork() {
   ask({ kind: "network", p: state.p, width: WIDTH, steps: STEPS, networks: NETWORKS, variant: chosen });
+}
+
+// Of the networks just simulated: their units, with the deviations of the weights that joined them.
+function askDensity({ local, p, singular, variant }) {
+  const sigma = model.preactivations.map((k) => (k.parameters[0] < 0 ? 0 : p[k.parameters[0]]));
+  if (!singular.every(isFinite)) return;
+  ask({ kind: "density", local, sigma, p, states: model.stateCount, high: 1.05 * Math.max(...singular, 1e-9), variant });
 }
 
 function movePoint(a, b) {
