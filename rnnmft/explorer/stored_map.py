@@ -120,10 +120,15 @@ def described_map(
         "axes": axes,
         "held": [float(v) for v in held],
         "status": status,
-        "meaning": {s.name: s.value for s in Status if s.name in status},
+        "meaning": {s.name: _within(s.value) for s in Status if s.name in status},
         "standardError": diagram.attrs["error_kind"] == "standard error",
         **{ours: _rows(diagram, theirs) for ours, theirs in _QUANTITIES.items()},
     }
+
+
+def _within(sentence: str) -> str:
+    """A sentence as a part of another."""
+    return sentence[0].lower() + sentence[1:].rstrip(".")
 
 
 def _axes(diagram: PhaseDataset) -> list[Any]:

@@ -54,9 +54,14 @@ function buildControls() {
     row.append(label, range, box);
     if (!model.closed && q.law !== "correlation" && !isOnMaps(q.place)) {
       row.classList.add("off-map");
-      row.title = "Not in the stored map: where it is moved, only the networks follow.";
     }
     groups.get(q.preactivation).append(row);
+  }
+  if (!model.closed) {
+    const says = document.createElement("p");
+    says.className = "missing off-map";
+    says.textContent = "Marked so: not in the stored map. Where these are moved, only the networks follow.";
+    fields.append(says);
   }
   buildPhaseChoices();
 }

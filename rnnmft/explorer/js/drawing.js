@@ -74,7 +74,7 @@ function drawEvolution() {
   const levels = storedLines((found) => found.second?.[0]);
   const q = theory.map((v, t) => [t + 1, v[0]]), finite = q.map(([, v]) => v).filter(isFinite);
   const seen = n ? n.second.flat() : [];
-  const high = 1.15 * Math.max(...finite, ...levels.map(([v]) => v), ...seen.filter((v) => !(v > 50 * Math.max(...finite))), 1e-12);
+  const high = 1.15 * Math.max(...finite, ...levels.map(([v]) => v), ...seen.filter((v) => !finite.length || v < 50 * Math.max(...finite)), 1e-12);
   const label = `Q${model.states.length > 1 ? ` of ${model.states[0]}` : ""}`;
   // What grows without bound is shown by its logarithm.
   const grows = high > 1e4 ? { log: true, low: Math.max(1e-3, Math.min(...finite, 1)) } : { low: 0 };

@@ -58,8 +58,8 @@ function storedSays(map) {
   const entries = [
     ["log χ₁", found.growth], ["ξ_q", found.xi_q],
     ...found.second.map((v, i) => [`Q*${of(model.states, i)}`, v]),
-    ...found.variances.map((v, k) => [`q*${of(model.preactivations.map((one) => one.name), k)}`, v]),
-  ].filter(([, v]) => v).map(([k, v]) => `<span>${lowered(k)} <b>${plusMinus(v)}</b></span>`);
+    ...found.variances.map((v, k) => [`q*${of(model.preactivations.map((one) => one.name), k)}`, v, "more"]),
+  ].filter(([, v]) => v).map(([k, v, kind]) => `<span class="${kind ?? ""}">${lowered(k)} <b>${plusMinus(v)}</b></span>`);
   const points = map.axes.map((axis) => axis.values.length).join(" × ");
-  return `<p><b>${name}</b> ${entries.join(" ")} <span class="missing">interpolated from a stored map of ${points} points; errors are ${map.standardError ? "standard errors" : "bounds"} and what the interpolation may miss</span></p>`;
+  return `<p><b>${name}</b> ${entries.join(" ")} <span class="missing more">interpolated from a stored map of ${points} points; errors are ${map.standardError ? "standard errors" : "bounds"} and what the interpolation may miss</span></p>`;
 }

@@ -28,7 +28,9 @@ function drawPhase(data) {
   context.putImageData(image, 0, 0);
   drawPhaseAxes();
   const words = {
-    growth: "Blue: gradients vanish; orange: they explode; white: critical. The black line is where the sign changes, also by a jump from one fixed point to another.",
+    growth: `Blue: gradients vanish; orange: they explode; white: critical. ${data.theory === "tied"
+      ? "The violet line is where the sign changes; dotted: where it would be if the rate erred by its error."
+      : "The black line is where the sign changes, also by a jump from one fixed point to another."}`,
     second: range && `Pale to dark: Q from ${shown(Math.exp(range[0]), 2)} to ${shown(Math.exp(range[1]), 2)}, by its logarithm.`,
     xi_q: range && `Pale to dark: memory from ${shown(Math.exp(range[0]), 2)} to ${shown(Math.exp(range[1]), 2)} steps, by its logarithm.`,
   }[quantity];
