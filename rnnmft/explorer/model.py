@@ -93,6 +93,10 @@ class PageModel:
                 for p in cell.preactivations
             ],
             "averages": len(cell.averages),
+            # As Python, for who copies the setting.
+            "laws": ", ".join(
+                f"{name!r}: mft.cells.{law!r}" for name, law in self.ensemble.parameters.items()
+            ),
             "own": [
                 self.ensemble.parameters[p.name].quantile(middles).tolist() for p in cell.parameters
             ],

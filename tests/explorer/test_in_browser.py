@@ -12,41 +12,13 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from rnnmft import ConvergenceError, Explorer, Inputs, MeanField, activations, cells
-from rnnmft.cells import Cell
+from rnnmft import Explorer, MeanField, activations, cells
 from rnnmft.explorer.variants import zoo_variants
 from rnnmft.numerics.compile import compile_elementwise
 from tests.explorer.browser import CONTRAST, Page, opened
+from tests.explorer.settings import CELLS, LAWS, THREE_ROOTS, compared, settings
 
 pytestmark = pytest.mark.browser
-
-TEXT = """
-name = "gated"
-states = ["h"]
-[preactivations]
-z = { sees = "h" }
-g = { sees = "sigmoid(z)*h" }
-[update]
-h = "(1-sigmoid(z))*h + sigmoid(z)*tanh(g)"
-"""
-CELLS = {
-    "minimal": cells.minimal,
-    "vanilla": cells.vanilla,
-    "gru": cells.gru,
-    "text": lambda: cells.loads(TEXT),
-    "relu": lambda: cells.vanilla(activations.relu),
-}
-# Settings with three fixed points, in the order of the page: R, c, then sigma_w, sigma_v, mu_b,
-# sigma_b of each preactivation; found by a search among random ones.
-THREE_ROOTS = {
-    "minimal": [2.2288, -0.7992, 4.9666, 0.0045, 4.9832, 0.0690],
-    "gru": [
-        *(0.8063, -0.8323, 2.9792, 3.98, 1.6647, 0.0198),
-        *(6.5483, 0.0116, 4.032, 0.0016, 7.6224, 0.2193, 0.0098, 0.0019),
-    ],
-    "text": [3.241, 0.1789, 7.575, 0.0, -2.5489, 0.0208, 6.8513, 0.0719, -0.1673, 0.0096],
-}
-LAWS = ("sigma_w", "sigma_v", "mu_b", "sigma_b")
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +31,13 @@ def file_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
         if name == "variants":
             offered = zoo_variants("vanilla")
             Explorer(cells.vanilla(), variants=offered).to_html(path)
+        elif name == "leaks":
+            offered = {
+                f"{f.__name__}, leak {leak:.1f}": cells.leaky_rnn(leak, f)
+                for f in (activations.tanh, activations.relu)
+                for leak in (0.2, 0.5, 1.0)
+            }
+            Explorer(cells.leaky_rnn(), variants=offered).to_html(path)
         else:
             Explorer(CELLS[name]()).to_html(path)
         return path
@@ -69,74 +48,9 @@ def file_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
 # --- numbers -------------------------------------------------------------------------------------
 
 
-def settings(name: str, count: int) -> list[list[float]]:
-    """Random settings of the page, a third of them beside one with three fixed points."""
-    cell, rng = CELLS[name](), np.random.default_rng(7)
-    low = np.array([0.0, -1.0] + [0.0, 0.0, -3.0, 0.0] * len(cell.preactivations))
-    # A relu's second moment diverges beyond sigma_w = sqrt(2).
-    widest = 1.3 if name == "relu" else 6.0
-    high = np.array([3.0, 1.0] + [widest, 2.0, 3.0, 1.0] * len(cell.preactivations))
-    found = []
-    for i in range(count):
-        drawn = rng.uniform(low, high)
-        if i % 3 == 0 and name in THREE_ROOTS:
-            drawn = np.array(THREE_ROOTS[name]) * rng.uniform(0.995, 1.005, len(low))
-        found.append(drawn.tolist())
-    return found
-
-
-def theory(cell: Cell, setting: list[float]) -> dict[str, Any]:
-    """What Python says of one setting; None where there is nothing to say."""
-    laws = {
-        p.name: dict(zip(LAWS, setting[2 + 4 * k : 6 + 4 * k], strict=True))
-        for k, p in enumerate(cell.preactivations)
-    }
-    inputs = Inputs(R=setting[0], correlation=setting[1])
-    at = MeanField(cell, cell.ensemble(**laws), inputs, tying="untied")
-    found = {"roots": [list(f.second_moment.values()) for f in at.fixed_points()], "reached": False}
-    try:
-        fixed, times = at.fixed_point(), at.timescales()
-    except ConvergenceError:
-        return found
-    numbers = [*fixed.second_moment.values(), *fixed.preactivation_variance.values()]
-    numbers += [times.chi_1, times.xi_q, times.xi_c]
-    if all(v > 0 for v in fixed.second_moment.values()):
-        numbers += at.correlation_fixed_point().correlation.values()
-    return found | {"reached": True, "numbers": [float(x) for x in numbers]}
-
-
-# Neither infinity nor nan is JSON.
-_EVALUATED = """(settings) => settings.map((p) => {
-  const r = evaluate(p), found = {};
-  found.roots = r.roots.map((x) => model.squares.map((i) => x.moments[i]));
-  found.reached = r.reached !== null;
-  if (r.reached) found.numbers = [...r.second, ...programs.variances(r.reached.moments, p),
-    r.chi_1, r.xi_q, r.xi_c ?? NaN, ...(r.c || [])].map(String);
-  return found;
-})"""
-
-
-def compared(page: Page, name: str, given: list[list[float]]) -> int:
-    """Hold the page against Python at settings; how many had three fixed points."""
-    found = page.value(f"({_EVALUATED})({json.dumps(given)})")
-    three = 0
-    for setting, ours in zip(given, found, strict=True):
-        wanted = theory(CELLS[name](), setting)
-        assert ours["reached"] == wanted["reached"], setting
-        assert len(ours["roots"]) == len(wanted["roots"]), setting
-        np.testing.assert_allclose(ours["roots"], wanted["roots"], rtol=1e-6, atol=1e-12)
-        three += len(wanted["roots"]) == 3
-        if wanted["reached"]:
-            numbers = [float(x.replace("Infinity", "inf")) for x in ours["numbers"]]
-            np.testing.assert_allclose(
-                numbers, wanted["numbers"], rtol=1e-6, atol=1e-9, err_msg=f"{setting}"
-            )
-    return three
-
-
 @pytest.mark.parametrize("name", CELLS)
 def test_numbers_are_those_of_python(page: Page, file_of: Any, name: str) -> None:
-    three = compared(opened(page, file_of(name)), name, settings(name, 4))
+    three = compared(opened(page, file_of(name)), name, settings(name, 4)).three
     assert three >= 2 or name not in THREE_ROOTS
 
 
@@ -145,7 +59,7 @@ def test_numbers_are_those_of_python(page: Page, file_of: Any, name: str) -> Non
 def test_numbers_are_those_of_python_at_a_hundred_settings(
     page: Page, file_of: Any, name: str
 ) -> None:
-    three = compared(opened(page, file_of(name)), name, settings(name, 100))
+    three = compared(opened(page, file_of(name)), name, settings(name, 100)).three
     assert three >= 20 or name not in THREE_ROOTS
 
 
@@ -417,3 +331,38 @@ def test_three_fixed_points_are_drawn_and_said(page: Page, file_of: Any) -> None
     assert page.value("document.querySelectorAll('#q-map .stable').length") == 2
     assert page.value("document.querySelectorAll('#q-map .unstable').length") == 1
     assert "3 fixed points, 2 of them stable" in page.value("byId('note').textContent")
+
+
+def test_a_leak_is_a_slider_beside_the_activation(page: Page, file_of: Any) -> None:
+    opened(page, file_of("leaks"))
+    assert page.value("[byId('variant').tagName, byId('variant-1').type]") == ["SELECT", "range"]
+    page.value("byId('variant').value = 'relu'")
+    page.value("byId('variant').dispatchEvent(new Event('change'))")
+    page.value("byId('variant-1').value = 2; byId('variant-1').dispatchEvent(new Event('input'))")
+    assert page.value("chosen") == "relu, leak 1.0"
+    assert page.value("byId('variant-1').nextSibling.value") == "1.0"
+    # Without a memory of its own it is the vanilla RNN.
+    page.value("setParameter(2, 0.7)")
+    wanted = MeanField(
+        cells.vanilla(activations.relu), cells.vanilla().ensemble(e={"sigma_w": 0.7})
+    )
+    assert page.value("state.result.second[0]") == pytest.approx(
+        wanted.fixed_point().second_moment["h"], rel=1e-6
+    )
+    page.value("showVariant('tanh, leak 0.2')")
+    assert page.value("[byId('variant').value, byId('variant-1').value]") == ["tanh", "0"]
+    assert page.complaints() == []
+
+
+def test_the_point_is_drawn_along_by_a_mouse(page: Page, file_of: Any) -> None:
+    opened(page, file_of("minimal"))
+    page.value("byId('phase').scrollIntoView({ block: 'center', behavior: 'instant' })")
+    x, y, w, h = page.value(
+        "(({x, y, width, height}) => [x, y, width, height])"
+        "(document.getElementById('phase').getBoundingClientRect())"
+    )
+    at = {"button": "left", "buttons": 1}
+    for kind, across in (("mousePressed", 0.5), ("mouseMoved", 0.6), ("mouseMoved", 0.75)):
+        move = {"type": kind, "x": x + across * w, "y": y + h / 2, "clickCount": 1}
+        page.send("Input.dispatchMouseEvent", **move, **at)
+    assert page.value("state.p[2]") == pytest.approx(6.0, abs=0.05)

@@ -24,17 +24,7 @@ const MEANING = {
 
 function buildControls() {
   const fields = byId("fields"), groups = new Map();
-  const names = Object.keys(variants);
-  if (names.length > 1) {
-    const label = document.createElement("label"), select = document.createElement("select");
-    label.id = "variants";
-    label.textContent = "Variant ";
-    names.forEach((name) => select.add(new Option(name, name)));
-    select.id = "variant";
-    select.addEventListener("change", () => showVariant(select.value));
-    label.append(select);
-    fields.append(label);
-  }
+  if (Object.keys(variants).length > 1) fields.append(variantControls());
   for (const q of active()) {
     if (!groups.has(q.preactivation)) {
       const group = document.createElement("fieldset"), legend = document.createElement("legend");
@@ -103,11 +93,48 @@ function toStored() {
   showVariant(map.variant);
 }
 
+// Names of several parts, "tanh, leak 0.2", have a choice for each part if all combinations are there;
+// numbers after a common word are a slider.
+function variantParts() {
+  const names = Object.keys(variants), parts = names.map((name) => name.split(", "));
+  const columns = parts[0].map((_, k) => [...new Set(parts.map((part) => part[k]))]);
+  if (columns.reduce((all, column) => all * column.length, 1) !== names.length) return [names];
+  return columns;
+}
+
+function variantControls() {
+  const group = document.createElement("div");
+  group.id = "variants";
+  variantParts().forEach((choices, k) => {
+    const label = document.createElement("label"), word = choices[0].replace(/ ?[^ ]*$/, "");
+    const numbers = word && choices.every((c) => c.startsWith(`${word} `) && isFinite(c.slice(word.length)));
+    const input = document.createElement(numbers ? "input" : "select"), says = document.createElement("output");
+    const sorted = numbers ? [...choices].sort((a, b) => a.slice(word.length) - b.slice(word.length)) : choices;
+    label.append(numbers ? word : "Variant", input, says);
+    if (numbers) Object.assign(input, { type: "range", min: 0, max: sorted.length - 1, step: 1 });
+    else sorted.forEach((name) => input.add(new Option(name, name)));
+    input.id = k ? `variant-${k}` : "variant";
+    const part = () => (numbers ? sorted[input.value] : input.value);
+    input.addEventListener(numbers ? "input" : "change", () => showVariant(variantOf(k, part())));
+    group.append(label);
+    showVariantPart.push((own) => {
+      input.value = numbers ? sorted.indexOf(own) : own;
+      if (numbers) says.value = own.slice(word.length + 1);
+    });
+  });
+  return group;
+}
+
+// What shows each part of the variant's name in its control.
+const showVariantPart = [];
+const partsOf = (name) => (showVariantPart.length > 1 ? name.split(", ") : [name]);
+const variantOf = (k, part) => partsOf(chosen).map((own, at) => (at === k ? part : own)).join(", ");
+
 function showVariant(name) {
   if (name !== chosen) [state.phase, state.network] = [null, null];
   choose(name);
   document.querySelectorAll("[data-variant]").forEach((e) => (e.hidden = e.dataset.variant !== name));
-  if (byId("variant")) byId("variant").value = name;
+  partsOf(name).forEach((part, k) => showVariantPart[k]?.(part));
   refresh();
 }
 

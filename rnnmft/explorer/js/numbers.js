@@ -56,7 +56,8 @@ function storedSays(map) {
   if (found.missing) return `<p><b>${name}</b> <span class="missing">no value here: ${escaped(found.missing)}.</span></p>`;
   const of = (names, i) => (names.length > 1 ? ` of ${names[i]}` : "");
   const entries = [
-    ["log χ₁", found.growth], ["ξ_q", found.xi_q],
+    ["χ₁", found.growth && { value: exp(found.growth.value), error: exp(found.growth.value) * found.growth.error }],
+    ["ξ_q", found.xi_q],
     ...found.second.map((v, i) => [`Q*${of(model.states, i)}`, v]),
     ...found.variances.map((v, k) => [`q*${of(model.preactivations.map((one) => one.name), k)}`, v, "more"]),
   ].filter(([, v]) => v).map(([k, v, kind]) => `<span class="${kind ?? ""}">${lowered(k)} <b>${plusMinus(v)}</b></span>`);

@@ -62,11 +62,14 @@ function movePoint(a, b) {
 
 function listen() {
   const canvas = byId("phase");
-  canvas.addEventListener("click", (event) => {
+  const goTo = (event) => {
     const box = canvas.getBoundingClientRect(), x = phaseAxis("phase-x"), y = phaseAxis("phase-y");
     const [s, t] = [(event.clientX - box.left) / box.width, 1 - (event.clientY - box.top) / box.height];
     movePoint(x.low + s * (x.high - x.low), y.low + t * (y.high - y.low));
-  });
+  };
+  canvas.addEventListener("click", goTo);
+  // A finger scrolls and taps; a mouse or a pen draws the point along.
+  canvas.addEventListener("pointermove", (event) => { if (event.buttons === 1 && event.pointerType !== "touch") goTo(event); });
   canvas.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
     if (!move) return;
