@@ -1,4 +1,7 @@
-"""Maps that a page holds: the theory over two parameters, computed beforehand, with its errors."""
+"""Maps that a page holds: the theory over two parameters, computed beforehand, with its errors.
+
+The page interpolates between their points, Eq. (stored-map).
+"""
 
 from __future__ import annotations
 
