@@ -210,11 +210,9 @@ def _at_point(theory: Any, name: str) -> tuple[Any, Any, Status]:
         ConvergenceError: it does not exist there.
     """
     if name in ("second_moment", "preactivation_variance"):
-        at = theory.fixed_point()
-        return list(getattr(at, name).values()), list(at.errors[name].values()), at.status
+        return _in_order(theory, name, theory.fixed_point())
     if name == "correlation":
-        pair = theory.correlation_fixed_point()
-        return list(pair.correlation.values()), list(pair.errors[name].values()), pair.status
+        return _in_order(theory, name, theory.correlation_fixed_point())
     if name == "xi_q" and isinstance(theory, TransportedLaw):
         return theory.relaxation_time()
     if name in ("xi_q", "xi_c"):
@@ -232,3 +230,12 @@ def _at_point(theory: Any, name: str) -> tuple[Any, Any, Status]:
     status = moments.status
     exists = math.isfinite(value) or not status.ok
     return value, error, status if exists else Status.UNDEFINED
+
+
+def _in_order(theory: MeanField, name: str, at: Any) -> tuple[Any, Any, Status]:
+    """A record's numbers by the order of the cell's states or preactivations, not of the record."""
+    of = (
+        theory.cell.preactivations if QUANTITIES[name][0] == "preactivation" else theory.cell.states
+    )
+    values, errors = getattr(at, name), at.errors[name]
+    return [values[s.name] for s in of], [errors[s.name] for s in of], at.status

@@ -27,12 +27,13 @@ from rnnmft.cli.options import (
     Weights,
     complete_cells,
 )
-from rnnmft.cli.output import WORDS, command_line, print_json, progress_bar, say
-from rnnmft.cli.setting import Setting, resolve_cell, resolve_setting
+from rnnmft.cli.output import WORDS, announced, command_line, print_json, progress_bar, say
+from rnnmft.cli.setting import Setting, axis_values, resolve_cell, resolve_setting
 from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_start
 
 if TYPE_CHECKING:
+    from rnnmft.analysis.phase_dataset import PhaseDataset
     from rnnmft.report import Report, ReportComparison
 
 __all__ = ["explore", "report"]
@@ -42,6 +43,12 @@ _TELLING: dict[str, Sequence[str]] = {
     "minimal": ("e.sigma_w=4", "e.mu_b=0.5", "e.sigma_b=0.3"),
     "gru": [f"{p}.{law}" for p in "rzn" for law in ("sigma_w=2", "sigma_b=0.3")],
     "lstm": [f"{p}.{law}" for p in "ifgo" for law in ("sigma_w=4", "sigma_b=0.3")],
+}
+
+# What maps stored in a page are over, where another choice tells more than the usual one.
+_MAPPED: dict[str, Sequence[str]] = {
+    "lstm": ("g.sigma_w=0.5:8:12", "f.mu_b=-3:3:10"),
+    "coupled_lstm": ("g.sigma_w=0.5:8:12", "f.mu_b=-3:3:10"),
 }
 
 # Options that a file with a setting answers itself.
@@ -217,26 +224,77 @@ def explore(
     cell: CellName,
     output: Output = None,
     sets: Sets = None,
+    laws: Laws = None,
     R: SecondMoment = 1.0,
     correlation: Correlation = 0.5,
+    tied: Annotated[
+        bool,
+        typer.Option(
+            "--tied",
+            help="Store a coarse map of the tied theory in the page: a few minutes of one core for "
+            "a gated cell, at once for a memoryless one.",
+        ),
+    ] = False,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FROM:TO:COUNT",
+            help="The two parameters of stored maps, for example e.sigma_w=0.5:8:12.",
+        ),
+    ] = None,
+    seconds: Annotated[
+        float,
+        typer.Option(help="After which the points of a stored map that are not done are left out."),
+    ] = 600.0,
     as_json: AsJson = False,
 ) -> None:
     """Write a page to play with: sliders, maps, phases, and networks simulated as one looks.
 
-    The page computes the untied theory by itself, without a server, from the derived equations; so
-    the cell's moments must close. It opens at the setting given here; a cell of the zoo that has an
-    activation or a leak to choose comes with all of them.
+    The page computes the untied theory by itself, without a server, from the derived equations,
+    where the cell's moments close. The tied theory (--tied), and both theories of other cells, it
+    reads between the points of maps that are computed now and stored in it. It opens at the setting
+    given here; a cell of the zoo that has an activation or a leak to choose comes with all of them.
     """
     given = sets or _TELLING.get(cell, ())
-    s = resolve_setting(cell, given, (), (), R, correlation, "white", ())
+    s = resolve_setting(cell, given, (), laws or (), R, correlation, "white", ())
     path = output or Path(f"{s.cell.name}_explorer.html")
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "No such folder", str(path.parent))
+    if seconds <= 0:
+        raise ParameterError(f"--seconds must be positive, got {seconds:g}")
     from rnnmft.explorer import Explorer
     from rnnmft.explorer.variants import zoo_variants
 
-    text = Explorer(s.cell, s.ensemble, s.inputs, zoo_variants(cell)).to_html(path)
+    maps = _stored(s, tied or bool(vary), vary or _MAPPED.get(cell), seconds)
+    text = Explorer(s.cell, s.ensemble, s.inputs, zoo_variants(cell), **maps).to_html(path)
+    known = {tying: int((m.status == "OK").all("quantity").sum()) for tying, m in maps.items()}
     if as_json:
-        print_json({"path": str(path), "bytes": len(text.encode())})
-    else:
-        say(f"{path} ({len(text.encode()) / 1000:.0f} kB): open it in a browser")
+        points = {tying: m.gradient_growth.size for tying, m in maps.items()}
+        print_json(
+            {"path": str(path), "bytes": len(text.encode()), "points": points, "known": known}
+        )
+        return
+    say(f"{path} ({len(text.encode()) / 1000:.0f} kB): open it in a browser")
+    for tying, m in maps.items():
+        say(f"{tying} theory stored: {known[tying]} of {m.gradient_growth.size} points known")
+
+
+def _stored(
+    setting: Setting, tied: bool, vary: Sequence[str] | None, seconds: float
+) -> dict[str, PhaseDataset]:
+    """The maps that the page needs: all of a cell that does not close, the tied one on demand."""
+    from rnnmft.analysis.mean_field import MeanField
+    from rnnmft.explorer import stored_map
+
+    at = (setting.cell, setting.ensemble, setting.inputs)
+    closed = MeanField(*at, tying="untied").recursion is not None
+    axes = dict(axis_values(text) for text in vary) if vary else None
+    asked = ["tied"] * (tied or not closed) + ["untied"] * (not closed)
+    found = {}
+    for tying in asked:
+        with progress_bar(f"{tying} points") as bar:
+            progress = announced(bar, f"{tying} points")
+            # Both have half of the time.
+            share = seconds / len(asked)
+            found[tying] = stored_map(*at, tying, axes, seconds=share, progress=progress)
+    return found

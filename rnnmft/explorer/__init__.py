@@ -1,5 +1,6 @@
-"""The explorer: a cell's untied theory as one HTML file to play with, computed in the page."""
+"""The explorer: a cell's theory as one HTML file to play with, computed in the page or stored."""
 
 from rnnmft.explorer.explorer import Explorer
+from rnnmft.explorer.stored_map import stored_map
 
-__all__ = ["Explorer"]
+__all__ = ["Explorer", "stored_map"]

@@ -85,6 +85,19 @@ def test_a_gated_cell_is_solved_by_its_own_theory() -> None:
     assert abs(value - untied.second_moment.item()) > 5 * error
 
 
+def test_states_stand_in_the_order_of_their_names() -> None:
+    """The LSTM's law gives h before c, the cell has c before h; |h| < |c| always."""
+    cell = cells.lstm()
+    found = phase_diagram(
+        cell, vary={("f", "mu_b"): [0.5]}, quantities=["second_moment"], tying="untied"
+    )
+    ensemble = cell.ensemble(f={"mu_b": 0.5})
+    expected = MeanField(cell, ensemble, tying="untied").fixed_point().second_moment
+    for state, value in expected.items():
+        assert found.second_moment.sel(state=state).item() == value
+    assert expected["h"] < expected["c"]
+
+
 def test_points_for_which_there_is_no_time_say_so() -> None:
     cell, vary = cells.minimal(), {("e", "sigma_w"): [4.0, -1.0]}
     with deadline(0.0):

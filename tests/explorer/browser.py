@@ -33,6 +33,25 @@ _FLAGS = [
     "--remote-debugging-pipe",
     "about:blank",
 ]
+#: Texts of a page whose contrast with what is behind them is below AA.
+CONTRAST = """(() => {
+  const channel = (c) => (c <= 10 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+  const parts = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const behind = (e) => { for (; e; e = e.parentElement) {
+    const c = parts(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > 0) return c; }
+    return [255, 255, 255]; };
+  const low = [];
+  for (const e of document.querySelectorAll("body *")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!own || ["SCRIPT", "STYLE", "OPTION"].includes(e.tagName)) continue;
+    if (!e.getClientRects().length) continue;
+    const style = getComputedStyle(e), ink = e.closest("svg") ? style.fill : style.color;
+    const [a, b] = [light(parts(ink)), light(behind(e))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${e.tagName} ${e.textContent} ${ink}`);
+  }
+  return low;
+})()"""
 # Seconds that a busy machine may need for one answer.
 _PATIENCE = 30.0
 
@@ -163,3 +182,10 @@ def browser(profile: Path) -> Iterator[Page]:
         process.wait()
         os.close(write_commands)
         os.close(read_answers)
+
+
+def opened(page: Page, file: Path, **how: Any) -> Page:
+    """The page once its map and its networks are there."""
+    page.open(file, **how)
+    page.wait("state.phase && state.network")
+    return page

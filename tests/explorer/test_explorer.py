@@ -11,7 +11,6 @@ import pytest
 
 from rnnmft import (
     Cell,
-    DerivationError,
     Explorer,
     Inputs,
     ParameterError,
@@ -89,13 +88,6 @@ def test_it_opens_where_it_is_told(tmp_path: Path) -> None:
     assert by_name["e.sigma_w"]["value"] == by_name["e.sigma_w"]["high"] == 11.0
 
 
-def test_a_cell_without_a_recursion_is_refused_in_a_sentence() -> None:
-    with pytest.raises(
-        DerivationError, match="no explorer: the moments of cell 'lstm' do not close"
-    ):
-        Explorer(cells.lstm())
-
-
 def test_inputs_that_are_not_white_are_refused() -> None:
     with pytest.raises(ParameterError, match="white"):
         Explorer(cells.minimal(), inputs=Inputs(temporal="constant"))
@@ -107,7 +99,33 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
         main(["explore", "vanilla", "--output", str(file), "--set", "e.sigma_w=1.5", "--json"]) == 0
     )
     printed = json.loads(capsys.readouterr().out)
-    assert printed == {"path": str(file), "bytes": file.stat().st_size}
-    assert main(["explore", "lstm", "--output", str(file)]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    size = file.stat().st_size
+    assert printed == {"path": str(file), "bytes": size, "points": {}, "known": {}}
     assert main(["explore", "vanilla", "--output", str(tmp_path / "no" / "v.html")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_command_stores_maps_of_what_it_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "v.html")
+    axes = ["--vary", "e.sigma_w=0.5:2:4", "--vary", "e.sigma_b=0:1:3"]
+    assert main(["explore", "vanilla", "--output", file, *axes]) == 0
+    assert "tied theory stored: 12 of 12 points known" in capsys.readouterr().out
+    (stored,) = re.findall(r"^const stored = (.*);$", Path(file).read_text("utf-8"), re.MULTILINE)
+    found = json.loads(stored)
+    assert found["untied"] is None
+    assert [axis["place"] for axis in found["tied"]["axes"]] == [2, 5]
+    assert main(["explore", "vanilla", "--output", file, "--tied", "--seconds", "0"]) == 2
+
+
+@pytest.mark.slow
+def test_the_command_stores_both_theories_of_a_cell_that_does_not_close(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "r.html")
+    axes = ["--vary", "e.sigma_w=1:2:2", "--vary", "e.mu_b=0:1:2", "--seconds", "60"]
+    assert main(["explore", "rate", "--output", file, *axes, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["points"] == {"tied": 4, "untied": 4}
+    assert min(printed["known"].values()) > 0

@@ -42,6 +42,7 @@ function pythonText() {
       .map((law, i) => [law, k.parameters[i]]).filter(([, i]) => i >= 0).map(([law, i]) => `${law}=${value(i)}`);
     return `${k.name}=dict(${given.join(", ")})`;
   });
+  if (model.laws) laws.unshift(`parameters={${model.laws}}`);
   return `ensemble = cell.ensemble(${laws.join(", ")})\ninputs = mft.Inputs(R=${value(0)}, correlation=${value(1)})\n`;
 }
 

@@ -1,4 +1,4 @@
-// What the worker does: a phase map or a few networks. Variants are chosen as the page has them.
+// What the worker does: a phase map, a few networks, the density of their singular values. Variants are chosen as the page has them.
 
 let chosen = Object.keys(variants)[0];
 let { programs, model } = variants[chosen]();
@@ -15,9 +15,13 @@ const spaced = ({ low, high }, n) => Array.from({ length: n }, (_, i) => low + (
 function answer(wish) {
   if (wish.variant !== chosen) choose(wish.variant);
   if (wish.kind === "phase") {
-    const count = pointsOf(), [xs, ys] = [spaced(wish.x, count), spaced(wish.y, count)];
-    return { ...wish, xs, ys, count, ...phaseMap(wish.p, wish.x.place, wish.y.place, xs, ys, wish.quantity) };
+    const count = wish.theory === "live" ? pointsOf() : 60, [xs, ys] = [spaced(wish.x, count), spaced(wish.y, count)];
+    const of = (map, quantity) => storedPicture(map, wish.p, wish.x, wish.y, xs, ys, quantity);
+    const drawn = wish.theory === "live"
+      ? phaseMap(wish.p, wish.x.place, wish.y.place, xs, ys, wish.quantity) : of(stored[wish.theory], wish.quantity);
+    return { ...wish, xs, ys, count, ...drawn, over: stored.tied && wish.quantity === "growth" ? of(stored.tied, "growth") : null };
   }
+  if (wish.kind === "density") return { ...wish, local: null, ...densityCurve(wish) };
   const runs = Array.from({ length: wish.networks }, (_, seed) => simulateNetwork(wish.p, wish.width, wish.steps, seed + 1));
   return {
     ...wish,
@@ -25,5 +29,6 @@ function answer(wish) {
     growth: runs.map((run) => run.growth),
     correlation: runs.map((run) => run.correlation),
     singular: singularValues(runs[0].columns),
+    local: runs.flatMap((run) => run.local),
   };
 }

@@ -5,7 +5,9 @@ const [NETWORKS, WIDTH, STEPS] = [3, 128, 60];
 const state = { p: null, result: null, phase: null, network: null, timings: {} };
 const active = () => model.parameters.map((q, i) => ({ ...q, place: i })).filter((q) => q.matters);
 const LETTERS = { sigma_w: "σ_w", sigma_v: "σ_v", mu_b: "μ_b", sigma_b: "σ_b", R: "R", correlation: "c" };
-const KEY = [["theory", "theory, untied"], ["network", "networks, tied"]];
+const KEY = [["theory", "theory, untied"], ...(stored.tied ? [["tied", "theory, tied"]] : []), ["network", "networks, tied"]];
+const MAPS = Object.values(stored).filter(Boolean);
+const isOnMaps = (place) => MAPS.some((map) => map.axes.some((axis) => axis.place === place));
 const htmlOf = (law) => {
   const [stem, mark] = LETTERS[law].split("_");
   return mark ? `<i>${stem}</i><sub><i>${mark}</i></sub>` : `<i>${stem}</i>`;
@@ -22,17 +24,7 @@ const MEANING = {
 
 function buildControls() {
   const fields = byId("fields"), groups = new Map();
-  const names = Object.keys(variants);
-  if (names.length > 1) {
-    const label = document.createElement("label"), select = document.createElement("select");
-    label.id = "variants";
-    label.textContent = "Variant ";
-    names.forEach((name) => select.add(new Option(name, name)));
-    select.id = "variant";
-    select.addEventListener("change", () => showVariant(select.value));
-    label.append(select);
-    fields.append(label);
-  }
+  if (Object.keys(variants).length > 1) fields.append(variantControls());
   for (const q of active()) {
     if (!groups.has(q.preactivation)) {
       const group = document.createElement("fieldset"), legend = document.createElement("legend");
@@ -50,25 +42,99 @@ function buildControls() {
     range.setAttribute("aria-label", `${wordsOf(q)}, ${MEANING[q.law]}`);
     box.setAttribute("aria-label", `${wordsOf(q)}, as a number`);
     row.append(label, range, box);
+    if (!model.closed && q.law !== "correlation" && !isOnMaps(q.place)) {
+      row.classList.add("off-map");
+    }
     groups.get(q.preactivation).append(row);
   }
-  const axesOf = active().filter((q) => q.law !== "correlation");
+  if (!model.closed) {
+    const says = document.createElement("p");
+    says.className = "missing off-map";
+    says.textContent = "Marked so: not in the stored map. Where these are moved, only the networks follow.";
+    fields.append(says);
+  }
+  buildPhaseChoices();
+}
+
+// What the phase map is of: computed here over any two parameters, or stored over its own two.
+function buildPhaseChoices() {
+  const axesOf = active().filter((q) => q.law !== "correlation"), theory = byId("phase-theory");
+  if (model.closed) theory.add(new Option("untied", "live"));
+  for (const map of MAPS) theory.add(new Option(`${map.tying}, stored`, map.tying));
+  theory.parentElement.hidden = theory.length < 2;
+  const toMap = () => MAPS.filter((map) => map.tying === theory.value).forEach(({ axes: [x, y] }) => setAxes(x.place, y.place));
+  theory.addEventListener("change", () => { toMap(); state.phase = null; askPhase(); });
   for (const id of ["phase-x", "phase-y"]) {
-    axesOf.forEach((q) => byId(id).add(new Option(wordsOf(q), q.place)));
-    byId(id).addEventListener("change", () => { state.phase = null; askPhase(); });
+    axesOf.filter((q) => model.closed || isOnMaps(q.place)).forEach((q) => byId(id).add(new Option(wordsOf(q), q.place)));
+    byId(id).addEventListener("change", () => {
+      if (model.closed && !isOnMaps(Number(byId(id).value))) theory.value = "live";
+      state.phase = null;
+      askPhase();
+    });
   }
   const first = axesOf.find((q) => q.law === "sigma_w") || axesOf[0];
   const second = axesOf.find((q) => q.law === "mu_b" && q.preactivation === first.preactivation) || axesOf.at(-1);
-  byId("phase-x").value = first.place;
-  byId("phase-y").value = second.place;
+  if (MAPS.length) setAxes(...MAPS[0].axes.map((axis) => axis.place));
+  else setAxes(first.place, second.place);
   byId("phase-of").addEventListener("change", askPhase);
 }
+
+const setAxes = (x, y) => [byId("phase-x").value, byId("phase-y").value] = [x, y];
+
+// Where the stored maps are: what they hold as they hold it, what they vary within them.
+function toStored() {
+  const map = MAPS[0];
+  model.parameters.forEach((q, place) => {
+    const axis = map.axes.find((one) => one.place === place);
+    if (place === model.index.c_x) return;
+    state.p[place] = axis ? Math.min(axis.values.at(-1), Math.max(axis.values[0], state.p[place])) : map.held[place];
+    showParameter(state.p[place], place);
+  });
+  showVariant(map.variant);
+}
+
+// Names of several parts, "tanh, leak 0.2", have a choice for each part if all combinations are there;
+// numbers after a common word are a slider.
+function variantParts() {
+  const names = Object.keys(variants), parts = names.map((name) => name.split(", "));
+  const columns = parts[0].map((_, k) => [...new Set(parts.map((part) => part[k]))]);
+  if (columns.reduce((all, column) => all * column.length, 1) !== names.length) return [names];
+  return columns;
+}
+
+function variantControls() {
+  const group = document.createElement("div");
+  group.id = "variants";
+  variantParts().forEach((choices, k) => {
+    const label = document.createElement("label"), word = choices[0].replace(/ ?[^ ]*$/, "");
+    const numbers = word && choices.every((c) => c.startsWith(`${word} `) && isFinite(c.slice(word.length)));
+    const input = document.createElement(numbers ? "input" : "select"), says = document.createElement("output");
+    const sorted = numbers ? [...choices].sort((a, b) => a.slice(word.length) - b.slice(word.length)) : choices;
+    label.append(numbers ? word : "Variant", input, says);
+    if (numbers) Object.assign(input, { type: "range", min: 0, max: sorted.length - 1, step: 1 });
+    else sorted.forEach((name) => input.add(new Option(name, name)));
+    input.id = k ? `variant-${k}` : "variant";
+    const part = () => (numbers ? sorted[input.value] : input.value);
+    input.addEventListener(numbers ? "input" : "change", () => showVariant(variantOf(k, part())));
+    group.append(label);
+    showVariantPart.push((own) => {
+      input.value = numbers ? sorted.indexOf(own) : own;
+      if (numbers) says.value = own.slice(word.length + 1);
+    });
+  });
+  return group;
+}
+
+// What shows each part of the variant's name in its control.
+const showVariantPart = [];
+const partsOf = (name) => (showVariantPart.length > 1 ? name.split(", ") : [name]);
+const variantOf = (k, part) => partsOf(chosen).map((own, at) => (at === k ? part : own)).join(", ");
 
 function showVariant(name) {
   if (name !== chosen) [state.phase, state.network] = [null, null];
   choose(name);
   document.querySelectorAll("[data-variant]").forEach((e) => (e.hidden = e.dataset.variant !== name));
-  if (byId("variant")) byId("variant").value = name;
+  partsOf(name).forEach((part, k) => showVariantPart[k]?.(part));
   refresh();
 }
 

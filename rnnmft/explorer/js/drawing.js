@@ -2,7 +2,8 @@
 
 function refresh() {
   const began = performance.now();
-  state.result = evaluate(state.p);
+  state.result = model.closed ? evaluate(state.p) : { roots: [], reached: null, growth: NaN };
+  state.stored = Object.fromEntries(MAPS.map((map) => [map.tying, storedAt(map, state.p)]));
   state.timings.evaluate = performance.now() - began;
   drawNumbers();
   drawMaps();
@@ -18,41 +19,15 @@ function refresh() {
   }, 60);
 }
 
-// How long a gradient lives, in a sentence.
-function life(growth) {
-  if (!isFinite(growth)) return "In the untied theory a gradient does not survive one step.";
-  const steps = Math.abs(1 / growth);
-  if (Math.abs(growth) < 1e-3) return "In the untied theory gradients neither vanish nor explode: critical to 0.001 a step.";
-  const words = steps < 1 ? "within one step" : `every ${shown(steps, 3)} steps`;
-  return growth < 0
-    ? `In the untied theory a gradient’s square shrinks by a factor of e ${words}; a tenth is left after ${shown(Math.log(10) * steps, 3)}.`
-    : `In the untied theory a gradient’s square grows by a factor of e ${words}: it explodes.`;
-}
-
-function drawNumbers() {
-  const r = state.result, name = (i) => (model.states.length > 1 ? ` of ${model.states[i]}` : "");
-  const entries = [];
-  if (r.reached) {
-    r.second.forEach((v, i) => entries.push([`Q*${name(i)}`, v]));
-    programs.variances(r.reached.moments, state.p).forEach((v, k) =>
-      entries.push([`q*${model.preactivations.length > 1 ? ` of ${model.preactivations[k].name}` : ""}`, v]));
-    if (r.c) r.c.forEach((v, i) => entries.push([`c*${name(i)}`, v]));
-    entries.push(["χ₁", r.chi_1], ["ξ_q", r.xi_q]);
-    if (r.xi_c !== null) entries.push(["ξ_c", r.xi_c]);
-  }
-  byId("numbers").innerHTML = entries.map(([k, v]) => `<div><dt>${lowered(k)}</dt><dd>${shown(v, 5)}</dd></div>`).join("");
-  byId("headline").textContent = r.reached ? life(r.growth) : "The second moment grows without bound from the zero state.";
-  const notes = [];
-  if (r.roots.length > 1) {
-    const kinds = r.roots.filter((root) => root.stable).length;
-    notes.push(`${r.roots.length} fixed points, ${kinds} of them stable; the numbers are those that the zero state reaches.`);
-  }
-  if (r.reached && !r.reached.stable) notes.push("The zero state stays where it is, but is unstable.");
-  if (!model.cross) notes.push("No correlation map for this cell: its expectation over pairs has one pair inside another.");
-  byId("note").textContent = notes.join(" ");
-}
+// Its lines in a chart of networks: [value, class] of one quantity, for each map that knows it.
+const storedLines = (of) => MAPS.map((map) => [of(state.stored[map.tying]), map.tying === "tied" ? "tied" : "theory"])
+  .filter(([found]) => found).map(([found, kind]) => [found.value, kind]);
 
 function drawMaps() {
+  if (!model.closed) {
+    for (const id of ["q-map", "c-map"]) byId(id).closest("figure").hidden = true;
+    return;
+  }
   const r = state.result, p = state.p, at = model.drivers[0] ?? model.squares[0];
   const others = (q) => {
     const m = model.count > 1 ? stationaryAt([q], p) : [q];
@@ -95,29 +70,33 @@ function drawRecursions() {
 }
 
 function drawEvolution() {
-  const theory = evolve(state.p, STEPS), n = state.network;
+  const theory = model.closed ? evolve(state.p, STEPS) : [], n = state.network;
+  const levels = storedLines((found) => found.second?.[0]);
   const q = theory.map((v, t) => [t + 1, v[0]]), finite = q.map(([, v]) => v).filter(isFinite);
   const seen = n ? n.second.flat() : [];
-  const high = 1.15 * Math.max(...finite, ...seen.filter((v) => v < 50 * Math.max(...finite)), 1e-12);
+  const high = 1.15 * Math.max(...finite, ...levels.map(([v]) => v), ...seen.filter((v) => !finite.length || v < 50 * Math.max(...finite)), 1e-12);
   const label = `Q${model.states.length > 1 ? ` of ${model.states[0]}` : ""}`;
   // What grows without bound is shown by its logarithm.
-  const grows = high > 1e4 ? { log: true, low: Math.max(1e-3, Math.min(...finite)) } : { low: 0 };
+  const grows = high > 1e4 ? { log: true, low: Math.max(1e-3, Math.min(...finite, 1)) } : { low: 0 };
   const chart = axes(byId("evolution"), { low: 0, high: STEPS, label: "step" }, { ...grows, high, label });
   const networks = n ? n.second.map((run) => chart.line(run.map((v, t) => [t + 1, v]), "network")).join("") : "";
   byId("evolution").innerHTML = chart.text + networks + chart.line(q, "theory")
+    + levels.map(([v, kind]) => chart.line([[0, v], [STEPS, v]], `${kind} stored`)).join("")
     + keyOf(KEY, true);
   byId("evolution-says").textContent = n
-    ? `${NETWORKS} networks of ${WIDTH} units, simulated in this page. They keep their weights from step to step (tied), as real networks do; the theory here redraws them. Where the two part, the closure is what fails.`
+    ? `${NETWORKS} networks of ${WIDTH} units, simulated in this page. They keep their weights from step to step (tied), as real networks do; the untied theory redraws them. Where the two part, the closure is what fails.${levels.length ? " Dashed: where a stored map has the second moment settle." : ""}`
     : "Networks are being simulated …";
   const r = state.result, growth = r.reached ? r.growth : NaN;
   const runs = n ? n.growth.map((run) => { let sum = 0; return run.map((g, t) => [t + 1, (sum += g)]); }) : [];
   const ends = runs.flat().map(([, v]) => v).filter(isFinite);
-  const lows = [0, growth * STEPS, ...ends].filter(isFinite);
+  const rates = storedLines((found) => found.growth);
+  const lows = [0, growth * STEPS, ...rates.map(([v]) => v * STEPS), ...ends].filter(isFinite);
   const [low, top] = [Math.min(...lows, -1), Math.max(...lows, 1)], pad = 0.08 * (top - low);
   const second = axes(byId("gradient"), { low: 0, high: STEPS, label: "step" }, { low: low - pad, high: top + pad, label: "log of the square" });
   byId("gradient").innerHTML = second.text + second.line([[0, 0], [STEPS, 0]], "diagonal")
     + runs.map((run) => second.line([[0, 0], ...run], "network")).join("")
     + (isFinite(growth) ? second.line([[0, 0], [STEPS, growth * STEPS]], "theory") : "")
+    + rates.map(([v, kind]) => second.line([[0, 0], [STEPS, v * STEPS]], `${kind} stored`)).join("")
     + keyOf(KEY, top > -low);
   byId("gradient-says").textContent = n ? grown(n, growth) : "Networks are being simulated …";
   drawSpectrum(n);
@@ -140,7 +119,10 @@ function grown(n, growth) {
   const rates = ratesOf(n), rate = mean(rates);
   const error = Math.sqrt(mean(rates.map((b) => (b - rate) ** 2)) / (rates.length - 1));
   if (!isFinite(rate)) return "In the networks, gradients vanish altogether.";
-  const ours = isFinite(growth) ? `${shown(growth, 3)} in theory (untied)` : "no stationary state in theory (untied)";
+  const live = isFinite(growth) ? `${shown(growth, 3)} in theory (untied)` : "no stationary state in theory (untied)";
+  const others = MAPS.map((map) => [map.tying, state.stored[map.tying].growth]).filter(([, v]) => v)
+    .map(([tying, v]) => `${plusMinus(v)} in theory (${tying}, stored)`);
+  const ours = [...(model.closed ? [live] : []), ...others].join(", ") || "no theory here";
   return `Growth a step: ${ours}, ${shown(rate, 3)} ± ${shown(error, 1)} in these networks (tied). Zero is criticality.`;
 }
 
@@ -152,7 +134,7 @@ function drawSpectrum(n) {
     return;
   }
   const bins = 24, r = state.result, chi = r.reached && model.stateCount === 1 ? Math.sqrt(r.chi_1) : NaN;
-  const high = 1.05 * Math.max(...n.singular, 1e-9, isFinite(chi) ? chi : 0);
+  const high = 1.05 * Math.max(...n.singular, 1e-9), d = state.density, own = d && d.p.join() === n.p.join() && d.variant === n.variant;
   const counts = new Array(bins).fill(0);
   n.singular.forEach((v) => counts[Math.min(bins - 1, Math.floor((v / high) * bins))]++);
   const chart = axes(byId("spectrum"), { low: 0, high, label: "singular value" }, { low: 0, high: 1.1 * Math.max(...counts), label: "how many" });
@@ -160,8 +142,10 @@ function drawSpectrum(n) {
     const [x, y] = [chart.x((k * high) / bins), chart.y(count)];
     return `<rect class="bar" x="${x}" y="${y}" width="${chart.x(((k + 1) * high) / bins) - x - 1}" height="${chart.y(0) - y}"/>`;
   });
+  const curve = own ? d.places.map((s, i) => [s, (d.density[i] * n.singular.length * high) / bins]) : [];
   byId("spectrum").innerHTML = chart.text + bars.join("")
-    + (isFinite(chi) ? chart.line([[chi, 0], [chi, 1e9]], "theory") : "");
+    + chart.line(curve, "theory") + (isFinite(chi) ? chart.line([[chi, 0], [chi, 1e9]], "theory stored") : "");
   byId("spectrum-says").textContent = "The state-to-state Jacobian of the first network at the last step; an isometry has all of them at 1."
-    + (isFinite(chi) ? " The line is their root mean square in the untied theory, √χ₁." : "");
+    + (own ? ` The curve is their density in wide networks of units like these (${d.units} of them).` : "")
+    + (isFinite(chi) && chi < high ? " Dashed: their root mean square in the untied theory, √χ₁." : "");
 }

@@ -41,56 +41,79 @@ function simulateNetwork(p, width, steps, seed) {
     const bias = filled(b).map((x) => x + mu);
     return { W: filled(w / sqrt(width), width * width), v, bias, seen: new Float64Array(width) };
   });
+  // A unit's own parameters: one of the quantiles of their law each.
+  const own = model.own.map((q) => filled(1).map((x) => q[min(q.length - 1, Math.floor(q.length * act.gaussian_cdf(x)))]));
   const runs = [0, 1].map(() => ({
+    own, a: new Float64Array(model.averages), e: laws.map(() => new Float64Array(width)),
     s: Array.from({ length: states }, () => new Float64Array(width)),
-    e: laws.map(() => new Float64Array(width)),
   }));
   const tangent = Array.from({ length: states }, () => filled(1));
-  let columns = null;
+  let columns = null, local = null;
   const second = [], correlation = [], growth = [];
   for (let t = 0; t < steps; t++) {
-    const common = filled(sqrt(R));
-    const own = filled(sqrt(R));
-    const xs = [common, common.map((x, i) => c * x + sqrt(max(0, 1 - c * c)) * own[i])];
+    const common = filled(sqrt(R)), other = filled(sqrt(R));
+    const xs = [common, common.map((x, i) => c * x + sqrt(max(0, 1 - c * c)) * other[i])];
     // V x of a wide input: Gaussian in every unit, correlated as the inputs are.
     const driven = laws.map((law) => {
       const a = filled(law.v * sqrt(R)), b = filled(law.v * sqrt(R));
       return [a, a.map((x, i) => c * x + sqrt(max(0, 1 - c * c)) * b[i])];
     });
     runs.forEach((run, side) => {
-      laws.forEach((law, k) => {
-        for (let i = 0; i < width; i++) law.seen[i] = unit.sees[k](run, i, xs[side][i]);
+      const x = xs[side];
+      for (const [kind, k] of unit.order) {
+        if (kind === "a") { run.a[k] = overUnits(width, (i) => unit.averages[k](run, i, x[i])); continue; }
+        const law = laws[k];
+        for (let i = 0; i < width; i++) law.seen[i] = unit.sees[k](run, i, x[i]);
         multiply(law.W, law.seen, run.e[k]);
         for (let i = 0; i < width; i++) run.e[k][i] += driven[k][side][i] + law.bias[i];
-      });
-      const next = run.s.map(() => new Float64Array(width));
-      const moved = side === 0 ? movedTangent(laws, run, xs[0], tangent) : null;
-      if (side === 0 && t === steps - 1) columns = jacobianColumns(laws, run, xs[0], states, width);
-      for (let i = 0; i < width; i++) {
-        for (let a = 0; a < states; a++) {
-          next[a][i] = unit.update[a](run, i, xs[side][i]);
-        }
       }
-      run.s = next;
+      const moved = side === 0 ? movedTangent(laws, run, x, tangent) : null;
+      if (side === 0 && t === steps - 1) {
+        columns = jacobianColumns(laws, run, x, states, width);
+        local = localDerivatives(run, x);
+      }
+      run.s = unit.update.map((f) => Float64Array.from(x, (value, i) => f(run, i, value)));
       if (side === 0) growth.push(rescaled(tangent, moved));
     });
-    const mean = (f) => { let sum = 0; for (let i = 0; i < width; i++) sum += f(i); return sum / width; };
-    second.push(runs[0].s.map((s) => mean((i) => s[i] * s[i])));
-    const [u, v] = [runs[0].s[0], runs[1].s[0]];
-    correlation.push(mean((i) => u[i] * v[i]) / sqrt(mean((i) => u[i] * u[i]) * mean((i) => v[i] * v[i])));
+    second.push(runs[0].s.map((s) => overUnits(width, (i) => s[i] * s[i])));
+    const [u, v] = [runs[0].s[0], runs[1].s[0]], product = (f, g) => overUnits(width, (i) => f[i] * g[i]);
+    correlation.push(product(u, v) / sqrt(product(u, u) * product(v, v)));
   }
-  return { second, correlation, growth, columns };
+  return { second, correlation, growth, columns, local };
+}
+
+function overUnits(width, f) {
+  let sum = 0;
+  for (let i = 0; i < width; i++) sum += f(i);
+  return sum / width;
 }
 
 // A perturbation of the states after the step that the run is in: all its preactivations are known.
-function movedTangent(laws, run, x, tangent) {
-  const { unit } = programs, width = x.length, de = laws.map(() => new Float64Array(width));
-  laws.forEach((law, k) => {
-    for (let i = 0; i < width; i++) law.seen[i] = unit.seesTangent[k](run, i, x[i], tangent, de);
+function movedTangent(laws, run, x, ds) {
+  const { unit } = programs, width = x.length, de = laws.map(() => new Float64Array(width)), da = new Float64Array(model.averages);
+  for (const [kind, k] of unit.order) {
+    if (kind === "a") { da[k] = overUnits(width, (i) => unit.averagesTangent[k](run, i, x[i], ds, de, da)); continue; }
+    const law = laws[k];
+    for (let i = 0; i < width; i++) law.seen[i] = unit.seesTangent[k](run, i, x[i], ds, de, da);
     multiply(law.W, law.seen, de[k]);
+  }
+  return unit.updateTangent.map((f) => Float64Array.from(x, (value, i) => f(run, i, value, ds, de, da)));
+}
+
+// Each unit's answers with the weights cut out: new states, then what each W sees (rows), to
+// perturbations of the old states, then of each preactivation (columns).
+function localDerivatives(run, x) {
+  const { unit } = programs, [m, K] = [model.stateCount, model.preactivations.length], da = new Float64Array(model.averages);
+  const rows = [...unit.updateTangent, ...unit.seesTangent], n = m + K;
+  const basis = (i, at) => Array.from({ length: n }, (_, k) => { const v = []; v[i] = k === at ? 1 : 0; return v; });
+  return Array.from(x, (value, i) => {
+    const found = new Float64Array(n * n);
+    for (let column = 0; column < n; column++) {
+      const moved = basis(i, column);
+      rows.forEach((f, row) => (found[row * n + column] = f(run, i, value, moved.slice(0, m), moved.slice(m), da)));
+    }
+    return found;
   });
-  return tangent.map((_, a) =>
-    Float64Array.from(x, (value, i) => unit.updateTangent[a](run, i, value, tangent, de)));
 }
 
 // The columns of the one-step Jacobian of all states.

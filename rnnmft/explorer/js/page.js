@@ -6,7 +6,8 @@ const worker = (() => {
   made.onmessage = ({ data }) => {
     state.busy[data.kind] = false;
     if (data.kind === "phase") drawPhase(data);
-    else if (data.variant === chosen) { state.network = data; drawEvolution(); }
+    else if (data.kind === "density") { state.density = data; drawSpectrum(state.network); }
+    else if (data.variant === chosen) { state.network = data; drawEvolution(); askDensity(data); }
     const next = state.waiting[data.kind];
     state.waiting[data.kind] = null;
     if (next) ask(next);
@@ -26,21 +27,29 @@ function ask(wish) {
 }
 
 const phaseAxis = (id) => {
-  const q = model.parameters[Number(byId(id).value)];
-  return { place: Number(byId(id).value), low: q.low, high: q.high, label: wordsOf(q) };
+  const place = Number(byId(id).value), q = model.parameters[place], map = stored[byId("phase-theory").value];
+  const ends = map?.axes.find((axis) => axis.place === place)?.values ?? [q.low, q.high];
+  return { place, low: ends[0], high: ends.at(-1), label: wordsOf(q) };
 };
 
 function askPhase() {
-  const x = phaseAxis("phase-x"), y = phaseAxis("phase-y"), quantity = byId("phase-of").value;
+  const x = phaseAxis("phase-x"), y = phaseAxis("phase-y"), quantity = byId("phase-of").value, theory = byId("phase-theory").value;
   const rest = state.p.map((v, i) => (i === x.place || i === y.place ? 0 : v));
-  const key = JSON.stringify([rest, x, y, quantity, chosen]);
+  const key = JSON.stringify([rest, x, y, quantity, theory, chosen]);
   if (state.asked === key) return;
   state.asked = key;
-  ask({ kind: "phase", p: rest, x, y, quantity, variant: chosen });
+  ask({ kind: "phase", p: rest, x, y, quantity, theory, variant: chosen });
 }
 
 function askNetwork() {
   ask({ kind: "network", p: state.p, width: WIDTH, steps: STEPS, networks: NETWORKS, variant: chosen });
+}
+
+// Of the networks just simulated: their units, with the deviations of the weights that joined them.
+function askDensity({ local, p, singular, variant }) {
+  const sigma = model.preactivations.map((k) => (k.parameters[0] < 0 ? 0 : p[k.parameters[0]]));
+  if (!singular.every(isFinite)) return;
+  ask({ kind: "density", local, sigma, p, states: model.stateCount, high: 1.05 * Math.max(...singular, 1e-9), variant });
 }
 
 function movePoint(a, b) {
@@ -53,11 +62,14 @@ function movePoint(a, b) {
 
 function listen() {
   const canvas = byId("phase");
-  canvas.addEventListener("click", (event) => {
+  const goTo = (event) => {
     const box = canvas.getBoundingClientRect(), x = phaseAxis("phase-x"), y = phaseAxis("phase-y");
     const [s, t] = [(event.clientX - box.left) / box.width, 1 - (event.clientY - box.top) / box.height];
     movePoint(x.low + s * (x.high - x.low), y.low + t * (y.high - y.low));
-  });
+  };
+  canvas.addEventListener("click", goTo);
+  // A finger scrolls and taps; a mouse or a pen draws the point along.
+  canvas.addEventListener("pointermove", (event) => { if (event.buttons === 1 && event.pointerType !== "touch") goTo(event); });
   canvas.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
     if (!move) return;
@@ -68,6 +80,8 @@ function listen() {
   byId("reset").addEventListener("click", () => { history.replaceState(null, "", "#"); applyHash(); });
   byId("copy-code").addEventListener("click", () => copy(pythonText(), "Copied: the ensemble and the inputs of this point."));
   byId("copy-link").addEventListener("click", () => copy(`${location.href.split("#")[0]}#${settingText()}`, "Copied: a link to this setting."));
+  byId("to-stored").hidden = !MAPS.length;
+  byId("to-stored").addEventListener("click", toStored);
   addEventListener("hashchange", applyHash);
 }
 

@@ -28,16 +28,32 @@ function drawPhase(data) {
   context.putImageData(image, 0, 0);
   drawPhaseAxes();
   const words = {
-    growth: "Blue: gradients vanish; orange: they explode; white: critical. The black line is where the sign changes, also by a jump from one fixed point to another.",
+    growth: `Blue: gradients vanish; orange: they explode; white: critical. ${data.theory === "tied"
+      ? "The violet line is where the sign changes; dotted: where it would be if the rate erred by its error."
+      : "The black line is where the sign changes, also by a jump from one fixed point to another."}`,
     second: range && `Pale to dark: Q from ${shown(Math.exp(range[0]), 2)} to ${shown(Math.exp(range[1]), 2)}, by its logarithm.`,
     xi_q: range && `Pale to dark: memory from ${shown(Math.exp(range[0]), 2)} to ${shown(Math.exp(range[1]), 2)} steps, by its logarithm.`,
   }[quantity];
-  byId("phase-says").textContent = `${words} Grey: no stationary state. Untied theory on ${n} × ${n} points. Click to go there; arrow keys move the point.`;
+  byId("phase-says").textContent = `${words} ${originOf(data)} Click to go there; arrow keys move the point.`;
+}
+
+// Where a map's numbers come from.
+function originOf({ theory, count, values, over }) {
+  const onto = (map) => map.axes.map((axis) => axis.values.length).join(" × ");
+  if (theory !== "live") {
+    const empty = !values.some(isFinite) ? ` Nothing here: ${placeOnMap(stored[theory], state.p).missing ?? "no point of it has a value"}.` : "";
+    return `${theory === "tied" ? "Tied" : "Untied"} theory, interpolated from a stored map of ${onto(stored[theory])} points; grey: no value.${empty}`;
+  }
+  const own = `Grey: no stationary state. Untied theory on ${count} × ${count} points.`;
+  if (!over) return own;
+  return over.values.some(isFinite)
+    ? `${own} Violet: where the tied theory is critical, interpolated from a stored map of ${onto(stored.tied)} points; dotted: within its error.`
+    : `${own} No tied line: ${placeOnMap(stored.tied, state.p).missing ?? "no point of the stored map has a value"}.`;
 }
 
 // The line growth = 0, edge by edge of the grid's squares.
-function criticalLine(data, chart, xs, ys) {
-  const n = data.count, at = (i, j) => data.values[j * n + i];
+function criticalLine(values, chart, xs, ys, kind) {
+  const n = xs.length, at = (i, j) => values[j * n + i];
   let path = "";
   for (let j = 0; j + 1 < n; j++)
     for (let i = 0; i + 1 < n; i++) {
@@ -50,7 +66,16 @@ function criticalLine(data, chart, xs, ys) {
       });
       if (cuts.length === 2) path += `M${cuts[0]}L${cuts[1]}`;
     }
-  return `<path class="level" d="${path}"/>`;
+  return `<path class="${kind}" d="${path}"/>`;
+}
+
+// That of the map; over it that of tied weights, and where it would be if its rate erred by its error.
+function criticalLines({ values, over, xs, ys, theory }, chart) {
+  const line = (of, kind) => criticalLine(of, chart, xs, ys, kind);
+  if (!over) return line(values, "level");
+  const moved = (sign) => over.values.map((v, k) => v + sign * over.errors[k]);
+  return (theory === "tied" ? "" : line(values, "level"))
+    + line(moved(1), "level-error") + line(moved(-1), "level-error") + line(over.values, "level-tied");
 }
 
 function drawPhaseAxes() {
@@ -58,7 +83,7 @@ function drawPhaseAxes() {
   const chart = axes(byId("phase-axes"), x, y, f), data = state.phase;
   let text = chart.text;
   if (data && data.quantity === "growth" && data.x.place === x.place && data.y.place === y.place)
-    text += criticalLine(data, chart, data.xs, data.ys);
+    text += criticalLines(data, chart);
   const [a, b] = [state.p[x.place], state.p[y.place]];
   if (a <= x.high && b <= y.high && a >= x.low && b >= y.low) {
     const at = `cx="${chart.x(a)}" cy="${chart.y(b)}" r="6"`;
