@@ -101,9 +101,11 @@ def phase_figure(
         f"Phase diagram over {x_name} and {y_name}. The star at ({here[0]:g}, {here[1]:g}) lies in "
         f"the {side} region; gradients change by a factor exp({value:.2g}) a step there."
     ).replace("(-", f"({MINUS}")
+    tying = diagram.attrs["tying"]
+    rate = "growth rate log χ₁" if tying == "untied" else "growth rate"
     caption = (
-        "The growth rate log χ₁ of squared gradients (untied). On the black line they neither grow "
-        "nor vanish; orange is chaos, purple order. The star is the cell of this page."
+        f"The {rate} of squared gradients ({tying}). On the black line they neither grow nor "
+        "vanish; orange is chaos, purple order. The star is the cell of this page."
     )
     missing = int((~np.isfinite(z)).sum())
     if missing:

@@ -14,7 +14,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.page.figure import BLACK, Figure, draw_figure
 from rnnmft.page.numbers import count, plus_minus, significant
 from rnnmft.page.tyings import NETWORKS
-from rnnmft.records import Quantity
+from rnnmft.records import BOUND, STANDARD_ERROR, Quantity
 from rnnmft.report.attempt import attempt
 from rnnmft.report.budget import Budget
 from rnnmft.report.densities import FEWEST, Axis, DensityCurve, TooSlowError, density_of
@@ -43,7 +43,8 @@ _GROWTH = 3.0
 class MomentRow:
     """m_k of the T-step Jacobian: theory, networks and z-score by tying, as text.
 
-    `numbers[tying]` holds (value, error) of networks and, where there is one, of the theory, and z.
+    `numbers[tying]` holds (value, error) of networks and, where there is one, of the theory, with
+    the kind of its error, and z.
     """
 
     horizon: int
@@ -111,7 +112,8 @@ def _moments(
             if predicted is not None:
                 row.theory[tying], z = _tested(predicted[k], measured, k)
                 row.z[tying] = significant(z, 2) if math.isfinite(z) else "none"
-                row.numbers[tying] |= {"theory": predicted[k][:2], "z": z}
+                kind = STANDARD_ERROR if predicted[k][2] else BOUND
+                row.numbers[tying] |= {"theory": predicted[k][:2], "error_kind": kind, "z": z}
     return rows
 
 

@@ -267,7 +267,7 @@ def test_the_jacobian_is_what_a_perturbation_follows(page: Page, file_of: Any) -
 
 # --- the page itself -----------------------------------------------------------------------------
 
-_CONTRAST = """(() => {
+CONTRAST = """(() => {
   const channel = (c) => (c <= 10 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
   const parts = (text) => text.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
@@ -297,7 +297,7 @@ def test_it_is_quiet_fits_and_can_be_read(
     assert page.complaints() == []
     assert page.requests() == []
     assert page.value("document.documentElement.scrollWidth") <= width
-    assert page.value(_CONTRAST) == []
+    assert page.value(CONTRAST) == []
     unnamed = "[...document.querySelectorAll('input, select, canvas')].filter((e) => "
     unnamed += "!e.labels?.length && !e.getAttribute('aria-label')).map((e) => e.id)"
     assert page.value(unnamed) == []
@@ -306,7 +306,7 @@ def test_it_is_quiet_fits_and_can_be_read(
 def test_the_check_of_contrast_can_fail(page: Page, file_of: Any) -> None:
     opened(page, file_of("minimal"))
     page.value("document.getElementById('headline').style.color = '#999999'")
-    assert len(page.value(_CONTRAST)) == 1
+    assert len(page.value(CONTRAST)) == 1
 
 
 def test_a_slider_moves_by_hand_and_by_key(page: Page, file_of: Any) -> None:
