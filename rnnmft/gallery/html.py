@@ -130,7 +130,7 @@ def _sections(found: Exhibit) -> Iterator[Section]:
     if found.numbers:
         tyings = [t for t in TYINGS if any(t in n.text for n in found.numbers)]
         content = render(_TEMPLATES, "numbers.html", numbers=found.numbers, tyings=tyings)
-        yield Section("Without sampling", "numbers", content)
+        yield Section("At a glance", "numbers", content)
     if found.derivations:
         yield Section("Derivation", "derivation", derivations_html(found.derivations))
 

@@ -7,7 +7,7 @@ mu_b of it from 2 below to 2 above.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ __all__ = ["FACTOR", "SPAN", "Region", "region_around"]
 Array = NDArray[np.float64]
 #: Gradients that change by less than this factor over so many steps can be trained with.
 FACTOR, SPAN = 10.0, 50
+# Of the rate of squared gradients, per step.
+_BOUND = 2 * math.log(FACTOR) / SPAN
 # Points where each takes time, and where all are solved at once. Odd: the middle is the cell.
 _POINT_BY_POINT, _AT_ONCE = (7, 5), (25, 21)
 # Of sigma_w, as a share of the cell's; of mu_b, on either side.
@@ -118,7 +120,10 @@ def _region(found: Any, here: tuple[str, float, float], labels: tuple[str, str])
     name, sigma_w, mu_b = here
     x, y = (found.gradient_growth[d].values.astype(float) for d in found.gradient_growth.dims)
     names = (f"{name}.sigma_w", f"{name}.mu_b")
-    return Region(growth, trainable, names, x, y, z, phase_figure(found, (sigma_w, mu_b), labels))
+    figure = phase_figure(found, (sigma_w, mu_b), labels, _BOUND)
+    within = f" Between dashed lines they change by less than {FACTOR:g} times in {SPAN} steps."
+    figure = replace(figure, caption=figure.caption + within)
+    return Region(growth, trainable, names, x, y, z, figure)
 
 
 def _share(growth: Array, error: Array, late: NDArray[np.bool_]) -> tuple[float, float]:
@@ -128,8 +133,7 @@ def _share(growth: Array, error: Array, late: NDArray[np.bool_]) -> tuple[float,
     >>> _share(growth, np.zeros((1, 4)), np.zeros((1, 4), dtype=bool))
     (0.5, 0.125)
     """
-    bound = 2 * math.log(FACTOR) / SPAN
-    trains = np.abs(growth) < bound  # a nan does not
+    trains = np.abs(growth) < _BOUND  # a nan does not
     with np.errstate(invalid="ignore"):
-        undecided = late | (np.abs(np.abs(growth) - bound) <= _UNDECIDED * error)
+        undecided = late | (np.abs(np.abs(growth) - _BOUND) <= _UNDECIDED * error)
     return float(trains.mean()), float((undecided.sum() + 0.5) / growth.size)

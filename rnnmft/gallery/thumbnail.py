@@ -34,8 +34,8 @@ def thumbnail(z: list[list[Any]], title: str) -> Markup:
     dot = f'<ellipse cx="{columns / 2}" cy="{rows / 2}" rx="{columns / 36}" ry="{rows / 26}"/>'
     return markup(
         f'<svg class="thumbnail" viewBox="0 0 {columns} {rows}" preserveAspectRatio="none" '
-        'shape-rendering="crispEdges" '
-        f'role="img" aria-label="{{title}}">{boxes}{dot}</svg>',
+        f'role="img" aria-label="{{title}}">'
+        f'<g shape-rendering="crispEdges">{boxes}</g>{dot}</svg>',
         title=title,
     )
 

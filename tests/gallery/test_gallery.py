@@ -121,7 +121,7 @@ def test_the_command_names_an_unknown_entry(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.slow
 def test_the_command_writes_a_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One of each kind that takes seconds; critical answers and maps of the tied theory."""
-    names = ["vanilla", "minimal", "rms_norm_rnn", "low_rank"]
+    names = ["vanilla", "minimal", "rms_norm_rnn", "inhibited"]
     assert main(["gallery", *names, "--output", str(tmp_path), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["pages"]) == len(names)
     found = {name: numbers(tmp_path, name)["merits"] for name in names}
