@@ -74,7 +74,7 @@ wheel: $(STAMP) ## dist/*.whl
 	@ls dist/*.whl
 
 clean: ## remove everything that make made
-	@rm -rf $(VENV) $(OLDEST) report dist build docs/_build docs/derivations
+	@rm -rf $(VENV) $(OLDEST) report dist build docs/_build docs/derivations docs/notebooks
 	@rm -rf .pytest_cache .ruff_cache .hypothesis
 
 $(STAMP): pyproject.toml constraints.txt

@@ -21,6 +21,7 @@ extensions = [
     "docstrings",
     "mathml",
     "myst_parser",
+    "notebooks",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinxcontrib.bibtex",

@@ -49,6 +49,7 @@ FLOORS = {
     "report": 12,
     "experiments": 12,
     "explorer": 13,
+    "gallery": 13,
     "cli": 14,
     "__main__": 15,
     "__init__": 15,

@@ -17,7 +17,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "rnnmft"
 ROOMS = ("numerics", "units", "solvers", "spectra", "analysis", "initialization", "validation")
 ROOMS += ("simulation", "diagnosis", "report", "lyapunov", "explorer", "eigenvalues", "parts")
-ROOMS += ("rest",)
+ROOMS += ("rest", "gallery")
 # 1 / sqrt(2 pi) and sqrt(1 / 2): names that are their own reason.
 SELF_EVIDENT = {"_INVERSE_SQRT_2PI", "_SQRT_HALF"}
 

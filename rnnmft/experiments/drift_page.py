@@ -44,7 +44,7 @@ def draw_drift(part: Part) -> Figure:
             _compared(column[4], steps, looks, "top")
             for axes in column[2:]:
                 axes.set_yscale("log")
-                label_decades(axes)
+                label_decades(axes.yaxis)
             column[4].set_xlabel("steps of Adam")
         labels = ("sigma_w", "mu_b", "q", f"m_1({part['horizon']})", "largest s. v.")
         for axes, label in zip(grid[:, 0], labels, strict=True):

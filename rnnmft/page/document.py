@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-__all__ = ["Section", "inline_math", "render", "render_page"]
+__all__ = ["Section", "inline_math", "markup", "render", "render_page"]
 
 _HERE = Path(__file__).parent / "templates"
 
@@ -55,6 +55,13 @@ def inline_math(latex: str) -> Markup:
     return Markup(mathml(latex, display=False))
 
 
+def markup(text: str, **values: str) -> Markup:
+    """HTML of ours, with values that are escaped."""
+    from markupsafe import Markup
+
+    return Markup(text).format(**values)
+
+
 def render(folder: Path, template: str, **values: Any) -> Markup:
     """A template of a folder, filled in; text is escaped."""
     from markupsafe import Markup
@@ -69,6 +76,7 @@ def render_page(
     sections: Sequence[Section],
     foot: str,
     reload: int = 0,
+    script: str = "",
 ) -> str:
     """A whole page.
 
@@ -79,6 +87,7 @@ def render_page(
         sections: in order.
         foot: the last line.
         reload: seconds after which the page reads itself again; 0 for never.
+        script: of ours, that runs when the page is there.
     """
     from markupsafe import Markup
 
@@ -96,5 +105,6 @@ def render_page(
             reload=reload,
             font=f"data:font/woff;base64,{font}",
             style=Markup(style),
+            script=Markup(script),
         )
     )

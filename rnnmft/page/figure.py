@@ -161,13 +161,13 @@ def _read(drawing: Any, surface: Surface | None) -> tuple[list[PlottedSeries], l
     return series, readouts
 
 
-def label_decades(axes: Any) -> None:
-    """Label a logarithmic vertical axis: plain numbers where it spans few decades."""
+def label_decades(axis: Any) -> None:
+    """Label a logarithmic axis of a plot: plain numbers where it spans few decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    low, high = axes.get_ylim()
+    low, high = axis.get_view_interval()
     if high > 1e3 * low:
         return
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())

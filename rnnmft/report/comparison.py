@@ -129,7 +129,7 @@ def _gradients_and_memory(of: ReportComparison) -> list[Figure]:
                 at = np.arange(1, len(value) + 1)
                 axes.plot(at[value > 0], value[value > 0], label=f"{name}, {tying}", **style)
         axes.set_yscale("log")
-        label_decades(axes)
+        label_decades(axes.yaxis)
         axes.locator_params(axis="x", integer=True)
         axes.set_xlabel("steps T back in time")
         axes.set_ylabel("$m_1(T)$, mean squared singular value")

@@ -13,6 +13,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.page.figure import BLACK, BLUE, GREY, RED, Figure, draw_figure
 from rnnmft.page.numbers import MINUS, count, significant
 from rnnmft.page.readouts import Surface
+from rnnmft.records import STANDARD_ERROR
 
 if TYPE_CHECKING:
     import xarray
@@ -65,7 +66,10 @@ def map_figure(field: MeanField) -> Figure:
 
 
 def phase_figure(
-    diagram: xarray.Dataset, here: tuple[float, float], labels: Sequence[str]
+    diagram: xarray.Dataset,
+    here: tuple[float, float],
+    labels: Sequence[str],
+    bound: float | None = None,
 ) -> Figure:
     """The growth of gradients over two parameters, the critical line and the point of the report.
 
@@ -73,6 +77,7 @@ def phase_figure(
         diagram: with `gradient_growth` over two dimensions.
         here: where the report's cell stands.
         labels: LaTeX names of the two parameters.
+        bound: a rate, up to which the map is marked.
     """
     growth = diagram.gradient_growth
     x_name, y_name = growth.dims
@@ -87,6 +92,9 @@ def phase_figure(
         shades = axes.contourf(x, y, z, levels=levels, cmap="PuOr_r", extend="both")
         if (finite > 0).any() and (finite < 0).any():
             axes.contour(x, y, z, levels=[0], colors=[BLACK], linewidths=1.8)
+        if bound is not None and (np.abs(finite) > bound).any():
+            ends = [-bound, bound]
+            axes.contour(x, y, z, levels=ends, colors=[BLACK], linewidths=1.2, linestyles="dashed")
         axes.plot(*here, "*", color=BLACK, markersize=15, markeredgecolor="white", clip_on=False)
         axes.set_xlabel(f"${labels[0]}$", fontsize=13)
         axes.set_ylabel(f"${labels[1]}$", fontsize=13)
@@ -101,10 +109,14 @@ def phase_figure(
         f"Phase diagram over {x_name} and {y_name}. The star at ({here[0]:g}, {here[1]:g}) lies in "
         f"the {side} region; gradients change by a factor exp({value:.2g}) a step there."
     ).replace("(-", f"({MINUS}")
+    tying = diagram.attrs["tying"]
+    rate = "growth rate log χ₁" if tying == "untied" else "growth rate"
     caption = (
-        "The growth rate log χ₁ of squared gradients (untied). On the black line they neither grow "
-        "nor vanish; orange is chaos, purple order. The star is the cell of this page."
+        f"The {rate} of squared gradients ({tying}). On the black line they neither grow nor "
+        "vanish; orange is chaos, purple order. The star is the cell of this page."
     )
+    if diagram.attrs["error_kind"] == STANDARD_ERROR:
+        caption += f" Its points are known to ± {float(diagram.gradient_growth_error.max()):.1g}."
     missing = int((~np.isfinite(z)).sum())
     if missing:
         caption += f" Blank: no stationary state ({count(missing, 'point')} of {z.size})."

@@ -168,7 +168,8 @@ def _growth(mean_field: MeanField) -> Iterator[_Reading]:
     growth = mean_field.gradient_growth()
     rate, error = float(growth), float(growth.error)
     sampled = growth.error_kind != "bound"
-    text = plus_minus(rate, error) if sampled else significant(rate)
+    exact = "0" if abs(rate) <= error else significant(rate)  # 0 within its bound
+    text = plus_minus(rate, error) if sampled else exact
     note = "" if growth.status is Status.OK else "not settled"
     if abs(rate) <= max(_CRITICAL, 2 * error * sampled):
         says = "growth of gradients per step; 0 is critical"

@@ -170,7 +170,7 @@ def _figure(means: Mapping[str, Quantity], networks: Networks) -> Figure:
                 **NETWORKS[tying],
             )
         axes.set_yscale("log")
-        label_decades(axes)
+        label_decades(axes.yaxis)
         axes.set_xticks(at)
         axes.set_xlabel("steps T back in time")
         axes.set_ylabel("$m_1(T)$, mean squared singular value")

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from rnnmft.page.figure import Figure
+    from rnnmft.report.gradients import Gradients
+    from rnnmft.report.memory import Memory
     from rnnmft.report.singular_values import Spectra
     from rnnmft.theory.steps import StepsRecord
 
-__all__ = ["render_report"]
+__all__ = ["derivations_html", "memory_html", "render_report", "spectra_html"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # A step with more equations than this folds all but its result away.
@@ -61,12 +63,11 @@ def _sections(report: ReportRecord) -> Iterator[Section]:
     if report.compared:
         yield Section("Theory and networks", "evolution", _figures(report.compared))
     if report.gradients is not None or report.memory is not None:
-        content = render(
-            _TEMPLATES, "gradients.html", gradients=report.gradients, memory=report.memory
+        yield Section(
+            "Gradients and memory", "gradients", memory_html(report.memory, report.gradients)
         )
-        yield Section("Gradients and memory", "gradients", content)
     if report.spectra is not None:
-        yield Section("Singular values", "spectra", _spectra(report.spectra))
+        yield Section("Singular values", "spectra", spectra_html(report.spectra))
     if report.cloud is not None:
         yield Section("Eigenvalues", "eigenvalues", _figures([report.cloud]))
     if report.phases:
@@ -75,7 +76,7 @@ def _sections(report: ReportRecord) -> Iterator[Section]:
     if validation.gaps:
         yield Section("What tying does", "gap", of_validation.gaps_html(validation))
     if report.derivations:
-        yield Section("Derivation", "derivation", _derivations(report.derivations))
+        yield Section("Derivation", "derivation", derivations_html(report.derivations))
     yield Section("Setting", "setting", of_validation.setting_html(validation))
     yield Section("How to run it again", "provenance", of_validation.provenance_html(validation))
 
@@ -84,7 +85,13 @@ def _figures(figures: Sequence[Figure]) -> Markup:
     return render(_TEMPLATES, "figures.html", figures=figures)
 
 
-def _spectra(spectra: Spectra) -> Markup:
+def memory_html(memory: Memory | None, gradients: Gradients | None = None) -> Markup:
+    """How long states and gradients last, what there is of it."""
+    return render(_TEMPLATES, "gradients.html", gradients=gradients, memory=memory)
+
+
+def spectra_html(spectra: Spectra) -> Markup:
+    """Densities of singular values, and their moments."""
     return render(
         _TEMPLATES,
         "spectra.html",
@@ -114,7 +121,7 @@ def _fixed_points(report: ReportRecord) -> list[dict[str, Any]]:
     ]
 
 
-def _derivations(derivations: dict[str, StepsRecord]) -> Markup:
+def derivations_html(derivations: dict[str, StepsRecord]) -> Markup:
     """The first theory's steps open, the others folded."""
     found = [(tying, _steps(derivation)) for tying, derivation in derivations.items()]
     return render(_TEMPLATES, "derivation.html", derivations=found)

@@ -12,6 +12,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.page.figure import Figure, draw_figure
 from rnnmft.page.numbers import count, plus_minus, significant
 from rnnmft.page.tyings import NETWORKS, THEORY
+from rnnmft.records import BOUND
 from rnnmft.report.networks import WIDTH, Networks
 from rnnmft.solvers.results import Autocorrelation
 
@@ -59,7 +60,7 @@ def solve_memory(fields: Mapping[str, MeanField], networks: Networks) -> Memory:
 
 def _time(found: Autocorrelation, state: str) -> str:
     value, error = found.timescale[state], found.timescale_error[state]
-    text = plus_minus(value, error) if found.error_kind != "bound" else significant(value)
+    text = plus_minus(value, error) if found.error_kind != BOUND else significant(value)
     return f"{text} steps"
 
 
@@ -71,7 +72,13 @@ def _figure(state: str, found: Mapping[str, Autocorrelation], networks: Networks
     def draw(drawing: Any) -> None:
         axes = drawing.subplots()
         for tying, autocorrelation in found.items():
-            axes.plot(lags, autocorrelation.value[state], label=f"{tying} theory", **THEORY[tying])
+            value, error = autocorrelation.value[state], autocorrelation.error[state]
+            axes.plot(lags, value, label=f"{tying} theory", **THEORY[tying])
+            if autocorrelation.error_kind != BOUND:
+                colour = THEORY[tying]["color"]
+                axes.fill_between(
+                    lags, value - error, value + error, color=colour, alpha=0.15, lw=0
+                )
         for tying, run in networks.runs.items():
             measured = run.autocovariance[state]
             axes.errorbar(
@@ -96,8 +103,9 @@ def _figure(state: str, found: Mapping[str, Autocorrelation], networks: Networks
         for t, c in found.items()
     )
     alt = f"The autocorrelation of {state} over {networks.lags} lags: it falls {ends}."
+    shaded = any(c.error_kind != BOUND for c in found.values())
     caption = (
-        f"How long {state} is remembered. Lines: theory. Symbols: "
+        f"How long {state} is remembered. Lines: theory{', shaded: its error' * shaded}. Symbols: "
         f"{count(networks.count, 'network')} of width {WIDTH} after {networks.steps} steps. "
         "What does not decay is a mean, or a bias that never changes."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,7 @@ def run_networks(
     horizons: tuple[int, ...] = HORIZONS,
     progress: Callable[[float, float], object] | None = None,
     start: float | Mapping[str, float] = 0.0,
+    tyings: Sequence[str] = TYINGS,
 ) -> Networks:
     """Run them for burn_in + lags + 1 steps, then along Jacobians of every horizon."""
     size = len(cell.states) * max(len(cell.preactivations), 1)
@@ -56,7 +57,7 @@ def run_networks(
     def run(i: int, tying: str) -> Simulation:
         def advance(done: float, total: float) -> None:
             if progress is not None:
-                progress(i + done / total, len(TYINGS))
+                progress(i + done / total, len(tyings))
 
         return simulate(
             cell,
@@ -70,10 +71,14 @@ def run_networks(
             spectrum=True,
             autocovariance_lags=range(lags + 1),
             device=device,
-            # The main run of a validation has three words, its pilot four.
-            seed=int(np.random.SeedSequence([seed, WIDTH, i, 2, 0]).generate_state(1)[0]),
+            seed=_seed(seed, TYINGS.index(tying)),
             progress=advance,
             start=start,
         )
 
-    return Networks({t: run(i, t) for i, t in enumerate(TYINGS)}, steps, lags, horizons)
+    return Networks({t: run(i, t) for i, t in enumerate(tyings)}, steps, lags, horizons)
+
+
+def _seed(seed: int, which: int) -> int:
+    """Of one run; the main run of a validation has three words, its pilot four."""
+    return int(np.random.SeedSequence([seed, WIDTH, which, 2, 0]).generate_state(1)[0])

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.page.figure import BLACK, Figure, draw_figure
+from rnnmft.page.figure import BLACK, Figure, draw_figure, label_decades
 from rnnmft.page.numbers import count, plus_minus, significant
 from rnnmft.page.tyings import NETWORKS
-from rnnmft.records import Quantity
+from rnnmft.records import BOUND, STANDARD_ERROR, Quantity
 from rnnmft.report.attempt import attempt
 from rnnmft.report.budget import Budget
 from rnnmft.report.densities import FEWEST, Axis, DensityCurve, TooSlowError, density_of
@@ -43,7 +43,8 @@ _GROWTH = 3.0
 class MomentRow:
     """m_k of the T-step Jacobian: theory, networks and z-score by tying, as text.
 
-    `numbers[tying]` holds (value, error) of networks and, where there is one, of the theory, and z.
+    `numbers[tying]` holds (value, error) of networks and, where there is one, of the theory, with
+    the kind of its error, and z.
     """
 
     horizon: int
@@ -111,7 +112,8 @@ def _moments(
             if predicted is not None:
                 row.theory[tying], z = _tested(predicted[k], measured, k)
                 row.z[tying] = significant(z, 2) if math.isfinite(z) else "none"
-                row.numbers[tying] |= {"theory": predicted[k][:2], "z": z}
+                kind = STANDARD_ERROR if predicted[k][2] else BOUND
+                row.numbers[tying] |= {"theory": predicted[k][:2], "error_kind": kind, "z": z}
     return rows
 
 
@@ -209,8 +211,8 @@ def _axis(values: Mapping[str, Array], horizon: int) -> Axis:
         raise ValueError("all of them are 0, or too large.")
     high = 1.08 * float(np.quantile(every, 0.9995))
     if horizon == 1:
-        return Axis(0.0, high, False)
-    return Axis(max(float(np.quantile(every, 0.03)), 1e-6 * high), 1.5 * high, True)
+        return Axis(0.0, high, False, every)
+    return Axis(max(float(np.quantile(every, 0.03)), 1e-6 * high), 1.5 * high, True, every)
 
 
 def _figure(
@@ -222,6 +224,8 @@ def _figure(
         panels = np.atleast_1d(drawing.subplots(len(values), 1, sharex=True, sharey=True))
         for panel, (tying, sample) in zip(panels, values.items(), strict=True):
             _draw_panel(panel, tying, sample, curves.get(tying), axis, edges)
+        if axis.logarithmic:
+            label_decades(panels[-1].xaxis)
         panels[-1].set_xlabel(f"singular value of the {horizon}-step Jacobian")
         drawing.supylabel("density" if not axis.logarithmic else "density per decade", fontsize=10)
 

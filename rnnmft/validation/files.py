@@ -39,7 +39,7 @@ from rnnmft.language.laws import law_from_dict
 from rnnmft.validation.experiment import Progress, validate
 from rnnmft.validation.report import ValidationReport
 
-__all__ = ["Claims", "is_setting", "read_claims", "read_setting"]
+__all__ = ["Claims", "ensemble_from", "inputs_from", "is_setting", "read_claims", "read_setting"]
 
 # How each option is read; `validate` knows its domain.
 _READ: Mapping[str, Callable[[Content, str], Any]] = {
@@ -149,7 +149,7 @@ def _read(
             of.value(key)
         cell = resolve(of.text("cell"))
         options = {name: read(of, name) for name, read in _READ.items() if name in of}
-        return Claims(cell, _ensemble(of, cell), _inputs(of, read_inputs), options)
+        return Claims(cell, ensemble_from(of, cell), inputs_from(of, read_inputs), options)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ParseError(str(error), source=str(path)) from None
     except ParseError as error:
@@ -158,7 +158,8 @@ def _read(
         raise ParameterError(f"{path}: {error}") from None
 
 
-def _ensemble(of: Content, cell: Cell) -> Ensemble:
+def ensemble_from(of: Content, cell: Cell) -> Ensemble:
+    """The ensemble of a setting: its `weights`, `[parameters]` and `[ensemble]`."""
     weights = _by_name(of, "weights", Content.text) if "weights" in of else "gaussian"
     laws = of.table("parameters").tables() if "parameters" in of else ()
     rows = of.table("ensemble").tables() if "ensemble" in of else ()
@@ -168,7 +169,8 @@ def _ensemble(of: Content, cell: Cell) -> Ensemble:
     )
 
 
-def _inputs(of: Content, read_inputs: Callable[[str], Inputs] | None) -> Inputs:
+def inputs_from(of: Content, read_inputs: Callable[[str], Inputs] | None = None) -> Inputs:
+    """The inputs of a setting, its `[inputs]`."""
     if "inputs" not in of:
         return Inputs()
     if read_inputs is not None and "data" in of.table("inputs"):

@@ -83,3 +83,15 @@ def test_a_budget_is_spent_by_working_only() -> None:
     assert budget.affords(0.46)
     assert not budget.part(0.5).affords(0.3)
     assert Budget(0.0).left == 0.0
+
+
+def test_a_narrow_peak_is_not_passed_over() -> None:
+    """Of the coarsest curve's 8 points half lie where a sample does, and 0 of an even axis's."""
+    rng = np.random.default_rng(0)
+    sample = np.concatenate([rng.normal(1.02, 0.01, 950), rng.uniform(0, 6, 50)])
+    coarsest = slice(4, None, 8)
+    for known, near in ((sample, (3, 5)), (None, (0, 0))):
+        points = Axis(0.0, 6.0, False, known).points()
+        assert (np.diff(points) > 0).all()
+        assert 0 < points[0] < points[-1] < 6
+        assert near[0] <= (np.abs(points[coarsest] - 1.02) < 0.05).sum() <= near[1]

@@ -1,0 +1,1 @@
+"""The gallery: its entries, its numbers, its pages."""
