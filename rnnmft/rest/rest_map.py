@@ -190,9 +190,10 @@ class RestMap:
         for _ in range(_ROUNDS):
             with np.errstate(invalid="ignore", over="ignore"):
                 gap, step = self._newton(going)
-            small = np.abs(step) <= _CLOSED * going + _LEAST
-            closed = (small & (np.abs(gap) <= _TOGETHER * going + _LEAST)).all(axis=0)
-            found += [y for y in (going + step)[:, closed].T if y.max() > _LEAST]
+            nothing = _LEAST * going.max(axis=0)  # beside what others rest at
+            small = np.abs(step) <= _CLOSED * going + nothing
+            closed = (small & (np.abs(gap) <= _TOGETHER * going + nothing)).all(axis=0)
+            found += [np.where(y > _LEAST * y.max(), y, 0.0) for y in (going + step)[:, closed].T]
             going = np.clip(going + step, going / _FACTOR, going * _FACTOR)[:, ~closed]
             largest = going.max(axis=0, initial=0.0)
             going = _apart(going[:, (largest > _LEAST) & (largest < _LARGEST)])
@@ -200,8 +201,7 @@ class RestMap:
                 break
         zero = np.zeros((self.rows, 1))
         start = [] if self(zero)[0].any() else [zero[:, 0]]
-        roots = [np.where(y > _LEAST, y, 0.0) for y in found]
-        return start + (list(_apart(np.array(roots).T).T) if roots else [])
+        return start + (list(_apart(np.array(found).T).T) if found else [])
 
     def _newton(self, seen: Array) -> tuple[Array, Array]:
         """T(Y) - Y at (R, B), nan where nothing rests, and Newton's step, slopes by differences."""
