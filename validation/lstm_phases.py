@@ -20,7 +20,7 @@ import numpy as np
 import rnnmft as mft
 from rnnmft.validation.provenance import provenance
 
-GAIN, FORGET = np.linspace(0.4, 2.6, 12), np.linspace(0.0, 12.0, 7)
+GAIN, FORGET = np.linspace(0.35, 2.65, 24), np.linspace(0.0, 12.0, 13)
 AT_GAIN, AT_FORGET = (0.8, 1.2, 1.6, 1.8, 2.4), (1.0, 5.0, 10.0)
 WIDTH, NETWORKS, STEPS, SEED, ACTIVE = 400, 4, 400, 20261128, 1e-6
 STARTS: dict[str, Any] = {"small": 1e-3, "large": {"c": 30.0, "h": 0.5}}

@@ -59,8 +59,8 @@ def populations(
         ParameterError: fractions that are not positive with sum 1, or not one a cell.
 
     >>> from rnnmft import cells
-    >>> populations(cells.rate(), {"E": 0.8, "I": 0.2})
-    Cell 'rate+rate': states h_E, h_I; preactivations e_E_E, e_E_I, e_I_E, e_I_I
+    >>> populations(cells.rate(), {"E": 0.8, "I": 0.2}).preactivations
+    (e_E_E, e_E_I, e_I_E, e_I_I)
     """
     if not isinstance(fractions, Mapping):
         fractions = {str(k): f for k, f in enumerate(fractions, 1)}

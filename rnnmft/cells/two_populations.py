@@ -27,8 +27,8 @@ def two_populations(fraction: float = 0.25, leaks: tuple[Any, Any] = _LEAKS) -> 
         leaks: of each.
 
     >>> cell = two_populations()
-    >>> cell
-    Cell 'two_populations': states h_1, h_2; preactivations e_1_1, e_1_2, e_2_1, e_2_2
+    >>> cell.states
+    (h_1, h_2)
     >>> cell.fractions
     {'1': 0.25, '2': 0.75}
     """

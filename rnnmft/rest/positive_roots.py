@@ -37,16 +37,16 @@ def positive_roots(image: Callable[[Array], Array], rows: int) -> list[Array]:
     for _ in range(_ROUNDS):
         with np.errstate(invalid="ignore", over="ignore"):
             gap, step = _newton(image, going)
-        small = np.abs(step) <= _CLOSED * going + _LEAST
-        closed = (small & (np.abs(gap) <= _TOGETHER * going + _LEAST)).all(axis=0)
-        found += [y for y in (going + step)[:, closed].T if y.max() > _LEAST]
+        nothing = _LEAST * going.max(axis=0)  # beside what others rest at
+        small = np.abs(step) <= _CLOSED * going + nothing
+        closed = (small & (np.abs(gap) <= _TOGETHER * going + nothing)).all(axis=0)
+        found += [np.where(y > _LEAST * y.max(), y, 0.0) for y in (going + step)[:, closed].T]
         going = np.clip(going + step, going / _FACTOR, going * _FACTOR)[:, ~closed]
         largest = going.max(axis=0, initial=0.0)
         going = _apart(going[:, (largest > _LEAST) & (largest < _LARGEST)])
         if not going.size:
             break
-    roots = [np.where(y > _LEAST, y, 0.0) for y in found]
-    return list(_apart(np.array(roots).T).T) if roots else []
+    return list(_apart(np.array(found).T).T) if found else []
 
 
 def _newton(image: Callable[[Array], Array], at: Array) -> tuple[Array, Array]:

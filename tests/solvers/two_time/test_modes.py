@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rnnmft import Cell, Input, Inputs, Preactivation, State, relu, tanh
+from rnnmft import Cell, Input, Inputs, Preactivation, State, cells, relu, tanh
 from rnnmft.errors import Status
 from rnnmft.solvers.two_time.gaussian_states import GaussianStates
 from rnnmft.solvers.two_time.growth import edge, leading_growth
@@ -191,3 +191,21 @@ def test_two_states_answer_everything():
     assert ratio == pytest.approx(math.exp(-1 / scales.xi_q) * (1 - 1.5 / 300), rel=1e-3)
     memory = theory.autocorrelation(30)
     assert memory.value["g"][0] == pytest.approx(at.second_moment["g"], abs=1e-12)
+
+
+@pytest.mark.slow
+def test_a_pole_beside_which_f_is_unknown_is_no_zero():
+    """f of two chaotic populations has poles at which GMRES gives up; its slope is unproven."""
+    cell = cells.populations([cells.rate(0.5), cells.rate(0.25)], (0.3, 0.7))
+    ensemble = cell.ensemble(
+        e={"sigma_w": [[3.5, 1.5], [0.6, 1.8]], "sigma_v": 0.0, "sigma_b": [0.1, 0.2]}
+    )
+    theory = GaussianStates(cell, ensemble, SILENT, {"h_1": 1.0, "h_2": 1.0})
+    at = theory.fixed_point()
+    assert at.status is Status.OK
+    assert at.stable
+    assert at.slope + at.slope_error >= 1.0
+    # The edge of the spectrum is .9863, and .9863^250 = .03.
+    late = theory.evolve(250)
+    for name in ("h_1", "h_2"):
+        assert at.second_moment[name] == pytest.approx(late.second_moment[name][-1], rel=0.05)
