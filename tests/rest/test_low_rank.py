@@ -240,3 +240,52 @@ def test_the_outlier_of_networks_at_rest() -> None:
 
     alone = 1 - LEAK + LEAK * dblquad(slope, -9, 9, -9, 9, epsabs=1e-9)[0]
     assert abs(mean - alone) > 4.6 * error
+
+
+# --- sampled units ----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_sampled_units_agree_and_go_on_into_chaos() -> None:
+    """A weak input along m chooses the branch. 5 standard errors: false alarm 1e-6 a number.
+
+    In chaos the fixed point is no theory of the network (the control, which must fail), and plain
+    networks are; of these 24 of width 1000, each averaged over 300 steps.
+    """
+    overlap, cell = 2.0, cells.low_rank(leak=1, stimulus=True)
+    along = 0.1 * np.array([[1.0, overlap]])
+    covariance = np.array([[1.0, overlap], [overlap, overlap**2 + 1]])
+    whole = np.block([[covariance, along.T], [along, np.array([[0.01]])]])
+    laws = low_rank_laws(whole.tolist())
+    for g, chaotic in ((0.8, False), (1.8, True)):
+        ensemble = cell.ensemble(e={"sigma_w": g}, parameters=laws)
+        rest = mft.autonomous(cell, ensemble)
+        theory = mft.MeanField(cell, ensemble, mft.Inputs(R=0.0), particles=2**15)
+        found = theory.fixed_point()
+        kappa, second = found.quantity("average", "kappa"), found.quantity("second_moment", "h")
+        assert (rest.phase == "chaos") is chaotic
+        if not chaotic:
+            state = rest.fixed_points()[-1]
+            assert abs(float(kappa) - state.average["kappa"]) < 5 * kappa.error
+            assert abs(float(second) - state.second_moment["h"]) < 5 * second.error
+            continue
+        rng = np.random.default_rng(3)
+        runs = np.array([_chaotic(1000, g, overlap, rng) for _ in range(24)])
+        mean, error = runs.mean(0), runs.std(0, ddof=1) / math.sqrt(len(runs))
+        for at, e, predicted in zip(mean, error, (kappa, second), strict=True):
+            assert abs(float(at) - float(predicted)) < 5 * math.hypot(float(e), predicted.error)
+
+
+def _chaotic(width: int, g: float, overlap: float, rng: Any) -> Array:
+    """kappa and E[h^2] over 300 steps of one network with the input m / 10, after 100."""
+    W = rng.normal(size=(width, width)) * g / math.sqrt(width)
+    m, z = rng.normal(size=(2, width))
+    m /= math.sqrt(m @ m / width)
+    z -= m * (z @ m) / width
+    n, h, found = overlap * m + z, m.copy(), []
+    for t in range(400):
+        r = np.tanh(h)
+        h = W @ r + m * (n @ r) / width + m / 10
+        if t >= 100:
+            found.append([n @ np.tanh(h) / width, h @ h / width])
+    return np.mean(found, axis=0)
