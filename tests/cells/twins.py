@@ -133,6 +133,12 @@ def rate(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     return ((1 - leak) * h + leak * p.a("e", tanh(h), x),)
 
 
+def low_rank(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    n = p["overlap"] * p["m"] + p["z"]
+    low = torch.outer(p["m"], n) / h.shape[-1]
+    return (0.8 * h + 0.2 * (p.a("e", tanh(h), x) + tanh(h) @ low.T),)
+
+
 def residual_rnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     step, shortcut = 0.5, 0.9
     return (shortcut * h + step * tanh(p.a("e", h, x)),)
