@@ -111,6 +111,17 @@ def test_both_transitions_of_the_quiet_state_are_at_1(g: float) -> None:
         assert (t.before, t.after) == ("quiet", "structured")
 
 
+def test_where_zero_is_marginal_there_are_no_others_beside_it() -> None:
+    """At g = 1 the map of Y is Y - 2 Y^2: roots of rounding's size are none."""
+    for g, overlap in ((1.0, 0.5), (1.0, 1.0), (0.5, 1.0)):
+        (zero,) = rank_one(g, overlap).fixed_points()
+        assert zero.is_zero
+    first, second = rank_one(1.0001, 0.5).fixed_points()
+    assert first.is_zero
+    # q = (g^2 - 1) / 2 to the leading order.
+    assert second.preactivation_variance["e"] == pytest.approx(1e-4, rel=1e-3)
+
+
 def test_phases_over_g_and_the_overlap() -> None:
     vary = {("e", "sigma_w"): [0.5, 1.5], ("overlap", "value"): [0.5, 2.0]}
     found = rank_one(0.5, 0.5).phase_diagram(vary)
