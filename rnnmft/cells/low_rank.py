@@ -48,7 +48,7 @@ def low_rank(
     >>> low_rank()
     Cell 'low_rank': states h; preactivations e; averages kappa; random parameters m, overlap, z
     """
-    names = _Names(rank)
+    names = _ParameterNames(rank)
     leaking = leak_of(leak)
     h = State("h")
     rate = activation(h)
@@ -86,7 +86,7 @@ def low_rank_laws(
     {'m': Normal(mean=0.0, std=1.0), 'overlap': Constant(value=2.0), 'z': Normal(mean=0.0, std=1.0)}
     """
     size = len(covariance)
-    names, stimulus = _Names(size // 2), size % 2 == 1
+    names, stimulus = _ParameterNames(size // 2), size % 2 == 1
     try:
         c = [[float(x) for x in row] for row in covariance]
         mu = [0.0] * size if mean is None else [float(x) for x in mean]
@@ -125,7 +125,7 @@ def low_rank_laws(
     return laws
 
 
-class _Names:
+class _ParameterNames:
     """What the parameters of a rank are called."""
 
     def __init__(self, rank: Any) -> None:

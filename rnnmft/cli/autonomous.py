@@ -90,8 +90,11 @@ def _print(found: Autonomous) -> None:
         moments = [state.second_moment[n] for n in names]
         errors = [state.error_of("second_moment", n) for n in names]
         pairs = [x for pair in zip(moments, errors, strict=True) for x in pair]
+        known = [(m, state.error_of("average", name)) for name, m in state.average.items()]
+        pairs += [x for pair in known for x in pair]
         gain = (state.gain, state.error_of("gain", None))
         rows.append((*pairs, *gain, "stable" if state.stable else "unstable", state.status.name))
-    heads = [x for n in names for x in (f"E[{n}^2]", "error")]
+    numbers = [*(f"E[{n}^2]" for n in names), *(m.name for m in found.cell.averages)]
+    heads = [x for n in numbers for x in (n, "error")]
     title = f"{found.cell.name} without input: {found.phase}"
     print_table(title, (*heads, "gain", "error", "", "status"), rows)

@@ -39,6 +39,8 @@ __all__ = ["FLAT", "STEP", "Kinds", "Rest", "RestMap"]
 Array = NDArray[np.float64]
 #: Where roots are looked for: from where the largest variance is rounding's to where no state is.
 _LEAST, _LARGEST = 1e-12, 1e8
+#: Beside a fixed point at zero: what Newton's method at many places takes for zero.
+_SIGNED_LEAST = 1e-10
 #: Points a decade; of which a quarter where grids of several variables make each dear.
 _DENSE, _SPARSE = 24, 6
 #: Points of such grids while roots are looked for: errors of 1e-5 in milliseconds.
@@ -251,14 +253,16 @@ class RestMap:
 
     def _several(self) -> list[Array]:
         """Newton's method from many places, and where zero is a fixed point, that."""
-        image = partial(self._image, grid=_LOOKING)
+        image, least = partial(self._image, grid=_LOOKING), _LEAST
         if self.rows > self.squares:
+            least = _SIGNED_LEAST
             found = signed_roots(image, self.squares, self.rows)
         else:
             found = positive_roots(image, self.rows)
-        found = [y for y in found if np.abs(y).max() > _LEAST]
         zero = np.zeros(self.rows)
-        return [zero, *found] if not self(zero[:, None])[0].any() else found
+        if self(zero[:, None])[0].any():
+            return found
+        return [zero, *(y for y in found if np.abs(y).max() > least)]
 
     def _image(self, seen: Array, **options: Any) -> Array:
         return self(seen, **options)[0]

@@ -17,6 +17,8 @@ _SQUARES, _AVERAGES = (0.02, 0.3, 3.0), (0.0, 0.1, 1.0, 4.0)
 _ROUNDS, _LONGEST, _STEP = 60, 0.5, 1e-6
 #: Closed, and the same, relative to 1 and the unknowns.
 _CLOSED, _SAME = 1e-11, 1e-6
+#: Relative to the unknowns alone: differences of the last look, and how long its step may be.
+_FINE, _SURE = 1e-4, 1e-2
 
 
 def signed_roots(image: Callable[[Array], Array], squares: int, rows: int) -> list[Array]:
@@ -50,9 +52,13 @@ def signed_roots(image: Callable[[Array], Array], squares: int, rows: int) -> li
         going[going] = ~(np.abs(moved - here).max(0) <= _CLOSED * scale)
         if not going.any():
             break
-    scale = 1.0 + np.abs(x).max(0)
+    # Where a map is nearly the identity a small gap says nothing: there the next step is as long
+    # as the unknowns themselves.
+    size = np.abs(x).max(0)
+    scale, left = 1.0 + size, np.abs(_newton(image, x, _FINE * np.maximum(size, _CLOSED))).max(0)
+    sure = (left <= _SURE * size + _CLOSED) & (np.abs(image(x) - x).max(0) <= _CLOSED * scale)
     found: list[Array] = []
-    for i in np.flatnonzero(np.abs(image(x) - x).max(0) <= _CLOSED * scale):
+    for i in np.flatnonzero(sure):
         if all(np.abs(x[:, i] - y).max() > _SAME * scale[i] for y in found):
             found.append(x[:, i])
     return found

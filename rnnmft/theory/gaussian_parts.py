@@ -49,7 +49,7 @@ def by_parts(
             continue
         slope = sp.diff(rest, z)
         # SymPy's derivative of a case distinction is silent about its jumps.
-        if not slope.has(sp.DiracDelta, sp.Derivative, sp.Subs, sp.Piecewise):
+        if not rest.has(sp.Piecewise) and not slope.has(sp.DiracDelta, sp.Derivative, sp.Subs):
             return mean[z] * rest + variance[z] * slope
     return None
 

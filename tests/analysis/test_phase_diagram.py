@@ -182,3 +182,29 @@ def test_what_is_refused(vary: dict, quantities: list[str], sentence: str) -> No
 def test_a_matrix_that_is_absent_cannot_vary() -> None:
     with pytest.raises(ParameterError, match="no matrix for sigma_w"):
         phase_diagram(cells.gru_torch(), None, None, {("n_x", "sigma_w"): [1.0]}, tying="untied")
+
+
+@pytest.mark.slow
+def test_laws_of_parameters_vary_point_by_point() -> None:
+    """Each point is the theory of the ensemble with that law, from the same sampled units."""
+    cell = cells.indrnn()
+    ensemble = cell.ensemble(parameters={"u": cells.Uniform(0.0, 0.5)})
+    vary = {("u", "high"): [0.3, 0.8], ("e", "sigma_b"): [0.2]}
+    found = phase_diagram(cell, ensemble, Inputs(R=1.0), vary, ["second_moment"], tying="untied")
+    for i, high in enumerate((0.3, 0.8)):
+        own = cell.ensemble(e={"sigma_b": 0.2}, parameters={"u": cells.Uniform(0.0, high)})
+        alone = MeanField(cell, own, Inputs(R=1.0), tying="untied").fixed_point()
+        got = float(found["second_moment"][0, i, 0])
+        assert got == pytest.approx(alone.second_moment["h"], rel=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("axis", "sentence"),
+    [(("u", "std"), "its arguments are low, high"), (("v", "high"), r"no v\.high")],
+    ids=["argument", "parameter"],
+)
+def test_laws_have_their_own_arguments(axis: tuple[str, str], sentence: str) -> None:
+    cell = cells.indrnn()
+    ensemble = cell.ensemble(parameters=cells.typical_laws("indrnn"))
+    with pytest.raises(ParameterError, match=sentence):
+        phase_diagram(cell, ensemble, None, {axis: [0.5]}, ["second_moment"], tying="untied")

@@ -145,6 +145,12 @@ def two_populations(p: Weights, x: Tensor, h: Tensor, g: Tensor) -> tuple[Tensor
     return 0.5 * h + 0.5 * fast, 0.75 * g + 0.25 * slow
 
 
+def low_rank(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    n = p["overlap"] * p["m"] + p["z"]
+    low = torch.outer(p["m"], n) / h.shape[-1]
+    return (0.8 * h + 0.2 * (p.a("e", tanh(h), x) + tanh(h) @ low.T),)
+
+
 def residual_rnn(p: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     step, shortcut = 0.5, 0.9
     return (shortcut * h + step * tanh(p.a("e", h, x)),)

@@ -111,6 +111,17 @@ def test_both_transitions_of_the_quiet_state_are_at_1(g: float) -> None:
         assert (t.before, t.after) == ("quiet", "structured")
 
 
+def test_where_zero_is_marginal_there_are_no_others_beside_it() -> None:
+    """At g = 1 the map of Y is Y - 2 Y^2: roots of rounding's size are none."""
+    for g, overlap in ((1.0, 0.5), (1.0, 1.0), (0.5, 1.0)):
+        (zero,) = rank_one(g, overlap).fixed_points()
+        assert zero.is_zero
+    first, second = rank_one(1.0001, 0.5).fixed_points()
+    assert first.is_zero
+    # q = (g^2 - 1) / 2 to the leading order.
+    assert second.preactivation_variance["e"] == pytest.approx(1e-4, rel=1e-3)
+
+
 def test_phases_over_g_and_the_overlap() -> None:
     vary = {("e", "sigma_w"): [0.5, 1.5], ("overlap", "value"): [0.5, 2.0]}
     found = rank_one(0.5, 0.5).phase_diagram(vary)
@@ -240,3 +251,63 @@ def test_the_outlier_of_networks_at_rest() -> None:
 
     alone = 1 - LEAK + LEAK * dblquad(slope, -9, 9, -9, 9, epsabs=1e-9)[0]
     assert abs(mean - alone) > 4.6 * error
+
+
+# --- sampled units ----------------------------------------------------------------------------
+
+
+def pulled(g: float, overlap: float) -> tuple[mft.Autonomous, mft.MeanField]:
+    """Of rank one in discrete time, with the input m / 10, which chooses the branch."""
+    cell = cells.low_rank(leak=1, stimulus=True)
+    covariance = np.array([[1.0, overlap, 0.1], [overlap, overlap**2 + 1, 0.1 * overlap]])
+    whole = np.vstack([covariance, [0.1, 0.1 * overlap, 0.01]])
+    ensemble = cell.ensemble(e={"sigma_w": g}, parameters=low_rank_laws(whole.tolist()))
+    theory = mft.MeanField(cell, ensemble, mft.Inputs(R=0.0), particles=2**15)
+    return mft.autonomous(cell, ensemble), theory
+
+
+@pytest.mark.slow
+def test_sampled_units_come_to_rest_there() -> None:
+    """5 standard errors, of 16 repetitions: false alarm 2e-4 a number."""
+    rest, theory = pulled(0.8, 2.0)
+    found, state = theory.fixed_point(), rest.fixed_points()[-1]
+    assert state.stable
+    for kind, name in (("average", "kappa"), ("second_moment", "h")):
+        number = found.quantity(kind, name)
+        assert abs(float(number) - state.quantity(kind, name).value) < 5 * number.error
+
+
+@pytest.mark.slow
+def test_chaotic_networks_have_the_overlap_of_sampled_units() -> None:
+    """24 networks of width 1000, each over 300 steps. 5 standard errors: false alarm 1e-4 a number.
+
+    The control, the theory of an overlap that is 15 % larger, must fail.
+    """
+    rng = np.random.default_rng(3)
+    runs = np.array([_chaotic(1000, 1.8, 2.0, rng) for _ in range(24)])
+    mean, error = runs.mean(0), runs.std(0, ddof=1) / math.sqrt(len(runs))
+
+    def away(overlap: float) -> Array:
+        found = pulled(1.8, overlap)[1].fixed_point()
+        numbers = found.quantity("average", "kappa"), found.quantity("second_moment", "h")
+        pairs = zip(mean, error, numbers, strict=True)
+        return np.array([(m - float(q)) / math.hypot(e, q.error) for m, e, q in pairs])
+
+    assert not any(s.stable for s in pulled(1.8, 2.0)[0].fixed_points())
+    assert (np.abs(away(2.0)) < 5).all()
+    assert (np.abs(away(2.3)) > 5).any()
+
+
+def _chaotic(width: int, g: float, overlap: float, rng: Any) -> Array:
+    """kappa and E[h^2] over 300 steps of one network with the input m / 10, after 100."""
+    W = rng.normal(size=(width, width)) * g / math.sqrt(width)
+    m, z = rng.normal(size=(2, width))
+    m /= math.sqrt(m @ m / width)
+    z -= m * (z @ m) / width
+    n, h, found = overlap * m + z, m.copy(), []
+    for t in range(400):
+        r = np.tanh(h)
+        h = W @ r + m * (n @ r) / width + m / 10
+        if t >= 100:
+            found.append([n @ np.tanh(h) / width, h @ h / width])
+    return np.mean(found, axis=0)
