@@ -349,7 +349,7 @@ def test_a_law_of_biases_goes_into_a_layer_that_has_biases() -> None:
 
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_a_projection_is_drawn_by_its_shape(weights) -> None:
-    """Entries of variance sigma_w^2 over the columns; orthonormal rows, or columns, of that size."""
+    """Entries of variance sigma_w^2 over the columns; orthonormal rows, or columns."""
     cell = cells.get("projection_lstm")
     ensemble = cell.ensemble(weights, f={"mu_b": 2.0}, p={"sigma_w": 1.5}, g={"sigma_w": 0.8})
     module = apply_(ensemble, torch.nn.LSTM(3, 64, proj_size=16).double(), seeded(), cell=cell)
