@@ -101,7 +101,7 @@ def diagnose(
         hints: states, input, arguments, returned: of `from_torch`, for a module of one's own.
 
     Raises:
-        CellError: the module is no cell, or has a projection.
+        CellError: the module is no cell.
         ParameterError: an argument outside its domain, parameters or data that are not finite.
 
     >>> found = diagnose(torch.nn.RNN(16, 64), 20, particles=4096, advice=False)

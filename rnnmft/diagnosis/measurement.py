@@ -121,7 +121,7 @@ def run_layer(
 
 
 class _Tangents:
-    """Tangents on their way, (probes, sequences, N) a state; each starts in one state alone.
+    """Tangents on their way, (probes, sequences, units) a state; each starts in one state alone.
 
     Attributes:
         isometry: the variance of the squared singular values of a step, once it was measured.
@@ -139,16 +139,18 @@ class _Tangents:
         self.generator = generator
         self.islands = islands_of(sequences) if fresh else sequences
         self._at: tuple[Tensor, ...] | None = None
-        m, width = len(self.states), step.traced.width
+        m, widths = len(self.states), step.traced.widths
         self.groups = math.ceil(probes / m)
-        shape = (m * self.groups, sequences, width)
         self.now = []
-        for j in range(m):
-            tangent = torch.zeros(shape, dtype=torch.float64)
+        for j, width in enumerate(widths):
+            tangent = torch.zeros((m * self.groups, sequences, width), dtype=torch.float64)
             own = slice(j * self.groups, (j + 1) * self.groups)
             tangent[own] = orthogonal_probes((self.groups, sequences, width), generator)
             self.now.append(step.cast(tangent))
-        self._log_scale = torch.full(shape[:2], -math.log(width), dtype=torch.float64)
+        self._widths = torch.tensor(widths, dtype=torch.float64)
+        # Per unit of the state in which it starts, whose perturbation has so many.
+        starts = -self._widths.log().repeat_interleave(self.groups)
+        self._log_scale = starts[:, None].expand(-1, sequences).clone()
         self._log_squares: list[Tensor] = []
         self.isometry = (math.nan, math.nan)
 
@@ -184,17 +186,22 @@ class _Tangents:
         self.now = [d[:, parents] for d in self.now]
 
     def series(self) -> tuple[GradientSeries, dict[tuple[str, str], GradientSeries]]:
-        """m_1 over the horizons, and its parts by the state that they start from and end in."""
+        """m_1 over the horizons, and its parts by the state that they start from and end in.
+
+        The parts are of variance 1 a unit at the start, and per unit of the end.
+        """
         m = len(self.states)
         # (horizon, from, groups, sequences, to); sequences of an island count as its probes.
         found = torch.stack(self._log_squares).permute(0, 3, 2, 1, 4)
         if found.shape[1] > self.islands:
             found = found.reshape(len(found), self.islands, -1, m, m)
-        whole = gradient_series(found.flatten(3).logsumexp(3) - math.log(m))
+        log = self._widths.log()
+        shares = log - log.logsumexp(0)
+        whole = gradient_series((found + shares[:, None]).flatten(3).logsumexp(3))
         if m == 1:
             return whole, {}
         return whole, {
-            (a, b): gradient_series(found[..., j, k])
+            (a, b): gradient_series(found[..., j, k] + log[j] - log[k])
             for j, a in enumerate(self.states)
             for k, b in enumerate(self.states)
         }
@@ -204,14 +211,14 @@ class _Tangents:
         pushed = self.step.push(x, states, self.now)
         back = self.step.pull(x, states, pushed)
         # One average a sequence (a group of probes where there is only one): (samples,).
-        m_1, m_2 = (self._per_sample(values) / self.step.traced.width for values in (pushed, back))
+        m_1, m_2 = (self._per_sample(values) for values in (pushed, back))
         rows = m_2 - 2 * m_1.mean() * m_1
         value = float(m_2.mean() - m_1.mean() ** 2)
         error = float(rows.std()) / math.sqrt(len(rows)) if len(rows) > 1 else math.inf
         self.isometry = (value, error)
 
     def _per_sample(self, values: tuple[Tensor, ...]) -> Tensor:
-        """Squared norms over units and states, averaged over the probes of a sequence."""
+        """Squared norms over units and states, averaged over the probes of a sequence, a unit."""
         squares = torch.stack([v.double().square().sum(-1) for v in values]).sum(0).cpu()
-        squares = squares.view(len(self.states), self.groups, -1).mean(0)
+        squares = squares.view(len(self.states), self.groups, -1).sum(0) / self._widths.sum()
         return squares.mean(0) if squares.shape[1] > 1 else squares[:, 0]

@@ -84,7 +84,14 @@ def through_own_matrices(
         horizon: the largest T.
         burn_in: steps before the Jacobian starts.
         seed: of everything random.
+
+    Returns:
+        No steps where states or preactivations have several widths.
     """
+    if layer.traced.cell.has_widths:
+        # Its units are of one number; the theory of infinite width stands alone.
+        empty = GradientSeries(np.zeros(0), np.zeros(0))
+        return GradientPrediction(empty, (math.nan, math.nan))
     setting = (layer, x, ensemble, inputs, horizon, burn_in, seed)
     with deadline(seconds_left() / 2):
         found = _predict(*setting, means=True)

@@ -220,7 +220,7 @@ class DiagnosisRecord(Record):
     def __repr__(self) -> str:
         rows = [
             f"  {a.layer} ({a.cell.name}): {a.verdict}, log10 m_1({self.length}) = "
-            f"{a.log10_mean:.3g} measured, {a.predicted.at(self.length)[0]:.3g} predicted"
+            f"{a.log10_mean:.3g} measured{_beside(a, self.length)}"
             for a in self.layers
         ]
         state = STATES[self.verdict]
@@ -228,6 +228,14 @@ class DiagnosisRecord(Record):
             "\n".join([f"{type(self).__name__}({self.module}, {self.length} steps: {state}", *rows])
             + ")"
         )
+
+
+def _beside(layer: LayerDiagnosis, length: int) -> str:
+    """What was predicted; of infinite width where nothing was through the layer's own matrices."""
+    if len(layer.predicted.log10):
+        return f", {layer.predicted.at(length)[0]:.3g} predicted"
+    limit = layer.tied.log10_mean
+    return "" if limit is None else f", {limit:.3g} at infinite width"
 
 
 def _series(series: GradientSeries, length: int) -> dict[str, Any]:

@@ -39,10 +39,11 @@ class GateStatistics(Record):
             orthogonal W, 1 for one with independent entries; None without W.
         orthogonality: |W^T W / sigma_w^2 - 1|_F / N^(1/2): 0 for an orthogonal W, 1 for one with
             independent entries; None without W.
-        shift: N |mean W| / sigma_w, the size of a common shift of all entries beside the random
-            part; about N^(-1/2) for independent entries of mean 0.
+        shift: N |mean W| / sigma_w, N^2 the number of entries: the size of a common shift of all of
+            them beside the random part; about N^(-1/2) for independent entries of mean 0.
         weights: "orthogonal" or "gaussian", whichever is nearer.
-        structure: the statistics that tell whether W is such a random matrix; None without W.
+        structure: the statistics that tell whether W is such a random matrix; None without W, and
+            where W is not square.
         alike: {another gate before it: correlation of the entries of its W with this one's}, where
             it is more than chance.
     """
@@ -101,9 +102,9 @@ def _alike(matrices: Sequence[Tensor | None]) -> list[list[tuple[int, float]]]:
     for k, mine in enumerate(units):
         pairs = []
         for j, other in enumerate(units[:k]):
-            if mine is not None and other is not None:
+            if mine is not None and other is not None and mine.shape == other.shape:
                 value = float((mine * other).sum())
-                if abs(value) > _STANDARD_ERRORS / mine.shape[0]:
+                if abs(value) > _STANDARD_ERRORS / mine.numel() ** 0.5:
                     pairs.append((j, value))
         found.append(pairs)
     return found
@@ -114,12 +115,15 @@ def _statistics(name: str, w: Tensor | None, v: Tensor | None, b: Tensor) -> Gat
         if value is not None and not value.isfinite().all():
             raise ParameterError(f"{part} of {name!r} holds numbers that are not finite")
     b = b.double()
-    structure = None if w is None else structure_of(w)
+    square = w is not None and w.shape[0] == w.shape[1]
+    structure = structure_of(w) if w is not None and square else None
     sigma_w = 0.0 if w is None else float(w.double().square().sum() / w.shape[0]) ** 0.5
     shift = 0.0
     if w is not None and sigma_w > 0.0:
-        shift = w.shape[0] * abs(float(w.double().mean())) / sigma_w
+        shift = w.numel() ** 0.5 * abs(float(w.double().mean())) / sigma_w
     spread = None if structure is None else structure.spread
+    if w is not None and not square and sigma_w > 0.0:
+        spread = _rectangle_spread(w)
     return GateStatistics(
         name=name,
         sigma_w=sigma_w,
@@ -132,6 +136,17 @@ def _statistics(name: str, w: Tensor | None, v: Tensor | None, b: Tensor) -> Gat
         weights="orthogonal" if spread is not None and spread < 0.5 else "gaussian",
         structure=structure,
     )
+
+
+def _rectangle_spread(w: Tensor) -> float:
+    """The spread of a matrix of fewer rows than columns, or turned, over independent entries'.
+
+    These have the variance min(n, N) / max(n, N) of their squared singular values, in their mean.
+    """
+    short = w.double() if w.shape[0] < w.shape[1] else w.double().T
+    gram = short @ short.T
+    relative = float(gram.square().sum()) * len(gram) / float(gram.trace()) ** 2 - 1.0
+    return max(relative, 0.0) * short.shape[1] / short.shape[0]
 
 
 def elementwise_laws(layer: Layer) -> dict[str, Law]:

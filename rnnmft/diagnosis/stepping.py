@@ -47,16 +47,15 @@ class LayerStep:
 
     def zeros(self, sequences: int) -> tuple[Tensor, ...]:
         """The state at which sequences start."""
-        shape = (sequences, self.traced.width)
         make: Any = {"dtype": self.dtype, "device": self.device}
-        return tuple(torch.zeros(shape, **make) for _ in self.traced.states)
+        return tuple(torch.zeros((sequences, width), **make) for width in self.traced.widths)
 
     def cast(self, values: Tensor) -> Tensor:
         """Numbers as the module takes them."""
         return values.to(self.device, self.dtype)
 
     def __call__(self, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The new states, (sequences, N) each."""
+        """The new states, (sequences, units) each."""
         return self._stepped(self._call, x, states)
 
     def _call(self, *arguments: Any, **named: Any) -> Any:
@@ -104,7 +103,7 @@ class LayerStep:
     def push(
         self, x: Tensor, states: Sequence[Tensor], tangents: Sequence[Tensor]
     ) -> tuple[Tensor, ...]:
-        """J v of every tangent, (probes, sequences, N) a state.
+        """J v of every tangent, (probes, sequences, units) a state.
 
         Raises:
             CellError: the step has no derivatives.
@@ -117,21 +116,22 @@ class LayerStep:
                 UserWarning,
             ):  # no forward mode, or none in batches (slow: warned)
                 self._forward_mode = False
-        shape = tangents[0].shape
+        shape = tangents[0].shape[:2]
         new, at = self._rows(x, states, shape[0])
         duals = [torch.zeros_like(n, requires_grad=True) for n in new]
         back = _gradients(new, at, duals, create_graph=True)
         flat = [v.flatten(0, 1) for v in tangents]
-        return tuple(d.detach().view(shape) for d in _gradients(back, duals, flat))
+        pushed = _gradients(back, duals, flat)
+        return tuple(d.detach().view(*shape, -1) for d in pushed)
 
     def pull(
         self, x: Tensor, states: Sequence[Tensor], cotangents: Sequence[Tensor]
     ) -> tuple[Tensor, ...]:
-        """J^T u of every cotangent, (probes, sequences, N) a state, by reverse mode."""
-        shape = cotangents[0].shape
+        """J^T u of every cotangent, (probes, sequences, units) a state, by reverse mode."""
+        shape = cotangents[0].shape[:2]
         new, at = self._rows(x, states, shape[0])
         found = _gradients(new, at, [u.flatten(0, 1) for u in cotangents])
-        return tuple(d.view(shape) for d in found)
+        return tuple(d.view(*shape, -1) for d in found)
 
     def _push_forward(
         self, x: Tensor, states: Sequence[Tensor], tangents: Sequence[Tensor]

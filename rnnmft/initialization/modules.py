@@ -1,6 +1,6 @@
 """An ensemble into a PyTorch module: W, V and b of every gate, layer and direction, drawn anew.
 
-W_k: sigma_w times iid N(0, 1/N) or Haar orthogonal, a block for each gate
+W_k: sigma_w times iid N(0, 1/N) or Haar orthogonal, a block for each gate (N: its columns)
 V_k: iid N(0, sigma_v^2 / N_in), N_in being what the layer really sees
 b_k: iid N(mu_b, sigma_b^2), all of it in the first of two bias vectors; the other becomes zero
      (and c_k p besides, where an elementwise parameter p of the ensemble's cell only shifts e_k)
@@ -81,7 +81,7 @@ def apply_(
         The module.
 
     Raises:
-        CellError: the module is no cell, or has a projection.
+        CellError: the module is no cell.
         ParameterError: the ensemble is of another cell, or wants a bias of a module that has none;
             two layers share parameters, or these have no numbers (a meta device). Nothing is
             written then.
@@ -216,11 +216,12 @@ def _draw_layer(
 
 
 def _recurrent(law: PreactivationLaw, like: Tensor, generator: torch.Generator) -> Tensor:
-    width = like.shape[0]
+    rows, columns = like.shape
     if law.weights == "gaussian":
-        return _normal(law.sigma_w / width**0.5, like, generator)
-    drawn = haar_reflectors([generator], width, torch.float64).dense().entries[0]
-    return _like(law.sigma_w * drawn, like)
+        return _normal(law.sigma_w / columns**0.5, like, generator)
+    size = max(rows, columns)
+    drawn = haar_reflectors([generator], size, torch.float64).dense().entries[0]
+    return _like(law.sigma_w * (size / columns) ** 0.5 * drawn[:rows, :columns], like)
 
 
 def _normal(sigma: float, like: Tensor, generator: torch.Generator) -> Tensor:

@@ -107,7 +107,7 @@ def lyapunov_spectrum(
         variance: gives the stationary variance of a preactivation by name, and its error.
 
     Raises:
-        DerivationError: no recurrent weights couple the units.
+        DerivationError: no recurrent weights couple the units; several widths.
         ConvergenceError: the largest exponent is not finite.
     """
     setting.check_coupling()
@@ -118,6 +118,11 @@ def lyapunov_spectrum(
         curve = linear_curve(*constant)
         other = linear_curve(*constant, nodes=len(curve.mu) // 2)
         return _record(setting, "eigenvalues of a linear network", curve, (other,))
+    if setting.cell.has_widths:
+        raise DerivationError(
+            f"the Lyapunov spectrum of cell {setting.cell.name!r}, whose states have several "
+            "widths, is not known; the largest exponent is: lyapunov()"
+        )
     return _sampled(setting, growth())
 
 
@@ -167,11 +172,6 @@ def _sampled(setting: ExponentSetting, growth: Quantity) -> LyapunovSpectrum:
     from rnnmft.lyapunov.windows import WINDOWS, sampled_curve
     from rnnmft.units.particles import UnitProcess
 
-    if setting.cell.has_widths:
-        raise DerivationError(
-            f"the Lyapunov spectrum of cell {setting.cell.name!r}, whose states have several "
-            "widths, is not known; the largest exponent is: lyapunov_exponent()"
-        )
     largest, off = float(growth) / 2.0, float(growth.error) / 2.0
     if not math.isfinite(largest):
         raise ConvergenceError(growth.status, "(the largest Lyapunov exponent)")

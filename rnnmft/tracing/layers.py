@@ -14,6 +14,7 @@ import torch
 
 from rnnmft.errors import CellError
 from rnnmft.tracing.hints import HintOptions
+from rnnmft.tracing.projected import ProjectedLSTMCell
 from rnnmft.tracing.traced import Traced, trace
 from rnnmft.tracing.whole import check_whole
 
@@ -23,6 +24,7 @@ _CELLS: dict[type[Any], type[Any]] = {
     torch.nn.RNN: torch.nn.RNNCell,
     torch.nn.GRU: torch.nn.GRUCell,
     torch.nn.LSTM: torch.nn.LSTMCell,
+    ProjectedLSTMCell: ProjectedLSTMCell,
 }
 
 
@@ -60,8 +62,8 @@ def recurrent_layers(module: torch.nn.Module, **hints: Unpack[HintOptions]) -> t
         hints: of `from_torch`, for a module of one's own.
 
     Raises:
-        CellError: a projection (proj_size), parametrised weights, a module that is no cell, or
-            hints for one of PyTorch's layers, which needs none.
+        CellError: parametrised weights, a module that is no cell, or hints for one of PyTorch's
+            layers, which needs none.
 
     >>> [layer.name for layer in recurrent_layers(torch.nn.GRU(3, 4, 2, bidirectional=True))]
     ['layer 0', 'layer 0, reverse', 'layer 1', 'layer 1, reverse']
@@ -74,12 +76,6 @@ def recurrent_layers(module: torch.nn.Module, **hints: Unpack[HintOptions]) -> t
         raise CellError(
             f"{type(module).__name__} is read as it is: {', '.join(hints)} are for modules of "
             "one's own"
-        )
-    if module.proj_size:
-        raise CellError(
-            f"{type(module).__name__} has proj_size={module.proj_size}: its hidden state is a "
-            "matrix times another state, of another width, which is no elementwise cell; use "
-            "proj_size=0"
         )
     found: list[Layer] = []
     for index in range(module.num_layers):
@@ -95,16 +91,14 @@ def _trace(module: torch.nn.Module, hints: HintOptions) -> Traced:
     """The module as a cell."""
     if type(module) not in _CELLS.values() or any(v is not None for v in hints.values()):
         return trace(module, **hints)
-    options = (module.hidden_size, bool(module.bias), getattr(module, "nonlinearity", None))
-    return _trace_torch(type(module), int(module.input_size), *options)  # type: ignore[arg-type]
+    sizes: Any = (module.input_size, module.hidden_size)
+    return _trace_torch(type(module), *sizes, *_options(module))
 
 
 @lru_cache(maxsize=64)
-def _trace_torch(
-    kind: type[Any], input_size: int, hidden_size: int, bias: bool, nonlinearity: str | None
-) -> Traced:
+def _trace_torch(kind: type[Any], input_size: int, hidden_size: int, *options: Any) -> Traced:
     """One of PyTorch's cells; of its two biases, bias_ih is the one that is written to."""
-    traced = trace(_cell(kind, input_size, hidden_size, bias, nonlinearity))
+    traced = trace(_cell(kind, input_size, hidden_size, *options))
     bindings = {
         name: replace(b, bias=tuple(sorted(b.bias, key=lambda s: s.parameter != "bias_ih")))
         for name, b in traced.bindings.items()
@@ -116,22 +110,27 @@ def _cell_of(module: torch.nn.RNNBase, suffix: str) -> Any:
     """A cell that shares the parameters of one layer and direction."""
     kind = next((cell for whole, cell in _CELLS.items() if isinstance(module, whole)), None)
     names = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if module.bias else [])]
+    names += ["weight_hr"] if module.proj_size else []
     weights = {n: getattr(module, n + suffix) for n in names}
     if kind is None or not all(isinstance(w, torch.nn.Parameter) for w in weights.values()):
         raise CellError(
             f"{type(module).__name__}: its weights are made of other parameters (a parametrisation "
             "such as weight_norm); remove it first"
         )
-    options = (module.hidden_size, bool(module.bias), getattr(module, "nonlinearity", None))
-    cell = _cell(kind, weights["weight_ih"].shape[1], *options)
+    kind = ProjectedLSTMCell if module.proj_size else kind
+    sizes = weights["weight_ih"].shape[1], module.hidden_size
+    cell = _cell(kind, *sizes, *_options(module))
     for name, weight in weights.items():
         setattr(cell, name, weight)
     return cell.train(module.training)
 
 
-def _cell(
-    kind: type[Any], input_size: int, hidden_size: int, bias: bool, nonlinearity: str | None
-) -> Any:
+def _cell(kind: type[Any], input_size: int, hidden_size: int, bias: bool, *options: Any) -> Any:
     """One of PyTorch's cells, without memory for its parameters."""
-    given = {} if nonlinearity is None else {"nonlinearity": nonlinearity}
-    return kind(input_size, hidden_size, bias, device="meta", **given)
+    return kind(input_size, hidden_size, bias, *options, device="meta")
+
+
+def _options(module: Any) -> tuple[Any, ...]:
+    """What a cell takes beside its sizes: bias, and nonlinearity or the size of a projection."""
+    options = (getattr(module, "nonlinearity", None), getattr(module, "proj_size", 0) or None)
+    return bool(module.bias), *(o for o in options if o is not None)

@@ -16,6 +16,7 @@ import torch
 
 from rnnmft import activations
 from rnnmft.tracing.bindings import Slice
+from rnnmft.tracing.projected import ProjectedLSTMCell
 
 __all__ = ["Names", "gate_name", "plain_name"]
 
@@ -25,6 +26,7 @@ _ROLES |= {"ih", "hh", "xh", "hx", "i2h", "h2h", "x2h", "linear", "lin", "fc", "
 _ROLES |= {"input", "hidden", "recurrent", "state", "rec", "layer", "gate", "gates", "inp", "in"}
 _ROLES |= {"from", "to", "map", "transform"}
 _GATES = {torch.nn.LSTMCell: "ifgo", torch.nn.GRUCell: "rzn", torch.nn.RNNCell: "e"}
+_GATES |= {ProjectedLSTMCell: "ifgo"}
 # Arguments of Cell.ensemble, and functions that a cell's text knows.
 _TAKEN = {"self", "weights", "parameters", "log", "sqrt", "abs", "sign", "cos", "pi"}
 _TAKEN |= {*activations.__all__}
@@ -66,6 +68,8 @@ def gate_name(
         for kind, letters in _GATES.items():
             if isinstance(owner, kind) and one.shape[0] == owner.hidden_size:
                 return letters[one.ranges[0][0] // one.shape[0]]
+        if isinstance(owner, ProjectedLSTMCell):
+            return "p"
     part = next((p for s in matrices if (p := _part(s, s.axes[0], module)) is not None), None)
     if part is not None and labels:
         return _common([_words(label) for label in labels]) or labels[0]

@@ -115,7 +115,13 @@ def _by_shape(
     names: Sequence[str],
     returned: Sequence[str | None],
 ) -> tuple[int, ...]:
-    """The tensors of each shape in their order, or by what the source calls them."""
+    """The one part that is held as the states are; else by shape, in order or by name."""
+    parts: dict[tuple[Any, ...], list[int]] = {}
+    for j, leaf in enumerate(leaves):
+        parts.setdefault(leaf.path[:-1], []).append(j)
+    whole = [p for p in parts.values() if [tuple(leaves[j].value.shape) for j in p] == [*shapes]]
+    if len(whole) == 1:
+        return tuple(whole[0])
     found = [-1] * len(shapes)
     called = _called(leaves, returned)
     for shape in dict.fromkeys(shapes):

@@ -21,6 +21,7 @@ from rnnmft.tracing.calls import Call
 from rnnmft.tracing.exporting import Exported, check, evaluation, export, quiet
 from rnnmft.tracing.fitting import Fit, Search
 from rnnmft.tracing.hints import drawn_arguments, read_hints
+from rnnmft.tracing.projected import ProjectedLSTMCell
 from rnnmft.tracing.refusal import MixedUnitsError, TwoPlacesError
 from rnnmft.tracing.signature import signature_of
 from rnnmft.tracing.sums import Group, Groups, Monomial
@@ -33,6 +34,7 @@ _NAMES = {
     torch.nn.RNNCell: ("vanilla", ("h",)),
     torch.nn.GRUCell: ("gru_torch", ("h",)),
     torch.nn.LSTMCell: ("lstm", ("h", "c")),
+    ProjectedLSTMCell: ("projection_lstm", ("h", "c")),
 }
 
 
@@ -207,6 +209,9 @@ def trace(
     known = _NAMES.get(type(module))
     if known and hints.states is None:
         hints = replace(hints, states=known[1])
+    if isinstance(module, ProjectedLSTMCell):
+        sizes = (module.proj_size, module.hidden_size)
+        hints = replace(hints, widths=sizes, input_width=module.input_size)
     with evaluation(module), quiet():
         named = {**hints.arguments, **{n: None for n in hints.inputs if n != hints.input}}
         signature = signature_of(module, hints.states, hints.input, named)

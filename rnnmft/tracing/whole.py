@@ -6,7 +6,9 @@ both over two steps of random numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -39,7 +41,7 @@ def check_whole(module: torch.nn.RNNBase, layers: Sequence[Any]) -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randn(_STEPS, _BATCH, module.input_size, generator=generator).to(first)
     name = type(module).__name__
-    with evaluation(module), own_randomness(), torch.enable_grad():
+    with evaluation(module), own_randomness(), torch.enable_grad(), _unwarned():
         x = [drawn.clone().requires_grad_() for _ in range(2)]
         try:
             given = x[0].transpose(0, 1) if module.batch_first else x[0]
@@ -68,6 +70,14 @@ def check_whole(module: torch.nn.RNNBase, layers: Sequence[Any]) -> None:
                 f"its layers {float(a[place]):.6g} for one {what}; give the cell that it runs, as "
                 "a module whose forward takes the input and the states of one step"
             )
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Without torch's warnings, as of a projection that one of its libraries does not have."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _check_untouched(module: torch.nn.RNNBase) -> None:

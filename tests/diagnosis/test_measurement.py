@@ -37,6 +37,9 @@ MODULES = {
     "RNN": lambda: torch.nn.RNN(INPUTS, UNITS, dtype=torch.float64),
     "GRU": lambda: torch.nn.GRU(INPUTS, UNITS, dtype=torch.float64),
     "LSTM": lambda: torch.nn.LSTM(INPUTS, UNITS, dtype=torch.float64),
+    "LSTM, projected": lambda: torch.nn.LSTM(
+        INPUTS, UNITS, proj_size=UNITS // 2, dtype=torch.float64
+    ),
     "MGU": lambda: users.MGU(INPUTS, UNITS).double(),
     "vectors alone": lambda: Unbatched().double(),
 }
@@ -51,12 +54,12 @@ def whole_jacobian(layer, x, horizon):
             return tuple(s[0] for s in traced.step(module, given[None], [s[None] for s in states]))
         return traced.step(module, given, states)
 
-    states = tuple(torch.zeros(UNITS, dtype=torch.float64) for _ in traced.states)
+    states = tuple(torch.zeros(n, dtype=torch.float64) for n in traced.widths)
     for t in range(BURN_IN):
         states = step(x[t, 0], states)
 
     def run(flat):
-        moved = flat.split(UNITS)
+        moved = flat.split(list(traced.widths))
         for t in range(BURN_IN, BURN_IN + horizon):
             moved = step(x[t, 0], moved)
         return torch.cat(moved)
@@ -76,7 +79,7 @@ def test_probes_measure_the_whole_jacobian(kind) -> None:
         gram = gram @ gram.T
         m_1 = float(gram.trace()) / len(gram)
         value, error = run.gradients.at(horizon)
-        # 12 comparisons of the five modules' 30 at 4 standard errors: 2e-3 in all.
+        # 12 comparisons of the six modules' 36 at 4 standard errors: 2e-3 in all.
         assert abs(value - math.log10(m_1)) < 4.0 * error
         assert abs(value - math.log10(1.2 * m_1)) > 4.0 * error
         if horizon == 1:
@@ -245,27 +248,28 @@ def test_a_state_that_depends_on_no_state_has_no_gradient() -> None:
     assert (run_layer(layer, x, 0, 2, seeded()).gradients.log10 == -math.inf).all()
 
 
-def test_gradients_of_h_and_c_come_apart() -> None:
+@pytest.mark.parametrize("width", [UNITS, UNITS // 2], ids=["one width", "h narrower"])
+def test_gradients_of_h_and_c_come_apart(width) -> None:
     torch.manual_seed(0)
-    (layer,) = recurrent_layers(torch.nn.LSTM(INPUTS, UNITS, dtype=torch.float64))
+    options = {} if width == UNITS else {"proj_size": width}
+    (layer,) = recurrent_layers(torch.nn.LSTM(INPUTS, UNITS, dtype=torch.float64, **options))
     x = torch.randn(BURN_IN + HORIZON, 1, INPUTS, generator=seeded(1), dtype=torch.float64)
     run = run_layer(layer, x, BURN_IN, PROBES, seeded(2))
     jacobian = whole_jacobian(layer, x, HORIZON)
-    blocks = {
-        (a, b): jacobian[k * UNITS : (k + 1) * UNITS, j * UNITS : (j + 1) * UNITS]
-        for j, a in enumerate("hc")
-        for k, b in enumerate("hc")
-    }
+    own, size = {"h": slice(0, width), "c": slice(width, None)}, {"h": width, "c": UNITS}
+    blocks = {(a, b): jacobian[own[b], own[a]] for a in "hc" for b in "hc"}
     assert run.apart.keys() == blocks.keys()
     for pair, block in blocks.items():
         value, error = run.apart[pair].at(HORIZON)
-        truth = math.log10(float(block.square().sum()) / UNITS)
+        truth = math.log10(float(block.square().sum()) / size[pair[1]])
         # 4 comparisons at 4 standard errors: 3e-4.
         assert abs(value - truth) < 4.0 * error
         assert error < 0.05
     sizes = [run.apart[pair].log10[-1] for pair in blocks]
     assert max(sizes) - min(sizes) > 0.2  # or telling them apart would not be tested
-    total = math.log10(sum(10.0**size for size in sizes) / 2)
+    ends = [size[end] for _, end in blocks]
+    total = math.log10(sum(n * 10.0**s for n, s in zip(ends, sizes, strict=True)))
+    total -= math.log10(UNITS + width)
     assert total == pytest.approx(run.gradients.log10[-1])
 
 

@@ -259,7 +259,7 @@ def test_elementwise_parameters_are_drawn_from_their_law() -> None:
 
 
 REFUSED = {
-    "projection": (LSTM, lambda: torch.nn.LSTM(3, 8, proj_size=2), None, "proj_size=2"),
+    "projection": (LSTM, lambda: torch.nn.LSTM(3, 8, proj_size=2), None, "is of another cell"),
     "no bias": (LSTM, lambda: torch.nn.LSTM(3, 8, bias=False), None, "bias=True"),
     "another cell": (GRU, lambda: torch.nn.LSTM(3, 8), None, "is of another cell"),
     "reset before": (
@@ -345,3 +345,22 @@ def test_a_law_of_biases_goes_into_a_layer_that_has_biases() -> None:
     laws = {"u": Uniform(0.0, 1.0)}
     with pytest.raises(ParameterError, match="another cell"):
         apply_(cells.indrnn().ensemble(parameters=laws), torch.nn.RNN(8, 16), cell=cells.indrnn())
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_a_projection_is_drawn_by_its_shape(weights) -> None:
+    """Entries of variance sigma_w^2 over the columns; orthonormal rows, or columns."""
+    cell = cells.get("projection_lstm")
+    ensemble = cell.ensemble(weights, f={"mu_b": 2.0}, p={"sigma_w": 1.5}, g={"sigma_w": 0.8})
+    module = apply_(ensemble, torch.nn.LSTM(3, 64, proj_size=16).double(), seeded(), cell=cell)
+    p, g = module.weight_hr_l0.detach(), module.weight_hh_l0.detach()[128:192]
+    assert (p.shape, g.shape) == ((16, 64), (64, 16))
+    assert module.bias_ih_l0[64:128].tolist() == [2.0] * 64
+    if weights == "gaussian":
+        for w, sigma in ((p, 1.5), (g, 0.8)):  # 5 standard errors of the mean of 1024 squares
+            size = float(w.square().mean() * w.shape[1])
+            assert abs(size / sigma**2 - 1.0) < 5.0 * math.sqrt(2.0 / 1024)
+        return
+    one = torch.eye(16, dtype=torch.float64)
+    assert torch.allclose(p @ p.T, 1.5**2 * one, atol=1e-6)
+    assert torch.allclose(g.T @ g, 0.8**2 * 64 / 16 * one, atol=1e-6)

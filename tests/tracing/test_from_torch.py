@@ -415,7 +415,7 @@ def test_sizes_can_be_given():
     ("arguments", "message"),
     [
         ({"states": "h"}, "states must be names"),
-        ({"states": {"h": 4, "c": 5}}, "one width"),
+        ({"states": {"h": 4, "c": 5}}, "no call of it fits"),
         ({"states": {"h": 9}}, "no call of it fits"),
         ({"states": ("h", "c")}, "no call of it fits"),
         ({"input": 9}, "no call of it fits"),

@@ -87,10 +87,13 @@ def test_another_module_is_seen():
 
 
 @pytest.mark.parametrize("name", sorted(PREVIOUS_INPUT))
-def test_a_state_as_wide_as_the_input_is_named(name):
-    module = getattr(torchrecurrent.cells, name)(N_IN, N)
-    with pytest.raises(CellError, match="second state is as wide as its input, 16, and its first"):
-        trace(module)
+def test_a_state_as_wide_as_the_input_has_that_width(name):
+    traced = trace(getattr(torchrecurrent.cells, name)(N_IN, N))
+    assert traced.widths == (N, N_IN)
+    _, last = traced.states
+    before = next(s for s in traced.cell.states if s.name == last)
+    assert traced.cell.update[before] == traced.cell.input
+    assert {traced.cell.seen_widths[p] for p in traced.cell.preactivations} == {before.width}
 
 
 # --- ncps ----------------------------------------------------------------------------------------
