@@ -12,7 +12,6 @@ import pytest
 from benchmarks.compare import fallen, main
 from benchmarks.comparisons import LISTED, RESULTS, machine, ratios, read_results
 
-
 ROOT = Path(__file__).parents[1]
 
 
