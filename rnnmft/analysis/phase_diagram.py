@@ -69,6 +69,7 @@ def phase_diagram(
     store: str | Path | None = None,
     cluster: Any = None,
     chunk: int | None = None,
+    device: str = "auto",
 ) -> PhaseDataset:
     """The theory's quantities over a grid.
 
@@ -98,6 +99,10 @@ def phase_diagram(
             "tcp://host:8786", or a `distributed.Client`.
         chunk: how many points a chunk has at most; when None, so many that handing it out costs
             less than 5 %. Part of what the bytes depend on.
+        device: "auto": units are sampled on a GPU where there is one, and the integrals of closed
+            moments are tables on the CPU; "cuda", "cuda:1": these are computed there, by quadrature
+            at every point, and of several fixed points only that is known which the start
+            approaches; "cpu".
         tolerance: where units of many points are sampled together: the standard error per step of
             the growth rate that each point shall have. Moments have the error that this leaves
             them. Neighbours share their random numbers: the noise of their difference is smaller.
@@ -125,13 +130,13 @@ def phase_diagram(
     (('e.sigma_w',), ['OK', 'OK'], 'tied')
     """
     options = {"cell": cell, "ensemble": ensemble, "inputs": inputs, "start": start}
+    options |= {"device": device, "backend": "numpy" if device in ("auto", "cpu") else "torch"}
     chunked = store is not None or cluster is not None
     if tying == "both" and chunked:
         raise ParameterError("chunks are of one theory: tying must be 'tied' or 'untied'")
     if tying == "both":
-        found = phase_diagram(
-            vary=vary, quantities=quantities, tying="untied", progress=progress, **options
-        )
+        untied = {"vary": vary, "quantities": quantities, "tying": "untied", "progress": progress}
+        found = phase_diagram(cell, ensemble, inputs, start=start, device=device, **untied)
         return _with_tied(found, MeanField(**options), vary, tolerance, progress, watch)
     field = MeanField(tying=tying, **options)
     field.inputs.require_stationary("a phase diagram")
@@ -142,6 +147,7 @@ def phase_diagram(
         from rnnmft.analysis.map_campaign import map_in_chunks
 
         given = {"quantities": wanted, "tying": tying, "start": start, "tolerance": tolerance}
+        given["device"] = device
         of_block = partial(phase_diagram, cell, ensemble, inputs, **given)
         return map_in_chunks(of_block, grid, wanted, tolerance, store, cluster, chunk, progress)
     branches = wanted.pop(FIXED_POINTS, ...) is None

@@ -77,7 +77,12 @@ class ClosedGrid:
 
     @cached_property
     def _tabulated(self) -> tuple[TabulatedRecursion, MapStates] | None:
-        """The recursion by tables and all fixed points; None where tables do not do."""
+        """The recursion by tables and all fixed points; None where tables do not do.
+
+        Tables are NumPy's. On a backend of its own a recursion has its quadratures.
+        """
+        if self.recursion.backend != "numpy":
+            return None
         if len(self.recursion.drivers) != 1 or self.recursion.derivation.cell.averages:
             return None
         tables = TabulatedRecursion(self.recursion)
