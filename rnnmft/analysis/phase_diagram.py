@@ -168,7 +168,11 @@ def _fill(
     table.refuse(~grid.valid)
     if field.recursion is not None:
         whole = _closed(field, field.recursion, grid)
-        table.fill_map(whole, grid.valid)
+        table.fill_map(whole, np.arange(grid.size))
+        if field.recursion.backend != "numpy" and len(table.left):
+            # Several fixed points, or slow ones: the tables of the CPU have them all at once.
+            rest = whole.by_tables(table.left)
+            table.fill_map(rest, table.left)
     if field.is_sampled:
         _fill_jointly(table, grid, tolerance, progress)
     if field.method == TransportedLaw.method:

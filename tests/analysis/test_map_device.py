@@ -76,3 +76,17 @@ def test_a_tied_map_on_a_device_is_that_of_the_cpu() -> None:
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(mft.ParameterError, match="no such device"):
         mft.phase_diagram(cells.get("minimal"), vary=VARY, tying="untied", device="cuda:99")
+
+
+@pytest.mark.cuda
+@pytest.mark.slow
+def test_what_a_device_leaves_open_is_solved_by_tables() -> None:
+    """Near three fixed points a start's way is slow: no point is left to be solved by itself."""
+    cell = cells.get("minimal")
+    vary = {("e", "sigma_w"): [6.88, 7.2], ("e", "mu_b"): [4.6]}
+    given = (cell, cell.ensemble(e={"sigma_v": 1.39}), mft.Inputs(R=0.4616), vary)
+    on_device = mft.phase_diagram(*given, ["second_moment", "chi_1"], "untied", device=GPU)
+    exact = mft.phase_diagram(*given, ["second_moment", "chi_1"], "untied")
+    assert on_device.attrs["points_one_by_one"] == 0
+    assert (on_device.status.values == exact.status.values).all()
+    close(on_device, exact, ["second_moment", "chi_1"])

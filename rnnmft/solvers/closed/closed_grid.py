@@ -6,7 +6,7 @@ Eq. (fixed-point), Eq. (xi), Eq. (chi-1), Eq. (m1), Eq. (m2).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -68,6 +68,11 @@ class ClosedGrid:
 
     def _at(self, rows: Rows) -> Point:
         return {symbol: values[rows] for symbol, values in self.flat.items()}
+
+    def by_tables(self, rows: Rows) -> ClosedGrid:
+        """Some of the points as a map of their own, its integrals by NumPy's tables."""
+        of, start = replace(self.recursion, backend="numpy"), self.start
+        return ClosedGrid(of, self._at(rows), (len(rows),), self.weights, start)
 
     # --- fixed points --------------------------------------------------------------------------
 
