@@ -2,13 +2,16 @@
 
 Run as `python -m benchmarks.campaigns`; writes benchmarks/results/campaigns.json. Wall seconds, the
 least of some rounds in turn, with what it takes to start the workers; one worker is this process
-itself. On two cores that others use, too, two workers have what these leave.
+itself. On two cores that others use, too, two workers have what these leave: there the processor
+seconds, of this process and its workers, tell what dividing the work costs, and half of them is
+what two free cores would take.
 """
 
 import argparse
 import json
 import os
 import platform
+import resource
 import sys
 import tempfile
 import time
@@ -43,23 +46,34 @@ def of_networks(networks):
     return lambda store, cluster: simulate_in_chunks(plan, store, cluster, None, None)
 
 
+def processor_seconds():
+    """Of this process and of the workers that have ended."""
+    used = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
 def measured(campaign, rounds):
     """Wall seconds by the number of workers, and whether all left the same bytes."""
-    seconds = {count: [] for count in WORKERS}
+    seconds, processor = ({count: [] for count in WORKERS} for _ in range(2))
     stores, load = [], os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(rounds):
             for count in WORKERS:
                 store = Path(folder) / f"{turn}-{count}"
-                began = time.monotonic()
+                began, used = time.monotonic(), processor_seconds()
                 campaign(store, f"processes:{count}")
                 seconds[count].append(time.monotonic() - began)
+                processor[count].append(processor_seconds() - used)
                 files = (p for p in sorted(store.rglob("*")) if p.is_file())
                 stores.append({str(p.relative_to(store)): p.read_bytes() for p in files})
     one, two = (min(seconds[count]) for count in WORKERS)
     return {
         "seconds": {f"{n} workers": [round(s, 2) for s in row] for n, row in seconds.items()},
+        "processor seconds": {
+            f"{n} workers": [round(s, 2) for s in row] for n, row in processor.items()
+        },
         "times faster": round(one / two, 2),
+        "times faster on two free cores": round(2 * min(processor[1]) / min(processor[2]), 2),
         "chunks": len([name for name in stores[0] if name.startswith("checksums")]) - 1,
         "same bytes": all(store == stores[0] for store in stores),
         "load_average": [load, os.getloadavg()[0]],

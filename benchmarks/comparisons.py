@@ -72,15 +72,27 @@ LISTED = (
     ),
     (
         "campaigns",
-        "map in chunks, two workers",
+        "map in chunks, two workers, wall",
         "one worker",
         ("map of the untied lstm", "times faster"),
     ),
     (
         "campaigns",
-        "finite networks in chunks, two workers",
+        "finite networks in chunks, two workers, wall",
         "one worker",
         ("networks of the minimalRNN", "times faster"),
+    ),
+    (
+        "campaigns",
+        "map in chunks, two workers, by their processor seconds",
+        "one worker",
+        ("map of the untied lstm", "times faster on two free cores"),
+    ),
+    (
+        "campaigns",
+        "finite networks in chunks, two workers, by their processor seconds",
+        "one worker",
+        ("networks of the minimalRNN", "times faster on two free cores"),
     ),
     (
         "tied",

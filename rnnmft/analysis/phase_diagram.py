@@ -24,7 +24,7 @@ from rnnmft.analysis.map_dataset import map_dataset
 from rnnmft.analysis.map_table import MAPPED, QUANTITIES, MapTable, PointFunction
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid, in_domain
-from rnnmft.analysis.tied_beside import with_tied_growth
+from rnnmft.analysis.tied_beside import beside, with_tied_growth
 from rnnmft.errors import ParameterError, did_you_mean
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
@@ -90,10 +90,11 @@ def phase_diagram(
         progress: called as progress(done, total) over the points whose units are sampled, and over
             those solved one by one.
         start: of `MeanField`: the standard deviation of the states at t = 0.
-        store: a folder. The map is computed chunk by chunk, each by itself, and each is written
-            there as soon as it is done, with its checksum. An interrupted call, however it ended,
-            goes on there when it is made again; damaged chunks are computed again; the end has the
-            same bytes. `open_phase_diagram` reads it. Needs `rnnmft[cluster]`.
+        store: a folder. The map (of "both": that of the tied rate) is computed chunk by chunk, each
+            by itself, and each is written there as soon as it is done, with its checksum. An
+            interrupted call, however it ended, goes on there when it is made again; damaged chunks
+            are computed again; the end has the same bytes. `open_phase_diagram` reads it. Needs
+            `rnnmft[cluster]`.
         cluster: where chunks are computed: this process when None; "threads" or "processes" of
             this machine ("processes:4" for four); the address of a Dask scheduler,
             "tcp://host:8786", or a `distributed.Client`.
@@ -132,11 +133,15 @@ def phase_diagram(
     options = {"cell": cell, "ensemble": ensemble, "inputs": inputs, "start": start}
     options |= {"device": device, "backend": "numpy" if device in ("auto", "cpu") else "torch"}
     chunked = store is not None or cluster is not None
-    if tying == "both" and chunked:
-        raise ParameterError("chunks are of one theory: tying must be 'tied' or 'untied'")
     if tying == "both":
         untied = {"vary": vary, "quantities": quantities, "tying": "untied", "progress": progress}
         found = phase_diagram(cell, ensemble, inputs, start=start, device=device, **untied)
+        if chunked:
+            places = {"store": store, "cluster": cluster, "chunk": chunk, "device": device}
+            growth = (cell, ensemble, inputs, vary, ["gradient_growth"], "tied", progress, start)
+            if watch is not None:
+                watch(found)
+            return beside(found, phase_diagram(*growth, tolerance, **places))
         return _with_tied(found, MeanField(**options), vary, tolerance, progress, watch)
     field = MeanField(tying=tying, **options)
     field.inputs.require_stationary("a phase diagram")
