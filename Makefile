@@ -7,7 +7,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLDEST := .venv-oldest
 DERIVATIONS := $(wildcard derivations/*.py)
-BENCHMARKS := $(subst /,.,$(basename $(wildcard benchmarks/*.py)))
+# What is timed; the other two files compare the results.
+BENCHMARKS := $(filter-out benchmarks.compare benchmarks.comparisons, \
+  $(subst /,.,$(basename $(wildcard benchmarks/*.py))))
 
 export PYTHONDONTWRITEBYTECODE = 1
 # pyright would ask the network whether there is a newer one.
@@ -67,6 +69,7 @@ validate: $(STAMP) ## every claim under validation/ against simulated networks
 
 bench: $(STAMP) ## what is timed, against what
 	@for module in $(BENCHMARKS); do $(BIN)/python -m $$module || exit 1; done
+	@$(BIN)/python -m benchmarks.compare
 
 wheel: $(STAMP) ## dist/*.whl
 	@$(BIN)/python -m build --wheel --outdir dist . > $(VENV)/wheel.log 2>&1 \

@@ -107,6 +107,9 @@ class _OnDevice(torch.Tensor):
     def tolist(self) -> Any:
         return self.cpu().tolist()
 
+    def new_tensor(self, data: Any) -> torch.Tensor:
+        return torch.tensor(data, dtype=self.dtype, device=self.device)
+
 
 class _Generator(torch.Generator):
     """A generator that knows which device it is for."""

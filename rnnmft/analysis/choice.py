@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from rnnmft.errors import DerivationError
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.numerics.backends import Backend
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.closed.closed_moments import ClosedMoments
 from rnnmft.solvers.contract import MemorySolver, Solver
@@ -16,7 +17,7 @@ from rnnmft.solvers.two_time.memoryless import TwoTimeKernel
 
 __all__ = ["METHODS", "choose_memory_solver", "choose_solver"]
 
-Method = Callable[[Cell, Ensemble, Inputs, str, Mapping[str, float]], Solver]
+Method = Callable[[Cell, Ensemble, Inputs, str | Backend, Mapping[str, float]], Solver]
 
 
 def _without_backend(
@@ -42,7 +43,7 @@ def choose_solver(
     ensemble: Ensemble,
     inputs: Inputs,
     tying: str,
-    backend: str,
+    backend: str | Backend,
     sampling: Sampling,
     start: Mapping[str, float],
 ) -> Solver:

@@ -87,6 +87,7 @@ def _campaign(
         "start": dict(field.start),
         "tying": field.tying,
         "tolerance": repr(tolerance),
+        "device": str(field.sampling.device),
         # As text, which holds nan and inf, too.
         "vary": {name: [repr(v) for v in values.tolist()] for name, (_, values) in axes},
         "quantities": {name: _text_of(function) for name, function in quantities.items()},

@@ -95,22 +95,29 @@ class MapTable:
         for name in self.values:
             self._settle(name, which, Status.INVALID)
 
-    def fill_map(self, found: ClosedGrid, valid: Flags) -> None:
-        """What the map's solution is certain of; the rest stays open."""
+    def fill_map(self, found: ClosedGrid, rows: NDArray[np.intp]) -> None:
+        """What a map is certain of at its points, `rows` of the table; the rest stays open."""
         for name in self.values:
             if name in self.own:
                 continue
             values, errors = found.quantities[name]()
+            wanted = self.open[name][rows]
             # Infinite timescales are values; nan is not.
-            sure = valid & ~np.isnan(values).any(axis=0)
-            self.values[name][:, sure] = values[:, sure]
-            self.errors[name][:, sure] = errors[:, sure]
+            known = wanted & ~np.isnan(values).any(axis=0)
+            sure = rows[known]
+            self.values[name][:, sure] = values[:, known]
+            self.errors[name][:, sure] = errors[:, known]
             self._settle(name, sure, Status.OK)
             if name not in _LINEAR:
-                self._settle(name, sure & found.unstable, Status.UNSTABLE)
-            self._settle(name, valid & found.reached.diverged, Status.DIVERGES)
+                self._settle(name, rows[known & found.unstable], Status.UNSTABLE)
+            self._settle(name, rows[wanted & found.reached.diverged], Status.DIVERGES)
             if name in _OF_PAIRS:
-                self._settle(name, valid & found.undefined, Status.UNDEFINED)
+                self._settle(name, rows[wanted & found.undefined], Status.UNDEFINED)
+
+    @property
+    def left(self) -> NDArray[np.intp]:
+        """The points at which something is open."""
+        return np.flatnonzero(np.any(list(self.open.values()), axis=0))
 
     def fill_joint(
         self,
@@ -159,7 +166,7 @@ class MapTable:
                 if progress is not None:
                     progress(done, len(rows))
 
-    def _settle(self, name: str, which: Flags, status: Status) -> None:
+    def _settle(self, name: str, which: Flags | NDArray[np.intp], status: Status) -> None:
         self.open[name][which] = False
         self.codes[name][which] = CODES.index(status)
 
@@ -167,7 +174,7 @@ class MapTable:
         self, grid: ParameterGrid, progress: Callable[[int, int], object] | None
     ) -> int:
         """What is open, one point after another; how many points that were."""
-        rows = np.flatnonzero(np.any(list(self.open.values()), axis=0)).tolist()
+        rows = self.left.tolist()
         for done, i in enumerate(rows, 1):
             theory = grid.at(i)
             for name in self.values:

@@ -10,6 +10,7 @@ from rnnmft.analysis.choice import choose_memory_solver, choose_solver
 from rnnmft.analysis.linear_response import LinearResponse
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.numerics.backends import Backend, get_backend
 from rnnmft.parameters import check_count, check_start, check_tying
 from rnnmft.sampling import Sampling, check_particles
 from rnnmft.solvers.closed.recursion import UntiedRecursion
@@ -38,7 +39,8 @@ class MeanField(LinearResponse):
         tying: "tied" (one set of weights, as a network has: exact, by sampling units, or by
             quadrature for the vanilla RNN and rate networks) or "untied" (fresh weights at every
             step: the closure of the literature, in milliseconds for most cells).
-        backend: "numpy" or "torch", for the quadratures of the closed untied theory.
+        backend: "numpy" or "torch", for the quadratures of the closed untied theory; torch does
+            them on `device`.
         device, dtype, seed, particles, repetitions: for sampled units: "auto", "cpu" or "cuda";
             "float64" or "float32"; how many units in all and in how many independent parts. When
             absent up to 524,288 units in 16 parts, a quarter for what is averaged over time, an
@@ -77,7 +79,7 @@ class MeanField(LinearResponse):
         inputs: Inputs | None = None,
         tying: str = "tied",
         *,
-        backend: str = "numpy",
+        backend: str | Backend = "numpy",
         device: str = "auto",
         dtype: str = "float64",
         seed: int = 0,
@@ -109,8 +111,9 @@ class MeanField(LinearResponse):
             max_units=max_particles,
             work=_WORK if particles is None else None,
         )
+        chosen = "numpy" if backend == "numpy" else get_backend(backend, device)
         self._solver: Solver = choose_solver(
-            cell, self.ensemble, self.inputs, tying, backend, self.sampling, self.start
+            cell, self.ensemble, self.inputs, tying, chosen, self.sampling, self.start
         )
 
     @property

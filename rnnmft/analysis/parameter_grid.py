@@ -79,7 +79,8 @@ class ParameterGrid:
     def at(self, i: int) -> MeanField:
         """The theory of one point."""
         field = self.field
-        return MeanField(field.cell, *self.setting(i), tying=field.tying, start=field.start)
+        given = {"tying": field.tying, "start": field.start, "device": field.sampling.device}
+        return MeanField(field.cell, *self.setting(i), **given)
 
     def setting(self, i: int) -> tuple[Ensemble, Inputs]:
         """The ensemble and inputs of one point."""

@@ -24,7 +24,7 @@ from rnnmft.analysis.map_dataset import map_dataset
 from rnnmft.analysis.map_table import MAPPED, QUANTITIES, MapTable, PointFunction
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid, in_domain
-from rnnmft.analysis.tied_beside import with_tied_growth
+from rnnmft.analysis.tied_beside import beside, with_tied_growth
 from rnnmft.errors import ParameterError, did_you_mean
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
@@ -69,6 +69,7 @@ def phase_diagram(
     store: str | Path | None = None,
     cluster: Any = None,
     chunk: int | None = None,
+    device: str = "auto",
 ) -> PhaseDataset:
     """The theory's quantities over a grid.
 
@@ -89,15 +90,20 @@ def phase_diagram(
         progress: called as progress(done, total) over the points whose units are sampled, and over
             those solved one by one.
         start: of `MeanField`: the standard deviation of the states at t = 0.
-        store: a folder. The map is computed chunk by chunk, each by itself, and each is written
-            there as soon as it is done, with its checksum. An interrupted call, however it ended,
-            goes on there when it is made again; damaged chunks are computed again; the end has the
-            same bytes. `open_phase_diagram` reads it. Needs `rnnmft[cluster]`.
+        store: a folder. The map (of "both": that of the tied rate) is computed chunk by chunk, each
+            by itself, and each is written there as soon as it is done, with its checksum. An
+            interrupted call, however it ended, goes on there when it is made again; damaged chunks
+            are computed again; the end has the same bytes. `open_phase_diagram` reads it. Needs
+            `rnnmft[cluster]`.
         cluster: where chunks are computed: this process when None; "threads" or "processes" of
             this machine ("processes:4" for four); the address of a Dask scheduler,
             "tcp://host:8786", or a `distributed.Client`.
         chunk: how many points a chunk has at most; when None, so many that handing it out costs
             less than 5 %. Part of what the bytes depend on.
+        device: "auto": units are sampled on a GPU where there is one, and the integrals of closed
+            moments are tables on the CPU; "cuda", "cuda:1": these are computed there, by quadrature
+            at every point, and of several fixed points only that is known which the start
+            approaches; "cpu".
         tolerance: where units of many points are sampled together: the standard error per step of
             the growth rate that each point shall have. Moments have the error that this leaves
             them. Neighbours share their random numbers: the noise of their difference is smaller.
@@ -125,13 +131,17 @@ def phase_diagram(
     (('e.sigma_w',), ['OK', 'OK'], 'tied')
     """
     options = {"cell": cell, "ensemble": ensemble, "inputs": inputs, "start": start}
+    options |= {"device": device, "backend": "numpy" if device in ("auto", "cpu") else "torch"}
     chunked = store is not None or cluster is not None
-    if tying == "both" and chunked:
-        raise ParameterError("chunks are of one theory: tying must be 'tied' or 'untied'")
     if tying == "both":
-        found = phase_diagram(
-            vary=vary, quantities=quantities, tying="untied", progress=progress, **options
-        )
+        untied = {"vary": vary, "quantities": quantities, "tying": "untied", "progress": progress}
+        found = phase_diagram(cell, ensemble, inputs, start=start, device=device, **untied)
+        if chunked:
+            places = {"store": store, "cluster": cluster, "chunk": chunk, "device": device}
+            growth = (cell, ensemble, inputs, vary, ["gradient_growth"], "tied", progress, start)
+            if watch is not None:
+                watch(found)
+            return beside(found, phase_diagram(*growth, tolerance, **places))
         return _with_tied(found, MeanField(**options), vary, tolerance, progress, watch)
     field = MeanField(tying=tying, **options)
     field.inputs.require_stationary("a phase diagram")
@@ -142,6 +152,7 @@ def phase_diagram(
         from rnnmft.analysis.map_campaign import map_in_chunks
 
         given = {"quantities": wanted, "tying": tying, "start": start, "tolerance": tolerance}
+        given["device"] = device
         of_block = partial(phase_diagram, cell, ensemble, inputs, **given)
         return map_in_chunks(of_block, grid, wanted, tolerance, store, cluster, chunk, progress)
     branches = wanted.pop(FIXED_POINTS, ...) is None
@@ -164,7 +175,11 @@ def _fill(
         return None, table.fill_points(grid, progress)
     if field.recursion is not None:
         whole = _closed(field, field.recursion, grid)
-        table.fill_map(whole, grid.valid)
+        table.fill_map(whole, np.arange(grid.size))
+        if field.recursion.backend != "numpy" and len(table.left):
+            # Several fixed points, or slow ones: the tables of the CPU have them all at once.
+            rest = whole.by_tables(table.left)
+            table.fill_map(rest, table.left)
     if field.is_sampled:
         _fill_jointly(table, grid, tolerance, progress)
     if field.method == TransportedLaw.method:

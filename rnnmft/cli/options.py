@@ -123,7 +123,7 @@ Networks = Annotated[
     ),
 ]
 Device = Annotated[
-    str, typer.Option(help="auto, cpu or cuda, for the networks.", rich_help_panel=_NETWORKS)
+    str, typer.Option(help="auto, cpu or cuda, for networks and units.", rich_help_panel=_NETWORKS)
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")]
 Plot = Annotated[Path | None, typer.Option(help="Draw it: an .svg file, with its values.")]

@@ -14,6 +14,7 @@ from rnnmft.cli.options import (
     Chunk,
     Cluster,
     Correlation,
+    Device,
     Laws,
     SecondMoment,
     Sets,
@@ -77,6 +78,7 @@ def phase(
     output: Annotated[
         Path | None, typer.Option(help="Write all of it as netCDF: values, errors, statuses.")
     ] = None,
+    device: Device = "auto",
     store: StoreFolder = None,
     cluster: Cluster = None,
     chunk: Chunk = None,
@@ -114,7 +116,7 @@ def phase(
     with progress_bar("points") as bar:
         progress = bar if in_chunks else announced(bar, _waited_for(s, tying))
         setting = (s.cell, s.ensemble, s.inputs, axes, wanted, tying, progress, s.start)
-        places = {"store": store, "cluster": cluster, "chunk": chunk}
+        places = {"store": store, "cluster": cluster, "chunk": chunk, "device": device}
         found = phase_diagram(*setting, watch=draw, **places)
     found.attrs["command"] = command_line()
     draw(found)

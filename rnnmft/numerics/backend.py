@@ -51,6 +51,9 @@ class Backend:
         """The value as an array of this backend: its dtype, on its device."""
         if self.name == "numpy":
             return self.xp.asarray(value, dtype=self.dtype)
+        # A broadcast array may not be written to, and torch's tensors know no such thing.
+        if getattr(getattr(value, "flags", None), "writeable", True) is False:
+            value = value.copy()
         return self.xp.as_tensor(value, dtype=self.dtype, device=self.device)
 
     def as_complex(self, value: Any) -> Any:

@@ -15,6 +15,7 @@ from rnnmft.parameters import TYINGS
 from rnnmft.simulation import Simulation
 from rnnmft.validation.extrapolation import Extrapolation, WidthDesign, extrapolate, with_level
 from rnnmft.validation.gaps import measured_gaps
+from rnnmft.validation.network_chunks import simulate_in_chunks
 from rnnmft.validation.plan import Plan, make_plan
 from rnnmft.validation.provenance import provenance
 from rnnmft.validation.record import Claim, Comparison
@@ -119,9 +120,6 @@ def validate(
     if store is None and cluster is None:
         runs = _simulate(plan, progress)
     else:
-        # It needs the packages of `rnnmft[cluster]`.
-        from rnnmft.validation.network_chunks import simulate_in_chunks
-
         runs = simulate_in_chunks(plan, store, cluster, chunk, progress)
     found, unmeasured = _compared(plan, runs)
     measured_on = next((run[0].device for run in runs.values()), "cpu")

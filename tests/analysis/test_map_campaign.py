@@ -162,3 +162,19 @@ def test_a_sampled_chunk_knows_nothing_of_its_neighbours(tmp_path: Path) -> None
     pairs = phase_diagram(*setting, cluster="processes:2", store=tmp_path / "b", chunk=2)
     assert alone.attrs["error_kind"] == "standard error"
     assert alone.identical(pairs)
+
+
+def test_both_theories_have_the_tied_one_in_chunks(tmp_path: Path) -> None:
+    vary = {("e", "sigma_w"): [0.5, 1.0, 1.5]}
+    setting = (cells.vanilla(), None, None, vary, ["gradient_growth"], "both")
+    shown: list[str] = []
+    watch = {"watch": lambda found: shown.append(found.attrs["tying"])}
+    chunks = phase_diagram(*setting, store=tmp_path, chunk=1, **watch)
+    whole = phase_diagram(*setting)
+    assert shown == ["untied"]
+    assert len(list(tmp_path.glob("checksums/*[0-9].json"))) == 3
+    for name in ("gradient_growth", "gradient_growth_tied"):
+        error = whole[f"{name}_error"].values + chunks[f"{name}_error"].values
+        assert (np.abs(chunks[name].values - whole[name].values) <= error + 1e-12).all()
+    assert (chunks.status.values == whole.status.values).all()
+    assert open_phase_diagram(tmp_path).tying == "tied"

@@ -41,6 +41,9 @@ _WORK = 5e9
 _FEW, _COARSE = 1 << 13, 4.0
 # Steps of log sigma_w, the first and those of Newton's method: growth is nearly straight over 10 %.
 _FIRST_STEP, _LARGEST_STEP = 0.1, 0.1
+# Beyond what a line through the last two values asks for, to have the root between two; and how
+# many times longer than the last a step may be for that.
+_OVER, _STRETCH = 1.1, 8.0
 # exp of this is the largest change of sigma_w.
 _FARTHEST = 4.0
 # Steps of either search: the bracket's double, and reach e^4 in six.
@@ -176,10 +179,10 @@ def solve_tied(
 
 
 def _root(growth: Callable[[float], float], tolerance: float, name: str) -> tuple[float, float]:
-    """Where growth is 0, and its slope there: a bracket by doubled steps, then regula falsi.
+    """Where growth is 0, and its slope there: a bracket by growing steps, then regula falsi.
 
-    Growth rises with the weights; a step halves the remembered value of an end that does not move
-    (the Illinois rule).
+    Growth rises with the weights, nearly in a line; steps are doubled at least. A step halves the
+    remembered value of an end that does not move (the Illinois rule).
     """
     value = growth(0.0)
     direction = -1.0 if value > 0 else 1.0
@@ -194,7 +197,13 @@ def _root(growth: Callable[[float], float], tolerance: float, name: str) -> tupl
                 f"{f_low:.3g} per step)",
                 "growth = 0",
             )
-        f_high, step = growth(high), 2.0 * step
+        f_high = growth(high)
+        if abs(f_high) <= tolerance:
+            return high, abs((f_high - f_low) / (high - low))
+        rise = abs(f_low) - abs(f_high)
+        asked = _OVER * step * abs(f_high) / rise if rise > 0.0 else math.inf
+        near = abs(high) + asked <= _FARTHEST and asked <= _STRETCH * step
+        step = max(2.0 * step, asked) if near else 2.0 * step
     at, slope = high, (f_high - f_low) / (high - low)
     for _ in range(_MOST_TRIES):
         at = (low * f_high - high * f_low) / (f_high - f_low)

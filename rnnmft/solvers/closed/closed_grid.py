@@ -6,7 +6,7 @@ Eq. (fixed-point), Eq. (xi), Eq. (chi-1), Eq. (m1), Eq. (m2).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -69,6 +69,11 @@ class ClosedGrid:
     def _at(self, rows: Rows) -> Point:
         return {symbol: values[rows] for symbol, values in self.flat.items()}
 
+    def by_tables(self, rows: Rows) -> ClosedGrid:
+        """Some of the points as a map of their own, its integrals by NumPy's tables."""
+        of, start = replace(self.recursion, backend="numpy"), self.start
+        return ClosedGrid(of, self._at(rows), (len(rows),), self.weights, start)
+
     # --- fixed points --------------------------------------------------------------------------
 
     @cached_property
@@ -77,7 +82,12 @@ class ClosedGrid:
 
     @cached_property
     def _tabulated(self) -> tuple[TabulatedRecursion, MapStates] | None:
-        """The recursion by tables and all fixed points; None where tables do not do."""
+        """The recursion by tables and all fixed points; None where tables do not do.
+
+        Tables are NumPy's. On a backend of its own a recursion has its quadratures.
+        """
+        if self.recursion.backend != "numpy":
+            return None
         if len(self.recursion.drivers) != 1 or self.recursion.derivation.cell.averages:
             return None
         tables = TabulatedRecursion(self.recursion)

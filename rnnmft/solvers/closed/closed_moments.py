@@ -14,6 +14,7 @@ import numpy as np
 from rnnmft.correlation import correlation_error, require_variance
 from rnnmft.errors import ConvergenceError, ParameterError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.numerics.backend import Backend
 from rnnmft.records import Quantity
 from rnnmft.solvers.closed.cross_fixed_points import CrossRoot, cross_roots, late_cross
 from rnnmft.solvers.closed.evolution import columns, evolve
@@ -64,7 +65,7 @@ class ClosedMoments:
         cell: Cell,
         ensemble: Ensemble,
         inputs: Inputs,
-        backend: str = "numpy",
+        backend: str | Backend = "numpy",
         start: Mapping[str, float] | None = None,
     ) -> None:
         if cell.input is not None and not isinstance(inputs.temporal, str):

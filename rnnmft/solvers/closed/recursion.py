@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from rnnmft.errors import ParameterError
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.compile import Program, compile_program
 from rnnmft.numerics.quadrature import RTOL
 from rnnmft.theory.derivation import Derivation, closed_derivation
@@ -67,7 +68,7 @@ class UntiedRecursion:
     """Compiled programs of one derivation. Arrays of moments have shape (count, B)."""
 
     derivation: Derivation
-    backend: str = "numpy"
+    backend: str | Backend = "numpy"
     rtol: float = RTOL
 
     def require_closed(self) -> None:
@@ -339,7 +340,7 @@ def _higher_program(recursion: UntiedRecursion, higher: tuple[MomentKey, ...]) -
 
 @lru_cache(maxsize=64)
 def untied_recursion(
-    cell: Cell, constant_input: bool = False, backend: str = "numpy"
+    cell: Cell, constant_input: bool = False, backend: str | Backend = "numpy"
 ) -> UntiedRecursion:
     """The compiled untied recursion of a cell; cached, so that sweeps compile once.
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from rnnmft.errors import ConvergenceError, Status
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.compile import STATUSES, Program, compile_program
 from rnnmft.records import Quantity
 from rnnmft.solvers.closed.closed_moments import ClosedMoments
@@ -69,7 +70,7 @@ class TwoTimeKernel:
         cell: Cell,
         ensemble: Ensemble,
         inputs: Inputs,
-        backend: str = "numpy",
+        backend: str | Backend = "numpy",
         start: Mapping[str, float] | None = None,
     ) -> None:
         memoryless_theory(cell)
