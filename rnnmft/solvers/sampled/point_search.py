@@ -49,6 +49,10 @@ _UNITS = {128: (1 << 9, 8), 0: (1 << 9, 16)}
 # little beside these; up to so many, more of them are worth more than other units, which have to
 # settle first.
 _FOLLOWING, _MOST_FOLLOWING = 0.25, 2
+# A state has settled once its moments in the repetitions differ by less than this part of them.
+# Where they differ by more some may be on their way from one state to another, which are too few to
+# be seen against the others.
+_ALIKE = 0.25
 # The part of the tolerance that a point has as its error where neighbours lean on it: as much is
 # left for what they differ by.
 _LEANT_ON = 0.7
@@ -135,7 +139,10 @@ class PointSearch:
             while True:
                 drawn = yield RunAsked(plan, steps)
                 at = verdict(drawn, self.setting, 1, steps, _LAST_STEPS)
-                if at is not None:
+                if at is not None and _is_alike(at):
+                    break
+                if at is not None and steps == _LAST_STEPS:
+                    at = replace(at, status=Status.NOT_CONVERGED)
                     break
                 steps *= 2
                 plan = self._plan(steps)
@@ -146,15 +153,20 @@ class PointSearch:
         # Whether the zero state is stable its growth tells.
         if not self.with_growth and any(float(v) > 0 for v, _ in moments.values()):
             return PointFound(_moments(at), plan.total)
-        growth = yield from self._grow(plan, steps)
+        growth = yield from self._grow(plan, steps, at.status is Status.OK)
         return _answer(at, growth)
 
     def _plan(self, steps: int) -> Sampling:
         units = next(units for least, units in _UNITS.items() if steps >= least)
         return replace(self.sampling, tolerance=None).of(*units)
 
-    def _grow(self, plan: Sampling, steps: int) -> Generator[RunAsked, Samples, GrowthFound]:
-        """Runs of perturbations after so many steps, until the error is small enough."""
+    def _grow(
+        self, plan: Sampling, steps: int, is_settled: bool
+    ) -> Generator[RunAsked, Samples, GrowthFound]:
+        """Runs of perturbations after so many steps, until the error is small enough.
+
+        One of a state that has not settled.
+        """
         first = _SHORT if steps == _FIRST_STEPS else _USUAL
         effort = Effort(first, _LONGEST, first, plan.per_repetition, noisy=_NOISY)
         repetitions, times = plan.repetitions, max(1, int(_FOLLOWING * steps) // first)
@@ -179,7 +191,7 @@ class PointSearch:
                 return found if enough else end.value
             # What nobody leans on need not be better than was asked; nor need what could be better
             # by more steps alone.
-            if enough and not (self.is_leant_on and horizon == kind[2]):
+            if not is_settled or (enough and not (self.is_leant_on and horizon == kind[2])):
                 return found
 
     @property
@@ -194,6 +206,16 @@ class PointSearch:
         limit = limit_of(self._known, horizon, self._tied, control)
         many = decided_by_many((control or self._known).values, horizon)
         return GrowthFound(limit, Status.OK if many else Status.NOT_CONVERGED, horizon, units)
+
+
+def _is_alike(at: Settled) -> bool:
+    """Whether every moment is nearly the same in all repetitions, over the last quarter."""
+    quarter = at.steps // 4
+    for series in second_moments(at.samples.values).values():
+        late = series[:, -quarter:].mean(1)
+        if late.std(ddof=1) > _ALIKE * late.mean():
+            return False
+    return True
 
 
 def _windows(times: int, steps: int, horizon: int) -> int:
