@@ -169,7 +169,8 @@ class PointSearch:
         """
         first = _SHORT if steps == _FIRST_STEPS else _USUAL
         effort = Effort(first, _LONGEST, first, plan.per_repetition, noisy=_NOISY)
-        repetitions, times = plan.repetitions, max(1, int(_FOLLOWING * steps) // first)
+        repetitions, fewest = plan.repetitions, 2 if first == _SHORT else 1
+        times = max(fewest, int(_FOLLOWING * steps) // first)
         plan = plan.of(plan.per_repetition, times * repetitions)
         search = growth_runs(self.sampling, plan, effort, tied=self._tied)
         wanted, horizon = next(search)
@@ -180,7 +181,10 @@ class PointSearch:
             if (kind, windows) == (self._kind, self._windows) and self._known is not None:
                 have = self._known.sampling.repetitions
             more = wanted.of(wanted.per_repetition, wanted.repetitions // windows - have)
-            drawn = yield RunAsked(more, steps, horizon, have, windows)
+            drawn = yield RunAsked(more, steps, horizon, have, windows, not self._asks_for_units)
+            if self._asks_for_units and self._known is not None:
+                # What few units tell of the bias they have told.
+                drawn = replace(drawn, small=self._known.small, smaller=self._known.smaller)
             self._kind, self._windows = kind, windows
             self._known = joined(self._known if have else None, drawn)
             found = self._found()
