@@ -24,7 +24,7 @@ __all__ = ["JointRuns", "RunAsked", "joined", "points_together"]
 Array = NDArray[np.float64]
 # Numbers of units that a processor moves at once: fewer are no faster, for their directions do not
 # stay near it, and what a step costs whatever is in it comes more often.
-_AT_ONCE = 1 << 18
+_AT_ONCE = 1 << 17
 # Directions that weights keep before any is dropped. What goes with them is measured, and is far
 # below the error of a map.
 _DIRECTIONS = 64

@@ -37,8 +37,9 @@ Found = tuple[Array, Array, Status]
 
 # Steps of the first run, doubled up to the last: quarters of 8 and more are compared.
 _FIRST_STEPS, _LAST_STEPS = 32, 2048
-# Steps of the first run of a perturbation; of one whose state was slow to settle; of the last.
-_SHORT, _USUAL, _LONGEST = 16, 32, 256
+# Steps of the first run of a perturbation; of one whose state was slow to settle, and of one where
+# it took from so many steps on; of the last.
+_SHORT, _USUAL, _LONG, _SLOW, _LONGEST = 16, 32, 64, 256, 256
 # The part of an error that is noise where units are missing; below it steps are.
 _NOISY = 0.5
 # Units of a repetition and repetitions, by the steps from which on they are enough: a slow state is
@@ -56,6 +57,8 @@ _ALIKE = 0.25
 # The part of the tolerance that a point has as its error where neighbours lean on it: as much is
 # left for what they differ by.
 _LEANT_ON = 0.7
+# And the part of the most units that it has for that: more are for what is not good enough itself.
+_FOR_OTHERS = 0.25
 
 
 @dataclass(frozen=True)
@@ -167,10 +170,11 @@ class PointSearch:
 
         One of a state that has not settled.
         """
-        first = _SHORT if steps == _FIRST_STEPS else _USUAL
+        first = _SHORT if steps == _FIRST_STEPS else _USUAL if steps < _SLOW else _LONG
         effort = Effort(first, _LONGEST, first, plan.per_repetition, noisy=_NOISY)
         repetitions, fewest = plan.repetitions, 2 if first == _SHORT else 1
         times = max(fewest, int(_FOLLOWING * steps) // first)
+        most = _FOR_OTHERS * self.sampling.max_units
         plan = plan.of(plan.per_repetition, times * repetitions)
         search = growth_runs(self.sampling, plan, effort, tied=self._tied)
         wanted, horizon = next(search)
@@ -195,7 +199,8 @@ class PointSearch:
                 return found if enough else end.value
             # What nobody leans on need not be better than was asked; nor need what could be better
             # by more steps alone.
-            if not is_settled or (enough and not (self.is_leant_on and horizon == kind[2])):
+            for_others = self.is_leant_on and horizon == kind[2] and found.units < most
+            if not is_settled or (enough and not for_others):
                 return found
 
     @property
