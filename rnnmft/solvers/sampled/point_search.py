@@ -127,7 +127,7 @@ class PointSearch:
         """Whether a neighbour's units, with those that there are, make the error small enough."""
         if other._known is None or self._known is None or self._kind != other._kind:
             return False
-        if other._windows < self._windows:
+        if not _covers(other._known, self._known):
             return False
         found = self._found(other._known)
         if not found.limit.error <= self.tolerance:
@@ -225,6 +225,14 @@ def _is_alike(at: Settled) -> bool:
         if late.std(ddof=1) > _ALIKE * late.mean():
             return False
     return True
+
+
+def _covers(other: Samples, own: Samples) -> bool:
+    """Whether another point's runs have all repetitions and windows of one's own."""
+    pairs = [(other.values, own.values), (other.small or {}, own.small or {})]
+    logs = [(a["log_m_1"], b["log_m_1"]) for a, b in pairs if a and b]
+    # The last axis are the steps, which are the same.
+    return all(len(a) >= len(b) and a[0].size >= b[0].size for a, b in logs)
 
 
 def _windows(times: int, steps: int, horizon: int) -> int:
