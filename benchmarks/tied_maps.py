@@ -1,14 +1,16 @@
-"""Tied maps: growth rates of many points together, against one point at a time.
+"""Tied maps: growth rates of many points together, against what one would do without.
 
 Run as `python -m benchmarks.tied_maps [minimal] [lstm] [gru]`; writes
 benchmarks/results/tied_maps.json, a cell at a time (those that are not run stay as they are there).
 Of every cell:
 
     ours      processor and wall seconds of `phase_diagram` over the grid, its statuses and errors
-    yardstick `MeanField.gradient_growth` of single points with a tolerance of the same size and
-              other random numbers: a sample, its time taken for all
-    z         differences over their errors at the sample, and the probability of as large a sum of
-              squares by chance; a control moves every rate of the map by .03
+    points    `MeanField.gradient_growth` of single points to half of the tolerance, with other
+              random numbers: a sample, its time taken for all
+    networks  2 lambda_1 of gaussian networks of so many units over so many steps (`simulate`): a
+              sample, the time that it would take to the tolerance
+    z         differences of points to the map over their errors, and the probability of as large a
+              sum of squares by chance; a control moves every rate of the map by .03
 """
 
 import argparse
@@ -21,13 +23,16 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy import stats
 
-from rnnmft import Inputs, MeanField, __version__, cells, phase_diagram
+from rnnmft import Inputs, MeanField, __version__, cells, phase_diagram, simulate
 
 RESULTS = Path(__file__).parent / "results" / "tied_maps.json"
 TOLERANCE, SAMPLE, MOVED = 0.005, 10, 0.03
 SHAPE = (30, 25)
+#: Width, number, steps until they have settled and steps of the rate, of networks; how many points.
+NETWORKS, NETWORK_SAMPLE = (512, 8, 100, 400), 3
 #: Cell, what is held, R, and the ends of the two axes.
 MAPS = {
     "minimal": (
@@ -73,23 +78,28 @@ def measured(name, shape, sample):
         },
         "statuses": dict(zip(names.tolist(), counts.tolist(), strict=True)),
         "largest standard error": float(errors.max()),
+        "median standard error": float(np.median(errors)),
         "critical line, largest error": float(line[f"{next(iter(line.data_vars))}_error"].max()),
         "load_average": [load, os.getloadavg()[0]],
-        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
+        "threads": torch.get_num_threads(),
     }
     yield row
     if sample:
-        row["sample"], single = compared(found, cell, held, inputs, vary, sample)
-        row["seconds"]["single points, all by the sample"] = round(single * status.size, 1)
-        row["times faster"] = round(single * status.size / processor, 1)
+        row["sample"], single, networks = compared(found, cell, held, inputs, vary, sample)
+        for name, seconds in (("single points", single), ("networks", networks)):
+            row["seconds"][f"{name}, all by the sample"] = round(seconds * status.size, 1)
+            row[f"times faster than {name}"] = round(seconds * status.size / processor, 1)
         yield row
 
 
 def compared(found, cell, held, inputs, vary, sample):
-    """Single points against the map: z, the chance of it and of the control; seconds a point."""
+    """Single points against the map: z, its chance and that of the control; seconds a point.
+
+    And seconds a point of networks.
+    """
     rng = np.random.default_rng(0)
     axes = list(vary.items())
-    gaps, errors, seconds = [], [], 0.0
+    gaps, errors, seconds, dense = [], [], 0.0, []
     known = found.status.sel(quantity="gradient_growth").values == "OK"
     places = rng.permutation(np.argwhere(known))[:sample]
     for place in places:
@@ -97,13 +107,16 @@ def compared(found, cell, held, inputs, vary, sample):
         for ((preactivation, parameter), values), i in zip(axes, place, strict=True):
             laws.setdefault(preactivation, {})[parameter] = float(values[i])
         began = time.process_time()
-        field = MeanField(cell, cell.ensemble(**laws), inputs, tolerance=TOLERANCE / 2, seed=1)
+        ensemble = cell.ensemble(**laws)
+        field = MeanField(cell, ensemble, inputs, tolerance=TOLERANCE / 2, seed=1)
         growth = field.gradient_growth()
         seconds += time.process_time() - began
         value = float(found.gradient_growth.values[tuple(place)])
         error = float(found.gradient_growth_error.values[tuple(place)])
         gaps.append(value - float(growth))
         errors.append(math.hypot(error, float(growth.error)))
+        if len(dense) < NETWORK_SAMPLE:
+            dense.append(by_networks(cell, ensemble, inputs) | {"tied map": [value, error]})
     z, moved = np.divide(gaps, errors), np.divide(np.add(gaps, MOVED), errors)
     count = len(z)
     row = {
@@ -111,8 +124,34 @@ def compared(found, cell, held, inputs, vary, sample):
         "z": [round(float(v), 2) for v in z],
         "chance": float(stats.chi2.sf((z**2).sum(), count)),
         "chance of the control": float(stats.chi2.sf((moved**2).sum(), count)),
+        "networks": dense,
     }
-    return row, seconds / count
+    return row, seconds / count, float(np.mean([d["seconds to the tolerance"] for d in dense]))
+
+
+def by_networks(cell, ensemble, inputs):
+    """2 lambda_1 of some networks, its standard error, and how long it takes to the tolerance."""
+    width, count, settling, steps = NETWORKS
+    began = time.process_time()
+    found = simulate(
+        cell,
+        ensemble,
+        inputs,
+        width=width,
+        networks=count,
+        steps=settling,
+        lyapunov=1,
+        lyapunov_steps=steps,
+        device="cpu",
+    ).lyapunov.exponents
+    seconds = time.process_time() - began
+    rate, error = 2 * float(found.mean[0]), 2 * float(found.sem[0])
+    times = (error / TOLERANCE) ** 2
+    return {
+        "networks": [rate, error],
+        "width, count, steps": [width, count, settling + steps],
+        "seconds to the tolerance": round(seconds * times, 2),
+    }
 
 
 def main():

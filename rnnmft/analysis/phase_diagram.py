@@ -44,8 +44,9 @@ TOLERANCE = 0.005
 JOINT = MAPPED
 # Seconds between two looks at a map that is being computed.
 WATCHED = 5.0
-# The most units that one of them takes; those that need a perturbation.
-MOST_UNITS, GROWTH = 1 << 18, ("gradient_growth", "chi_1")
+# The most units that one of them takes, each as often as it carries a perturbation; the quantities
+# that need one.
+MOST_UNITS, GROWTH = 1 << 20, ("gradient_growth", "chi_1")
 #: The quantity that is all fixed points, stable or not.
 FIXED_POINTS = "fixed_points"
 

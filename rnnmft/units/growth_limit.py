@@ -78,8 +78,8 @@ class GrowthLimit:
     """A growth rate per step.
 
     Attributes:
-        value: the middle of the bracket; -inf where everything has died out, nan where m_1 is not
-            a number.
+        value: the middle of the bracket (below it where noise may hide the upper part of it); -inf
+            where everything has died out, nan where m_1 is not a number.
         error: standard deviation of a number anywhere in the bracket, together with the noise.
         noise: the part of it that more units would make smaller.
     """
@@ -135,7 +135,7 @@ def growth_limit(
     if sums is not None and not _above(sums, means):
         sums = None
     spread = exponential or (sums is not None and sums.last - means.last < _SPREAD / steps)
-    low, high = _bracket_of_means(means, steps, spread, exponential)
+    low, seen, high = _bracket_of_means(means, steps, spread, exponential)
     noise, blur = means.noise, 0.0
     if sums is not None:
         lower, upper = _bracket_of_sums(sums)
@@ -143,8 +143,23 @@ def growth_limit(
         if lower > low or upper < high:
             noise = max(noise if lower <= low or upper >= high else 0.0, sums.noise)
         low, high = max(low, lower), min(high, upper)
-    error = math.hypot(noise, (abs(high - low) / 2 + blur) / math.sqrt(3.0)) + rounding
-    return GrowthLimit((low + high) / 2, error, noise)
+        if low > high:  # two brackets that miss each other: between them
+            low, seen, high = high, low, low
+    value, width = _believed(low, min(max(seen, low), high), high)
+    error = math.hypot(noise, width + blur / math.sqrt(3.0)) + rounding
+    return GrowthLimit(value, error, noise)
+
+
+def _believed(low: float, seen: float, high: float) -> tuple[float, float]:
+    """Mean and standard deviation of a limit of which a bracket is known.
+
+    Anywhere in it; or, as likely, in the part that is seen. The rest has room for what noise may
+    hide: there need not be anything, and who took the middle would be above the limit by an error
+    wherever there is not.
+    """
+    first, second = (low + seen) / 2, (low + high) / 2
+    within = ((seen - low) ** 2 + (high - low) ** 2) / 24.0
+    return (first + second) / 2, math.hypot(math.sqrt(within), (second - first) / 2)
 
 
 @dataclass(frozen=True)
@@ -227,15 +242,25 @@ def _above(sums: _Slopes, means: _Slopes) -> bool:
 
 def _bracket_of_means(
     slopes: _Slopes, steps: int, spread: bool, exponential: bool
-) -> tuple[float, float]:
-    """Between the slope of log m_1 and where it may still rise (or, if it falls, fall) to."""
+) -> tuple[float, float, float]:
+    """The slope of log m_1, and where it may still rise (or, if it falls, fall) to.
+
+    Judged by the least change that is seen, and by the most that its noise may hide.
+    """
+    left = _left(slopes)
+
+    def rise(change: float) -> float:
+        by_power = _RISE * max(change, 0.0) * left
+        if spread:
+            return by_power
+        unspread = _UNSPREAD * math.sqrt(max(change, 0.0) / steps)
+        return max(by_power, min(unspread, _MOST_UNSPREAD / steps))
+
     # Noise may hide a power; a change that dies exponentially has nothing behind the noise.
-    most = slopes.change + (0.0 if exponential else slopes.change_noise)
-    rise = _RISE * max(most, 0.0) * _left(slopes)
-    if not spread:
-        hidden = _UNSPREAD * math.sqrt(max(most, 0.0) / steps)
-        rise = max(rise, min(hidden, _MOST_UNSPREAD / steps))
-    return slopes.last + _RISE * min(most, 0.0), slopes.last + rise
+    noise = 0.0 if exponential else slopes.change_noise
+    least, most = slopes.change - noise, slopes.change + noise
+    low = slopes.last + _RISE * min(most, 0.0)
+    return low, slopes.last + rise(least), slopes.last + rise(most)
 
 
 def _left(slopes: _Slopes) -> float:

@@ -155,6 +155,8 @@ def draw_repetitions(
     unit_bytes: int,
     read: Callable[[Mapping[str, Array]], Mapping[str, Reading]],
     first: int = 0,
+    *,
+    with_small: bool = True,
 ) -> Samples:
     """Draw what `sampling` asks for: its units, or as many as its tolerance needs.
 
@@ -165,12 +167,15 @@ def draw_repetitions(
         read: the results whose relative errors the tolerance is about.
         first: number of the first repetition, where no tolerance is asked: those before are drawn
             already.
+        with_small: whether repetitions of fewer units are drawn as well.
     """
     # Only what draws needs torch: the readings above do not.
     from rnnmft.numerics.devices import free_memory
 
     memory = sampling.batch_memory(free_memory(sampling.device))
     found = _drawn(run, sampling, unit_bytes, memory, read, first)
+    if not with_small:
+        return found
     each = found.sampling.per_repetition
     plan = sampling.of(max(each // _SMALLER, 16), found.sampling.repetitions)
     small = _batches(run, plan, _FIRST_SMALL + first, unit_bytes, memory)

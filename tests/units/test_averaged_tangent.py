@@ -218,6 +218,20 @@ def test_moments_are_those_of_the_gaussian_functional(name, sides, tying):
     assert (tangent.log_kernel_sums() is None) == (tying == "untied")
 
 
+def test_a_second_perturbation_starts_where_the_first_one_ended():
+    """In the same units: it is the one that starts so much later."""
+    slopes = Slopes(0.6, 0.4, 1.0, 0.2, 0.1)
+    cell, ensemble = slopes.cell()
+    setting = SampledSetting(cell, ensemble, WHITE, "tied")
+    plan = Sampling(128, 2, device="cpu")
+    both = setting.tangents(plan, range(2), 3, 5, windows=2)
+    for start, window in ((3, 0), (8, 1)):
+        alone = setting.tangents(plan, range(2), start, 5)
+        for name in ("log_m_1", "log_sums", "check/effective"):
+            assert both[name].shape == (2, 2, alone[name].shape[1])
+            assert (both[name][:, window] == alone[name]).all()
+
+
 def test_exactly_fluctuating_slopes_are_met():
     """Averages over units of slopes that are independent in time: an exact recursion."""
     slopes = Slopes(0.6, 0.4, 1.0, 0.2, 0.1)

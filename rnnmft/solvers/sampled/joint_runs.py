@@ -22,8 +22,8 @@ from rnnmft.units.repetitions import Run, Samples, draw_repetitions
 __all__ = ["JointRuns", "RunAsked", "joined", "points_together"]
 
 Array = NDArray[np.float64]
-# Numbers of units that a processor moves at once: arrays of half a megabyte, several of which it
-# keeps near itself.
+# Numbers of units that a processor moves at once: fewer are no faster, for their directions do not
+# stay near it, and what a step costs whatever is in it comes more often.
 _AT_ONCE = 1 << 17
 # Directions that weights keep before any is dropped. What goes with them is measured, and is far
 # below the error of a map.
@@ -44,6 +44,7 @@ class RunAsked:
         horizon: steps of a perturbation that starts after them; 0 for a run of moments.
         first: number of the first repetition: those before are drawn already.
         windows: how many perturbations, each where the last one ended.
+        with_small: whether the bias of few units is asked for as well.
     """
 
     sampling: Sampling
@@ -51,6 +52,7 @@ class RunAsked:
     horizon: int = 0
     first: int = 0
     windows: int = 1
+    with_small: bool = True
 
     @property
     def steps(self) -> int:
@@ -122,6 +124,7 @@ class JointRuns:
             size,
             gradient_readings if asked.horizon else late_readings,
             asked.first,
+            with_small=asked.with_small,
         )
         return [
             replace(drawn, values=_of(drawn.values, b), small=drawn.small and _of(drawn.small, b))
@@ -142,13 +145,11 @@ def joined(known: Samples | None, more: Samples) -> Samples:
     """The repetitions of two runs that differ in nothing else."""
     if known is None:
         return more
-    ours, small = known.small or {}, more.small or {}
     sampling = more.sampling.of(
         more.sampling.per_repetition, known.sampling.repetitions + more.sampling.repetitions
     )
     return replace(
         more,
         values={n: np.concatenate([known.values[n], v]) for n, v in more.values.items()},
-        small={n: np.concatenate([ours[n], v]) for n, v in small.items()},
         sampling=sampling,
     )

@@ -37,8 +37,9 @@ Found = tuple[Array, Array, Status]
 
 # Steps of the first run, doubled up to the last: quarters of 8 and more are compared.
 _FIRST_STEPS, _LAST_STEPS = 32, 2048
-# Steps of the first run of a perturbation; of one whose state was slow to settle; of the last.
-_SHORT, _USUAL, _LONGEST = 16, 32, 256
+# Steps of the first run of a perturbation; of one whose state was slow to settle, and of one where
+# it took from so many steps on; of the last.
+_SHORT, _USUAL, _LONG, _SLOW, _LONGEST = 16, 32, 64, 256, 256
 # The part of an error that is noise where units are missing; below it steps are.
 _NOISY = 0.5
 # Units of a repetition and repetitions, by the steps from which on they are enough: a slow state is
@@ -49,9 +50,15 @@ _UNITS = {128: (1 << 9, 8), 0: (1 << 9, 16)}
 # little beside these; up to so many, more of them are worth more than other units, which have to
 # settle first.
 _FOLLOWING, _MOST_FOLLOWING = 0.25, 2
+# A state has settled once its moments in the repetitions differ by less than this part of them.
+# Where they differ by more some may be on their way from one state to another, which are too few to
+# be seen against the others.
+_ALIKE = 0.25
 # The part of the tolerance that a point has as its error where neighbours lean on it: as much is
 # left for what they differ by.
 _LEANT_ON = 0.7
+# And the part of the most units that it has for that: more are for what is not good enough itself.
+_FOR_OTHERS = 0.25
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ class PointSearch:
         """Whether a neighbour's units, with those that there are, make the error small enough."""
         if other._known is None or self._known is None or self._kind != other._kind:
             return False
-        if other._windows < self._windows:
+        if not _covers(other._known, self._known):
             return False
         found = self._found(other._known)
         if not found.limit.error <= self.tolerance:
@@ -135,7 +142,10 @@ class PointSearch:
             while True:
                 drawn = yield RunAsked(plan, steps)
                 at = verdict(drawn, self.setting, 1, steps, _LAST_STEPS)
-                if at is not None:
+                if at is not None and _is_alike(at):
+                    break
+                if at is not None and steps == _LAST_STEPS:
+                    at = replace(at, status=Status.NOT_CONVERGED)
                     break
                 steps *= 2
                 plan = self._plan(steps)
@@ -146,18 +156,25 @@ class PointSearch:
         # Whether the zero state is stable its growth tells.
         if not self.with_growth and any(float(v) > 0 for v, _ in moments.values()):
             return PointFound(_moments(at), plan.total)
-        growth = yield from self._grow(plan, steps)
+        growth = yield from self._grow(plan, steps, at.status is Status.OK)
         return _answer(at, growth)
 
     def _plan(self, steps: int) -> Sampling:
         units = next(units for least, units in _UNITS.items() if steps >= least)
         return replace(self.sampling, tolerance=None).of(*units)
 
-    def _grow(self, plan: Sampling, steps: int) -> Generator[RunAsked, Samples, GrowthFound]:
-        """Runs of perturbations after so many steps, until the error is small enough."""
-        first = _SHORT if steps == _FIRST_STEPS else _USUAL
+    def _grow(
+        self, plan: Sampling, steps: int, is_settled: bool
+    ) -> Generator[RunAsked, Samples, GrowthFound]:
+        """Runs of perturbations after so many steps, until the error is small enough.
+
+        One of a state that has not settled.
+        """
+        first = _SHORT if steps == _FIRST_STEPS else _USUAL if steps < _SLOW else _LONG
         effort = Effort(first, _LONGEST, first, plan.per_repetition, noisy=_NOISY)
-        repetitions, times = plan.repetitions, max(1, int(_FOLLOWING * steps) // first)
+        repetitions, fewest = plan.repetitions, 2 if first == _SHORT else 1
+        times = max(fewest, int(_FOLLOWING * steps) // first)
+        most = _FOR_OTHERS * self.sampling.max_units
         plan = plan.of(plan.per_repetition, times * repetitions)
         search = growth_runs(self.sampling, plan, effort, tied=self._tied)
         wanted, horizon = next(search)
@@ -168,7 +185,10 @@ class PointSearch:
             if (kind, windows) == (self._kind, self._windows) and self._known is not None:
                 have = self._known.sampling.repetitions
             more = wanted.of(wanted.per_repetition, wanted.repetitions // windows - have)
-            drawn = yield RunAsked(more, steps, horizon, have, windows)
+            drawn = yield RunAsked(more, steps, horizon, have, windows, not self._asks_for_units)
+            if self._asks_for_units and self._known is not None:
+                # What few units tell of the bias they have told.
+                drawn = replace(drawn, small=self._known.small, smaller=self._known.smaller)
             self._kind, self._windows = kind, windows
             self._known = joined(self._known if have else None, drawn)
             found = self._found()
@@ -179,7 +199,8 @@ class PointSearch:
                 return found if enough else end.value
             # What nobody leans on need not be better than was asked; nor need what could be better
             # by more steps alone.
-            if enough and not (self.is_leant_on and horizon == kind[2]):
+            for_others = self.is_leant_on and horizon == kind[2] and found.units < most
+            if not is_settled or (enough and not for_others):
                 return found
 
     @property
@@ -194,6 +215,24 @@ class PointSearch:
         limit = limit_of(self._known, horizon, self._tied, control)
         many = decided_by_many((control or self._known).values, horizon)
         return GrowthFound(limit, Status.OK if many else Status.NOT_CONVERGED, horizon, units)
+
+
+def _is_alike(at: Settled) -> bool:
+    """Whether every moment is nearly the same in all repetitions, over the last quarter."""
+    quarter = at.steps // 4
+    for series in second_moments(at.samples.values).values():
+        late = series[:, -quarter:].mean(1)
+        if late.std(ddof=1) > _ALIKE * late.mean():
+            return False
+    return True
+
+
+def _covers(other: Samples, own: Samples) -> bool:
+    """Whether another point's runs have all repetitions and windows of one's own."""
+    pairs = [(other.values, own.values), (other.small or {}, own.small or {})]
+    logs = [(a["log_m_1"], b["log_m_1"]) for a, b in pairs if a and b]
+    # The last axis are the steps, which are the same.
+    return all(len(a) >= len(b) and a[0].size >= b[0].size for a, b in logs)
 
 
 def _windows(times: int, steps: int, horizon: int) -> int:
