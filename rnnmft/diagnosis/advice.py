@@ -101,4 +101,5 @@ def _numbers(found: Initialization) -> str:
             f"{key} = {values[key]:.4g}" for key in ("sigma_w", "sigma_v", "mu_b") if values[key]
         ]
         rows.append(f"{name}: {', '.join([*given, law.weights])}")
+    rows += [f"{name}: {law!r}" for name, law in found.ensemble.parameters.items()]
     return "; ".join(rows)

@@ -36,7 +36,8 @@ Tensor = torch.Tensor
 
 # Gradients are followed over so many steps; further on their growth and its error say the rest.
 _FOLLOWED = 1000
-# And predicted over so many: the theory's units have a past to carry.
+# And predicted over so many: the theory's units have a past to carry. As many as are followed where
+# units see nothing but themselves.
 _PREDICTED = 400
 # White sequences leave a burn-in of so many steps, or of so many lengths, whichever is more.
 _BURN_IN, _LENGTHS = 200, 2
@@ -46,7 +47,10 @@ _SEQUENCES, _STATES = (16, 256), 1 << 14
 # At least and at most so many units a layer for the theory, which has twice as many for them all.
 _PARTICLES = (1 << 11, 1 << 13)
 # Of the time that is left: for running the layers, and then for the theory of all of them.
-_RUNNING, _THEORY = 0.3, 0.35
+_RUNNING, _THEORY = 0.3, 0.55
+# Of a layer's time for the theory: for the prediction through its own matrices, twice what that of
+# infinite width takes; of the rest, for tied weights.
+_OWN, _TIED = 0.6, 0.6
 
 
 def diagnose(
@@ -137,10 +141,11 @@ def diagnose(
         found = []
         with evaluation(module), torch.no_grad():
             runs = [count(each) for each in _runs(layers, x, setting, random, not told)]
-            for k, (layer, seen, run) in enumerate(runs):
-                estimate = told or layer.index > 0
-                with deadline(_THEORY * seconds_left() / (len(runs) - k)):
-                    found.append(count(_examine(layer, seen, run, estimate, setting)))
+            with deadline(_THEORY * seconds_left()):
+                for k, (layer, seen, run) in enumerate(runs):
+                    estimate = told or layer.index > 0
+                    with deadline(seconds_left() / (len(runs) - k)):
+                        found.append(count(_examine(layer, seen, run, estimate, setting)))
 
         def measure(other: torch.nn.Module) -> list[float]:
             with evaluation(other), torch.no_grad():
@@ -271,16 +276,17 @@ def _examine(
     ensemble = measured_ensemble(layer, gates)
     inputs = estimated_inputs(x) if estimate else Inputs()
     cell, length, burn_in = layer.traced.cell, setting.length, run.burn_in
-    own = (ensemble, inputs, min(length, _PREDICTED), burn_in, setting.seed)
+    mixes = any(p.is_recurrent for p in cell.preactivations)
+    most = min(setting.followed, _PREDICTED) if mixes else setting.followed
+    own = (ensemble, inputs, most, burn_in, setting.seed)
     asked = (length, burn_in, setting.particles, setting.seed)
-    # A third of the time for each of the three theories.
-    with deadline(seconds_left() / 3):
+    with deadline(_OWN * seconds_left()):
         predicted = through_own_matrices(layer, x, *own)
     ended = ["the prediction through its own matrices"] if predicted.cut else []
     if run.cut:
         ended.insert(0, f"the measurement, after {len(run.gradients.log10)} steps")
     answers: dict[str, TheoryAnswer] = {}
-    for tying, share in (("tied", 0.5), ("untied", 1.0)):
+    for tying, share in (("tied", _TIED), ("untied", 1.0)):
         with deadline(share * seconds_left()):
             answers[tying] = ask_theory(cell, ensemble, inputs, tying, *asked)
         if answers[tying].cut:

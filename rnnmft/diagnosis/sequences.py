@@ -91,7 +91,7 @@ def estimated_inputs(x: Tensor) -> Inputs:
     if constant > _ALL or not rest.any():
         return Inputs(R=R, temporal="constant")
     lags = min(steps - 1, _LAGS)
-    products = [float((rest[lag:] * rest[: steps - lag]).sum()) for lag in range(lags + 1)]
+    products = _products(rest, lags)
     rho = [p / products[0] for p in products]
     # Removing the average of a sequence leaves -1/T at every lag; numbers below their noise are 0.
     scatter = _STANDARD_ERRORS / math.sqrt(x.numel()) + 2.0 / steps
@@ -106,3 +106,12 @@ def estimated_inputs(x: Tensor) -> Inputs:
         for lag in range(length)
     ]
     return Inputs(R=R, temporal=tuple(kappa))
+
+
+def _products(x: Tensor, lags: int) -> list[float]:
+    """sum_t x_t x_{t - lag} over sequences and features, for lag = 0 .. lags: by their spectrum."""
+    padded = x.shape[0] + lags
+    power = torch.zeros(padded // 2 + 1, dtype=torch.float64)
+    for sequence in x.unbind(1):  # as much memory as one sequence has
+        power += torch.fft.rfft(sequence, padded, dim=0).abs().square().sum(1)
+    return torch.fft.irfft(power, padded)[: lags + 1].tolist()

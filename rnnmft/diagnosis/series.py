@@ -34,7 +34,7 @@ class GradientSeries:
 
         The line has the slope of the later half. Where the slopes of this half's quarters differ by
         more than their noise it bends as a power of T does. In the error are the spread of the
-        slopes, and by how much the power and the line differ.
+        slopes, and by how much the power and the line differ, whichever of them it is.
         """
         known = len(self.log10)
         if horizon <= known:
@@ -48,15 +48,14 @@ class GradientSeries:
             return float(self.log10[-1]) * horizon / known, math.inf
         line = float(self.log10[-1]) + self.slope * beyond
         noise = math.hypot(float(self.error[-1]), self.slope_error * beyond)
-        if abs(self._bend) <= 2.0 * _STANDARD_ERRORS * self._scatter:
-            return line, noise
         # Of p log10 T the quarters' mean slopes differ by p log10(9/8) over a quarter's steps, and
         # the last one's is p log10(4/3) over them.
         quarter = known / 4
         power = -self._bend * quarter / math.log10(9 / 8)
         rate = self._slope(known - known // 4, known) - power * math.log10(4 / 3) / quarter
         bent = float(self.log10[-1]) + rate * beyond + power * math.log10(horizon / known)
-        return bent, math.hypot(noise, bent - line)
+        bends = abs(self._bend) > 2.0 * _STANDARD_ERRORS * self._scatter
+        return bent if bends else line, math.hypot(noise, bent - line)
 
     @property
     def slope(self) -> float:

@@ -8,12 +8,13 @@ from typing import Any
 
 from rnnmft.errors import InfeasibleError, ParameterError
 from rnnmft.initialization.design.burn_in import stationary_after
+from rnnmft.initialization.design.own_factors import factors_of, solve_own_factors
 from rnnmft.initialization.design.request import Request
 from rnnmft.initialization.design.roles import roles
 from rnnmft.initialization.design.tied import TiedGrowth, solve_tied
 from rnnmft.initialization.design.untied import solve_untied
 from rnnmft.initialization.initialization import Initialization
-from rnnmft.language import Cell, ChronoBias, Inputs, Normal
+from rnnmft.language import Cell, ChronoBias, Inputs, Normal, Uniform
 from rnnmft.language.laws import Law
 from rnnmft.parameters import check_tying
 from rnnmft.sampling import Sampling, check_particles
@@ -71,7 +72,8 @@ def critical(
             E[gain^2] = exp(-1 / horizon) under the first two.
         horizon: T, in steps, >= 1.
         parameters: laws of elementwise random parameters; chrono biases up to `horizon`, otherwise
-            N(0, 0.1^2), if not given.
+            N(0, 0.1^2), if not given. Of a cell without recurrent weights (IndRNN) the law of what
+            multiplies a state, uniform in [0, 1] if not given, is scaled until m_1(`horizon`) = 1.
         tolerance: of tied growth, per step.
         particles: units of the infinite-width process, for what is sampled.
         repetitions: independent parts of them, from which errors come.
@@ -104,6 +106,8 @@ def critical(
     request = Request.checked(
         cell, inputs or Inputs(), weights, fix, objective, horizon, laws, sampling
     )
+    if not roles(cell).recurrent:
+        return _by_own_factors(request, tying, float(tolerance))
     try:
         answer = solve_untied(request)
     except InfeasibleError as error:
@@ -116,10 +120,8 @@ def critical(
         name = solution.design.main
         measure = TiedGrowth(cell, request.inputs, sampling, request.horizon)
         tied = solve_tied(measure, ensemble, name, float(tolerance))
-        ensemble, growth = (
-            tied.ensemble,
-            {"untied answer": tied.growth_before, "answer": tied.growth},
-        )
+        ensemble = tied.ensemble
+        growth = {"untied answer": tied.growth_before, "answer": tied.growth}
         if name is not None and tied.sigma_w != solution.ensemble[name].sigma_w:
             reasons.append(
                 "With one set of weights gradients would then grow by "
@@ -141,6 +143,24 @@ def critical(
     )
 
 
+def _by_own_factors(request: Request, tying: str, tolerance: float) -> Initialization:
+    """Without W both tyings are one theory."""
+    found = solve_own_factors(request, tolerance)
+    return Initialization(
+        found.design,
+        found.ensemble,
+        found.start,
+        tying,
+        request.objective,
+        request.horizon,
+        found.method,
+        found.reasons,
+        {"untied answer": found.growth_before, "answer": found.growth},
+        stationary_after(request.horizon),
+        request.sampling,
+    )
+
+
 def _with_fix(error: InfeasibleError, request: Request) -> InfeasibleError:
     """The error whose message ends with what to write instead, every digit of it."""
     if not error.nearest:
@@ -155,6 +175,8 @@ def _default_laws(cell: Cell, horizon: Any) -> dict[str, Law]:
     """Laws of elementwise random parameters: a chrono bias where one holds the state."""
     if not cell.parameters:
         return {}
-    held = roles(cell).held_by_law
-    law = ChronoBias(max(float(horizon), _LEAST_CHRONO)) if held else Normal(0, _SIGMA_B)
-    return {p.name: law for p in cell.parameters}
+    of = roles(cell)
+    held = of.held_by_law and bool(of.recurrent)
+    law: Law = ChronoBias(max(float(horizon), _LEAST_CHRONO)) if held else Normal(0, _SIGMA_B)
+    own = () if of.recurrent else factors_of(cell)
+    return {p.name: Uniform(0, 1) if p.name in own else law for p in cell.parameters}

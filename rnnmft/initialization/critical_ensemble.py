@@ -201,8 +201,11 @@ class CriticalEnsemble(Measured):
         return self.timescales("untied").chi_1
 
     def growth(self, tying: str | None = None) -> Quantity:
-        """lim (1/T) log m_1(T), per step; tied by units from T = 10, its error holds that."""
-        if self._checked(tying) == "untied":
+        """lim (1/T) log m_1(T), per step; tied by units from T = 10, its error holds that.
+
+        Of a cell without recurrent weights, at T = `horizon` instead of the limit.
+        """
+        if self._checked(tying) == "untied" and self.design.roles.recurrent:
             return self.theory("untied").gradient_growth()
         if "answer" in self.tied_growth:
             return self.tied_growth["answer"]

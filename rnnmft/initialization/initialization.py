@@ -134,6 +134,7 @@ class Initialization(CriticalEnsemble):
             f"sigma_b = {p.sigma_b:.6g}, {p.weights}"
             for n, p in self.ensemble.items()
         ]
+        rows += [f"  {n}: {law!r}" for n, law in self.ensemble.parameters.items()]
         head = f"Initialization of {self.cell.name!r}, critical for {self.tying} weights"
         growth = self.variance_growth
         if growth is not None:

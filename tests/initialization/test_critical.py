@@ -327,7 +327,7 @@ class TestInfeasible:
                 cells.minimal(), Inputs(temporal="constant"), objective="fixed", tying="untied"
             )
 
-    @pytest.mark.parametrize("name", ["min_gru", "min_lstm", "indrnn"])
+    @pytest.mark.parametrize("name", ["min_gru", "min_lstm"])
     def test_cells_without_recurrent_weights(self, name: str) -> None:
         with pytest.raises(InfeasibleError, match="no recurrent weights"):
             critical(cells.get(name), parameters=cells.typical_laws(name), tying="untied")

@@ -15,7 +15,6 @@ import numpy as np
 import sympy as sp
 
 from rnnmft.activations import gaussian_cdf, hard_sigmoid, sigmoid
-from rnnmft.errors import InfeasibleError
 from rnnmft.language import Cell, Preactivation, RandomParameter, State
 from rnnmft.numerics.compile import compile_elementwise
 
@@ -65,23 +64,11 @@ class Roles:
 def roles(cell: Cell) -> Roles:
     """The roles of the preactivations of a cell.
 
-    Raises:
-        InfeasibleError: the cell has no recurrent weights at all.
-
     >>> from rnnmft import cells
     >>> roles(cells.lstm()).retention, roles(cells.lstm()).readout, roles(cells.lstm()).main()
     ({'f': 1}, ('o',), 'g')
     """
     recurrent = tuple(p.name for p in cell.preactivations if p.is_recurrent)
-    if not recurrent:
-        own = ", ".join(p.name for p in cell.parameters)
-        decides = f": what {own} is drawn from decides, at any sigma" if own else ""
-        raise InfeasibleError(
-            f"cell {cell.name!r} has no recurrent weights to make critical: its Jacobian is "
-            f"diagonal, and a unit's gradient is a product of its own factors alone{decides}. "
-            "MeanField(cell, ensemble).jacobian_means(T) is m_1 over T steps for the law that an "
-            "ensemble gives"
-        )
     gates = {p for p in cell.preactivations if _is_gate(cell, p)}
     lasting = [s for s in cell.states if sp.diff(cell.update[s], s) != 0]
     kept_by = {s: _coefficient(cell, s, gates) for s in lasting}

@@ -27,7 +27,7 @@ from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import Quantity
 from rnnmft.sampling import Sampling
 
-__all__ = ["TiedAnswer", "TiedGrowth", "solve_tied"]
+__all__ = ["TiedAnswer", "TiedGrowth", "root_of_growth", "solve_tied"]
 
 # Growth is read up to 40 steps, or to the horizon of the request, but not beyond 100: with the
 # steps the number of units falls that decide m_1(T). The slope leaves out what m_1 begins with.
@@ -173,12 +173,26 @@ def solve_tied(
     def measured(log_scale: float, units: int) -> Quantity:
         return growth(moved(log_scale), units)
 
-    at, slope = _root(lambda v: float(measured(v, few)), _COARSE * tolerance, name)
+    what = f"the untied sigma_w of {name!r}"
+    at, slope = _root(lambda v: float(measured(v, few)), _COARSE * tolerance, what, _FIRST_STEP)
     at = _polished(lambda v: float(measured(v, units)), at, slope, tolerance, name)
     return TiedAnswer(moved(at), name, measured(at, units), untied)
 
 
-def _root(growth: Callable[[float], float], tolerance: float, name: str) -> tuple[float, float]:
+def root_of_growth(
+    growth: Callable[[float], float], tolerance: float, what: str, first: float
+) -> float:
+    """The logarithm of the factor of `what` at which growth is 0, to a tolerance.
+
+    Raises:
+        InfeasibleError: there is none between e^-4 and e^4.
+    """
+    return 0.0 if abs(growth(0.0)) <= tolerance else _root(growth, tolerance, what, first)[0]
+
+
+def _root(
+    growth: Callable[[float], float], tolerance: float, what: str, first: float
+) -> tuple[float, float]:
     """Where growth is 0, and its slope there: a bracket by growing steps, then regula falsi.
 
     Growth rises with the weights, nearly in a line; steps are doubled at least. A step halves the
@@ -186,15 +200,14 @@ def _root(growth: Callable[[float], float], tolerance: float, name: str) -> tupl
     """
     value = growth(0.0)
     direction = -1.0 if value > 0 else 1.0
-    low, f_low, high, f_high, step = 0.0, value, 0.0, value, _FIRST_STEP
+    low, f_low, high, f_high, step = 0.0, value, 0.0, value, first
     while f_low * f_high > 0:
         low, f_low = high, f_high
         high += direction * step
         if abs(high) > _FARTHEST:
             raise InfeasibleError(
                 f"growth 0 is not met between {math.exp(-_FARTHEST):.2g} and "
-                f"{math.exp(_FARTHEST):.2g} times the untied sigma_w of {name!r} (last "
-                f"{f_low:.3g} per step)",
+                f"{math.exp(_FARTHEST):.2g} times {what} (last {f_low:.3g} per step)",
                 "growth = 0",
             )
         f_high = growth(high)
