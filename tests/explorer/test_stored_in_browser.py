@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnmft import Explorer, cells
+from rnnmft import Explorer, MeanField, cells
 from rnnmft.explorer import stored_map
 from rnnmft.explorer.variants import zoo_variants
 from tests.explorer.browser import CONTRAST, Page, opened
@@ -182,3 +182,42 @@ def test_pages_with_maps_are_quiet_fit_and_can_be_read(
         assert page.value("document.documentElement.scrollWidth") <= width
         assert page.value(CONTRAST) == []
         assert path.stat().st_size < 2_000_000
+
+
+@pytest.mark.slow
+def test_a_tied_map_agrees_with_single_points(page: Page, folder: Path) -> None:
+    """Six settings of the minimalRNN between the points of a map, against `MeanField` there.
+
+    Within the map's error and 5 standard errors of the single point: one false alarm in a million.
+    The untied theory must be rejected at one of them.
+    """
+    cell = cells.minimal()
+    vary = {("e", "sigma_w"): [2.0, 3.5, 5.0, 6.5, 8.0], ("e", "mu_b"): [0.0, 1.0, 2.0, 3.0]}
+    path = folder / "minimal.html"
+    Explorer(cell, tied=stored_map(cell, vary=vary, tolerance=0.02)).to_html(path)
+    opened(page, path)
+    rng = np.random.default_rng(8)
+    rejected = 0
+    for sigma_w, mu_b in np.stack([rng.uniform(2, 8, 6), rng.uniform(0, 3, 6)], axis=1).tolist():
+        value, error, untied = page.value(
+            f"""(() => {{ const p = state.p.slice(); [p[2], p[4]] = [{sigma_w}, {mu_b}];
+              const {{ growth }} = storedAt(stored.tied, p);
+              return [growth.value, growth.error, evaluate(p).growth]; }})()"""
+        )
+        at = MeanField(cell, cell.ensemble(e={"sigma_w": sigma_w, "mu_b": mu_b}))
+        single = at.gradient_growth()
+        assert abs(value - float(single)) < error + 5 * float(single.error), (sigma_w, mu_b)
+        rejected += abs(untied - float(single)) > error + 5 * float(single.error)
+    assert rejected > 0
+
+
+def test_layers_of_an_lstm_are_simulated_beside_what_is_stored(page: Page, folder: Path) -> None:
+    cell = cells.stack([cells.lstm(), cells.minimal()])
+    axes = {"g_1.sigma_w": np.linspace(0.5, 2.0, 3), "f_1.mu_b": np.linspace(-1.0, 1.0, 3)}
+    path = folder / "stack.html"
+    Explorer(cell, tied=known_map(cell, cell.ensemble(), axes, curved)).to_html(path)
+    opened(page, path)
+    page.wait("state.density")
+    assert page.value("state.network.growth.flat().every(isFinite)")
+    assert page.value("[...state.density.density].every((d) => d > -1e-9)")
+    assert page.complaints() == []
