@@ -4,8 +4,10 @@ Run as `python -m benchmarks.explorer`; writes benchmarks/results/explorer.json.
 the first paint; a slider's step, with everything that follows from it but the map; the processor
 time of the same on the page's thread, with layout and style, which other processes do not add to;
 the map of 60 x 60 points, in its worker. The yardstick is `phase_diagram` of as many points in
-Python, in the same run. `agreement`: fixed points, q*, c*, chi_1, xi_q and xi_c of the page against `MeanField` at
-random settings, a third of them beside one with three fixed points: the largest
+Python, in the same run.
+
+`agreement`: fixed points, q*, c*, chi_1, xi_q and xi_c of the page against `MeanField` at random
+settings, a third of them beside one with three fixed points: the largest
 |page - Python| / (|Python| + .001).
 """
 
