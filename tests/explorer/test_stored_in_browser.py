@@ -189,7 +189,7 @@ def test_a_tied_map_agrees_with_single_points(page: Page, folder: Path) -> None:
     """Six settings of the minimalRNN between the points of a map, against `MeanField` there.
 
     Within the map's error and 5 standard errors of the single point: one false alarm in a million.
-    The untied theory must be rejected at one of them.
+    The rate of another of the six settings must be rejected at most of them.
     """
     cell = cells.minimal()
     vary = {("e", "sigma_w"): [2.0, 3.5, 5.0, 6.5, 8.0], ("e", "mu_b"): [0.0, 1.0, 2.0, 3.0]}
@@ -197,18 +197,20 @@ def test_a_tied_map_agrees_with_single_points(page: Page, folder: Path) -> None:
     Explorer(cell, tied=stored_map(cell, vary=vary, tolerance=0.02)).to_html(path)
     opened(page, path)
     rng = np.random.default_rng(8)
-    rejected = 0
-    for sigma_w, mu_b in np.stack([rng.uniform(2, 8, 6), rng.uniform(0, 3, 6)], axis=1).tolist():
-        value, error, untied = page.value(
-            f"""(() => {{ const p = state.p.slice(); [p[2], p[4]] = [{sigma_w}, {mu_b}];
-              const {{ growth }} = storedAt(stored.tied, p);
-              return [growth.value, growth.error, evaluate(p).growth]; }})()"""
-        )
-        at = MeanField(cell, cell.ensemble(e={"sigma_w": sigma_w, "mu_b": mu_b}))
-        single = at.gradient_growth()
-        assert abs(value - float(single)) < error + 5 * float(single.error), (sigma_w, mu_b)
-        rejected += abs(untied - float(single)) > error + 5 * float(single.error)
-    assert rejected > 0
+    settings = np.stack([rng.uniform(2, 8, 6), rng.uniform(0, 3, 6)], axis=1).tolist()
+    found = page.value(
+        f"""{settings}.map(([w, b]) => {{ const p = state.p.slice(); [p[2], p[4]] = [w, b];
+          const {{ growth }} = storedAt(stored.tied, p); return [growth.value, growth.error]; }})"""
+    )
+    values, errors = np.array(found).T
+    singles = [
+        MeanField(cell, cell.ensemble(e={"sigma_w": w, "mu_b": b})).gradient_growth()
+        for w, b in settings
+    ]
+    rates = np.array([float(s) for s in singles])
+    room = errors + 5 * np.array([float(s.error) for s in singles])
+    assert (np.abs(values - rates) < room).all()
+    assert (np.abs(values - np.roll(rates, 1)) > room + np.roll(room, 1)).mean() > 0.5
 
 
 def test_layers_of_an_lstm_are_simulated_beside_what_is_stored(page: Page, folder: Path) -> None:
