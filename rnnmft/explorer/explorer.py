@@ -96,16 +96,18 @@ class Explorer:
             name: PageModel(one, _recursion(one, is_stored), at, inputs)
             for name, one in offered.items()
         }
-        if untied is not None and _recursion(cell, True) is not None:
+        self._closes = _recursion(cell, True) is not None
+        if any((m.recursion is not None) != self._closes for m in self._models.values()):
+            raise ParameterError("variants: the moments of some close and of others do not")
+        if untied is not None and self._closes:
             raise ParameterError("untied: the moments close, and the page computes them itself")
         where = next((name for name, one in offered.items() if one.update == cell.update), None)
         if is_stored and where is None:
             raise ParameterError("variants: none of them is the cell that the maps are of")
-        self._stored = {
-            tying: one
-            if one is None
-            else described_map(one, cell, at, inputs, tying) | {"variant": where}
+        self._stored = dict.fromkeys(maps) | {
+            tying: {"variant": where, **described_map(one, cell, at, inputs, tying)}
             for tying, one in maps.items()
+            if one is not None
         }
 
     def to_html(self, path: Path | str | None = None) -> str:
@@ -118,7 +120,7 @@ class Explorer:
                 _HERE / "templates",
                 "explorer.html",
                 cell=self.cell,
-                closed=all(model.recursion is not None for model in self._models.values()),
+                closed=self._closes,
                 variants=[
                     {
                         "name": name,

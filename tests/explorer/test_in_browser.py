@@ -16,7 +16,7 @@ from rnnmft import Explorer, MeanField, activations, cells
 from rnnmft.explorer.variants import zoo_variants
 from rnnmft.numerics.compile import compile_elementwise
 from tests.explorer.browser import CONTRAST, Page, opened
-from tests.explorer.settings import CELLS, LAWS, THREE_ROOTS, compared, settings
+from tests.explorer.settings import CELLS, LAWS, THREE_ROOTS, compared, settings, theory
 
 pytestmark = pytest.mark.browser
 
@@ -61,6 +61,21 @@ def test_numbers_are_those_of_python_at_a_hundred_settings(
 ) -> None:
     three = compared(opened(page, file_of(name)), name, settings(name, 100)).three
     assert three >= 20 or name not in THREE_ROOTS
+
+
+def test_a_cell_with_averages_over_its_units_is_computed(page: Page, tmp_path: Path) -> None:
+    cell = cells.get("layer_norm_minimal")
+    Explorer(cell).to_html(tmp_path / "page.html")
+    opened(page, tmp_path / "page.html")
+    for setting in ([1.0, 0.5, 2.0, 1.0, 0.5, 0.3], [0.4, 0.0, 5.0, 0.3, -1.0, 0.0]):
+        wanted = theory(cell, setting)["numbers"][:4]  # Q*, q*, chi_1, xi_q
+        found = page.value(
+            f"(({{ reached, second, chi_1, xi_q }}) => [...second, "
+            f"...programs.variances(reached.moments, {setting}), chi_1, xi_q])(evaluate({setting}))"
+        )
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    # Two trajectories have no series here, and the page says so.
+    assert "No correlation map" in page.value("byId('note').textContent")
 
 
 @pytest.mark.parametrize("name", ["vanilla", "minimal", "relu"])
@@ -137,10 +152,10 @@ def test_its_networks_obey_the_theory_where_tying_does_not_matter(page: Page, fi
         told = page.value(
             f"(({{second, c, growth}}) => [second[0], c[0], growth])(evaluate({moved}))"
         )
-        for (name, values), theory in zip(late.items(), told, strict=True):
+        for (name, values), wanted in zip(late.items(), told, strict=True):
             error = values.std(ddof=1) / math.sqrt(len(values))
-            bias = 4 / width * (1.0 if name == "growth" else abs(theory))
-            assert (abs(values.mean() - theory) < 5 * error + bias) == accepted, (name, factor)
+            bias = 4 / width * (1.0 if name == "growth" else abs(wanted))
+            assert (abs(values.mean() - wanted) < 5 * error + bias) == accepted, (name, factor)
 
 
 def test_singular_values_are_those_of_numpy(page: Page, file_of: Any) -> None:

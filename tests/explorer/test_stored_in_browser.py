@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnmft import Explorer, cells
+from rnnmft import Explorer, MeanField, cells
 from rnnmft.explorer import stored_map
 from rnnmft.explorer.variants import zoo_variants
 from tests.explorer.browser import CONTRAST, Page, opened
@@ -182,3 +182,44 @@ def test_pages_with_maps_are_quiet_fit_and_can_be_read(
         assert page.value("document.documentElement.scrollWidth") <= width
         assert page.value(CONTRAST) == []
         assert path.stat().st_size < 2_000_000
+
+
+@pytest.mark.slow
+def test_a_tied_map_agrees_with_single_points(page: Page, folder: Path) -> None:
+    """Six settings of the minimalRNN between the points of a map, against `MeanField` there.
+
+    Within the map's error and 5 standard errors of the single point: one false alarm in a million.
+    The rate of another of the six settings must be rejected at most of them.
+    """
+    cell = cells.minimal()
+    vary = {("e", "sigma_w"): [2.0, 3.5, 5.0, 6.5, 8.0], ("e", "mu_b"): [0.0, 1.0, 2.0, 3.0]}
+    path = folder / "minimal.html"
+    Explorer(cell, tied=stored_map(cell, vary=vary, tolerance=0.02)).to_html(path)
+    opened(page, path)
+    rng = np.random.default_rng(8)
+    settings = np.stack([rng.uniform(2, 8, 6), rng.uniform(0, 3, 6)], axis=1).tolist()
+    found = page.value(
+        f"""{settings}.map(([w, b]) => {{ const p = state.p.slice(); [p[2], p[4]] = [w, b];
+          const {{ growth }} = storedAt(stored.tied, p); return [growth.value, growth.error]; }})"""
+    )
+    values, errors = np.array(found).T
+    singles = [
+        MeanField(cell, cell.ensemble(e={"sigma_w": w, "mu_b": b})).gradient_growth()
+        for w, b in settings
+    ]
+    rates = np.array([float(s) for s in singles])
+    room = errors + 5 * np.array([float(s.error) for s in singles])
+    assert (np.abs(values - rates) < room).all()
+    assert (np.abs(values - np.roll(rates, 1)) > room + np.roll(room, 1)).mean() > 0.5
+
+
+def test_layers_of_an_lstm_are_simulated_beside_what_is_stored(page: Page, folder: Path) -> None:
+    cell = cells.stack([cells.lstm(), cells.minimal()])
+    axes = {"g_1.sigma_w": np.linspace(0.5, 2.0, 3), "f_1.mu_b": np.linspace(-1.0, 1.0, 3)}
+    path = folder / "stack.html"
+    Explorer(cell, tied=known_map(cell, cell.ensemble(), axes, curved)).to_html(path)
+    opened(page, path)
+    page.wait("state.density")
+    assert page.value("state.network.growth.flat().every(isFinite)")
+    assert page.value("[...state.density.density].every((d) => d > -1e-9)")
+    assert page.complaints() == []
