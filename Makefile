@@ -15,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint types derivations docs pytest test-slow oldest validate bench wheel clean
+.PHONY: help report test lint types derivations docs pytest test-slow oldest validate bench pictures wheel clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -67,6 +67,9 @@ validate: $(STAMP) ## every claim under validation/ against simulated networks
 
 bench: $(STAMP) ## what is timed, against what
 	@for module in $(BENCHMARKS); do $(BIN)/python -m $$module || exit 1; done
+
+pictures: $(STAMP) ## the README's pictures of the report and the explorer; needs Chromium
+	@$(BIN)/python -m docs.pictures
 
 wheel: $(STAMP) ## dist/*.whl
 	@$(BIN)/python -m build --wheel --outdir dist . > $(VENV)/wheel.log 2>&1 \
