@@ -17,7 +17,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint types derivations docs pytest test-slow oldest validate bench wheel clean
+.PHONY: help report test lint types derivations docs pytest test-slow oldest validate bench pictures dist clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -71,10 +71,12 @@ bench: $(STAMP) ## what is timed, against what
 	@for module in $(BENCHMARKS); do $(BIN)/python -m $$module || exit 1; done
 	@$(BIN)/python -m benchmarks.compare
 
-wheel: $(STAMP) ## dist/*.whl
-	@$(BIN)/python -m build --wheel --outdir dist . > $(VENV)/wheel.log 2>&1 \
-	  || { cat $(VENV)/wheel.log; exit 1; }
-	@ls dist/*.whl
+pictures: $(STAMP) ## the README's pictures of the report and the explorer; needs Chromium
+	@$(BIN)/python -m docs.pictures
+
+dist: $(STAMP) ## dist/: source distribution, and the wheel that is built from it
+	@$(BIN)/python -m build --outdir dist . > $(VENV)/dist.log 2>&1 || { cat $(VENV)/dist.log; exit 1; }
+	@ls dist/*
 
 clean: ## remove everything that make made
 	@rm -rf $(VENV) $(OLDEST) report dist build docs/_build docs/derivations docs/notebooks

@@ -83,6 +83,14 @@ def test_readme_leads_to_the_pages_that_are_there() -> None:
     assert all((ROOT / name).exists() for name in linked)
 
 
+def test_the_pictures_of_the_readme_are_small_and_said_in_words() -> None:
+    shown = re.findall(r"^!\[([^\]]*)\]\((\S+)\)$", README, re.MULTILINE)
+    assert {Path(name).stem for _, name in shown} == {"report", "explorer"}
+    for words, name in shown:
+        assert len(words.split()) > 5
+        assert (ROOT / name).stat().st_size < 150_000
+
+
 def documented() -> set[str]:
     """The names that the API reference documents, by their last part."""
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")

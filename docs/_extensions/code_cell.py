@@ -16,8 +16,10 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
@@ -78,7 +80,9 @@ class CodeCell(SphinxDirective):
         if (markdown := _represent(value, "markdown")) is not None:
             return self.parse_text_to_nodes(markdown)
         if (html := _represent(value, "html")) is not None:
-            return [nodes.raw("", html, format="html")]
+            return [nodes.raw("", f'<div class="cell-html">{html}</div>', format="html")]
+        if callable(draw := getattr(value, "savefig", None)):
+            return [] if hasattr(value, "number") else [_svg(draw)]  # pyplot's have one
         return [_text(repr(value))]
 
 
@@ -103,20 +107,21 @@ def _text(content: str) -> nodes.literal_block:
     return nodes.literal_block(content, content, language="text", classes=["cell-output"])
 
 
-def _figures() -> list[nodes.Node]:
-    """Every open figure as inline SVG; the figures are closed."""
-    import sys
+def _svg(draw: Callable[..., object]) -> nodes.Node:
+    """A figure inline, by its own `savefig`."""
+    drawn = io.StringIO()
+    draw(drawn, format="svg", bbox_inches="tight", metadata={"Date": None})
+    svg = drawn.getvalue()
+    figure = f'<div class="cell-figure">{svg[svg.index("<svg") :]}</div>'
+    return nodes.raw("", figure, format="html")
 
+
+def _figures() -> list[nodes.Node]:
+    """Every open figure of pyplot; the figures are closed."""
     plt = sys.modules.get("matplotlib.pyplot")
     shown: list[nodes.Node] = []
     for number in plt.get_fignums() if plt else []:
-        drawn = io.StringIO()
-        plt.figure(number).savefig(
-            drawn, format="svg", bbox_inches="tight", metadata={"Date": None}
-        )
-        svg = drawn.getvalue()
-        figure = f'<div class="cell-figure">{svg[svg.index("<svg") :]}</div>'
-        shown.append(nodes.raw("", figure, format="html"))
+        shown.append(_svg(plt.figure(number).savefig))
         plt.close(number)
     return shown
 

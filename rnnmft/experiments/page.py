@@ -13,7 +13,18 @@ from rnnmft.experiments.language_page import draw_models, model_sentences
 from rnnmft.experiments.outcome import diverged, number, outcome
 from rnnmft.experiments.recall_page import recall_sentences
 from rnnmft.page.document import Section, render, render_page
-from rnnmft.page.figure import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Figure, draw_figure
+from rnnmft.page.figure import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    Figure,
+    draw_figure,
+    label_decades,
+)
 from rnnmft.page.numbers import count
 from rnnmft.parameters import TYINGS
 
@@ -132,6 +143,7 @@ def _race(part: Mapping[str, Any]) -> Figure:
             low, high = table.min(axis=1), table.max(axis=1)
             axes.fill_between(part["steps"], low, high, color=_COLOURS[k], alpha=0.15)
         axes.set(xscale="log", xlabel="steps of Adam", ylabel="test accuracy", ylim=(0, 1))
+        label_decades(axes.xaxis)
         axes.legend()
 
     what = f"Accuracy of {part['cell']} networks against steps, T = {part['length']}"

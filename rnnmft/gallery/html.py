@@ -56,7 +56,7 @@ _MERITS = (
         "Memory",
         "memory",
         "The integral of the autocorrelation above its plateau, of the state that remembers "
-        "longest.",
+        "longest: 0.5 where nothing is left after one step.",
         " steps",
     ),
     _Merit(
@@ -206,6 +206,6 @@ def _text(merit: _Merit, number: Mapping[str, Any] | None) -> tuple[str, str]:
     sampled = number["error_kind"] == STANDARD_ERROR or merit.key == "trainable"
     # Within its bound of 0 a number is 0.
     exact = "0" if abs(value) <= error else significant(value)
-    text = plus_minus(value, error) if sampled else exact
+    text = plus_minus(value, error) if sampled and error else exact
     note = "" if number["status"] == Status.OK.value else number["status"]
     return f"{text}{merit.unit}", note

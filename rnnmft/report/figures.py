@@ -116,7 +116,8 @@ def phase_figure(
         "vanish; orange is chaos, purple order. The star is the cell of this page."
     )
     if diagram.attrs["error_kind"] == STANDARD_ERROR:
-        caption += f" Its points are known to ± {float(diagram.gradient_growth_error.max()):.1g}."
+        error = float(diagram.gradient_growth_error.median())
+        caption += f" Half of its points are known to ± {error:.1g} or better."
     missing = int((~np.isfinite(z)).sum())
     if missing:
         caption += f" Blank: no stationary state ({count(missing, 'point')} of {z.size})."

@@ -106,7 +106,8 @@ def _figure(state: str, found: Mapping[str, Autocorrelation], networks: Networks
     shaded = any(c.error_kind != BOUND for c in found.values())
     caption = (
         f"How long {state} is remembered. Lines: theory{', shaded: its error' * shaded}. Symbols: "
-        f"{count(networks.count, 'network')} of width {WIDTH} after {networks.steps} steps. "
+        f"{count(networks.count, 'network')} of width {WIDTH}, not extrapolated, after "
+        f"{networks.steps} steps. "
         "What does not decay is a mean, or a bias that never changes."
     )
     return draw_figure(draw, alt, caption)

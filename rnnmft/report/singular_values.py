@@ -33,6 +33,8 @@ _BINS = 48
 _DENSITY_REPETITIONS, _DENSITY_UNITS, _DENSITY_WORK = 2, (512, 8_192), 7e4
 # Units behind moments; a unit's work is about the cube of the size of its equation.
 _FEWEST, _MOST, _WORK = 256, 50_000, 3e7
+# A theory's peak that is so many times taller than a histogram would leave nothing else to see.
+_CUT = 2.0
 # What each horizon but the last may take of the time that is left, for both theories.
 _SHARE = 0.75
 # A point's time grows like this power of the horizon: of its matrices, that of solving them.
@@ -226,14 +228,20 @@ def _figure(
             _draw_panel(panel, tying, sample, curves.get(tying), axis, edges)
         if axis.logarithmic:
             label_decades(panels[-1].xaxis)
+        if cut:
+            panels[0].set_ylim(0, 1.25 * tallest)
         panels[-1].set_xlabel(f"singular value of the {horizon}-step Jacobian")
         drawing.supylabel("density" if not axis.logarithmic else "density per decade", fontsize=10)
 
+    tallest = max(float(_histogram(v, axis, edges).max()) for v in values.values())
+    peak = max((float(c.value.max()) for c in curves.values()), default=0.0)
+    # A bin averages over what a theory resolves.
+    cut = peak > _CUT * tallest
     steps = count(horizon, "step")
-    drawn = " and ".join(t for t in values if t in curves) or "neither"
+    drawn = " and ".join(t for t in values if t in curves) or "none"
     alt = (
-        f"Histograms of the singular values over {steps}, tied networks above and untied ones "
-        f"below; theory is drawn for {drawn}."
+        f"Histograms of the singular values over {steps}, networks from top to bottom: "
+        f"{', '.join(values)}; theory is drawn for {drawn}."
     )
     caption = (
         f"T = {horizon}. Filled: average over {count(len(values['tied']), 'network')} of width "
@@ -241,6 +249,8 @@ def _figure(
     )
     if curves:
         caption += " Black: the density in theory."
+    if cut:
+        caption += f" Its peak, {significant(peak, 2)}, is narrower than a bin, and cut off."
     return draw_figure(draw, alt, caption)
 
 
