@@ -43,7 +43,7 @@ NO_FORMULA = {
     "spectra": {"branch", "records", "resolved", "walk"},
     "eigenvalues": set(),
     "lyapunov": set(),
-    "rest": {"averages", "phase_map", "signed_roots", "transitions"},
+    "rest": {"averages", "phase_map", "positive_roots", "signed_roots", "transitions"},
     "initialization/design": {"burn_in", "nearest", "request", "roles"},
 }
 #: "Chen 2018", "Cho & Saul 2009", "Yang (2019)": a paper named without its key.
