@@ -52,7 +52,7 @@ class Trainees:
         parameters: all trainable tensors by name, first axis the networks.
 
     Raises:
-        ParameterError: a cell with elementwise random parameters.
+        ParameterError: a cell with elementwise random parameters, or of several widths.
     """
 
     def __init__(
@@ -69,6 +69,8 @@ class Trainees:
     ) -> None:
         if cell.parameters:
             raise ParameterError(f"cell {cell.name} has random parameters, which do not train here")
+        if cell.has_widths:
+            raise ParameterError(f"cell {cell.name} has several widths, which do not train here")
         self.cell, self.shapes = cell, _Shapes(len(ensembles), width, features, classes)
         self.device, self.dtype = torch.device(device), dtype
         self.parameters = self._drawn(ensembles, seed)

@@ -76,7 +76,8 @@ def source(ensemble: Ensemble, framework: str, cell: Cell | None = None) -> str:
             ("e" alone is the vanilla RNN).
 
     Raises:
-        ParameterError: an unknown framework, or a cell that the framework does not have.
+        ParameterError: an unknown framework, a cell that the framework does not have, or one of
+            several widths.
             flax.nnx's GRUCell has no bias inside its reset gate.
 
     >>> text = source(cells.lstm().ensemble(f={"mu_b": 3.0}), "keras")
@@ -85,6 +86,10 @@ def source(ensemble: Ensemble, framework: str, cell: Cell | None = None) -> str:
     """
     if framework not in FRAMEWORKS:
         raise ParameterError(f"framework must be one of {', '.join(FRAMEWORKS)}, got {framework!r}")
+    if cell is not None and cell.has_widths:
+        raise ParameterError(
+            f"no source is written for {cell.name!r}, of several widths: give apply_ a module"
+        )
     if framework == "numpy":
         name = "recurrent cell" if cell is None else f"{cell.name} cell"
         return _filled("numpy", ensemble, cell=name, elementwise=_elementwise(ensemble.parameters))

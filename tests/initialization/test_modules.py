@@ -12,8 +12,10 @@ from rnnmft.activations import tanh
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import Average, Cell, ChronoBias, Inputs, Preactivation, State, Uniform
 from rnnmft.errors import CellError, ParameterError
+from rnnmft.experiments.trainees import Trainees
 from rnnmft.initialization.matching import same_cell
 from rnnmft.initialization.modules import apply_
+from rnnmft.initialization.source import source
 from rnnmft.tracing import recurrent_layers
 from tests.initialization.deviations import deviations
 from tests.stand_in_device import GPU
@@ -345,6 +347,14 @@ def test_a_law_of_biases_goes_into_a_layer_that_has_biases() -> None:
     laws = {"u": Uniform(0.0, 1.0)}
     with pytest.raises(ParameterError, match="another cell"):
         apply_(cells.indrnn().ensemble(parameters=laws), torch.nn.RNN(8, 16), cell=cells.indrnn())
+
+
+def test_no_source_or_training_with_several_widths() -> None:
+    cell = cells.get("projection_lstm")
+    with pytest.raises(ParameterError, match="no source is written for 'projection_lstm'"):
+        source(cell.ensemble(), "numpy", cell)
+    with pytest.raises(ParameterError, match="several widths, which do not train here"):
+        Trainees(cell, [cell.ensemble()], width=8, features=2, classes=2)
 
 
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
