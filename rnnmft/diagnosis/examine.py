@@ -21,7 +21,7 @@ from rnnmft.diagnosis.settling import LONGEST_BURN_IN
 from rnnmft.diagnosis.statistics import gate_statistics, measured_ensemble
 from rnnmft.diagnosis.theory import TheoryAnswer, ask_theory
 from rnnmft.diagnosis.whole_model import diagnose_model
-from rnnmft.errors import ParameterError
+from rnnmft.errors import CellError, ParameterError
 from rnnmft.language import Inputs
 from rnnmft.parameters import check_count
 from rnnmft.parts.effective import plain
@@ -46,6 +46,8 @@ _BURN_IN, _LENGTHS = 200, 2
 _SEQUENCES, _STATES = (16, 256), 1 << 14
 # At least and at most so many units a layer for the theory, which has twice as many for them all.
 _PARTICLES = (1 << 11, 1 << 13)
+# Whole numbers above do not fit into a generator's seed, and above 2^1024 into no number.
+_LARGEST = (1 << 63) - 1
 # Of the time that is left: for running the layers, and then for the theory of all of them.
 _RUNNING, _THEORY = 0.3, 0.55
 # Of a layer's time for the theory: for the prediction through its own matrices, twice what that of
@@ -113,7 +115,9 @@ def diagnose(
     (False, 'ordered')
     """
     length = check_count("sequence_length", sequence_length)
-    _check_options(sequences, probes, particles, seed, burn_in, threshold)
+    if not isinstance(module, torch.nn.Module):
+        raise CellError(f"module must be a torch.nn.Module, got {module!r:.80}")
+    _check_options(length, sequences, probes, particles, seed, burn_in, threshold, progress)
     check_numbers(module)
     seconds = math.inf if budget is None else _check_positive("budget", budget)
     with deadline(seconds):
@@ -158,7 +162,14 @@ def diagnose(
 
 
 def _check_options(
-    sequences: Any, probes: Any, particles: Any, seed: Any, burn_in: Any, threshold: Any
+    length: int,
+    sequences: Any,
+    probes: Any,
+    particles: Any,
+    seed: Any,
+    burn_in: Any,
+    threshold: Any,
+    progress: Any,
 ) -> None:
     """Refuse what is no number of the kind that it should be."""
     for name, value, least in (
@@ -170,6 +181,10 @@ def _check_options(
     ):
         if value is not None:
             check_count(name, value, least)
+    if max(length, seed) > _LARGEST:
+        raise ParameterError("sequence_length and seed must be below 2^63")
+    if progress is not None and not callable(progress):
+        raise ParameterError(f"progress must be called with (done, total), got {progress!r:.80}")
     _check_positive("threshold", threshold)
 
 

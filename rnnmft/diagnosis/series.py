@@ -46,6 +46,8 @@ class GradientSeries:
         beyond = horizon - known
         if known < 4:
             return float(self.log10[-1]) * horizon / known, math.inf
+        if known < 8:  # quarters of one step have no slope
+            return float(self.log10[-1]) + self.slope * beyond, math.inf
         line = float(self.log10[-1]) + self.slope * beyond
         noise = math.hypot(float(self.error[-1]), self.slope_error * beyond)
         # Of p log10 T the quarters' mean slopes differ by p log10(9/8) over a quarter's steps, and

@@ -67,7 +67,7 @@ def read_hints(states: Any, input: Any, arguments: Any, returned: Any) -> Hints:
             raise CellError(f"arguments[{name!r}] must be a number or a law, got {value!r}")
     places = None
     if returned is not None:
-        places = (returned,) if isinstance(returned, int) else tuple(returned)
+        places = tuple(returned) if isinstance(returned, Sequence) else (returned,)
         if not all(isinstance(j, int) and j >= 0 for j in places) or not places:
             raise CellError(f"returned must be places counted from 0, got {returned!r}")
     several = dict(input) if isinstance(input, Mapping) and len(input) > 1 else {}
@@ -80,7 +80,7 @@ def _states(
     """(names, widths) from what the user said about the states."""
     if states is None:
         return None, None
-    if isinstance(states, str) or not states:
+    if isinstance(states, str) or not isinstance(states, (Sequence, Mapping)) or not states:
         raise CellError(f"states must be names or {{name: width}}, got {states!r}")
     if not all(isinstance(n, str) and n.isidentifier() for n in states):
         raise CellError(f"states must be names that are identifiers, got {states!r}")

@@ -13,7 +13,7 @@ from rnnmft import cells
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.deadline import check_deadline, deadline, seconds_left
 from rnnmft.diagnosis import diagnose
-from rnnmft.errors import OutOfTimeError, ParameterError
+from rnnmft.errors import OutOfTimeError, ParameterError, RnnmftError
 from rnnmft.language import Inputs
 
 
@@ -112,3 +112,23 @@ def test_progress_is_told_part_by_part() -> None:
 def test_a_budget_is_a_positive_number(budget) -> None:
     with pytest.raises(ParameterError, match="budget must be a positive number"):
         diagnose(torch.nn.RNN(4, 16), 5, budget=budget)
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "sentence"),
+    [
+        (3, {}, "module must be a torch.nn.Module"),
+        (torch.nn.RNN, {}, "module must be a torch.nn.Module"),
+        (torch.nn.RNN(2, 3), {"seed": 1 << 70}, "below 2\\^63"),
+        (torch.nn.RNN(2, 3), {"sequence_length": 10**400}, "below 2\\^63"),
+        (torch.nn.RNN(2, 3), {"progress": 4}, "progress must be called"),
+        (torch.nn.GRUCell(2, 3), {"states": 3}, "states must be names"),
+        (torch.nn.GRUCell(2, 3), {"returned": 0.5}, "returned must be places"),
+    ],
+    ids=["number", "class", "seed", "length", "progress", "states", "returned"],
+)
+def test_what_is_of_no_use_is_refused_in_a_sentence(module, options, sentence) -> None:
+    given = {"sequence_length": 5, **options}
+    with pytest.raises(RnnmftError, match=sentence) as found:
+        diagnose(module, **given)
+    assert "\n" not in str(found.value)

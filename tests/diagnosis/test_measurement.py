@@ -139,6 +139,8 @@ def test_a_series_goes_on_along_its_line() -> None:
     bent = GradientSeries(-0.01 * steps**2.0, np.full(40, 0.01))
     assert bent.at(60)[1] > 1.0
     assert GradientSeries(np.array([-0.5]), np.array([0.1])).at(10) == (-5.0, math.inf)
+    short = GradientSeries(-0.5 * steps[:5], np.full(5, 0.1)).at(10)
+    assert short == (pytest.approx(-5.0), math.inf)
     dead = GradientSeries(np.array([-0.5, -math.inf]), np.zeros(2)).at(9)
     assert dead == (-math.inf, math.inf)
 
