@@ -107,6 +107,6 @@ def compared(page: Page, name: str, given: list[list[float]]) -> Agreement:
         left = np.array([*np.ravel(ours["roots"]), *numbers])
         right = np.array([*np.ravel(wanted["roots"]), *wanted.get("numbers", [])])
         np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-9, err_msg=f"{setting}")
-        known = np.isfinite(right)
-        worst = max(worst, *(np.abs(left - right) / (np.abs(right) + 1e-3))[known])
+        left, right = left[np.isfinite(right)], right[np.isfinite(right)]
+        worst = max(worst, *np.abs(left - right) / (np.abs(right) + 1e-3))
     return Agreement(three, float(worst))
