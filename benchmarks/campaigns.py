@@ -84,21 +84,26 @@ def main():
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--side", type=int, default=24)
-    parser.add_argument("--networks", type=int, default=1500)
+    parser.add_argument("--side", type=int, default=30, help="of the map; 0 for no map")
+    parser.add_argument("--networks", type=int, default=2600, help="of each width; 0 for none")
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
-    document = {
-        "map of the untied lstm": measured(of_laws(options.side), options.rounds),
-        "networks of the minimalRNN": measured(of_networks(options.networks), options.rounds),
-        "provenance": {
-            "command": "python -m benchmarks.campaigns",
-            "rnnmft": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "threads": os.environ.get("OMP_NUM_THREADS", "default"),
-        },
+    document = {}
+    if options.output.exists():
+        document = json.loads(options.output.read_text(encoding="utf-8"))
+    if options.side:
+        found = measured(of_laws(options.side), options.rounds)
+        document["map of the untied lstm"] = {"points": options.side**2, **found}
+    if options.networks:
+        found = measured(of_networks(options.networks), options.rounds)
+        document["networks of the minimalRNN"] = {"networks of a width": options.networks, **found}
+    document["provenance"] = {
+        "command": "python -m benchmarks.campaigns",
+        "rnnmft": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
     }
     options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(document, indent=1))

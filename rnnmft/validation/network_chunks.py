@@ -36,7 +36,7 @@ _NUMBERS = 5e8
 
 
 @dataclass(frozen=True)
-class _Share:
+class _NetworkChunk:
     """Networks first .. end - 1 of one simulation.
 
     `size`: of its chunks, but the last; `work`: in thousandths of a usual chunk's.
@@ -86,7 +86,7 @@ def simulate_in_chunks(
     }
 
 
-def _parts(plan: Plan, chunk: int | None) -> Iterator[_Share]:
+def _parts(plan: Plan, chunk: int | None) -> Iterator[_NetworkChunk]:
     for tying, design in plan.design.items():
         costs = plan.setting.costs(design.widths, tying)
         for width, networks, cost in zip(design.widths, design.networks, costs, strict=True):
@@ -96,10 +96,10 @@ def _parts(plan: Plan, chunk: int | None) -> Iterator[_Share]:
             for first in range(0, networks, size):
                 end = min(first + size, networks)
                 work = max(1, round(1000.0 * (end - first) * cost / _NUMBERS))
-                yield _Share(f"{tying}-{width}", of, first, end, size, work)
+                yield _NetworkChunk(f"{tying}-{width}", of, first, end, size, work)
 
 
-def _campaign(plan: Plan, parts: Mapping[str, _Share]) -> dict[str, Any]:
+def _campaign(plan: Plan, parts: Mapping[str, _NetworkChunk]) -> dict[str, Any]:
     """What is computed, and by what: another campaign's chunks are not this one's."""
     setting = plan.setting
     return {
@@ -127,7 +127,7 @@ def _campaign(plan: Plan, parts: Mapping[str, _Share]) -> dict[str, Any]:
 # --- a chunk -------------------------------------------------------------------------------------
 
 
-def _simulated(part: _Share) -> Chunk:
+def _simulated(part: _NetworkChunk) -> Chunk:
     """The networks' samples as arrays, whose first axis is the network."""
     batches = list(part.plan.batches(part.first, part.end))
     runs = [_arrays(run_batch(part.plan, batch)) for batch in batches]
