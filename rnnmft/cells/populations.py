@@ -6,14 +6,11 @@ for the units of population k, N all units together, f_l the fraction of populat
 its units show. A network of populations is a cell: each population has states of its own, each
 block of W is a preactivation, and e_k is the sum of K of them.
 
-All that the law of activity knows of a block is the variance that it passes on, sigma_kl^2 f_l. So
-states are as wide here as in every cell, and a block's sigma_w is sigma_kl sqrt(f_l): second
-moments, C(tau), xi, fixed points and their stability, the boundary of the eigenvalues and the
-largest Lyapunov exponent are those of populations of N_l units. Not so what counts units by
-singular value, eigenvalue or exponent (`jacobian`, `density`, `mass`, `lyapunov_spectrum`): that
-is of populations of one size, and the network's own where fractions are equal.
+The states of population k are of width f_k. A block's sigma_w is sigma_kl sqrt(f_l), since the
+variance of its entries is sigma_w^2 over the units that it sees, N_l: what it passes on is
+sigma_kl^2 f_l E[Y_l^2].
 
-Source: [aljadeff2015]. Eq. (populations), Eq. (cell).
+Source: [aljadeff2015]. Eq. (populations), Eq. (widths).
 """
 
 from __future__ import annotations
@@ -89,17 +86,17 @@ class Populations(Cell):
         sources = dict(zip(self.fractions, self.members, strict=True))
         named = {k: self._names_in(cell, k) for k, cell in sources.items()}
         for k, cell in sources.items():
-            whole = named[k]
+            whole, width = named[k], self.fractions[k]
             update |= {whole[s]: f.xreplace(whole) for s, f in cell.update.items()}  # type: ignore[misc]
             averages += [Average(f"{m}_{k}", f.xreplace(whole)) for m, f in cell.averages.items()]
             for p in cell.preactivations:
                 if not p.is_recurrent:
-                    preactivations.append(Preactivation(f"{p}_{k}", 0))
+                    preactivations.append(Preactivation(f"{p}_{k}", 0, width=width))
                     continue
                 for j, source in sources.items():
                     sees = _of_name(source, p.name).sees.xreplace(named[j])
                     own = p.has_input and j == k
-                    preactivations.append(Preactivation(f"{p}_{k}_{j}", sees, own))
+                    preactivations.append(Preactivation(f"{p}_{k}_{j}", sees, own, width))
         name = name or "+".join(cell.name for cell in self.members)
         super().__init__(name, update, preactivations, averages)
 
@@ -110,7 +107,7 @@ class Populations(Cell):
             for p in cell.preactivations
         }
         return {
-            **{s: State(f"{s}_{k}") for s in cell.states},
+            **{s: State(f"{s}_{k}", self.fractions[k]) for s in cell.states},
             **{p: RandomParameter(f"{p}_{k}") for p in cell.parameters},
             **{p: sp.Add(*map(_symbol, dict.fromkeys(names))) for p, names in total.items()},
             **{

@@ -151,6 +151,30 @@ def test_the_eigenvalues_of_a_block_matrix_end_where_the_law_does() -> None:
     assert abs(largest / forgotten - 1) > 0.1
 
 
+@pytest.mark.slow
+def test_discs_hold_the_eigenvalues_of_networks_of_real_fractions() -> None:
+    """The quiet state with leaks, three of width 1200, within 0.01; equal fractions fail."""
+    small, width = GAINS / 8, 1200
+    random = np.random.default_rng(3)
+    of = np.repeat([0, 1], [round(f * width) for f in FRACTIONS])
+    leak = np.array(LEAKS)[of]
+    found = []
+    for _ in range(3):
+        w = random.normal(size=(width, width)) * small[of[:, None], of] / math.sqrt(width)
+        found.append(np.linalg.eigvals(np.diag(1 - leak) + leak[:, None] * w))
+
+    def masses(fractions: tuple[float, float]) -> list[float]:
+        cell = cells.populations([cells.rate(one) for one in LEAKS], fractions)
+        raw = small * np.sqrt(np.array(FRACTIONS) / np.array(fractions))
+        law = autonomous(cell, cell.ensemble(e={"sigma_w": raw})).fixed_points()[0].eigenvalues()
+        return [float(law.mass(*disc)) for disc in discs]
+
+    discs = [(0.0, 0.2), (0.0, 0.4), (0.5, 0.2), (0.5, 0.4)]
+    measured = [float((np.abs(np.array(found) - c) < r).mean()) for c, r in discs]
+    np.testing.assert_allclose(masses(FRACTIONS), measured, atol=0.01)
+    assert np.abs(np.array(masses((0.5, 0.5))) - measured).min() > 0.05
+
+
 def test_what_is_given_for_all_for_one_and_for_a_block() -> None:
     cell = cells.populations(cells.gru_torch(), {"E": 0.64, "I": 0.36})
     ensemble = cell.ensemble(
