@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 #: A quantity of one's own: a function of the theory of one point.
 PointFunction = Callable[[MeanField], Any]
+_Reader = Callable[[Any, str], tuple[Any, Any, Status]]
 
 #: What each quantity is, by the question that answers it: what it runs over, its meaning, its unit.
 QUANTITIES: Mapping[str, tuple[str, str, str]] = {
@@ -161,7 +162,7 @@ class MapTable:
             begin([solver.laws for solver in solvers])
             for done, (i, solver) in enumerate(zip(part, solvers, strict=True), first + 1):
                 for name in names:
-                    self._fill(name, i, solver)
+                    self._fill(name, i, solver, _of_a_law)
                     self.open[name][i] = False
                 if progress is not None:
                     progress(done, len(rows))
@@ -184,14 +185,14 @@ class MapTable:
                 progress(done, len(rows))
         return len(rows)
 
-    def _fill(self, name: str, i: int, theory: Any) -> None:
+    def _fill(self, name: str, i: int, theory: Any, read: _Reader | None = None) -> None:
         value: Any = math.nan
         error: Any = math.nan
         try:
             if name in self.own:
                 value, error, status = _own(self.own[name](theory))
             else:
-                value, error, status = _at_point(theory, name)
+                value, error, status = (read or _at_point)(theory, name)
         except ConvergenceError as failure:
             status = failure.status
         except DerivationError:
@@ -220,8 +221,6 @@ def _at_point(theory: Any, name: str) -> tuple[Any, Any, Status]:
         return _in_order(theory, name, theory.fixed_point())
     if name == "correlation":
         return _in_order(theory, name, theory.correlation_fixed_point())
-    if name == "xi_q" and isinstance(theory, TransportedLaw):
-        return theory.relaxation_time()
     if name in ("xi_q", "xi_c"):
         time = theory.timescales().quantity(name)
         return float(time), float(time.error), time.status
@@ -239,7 +238,12 @@ def _at_point(theory: Any, name: str) -> tuple[Any, Any, Status]:
     return value, error, status if exists else Status.UNDEFINED
 
 
-def _in_order(theory: MeanField, name: str, at: Any) -> tuple[Any, Any, Status]:
+def _of_a_law(law: TransportedLaw, name: str) -> tuple[Any, Any, Status]:
+    """As at a point; xi_q without the two trajectories that `timescales` asks for."""
+    return law.relaxation_time() if name == "xi_q" else _at_point(law, name)
+
+
+def _in_order(theory: Any, name: str, at: Any) -> tuple[Any, Any, Status]:
     """A record's numbers by the order of the cell's states or preactivations, not of the record."""
     of = (
         theory.cell.preactivations if QUANTITIES[name][0] == "preactivation" else theory.cell.states
