@@ -70,7 +70,7 @@ def rectangular_series(kind: str, rows: sp.Rational, columns: sp.Rational) -> Co
     series = determining_series(kind)
     if rows == columns == 1:
         return series
-    room = weight_ensemble(kind).room(rows, columns)
+    room = rows if rows == columns else weight_ensemble(kind).room(rows, columns)
     return lambda sigma_w, order: series(sigma_w, order) / (columns ** (order + 1) * room**order)
 
 
@@ -98,7 +98,7 @@ def rectangular_function(
     Raises:
         ParameterError: there is no such ensemble, or it has no such rectangle.
     """
-    room = weight_ensemble(kind).room(rows, columns)
+    room = rows if rows == columns else weight_ensemble(kind).room(rows, columns)
     return determining_function(kind, sigma_w / sp.sqrt(columns), x / room)
 
 

@@ -53,7 +53,7 @@ def test_every_number_of_the_page_is_in_the_file_beside_it(report: Report, tmp_p
     moments = numbers["singular_values"]["moments"]
     assert report.spectra is not None
     assert [(row["T"], row["k"]) for row in moments] == [(1, 1), (1, 2), (1, 3)]
-    assert set(moments[0]["tied"]) == {"networks", "theory", "z"}
+    assert set(moments[0]["tied"]) == {"error_kind", "networks", "theory", "z"}
     claims = numbers["validation"]["claims"]
     assert len(claims) == len(report.validation.claims)
     figures = [
