@@ -68,7 +68,7 @@ def _computed(tasks: Mapping[str, Task], cluster: Any) -> Generator[tuple[str, C
     left = dict(tasks)
     for _ in range(_RESTARTS + 1):
         try:
-            # As many as at first: what killed a worker is not tried in this process when it is last.
+            # As many as at first: what killed workers is not tried in this process when it is last.
             with open_executor(cluster, len(tasks)) as executor, one_thread():
                 for name, chunk in _in_any_order(executor, dict(left)):
                     del left[name]

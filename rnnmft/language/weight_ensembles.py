@@ -22,7 +22,7 @@ from numbers import Rational
 
 from rnnmft.errors import ParameterError
 
-__all__ = ["WeightEnsemble", "register_weights", "weight_ensemble"]
+__all__ = ["WeightEnsemble", "register_weights", "room_of", "weight_ensemble"]
 
 
 @dataclass(frozen=True)
@@ -89,21 +89,6 @@ class WeightEnsemble:
         )
         return next(found), next(found)
 
-    def room(self, rows: Rational, columns: Rational) -> Rational:
-        """What divides the argument of Phi for a matrix of these widths. Eq. (widths).
-
-        An orthogonal rectangle is a corner of an orthogonal matrix as wide as its longer side.
-
-        Raises:
-            ParameterError: an ensemble of square matrices alone.
-        """
-        if self.is_constant or rows == columns or self.name == "orthogonal":
-            return max(rows, columns)
-        raise ParameterError(
-            f"weights: {self.name!r} is a law of square matrices, and this one is {rows} N x "
-            f"{columns} N; take 'gaussian' or 'orthogonal'"
-        )
-
     def _series(self, order: int) -> list[Fraction]:
         """The power series of psi up to y^order."""
         found: list[Fraction] = []
@@ -131,6 +116,22 @@ def weight_ensemble(name: str) -> WeightEnsemble:
     if name not in WEIGHT_ENSEMBLES:
         raise ParameterError(f"weights must be one of {', '.join(WEIGHT_ENSEMBLES)}, got {name!r}")
     return WEIGHT_ENSEMBLES[name]
+
+
+def room_of(name: str, rows: Rational, columns: Rational) -> Rational:
+    """What divides the argument of Phi for a matrix of these widths. Eq. (widths).
+
+    An orthogonal rectangle is a corner of an orthogonal matrix as wide as its longer side.
+
+    Raises:
+        ParameterError: there is no such ensemble, or it is of square matrices alone.
+    """
+    if rows == columns or name == "orthogonal" or weight_ensemble(name).is_constant:
+        return max(rows, columns)
+    raise ParameterError(
+        f"weights: {name!r} is a law of square matrices, and this one is {rows} N x "
+        f"{columns} N; take 'gaussian' or 'orthogonal'"
+    )
 
 
 def register_weights(ensemble: WeightEnsemble) -> WeightEnsemble:

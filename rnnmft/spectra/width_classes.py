@@ -19,7 +19,7 @@ import numpy as np
 import sympy as sp
 
 from rnnmft.language import Cell, Preactivation
-from rnnmft.language.weight_ensembles import weight_ensemble
+from rnnmft.language.weight_ensembles import room_of
 from rnnmft.spectra.unit_transfer import UnitTransfer
 
 __all__ = ["by_width"]
@@ -68,4 +68,4 @@ def _over_time(
 
 
 def _room(kind: str, p: Preactivation, cell: Cell) -> sp.Rational:
-    return weight_ensemble(kind).room(p.width, cell.seen_widths[p])
+    return room_of(kind, p.width, cell.seen_widths[p])

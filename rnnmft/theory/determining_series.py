@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 import sympy as sp
 
 from rnnmft.errors import ParameterError
-from rnnmft.language.weight_ensembles import weight_ensemble
+from rnnmft.language.weight_ensembles import room_of, weight_ensemble
 
 __all__ = [
     "DETERMINING_SERIES",
@@ -70,7 +70,7 @@ def rectangular_series(kind: str, rows: sp.Rational, columns: sp.Rational) -> Co
     series = determining_series(kind)
     if rows == columns == 1:
         return series
-    room = rows if rows == columns else weight_ensemble(kind).room(rows, columns)
+    room = room_of(kind, rows, columns)
     return lambda sigma_w, order: series(sigma_w, order) / (columns ** (order + 1) * room**order)
 
 
@@ -98,7 +98,7 @@ def rectangular_function(
     Raises:
         ParameterError: there is no such ensemble, or it has no such rectangle.
     """
-    room = rows if rows == columns else weight_ensemble(kind).room(rows, columns)
+    room = room_of(kind, rows, columns)
     return determining_function(kind, sigma_w / sp.sqrt(columns), x / room)
 
 

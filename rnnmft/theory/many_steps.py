@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import sympy as sp
 
-from rnnmft.language.weight_ensembles import weight_ensemble
+from rnnmft.language.weight_ensembles import room_of
 from rnnmft.parameters import check_tying
 from rnnmft.theory.determining_series import determining_matrix, kinds_by_name
 from rnnmft.theory.law_expectation import LawExpectation
@@ -92,7 +92,7 @@ def many_step_equations(
     for k, p in enumerate(unit.recurrent):
         phi = sp.MatrixSymbol(f"Phi{marks[k]}", _LENGTH, _LENGTH)
         seen, kind = unit.cell.seen_widths[p], kinds[p.name]
-        room = weight_ensemble(kind).room(p.width, seen)
+        room = room_of(kind, p.width, seen)
         of = determining_matrix(kind, sigma_w[p] / sp.sqrt(seen), v[k] * u[k] / room)
         found += [
             _equation(phi, of),
