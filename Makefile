@@ -27,9 +27,11 @@ report: $(STAMP) ## the theory of the minimalRNN against simulation, one HTML pa
 	@$(BIN)/rnnmft report minimal --output report/minimal.html
 	@echo "$(CURDIR)/report/minimal.html"
 
-# -k: one run names every check that fails; pytest comes last, so that its verdict closes the output.
+# -k: one run names every check that fails; the pages take one core, what is beside them the other;
+# pytest takes both and comes last, so that its verdict closes the output.
 test: $(STAMP) ## every check of the fast set, about 10 minutes on 2 cores at most
-	@$(MAKE) --no-print-directory -k lint types derivations docs pytest
+	@failed=0; $(MAKE) --no-print-directory -k -j 2 -O docs lint types derivations || failed=$$?; \
+	  $(MAKE) --no-print-directory pytest && exit $$failed
 
 lint: $(STAMP) ## ruff, rules and format
 	@$(BIN)/ruff check --quiet .

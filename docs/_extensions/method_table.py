@@ -95,6 +95,7 @@ def _critical(name: str, tying: str, own: str) -> str:
 @lru_cache
 def _averages(name: str) -> str:
     try:
-        return _SHORT[mft.critical(get(name), tying="untied").method]
+        # The method does not depend on how many units it draws.
+        return _SHORT[mft.critical(get(name), tying="untied", particles=1 << 10).method]
     except RnnmftError as error:
         return f"({type(error).__name__})"
