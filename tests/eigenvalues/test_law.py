@@ -27,7 +27,7 @@ def units_of(a: Any, b: Any, weight: Any, sigma_w: float, weights: str) -> Linea
     one, none = np.ones((len(weight), 1, 1)), np.zeros((len(weight), 1, 1))
     columns = (np.reshape(a, shape), np.reshape(b, shape), one, none)
     row = np.zeros(1, dtype=np.intp)
-    return LinearUnits(*columns, row, np.array([sigma_w]), (weights,), np.asarray(weight), 1)
+    return LinearUnits(*columns, row, np.array([sigma_w]), (weights,), np.asarray(weight), 1, 1)
 
 
 def product(weights: str, sigma_w: float = 1.1) -> EigenvalueLaw:
