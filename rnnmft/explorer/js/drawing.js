@@ -1,5 +1,10 @@
 // What follows a change: numbers, maps, networks, the recursion.
 
+// A page inside another one has no address of its own to keep the setting in.
+function keepLink(hash) {
+  if (location.protocol !== "about:") history.replaceState(null, "", hash);
+}
+
 function refresh() {
   const began = performance.now();
   state.result = model.closed ? evaluate(state.p) : { roots: [], reached: null, growth: NaN };
@@ -13,7 +18,7 @@ function refresh() {
   state.timings.step = performance.now() - began;
   clearTimeout(refresh.later);
   refresh.later = setTimeout(() => {
-    history.replaceState(null, "", `#${settingText()}`);
+    keepLink(`#${settingText()}`);
     askPhase();
     askNetwork();
   }, 60);

@@ -77,7 +77,7 @@ function listen() {
     const x = phaseAxis("phase-x"), y = phaseAxis("phase-y");
     movePoint(state.p[x.place] + (move[0] * (x.high - x.low)) / 60, state.p[y.place] + (move[1] * (y.high - y.low)) / 60);
   });
-  byId("reset").addEventListener("click", () => { history.replaceState(null, "", "#"); applyHash(); });
+  byId("reset").addEventListener("click", () => { keepLink("#"); applyHash(); });
   byId("copy-code").addEventListener("click", () => copy(pythonText(), "Copied: the ensemble and the inputs of this point."));
   byId("copy-link").addEventListener("click", () => copy(`${location.href.split("#")[0]}#${settingText()}`, "Copied: a link to this setting."));
   byId("to-stored").hidden = !MAPS.length;
