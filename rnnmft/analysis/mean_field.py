@@ -132,6 +132,11 @@ class MeanField(LinearResponse):
         return self._solver.is_sampled
 
     @property
+    def has_law(self) -> bool:
+        """Whether the law of a state is moved, rather than its moments or sampled units."""
+        return self._solver.has_law
+
+    @property
     def recursion(self) -> UntiedRecursion | None:
         """The recursion of moments at one time, where they close; a whole grid follows from it."""
         return self._solver.recursion

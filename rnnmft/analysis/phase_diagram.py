@@ -29,7 +29,6 @@ from rnnmft.errors import ParameterError, did_you_mean
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
 from rnnmft.solvers.closed.recursion import UntiedRecursion, point_of
-from rnnmft.solvers.transport.accumulated import TransportedLaw
 
 if TYPE_CHECKING:
     from rnnmft.analysis.phase_dataset import PhaseDataset
@@ -183,7 +182,7 @@ def _fill(
             table.fill_map(rest, table.left)
     if field.is_sampled:
         _fill_jointly(table, grid, tolerance, progress)
-    if field.method == TransportedLaw.method:
+    if field.has_law:
         table.fill_laws(grid, progress)
     return whole, table.fill_points(grid, progress)
 

@@ -24,10 +24,13 @@ class Solver(Protocol):
     Attributes:
         method: its name in results.
         is_sampled: whether its numbers are means of samples, with standard errors.
+        has_law: whether it moves the law of a state: the laws of many points are then searched for
+            together.
     """
 
     method: str
     is_sampled: bool
+    has_law: bool
 
     @property
     def recursion(self) -> UntiedRecursion | None:

@@ -59,6 +59,7 @@ class ClosedMoments:
 
     method = "closed moments"
     is_sampled = False
+    has_law = False
 
     def __init__(
         self,

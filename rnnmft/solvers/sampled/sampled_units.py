@@ -65,6 +65,7 @@ class SampledUnits:
 
     method = "sampled units"
     is_sampled = True
+    has_law = False
 
     def __init__(
         self,

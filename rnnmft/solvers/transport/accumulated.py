@@ -61,6 +61,7 @@ class TransportedLaw:
 
     method = "transport of the law"
     is_sampled = False
+    has_law = True
 
     def __init__(
         self,

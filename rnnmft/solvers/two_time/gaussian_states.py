@@ -67,6 +67,7 @@ class GaussianStates:
 
     method = "two-time kernel"
     is_sampled = False
+    has_law = False
 
     def __init__(
         self,

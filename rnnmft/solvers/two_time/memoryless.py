@@ -64,6 +64,7 @@ class TwoTimeKernel:
 
     method = "two-time kernel"
     is_sampled = False
+    has_law = False
 
     def __init__(
         self,
