@@ -2,7 +2,8 @@
 
 The longest learnt length T* of a network is where its accuracy, over log T, first falls through one
 half. If xi predicts training, T* is a multiple of xi: the multiple is the median of T* / xi, its
-scatter the spread of the logarithms, and T* and xi have the same order.
+scatter the spread of the logarithms, and T* and xi have the same order. Intervals resample values
+of the parameter, with all networks there: networks of one value share what theory does not know.
 
 Eq. (xi).
 """
@@ -11,8 +12,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,14 @@ from scipy.stats import spearmanr
 
 from rnnmft.records import Record
 
-__all__ = ["BoundaryFit", "fit_boundary", "longest_learnt", "scatter_difference"]
+__all__ = [
+    "THRESHOLD",
+    "BoundaryFit",
+    "fit_boundary",
+    "longest_learnt",
+    "of_part",
+    "scatter_difference",
+]
 
 Array = NDArray[np.float64]
 #: Chance is one tenth, a learnt task above nine tenths: between them.
@@ -39,7 +48,7 @@ class BoundaryFit(Record):
         multiple: median of T* / xi over the networks whose T* lies within the lengths tried.
         scatter: exp of the standard deviation of log(T* / xi), a factor.
         rank: Spearman's correlation of T* and xi over all networks.
-        rank_interval: its 95 % bootstrap interval.
+        rank_interval: its 95 % bootstrap interval over values.
         within: how many networks have a T* within the lengths tried.
         networks: how many there are.
     """
@@ -70,33 +79,30 @@ def longest_learnt(lengths: Sequence[float], accuracy: Sequence[float]) -> float
     return math.inf
 
 
+def of_part(part: Mapping[str, Any]) -> tuple[Array, dict[str, Array]]:
+    """T* (values, seeds) of a map as it is stored, and xi (values,) by tying, nan for None."""
+    accuracy = np.array(part["accuracy"], float)
+    longest = np.apply_along_axis(
+        lambda own: longest_learnt(part["lengths"], list(own)), 0, accuracy
+    )
+    return longest, {tying: np.array(xi, float) for tying, xi in part["xi"].items()}
+
+
 def fit_boundary(longest: Array, xi: Array, seed: int = 0) -> BoundaryFit:
     """Fit the multiple and the order.
 
     Args:
-        longest: T* of each network; 0 or inf where it lies outside of the lengths tried.
-        xi: predicted for each.
+        longest: T*, (values, seeds); 0 or inf where it lies outside of the lengths tried.
+        xi: predicted for each value; nan where it is not known.
         seed: of the bootstrap.
     """
-    inside = np.isfinite(longest) & (longest > 0) & np.isfinite(xi) & (xi > 0)
-    logs = np.log(longest[inside] / xi[inside])
+    longest, xi = longest[np.isfinite(xi)], xi[np.isfinite(xi)]
+    logs = _logs(longest, xi)
     multiple = float(np.exp(np.median(logs))) if len(logs) else math.nan
     scatter = float(np.exp(logs.std(ddof=1))) if len(logs) > 1 else math.nan
-    known = np.isfinite(xi)
-    longest, xi = longest[known], xi[known]
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(xi), size=(_SAMPLES, len(xi)))
-    ranks = [_rank(longest[rows], xi[rows]) for rows in drawn]
-    tails = (100 * (1 - _SHARE) / 2, 100 * (1 + _SHARE) / 2)
-    low, high = np.nanpercentile(ranks, tails) if not np.isnan(ranks).all() else (math.nan,) * 2
-    return BoundaryFit(
-        multiple,
-        scatter,
-        _rank(longest, xi),
-        (float(low), float(high)),
-        int(inside.sum()),
-        len(xi),
-    )
+    ranks = [_rank(longest[rows], xi[rows]) for rows in _resampled(len(xi), seed)]
+    interval = _interval(ranks)
+    return BoundaryFit(multiple, scatter, _rank(longest, xi), interval, len(logs), longest.size)
 
 
 def scatter_difference(
@@ -105,23 +111,44 @@ def scatter_difference(
     """How much more one prediction scatters than the other: std log(T*/one) - std log(T*/other).
 
     Returns:
-        The difference and its 95 % bootstrap interval over networks whose T* lies within the
-        lengths tried; nan where there are fewer than three.
+        The difference and its 95 % bootstrap interval over values with a T* within the lengths
+        tried; nan where there are fewer than three.
 
     >>> xi = np.geomspace(1, 10, 5)
-    >>> scatter_difference(8 * xi, xi, xi)
+    >>> scatter_difference(8 * xi[:, None], xi, xi)
     (0.0, 0.0, 0.0)
     """
-    inside = np.isfinite(longest) & (longest > 0) & np.isfinite(one) & np.isfinite(other)
-    count = int(inside.sum())
-    if count < _FEWEST:
+    within = (np.isfinite(longest) & (longest > 0)).any(1)
+    known = within & np.isfinite(one) & np.isfinite(other)
+    if known.sum() < _FEWEST:
         return math.nan, math.nan, math.nan
-    gaps = [np.log(longest[inside] / xi[inside]) for xi in (one, other)]
-    drawn = np.random.default_rng(seed).integers(count, size=(_SAMPLES, count))
-    differences = [gaps[0][rows].std() - gaps[1][rows].std() for rows in drawn]
-    tails = (100 * (1 - _SHARE) / 2, 100 * (1 + _SHARE) / 2)
-    low, high = np.percentile(differences, tails)
-    return float(gaps[0].std() - gaps[1].std()), float(low), float(high)
+    longest, one, other = longest[known], one[known], other[known]
+
+    def difference(rows: Any) -> float:
+        spreads = [_logs(longest[rows], xi[rows]).std() for xi in (one, other)]
+        return float(spreads[0] - spreads[1])
+
+    drawn = [difference(rows) for rows in _resampled(len(one), seed)]
+    return difference(slice(None)), *_interval(drawn)
+
+
+def _logs(longest: Array, xi: Array) -> Array:
+    """log(T* / xi) of the networks whose T* lies within the lengths tried."""
+    inside = np.isfinite(longest) & (longest > 0)
+    return np.log(longest[inside]) - np.log(np.broadcast_to(xi[:, None], longest.shape)[inside])
+
+
+def _resampled(count: int, seed: int) -> NDArray[np.int64]:
+    """Rows of every bootstrap sample."""
+    return np.random.default_rng(seed).integers(count, size=(_SAMPLES, count))
+
+
+def _interval(drawn: Sequence[float]) -> tuple[float, float]:
+    """The middle 95 % of the samples; nan where none is known."""
+    if np.isnan(drawn).all():
+        return math.nan, math.nan
+    low, high = np.nanpercentile(drawn, (100 * (1 - _SHARE) / 2, 100 * (1 + _SHARE) / 2))
+    return float(low), float(high)
 
 
 def _rank(longest: Array, xi: Array) -> float:
@@ -130,4 +157,4 @@ def _rank(longest: Array, xi: Array) -> float:
     order = np.where(np.isinf(longest), np.finfo(float).max, longest)
     if len(np.unique(order)) < 2 or len(np.unique(xi)) < 2:
         return math.nan
-    return float(spearmanr(order, xi).statistic)
+    return float(spearmanr(order.ravel(), np.repeat(xi, longest.shape[1])).statistic)

@@ -13,7 +13,7 @@ from rnnmft.experiments.comparison import compare
 from rnnmft.experiments.departure import departures
 from rnnmft.parameters import TYINGS
 
-__all__ = ["diverged", "mean_and_half", "number", "outcome"]
+__all__ = ["diverged", "mean_and_half", "number", "one_multiple", "outcome"]
 
 Part = Mapping[str, Any]
 #: Root mean square differences of up to so many standard errors are the errors' own: 1 is expected,
@@ -106,6 +106,25 @@ def _learnt(part: Part) -> tuple[str, str]:
     if high < 0:
         return "networks learn longer sequences where a shorter timescale is predicted.", told
     return "whether the lengths learnt follow the predicted timescale stays open.", told
+
+
+def one_multiple(found: Part) -> tuple[str, str]:
+    """Which theory's timescale predicts the lengths of all cells by one multiple, and how well."""
+    difference, low, high = (float(x) for x in found["tied_less_untied_scatter"])
+    told = "; ".join(
+        f"{tying}: T* is {number(fit['multiple'])} xi, times or over {number(fit['scatter'])} "
+        f"({fit['within']} of {fit['networks']} networks), rank correlation {number(fit['rank'])}"
+        for tying, fit in found["fit"].items()
+    )
+    told += (
+        f". Spread of log(T* / xi), tied less untied: {number(difference)}, 95 % interval "
+        f"{number(low)} to {number(high)}."
+    )
+    if high < 0:
+        return "one multiple of the tied timescale fits better than one of the untied.", told
+    if low > 0:
+        return "one multiple of the untied timescale fits better than one of the tied.", told
+    return "which theory's timescale fits better stays open.", told
 
 
 def _raced(part: Part) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from rnnmft.experiments.drift_page import draw_drift, drift_sentences
 from rnnmft.experiments.language_page import draw_models, model_sentences
-from rnnmft.experiments.outcome import diverged, number, outcome
+from rnnmft.experiments.outcome import diverged, number, one_multiple, outcome
 from rnnmft.experiments.recall_page import recall_sentences
+from rnnmft.experiments.trainability import fits
 from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.figure import (
     BLACK,
@@ -63,7 +64,7 @@ def render_experiments(content: Mapping[str, Any]) -> str:
         "lead.html",
         content=content,
         smoke=content["scale"] == "smoke",
-        outcomes=[(title_of(part), outcome(part)) for part in content["parts"]],
+        outcomes=list(_outcomes(content["parts"])),
         threads=count(content["provenance"]["threads"], "thread"),
     )
     sections = [
@@ -77,6 +78,13 @@ def render_experiments(content: Mapping[str, Any]) -> str:
     ]
     window = f"{title}, scale {content['scale']}"
     return render_page(window, heading, lead, sections, "This page loads nothing from anywhere.")
+
+
+def _outcomes(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """The verdict on every part; where timescales were fitted, on all of them together, too."""
+    yield from ((title_of(part), outcome(part)) for part in parts)
+    if len(parts) > 1 and "fit" in parts[0]:
+        yield "all cells", one_multiple(fits(parts))
 
 
 def title_of(part: Mapping[str, Any]) -> str:
@@ -99,10 +107,12 @@ def draw(part: Mapping[str, Any]) -> Figure:
 def _map(part: Mapping[str, Any]) -> Figure:
     """Accuracy over the parameter and T, multiples of xi over it."""
     values, lengths = part["values"], part["lengths"]
-    accuracy = np.array(part["accuracy"]).mean(axis=2)
+    # Masked where no network was trained, since none learnt a shorter T.
+    accuracy = np.ma.masked_invalid(np.array(part["accuracy"], float).mean(axis=2))
 
     def drawn(drawing: Any) -> None:
         axes = drawing.add_subplot()
+        axes.set_facecolor(GREY)
         lows_and_highs = _edges(values), np.exp(_edges(np.log(lengths)))
         shown = axes.pcolormesh(*lows_and_highs, accuracy, cmap="cividis", vmin=0.1, vmax=1.0)
         drawing.colorbar(shown, label="test accuracy")
@@ -119,7 +129,10 @@ def _map(part: Mapping[str, Any]) -> Figure:
             axes.legend(loc="lower right", facecolor=BLACK, frameon=True, labelcolor="white")
 
     what = f"Accuracy of {part['cell']} networks over {part['parameter']} and T"
-    return draw_figure(drawn, what, "White: the fitted multiple of the predicted timescale.")
+    caption = "White: the fitted multiple of the predicted timescale."
+    if accuracy.mask.any():
+        caption += " Grey: not tried, since no network of the value learnt a shorter T."
+    return draw_figure(drawn, what, caption)
 
 
 def _edges(centres: Any) -> Any:

@@ -1,7 +1,8 @@
 """Trainability maps: which lengths a network learns, against the timescales of the theory.
 
 Networks at many values of one parameter, several seeds each, learn to tell digits from an image in
-the first step, after T - 1 steps of noise. All networks of one T train together.
+the first step, after T - 1 steps of noise. All networks of one T train together. A value none of
+whose networks learns one T is not tried at longer ones: T* is known.
 
 Source: [chen2018]. Eq. (xi).
 """
@@ -9,18 +10,17 @@ Source: [chen2018]. Eq. (xi).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnnmft import cells
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import ConvergenceError
-from rnnmft.experiments.boundary import fit_boundary, longest_learnt, scatter_difference
+from rnnmft.experiments.boundary import THRESHOLD, fit_boundary, of_part, scatter_difference
 from rnnmft.experiments.digits import Digits
 from rnnmft.experiments.store import load, save
 from rnnmft.experiments.tasks import ImageThenNoise
@@ -29,9 +29,8 @@ from rnnmft.experiments.training import Course, train
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import TYINGS
 
-__all__ = ["Sweep", "predicted_xi", "sweeps", "trainability"]
+__all__ = ["Sweep", "fits", "predicted_xi", "sweeps", "trainability"]
 
-Array = NDArray[np.float64]
 Progress = Callable[[float, float], None]
 Laws = Mapping[str, Mapping[str, float]]
 
@@ -72,18 +71,21 @@ class Sweep:
         return self.made().ensemble(**laws)
 
 
+#: From deep in the ordered phase into chaos, and from gates that forget to gates that keep.
+_SIGMA_W = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0)
+_MU_B = (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 #: What varies, over what, the rest: the maps of the paper for vanilla and minimalRNN; for the other
 #: two the bias of the gate that keeps the state.
 _MAPS: dict[str, tuple[tuple[str, str], tuple[float, ...], Laws]] = {
-    "vanilla": (("e", "sigma_w"), (0.5, 0.8, 0.95, 1.1, 1.3, 1.6, 2.0), {"e": {"sigma_v": 0.3}}),
-    "minimal": (("e", "mu_b"), (-1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0), {"e": {"sigma_w": 4.0}}),
-    "gru": (("z", "mu_b"), (-1.0, 1.0, 2.0, 3.0, 4.0, 5.0), {}),
-    "lstm": (("f", "mu_b"), (-1.0, 1.0, 2.0, 3.0, 4.0, 5.0), {}),
+    "vanilla": (("e", "sigma_w"), _SIGMA_W, {"e": {"sigma_v": 0.3}}),
+    "minimal": (("e", "mu_b"), (*_MU_B, 6.0), {"e": {"sigma_w": 4.0}}),
+    "gru": (("z", "mu_b"), _MU_B, {}),
+    "lstm": (("f", "mu_b"), _MU_B, {}),
 }
 #: By scale: cells, lengths, seeds, width, steps of Adam. Smoke only shows that everything runs.
 _SCALES: dict[str, tuple[tuple[str, ...], tuple[int, ...], int, int, int]] = {
     "smoke": (("minimal",), (5, 10), 1, 32, 40),
-    "small": (("vanilla", "minimal"), (5, 10, 20, 40, 80, 160), 2, 64, 400),
+    "small": (tuple(_MAPS), (5, 10, 20, 40, 80, 160, 320), 4, 64, 400),
     "full": (tuple(_MAPS), (10, 22, 46, 100, 215, 464, 1000), 4, 128, 4000),
 }
 
@@ -118,24 +120,24 @@ def trainability(
         progress: called as progress(done, total), in steps of networks.
 
     Returns:
-        accuracy[T][value][seed] at the end, diverged[T][value][seed] as in `Training`, predicted
-        xi by tying, the fits, the setting.
+        accuracy[T][value][seed] at the end, None where no network of the value learnt a shorter T,
+        diverged[T][value][seed] as in `Training`, predicted xi by tying, the fits, the setting.
     """
     total, done = float(sum(sweep.lengths)), 0.0
     accuracy, diverged = [], []
+    tried = list(range(len(sweep.values)))
     for steps in sweep.lengths:
 
         def advance(now: float, of: float, steps: int = steps, done: float = done) -> None:
             if progress is not None:
                 progress(done + steps * now / of, total)
 
-        trained = _trained(sweep, steps, digits, folder, device, advance)
+        trained = _trained(sweep, steps, tried, digits, folder, device, advance)
         accuracy.append(trained["accuracy"])
         diverged.append(trained["diverged"])
+        tried = [v for v in tried if max(trained["accuracy"][v]) >= THRESHOLD]
         done += steps
-    xi = {tying: predicted_xi(sweep, tying, folder) for tying in TYINGS}
-    longest, of = _longest(sweep, accuracy), {t: _of_networks(sweep, xi[t]) for t in TYINGS}
-    return {
+    found = {
         "cell": sweep.cell,
         "parameter": ".".join(sweep.varied),
         "values": list(sweep.values),
@@ -146,21 +148,41 @@ def trainability(
         "digits": digits.source,
         "accuracy": accuracy,
         "diverged": diverged,
-        "xi": xi,
-        "fit": {tying: fit_boundary(longest, of[tying]).to_dict() for tying in TYINGS},
-        "tied_less_untied_scatter": scatter_difference(longest, of["tied"], of["untied"]),
+        "xi": {tying: predicted_xi(sweep, tying, folder) for tying in TYINGS},
+    }
+    return {**found, **fits([found])}
+
+
+def fits(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One multiple of xi for the networks of all maps: the fit by tying, and their difference."""
+    pairs = [of_part(part) for part in parts]
+    longest = np.concatenate([of for of, _ in pairs])
+    xi = {tying: np.concatenate([of[tying] for _, of in pairs]) for tying in TYINGS}
+    return {
+        "fit": {tying: fit_boundary(longest, xi[tying]).to_dict() for tying in TYINGS},
+        "tied_less_untied_scatter": scatter_difference(longest, xi["tied"], xi["untied"]),
     }
 
 
 def _trained(
-    sweep: Sweep, steps: int, digits: Digits, folder: Path, device: str, progress: Progress
-) -> dict[str, list[list[float]]]:
-    """Accuracy at the end, and who diverged when, by value and seed."""
+    sweep: Sweep,
+    steps: int,
+    tried: Sequence[int],
+    digits: Digits,
+    folder: Path,
+    device: str,
+    progress: Progress,
+) -> dict[str, list[Any]]:
+    """Accuracy at the end, and who diverged when, by value and seed; None and 0 if not tried."""
     name = f"{sweep.cell}-{steps}"
     known = load(folder / f"{name}.json")
     if known is not None:
         return known
-    ensembles = [sweep.ensemble(v) for v in sweep.values for _ in range(sweep.seeds)]
+    accuracy: list[Any] = [[None] * sweep.seeds for _ in sweep.values]
+    diverged: list[Any] = [[0] * sweep.seeds for _ in sweep.values]
+    if not tried:
+        return {"accuracy": accuracy, "diverged": diverged}
+    ensembles = [sweep.ensemble(sweep.values[v]) for v in tried for _ in range(sweep.seeds)]
     task = ImageThenNoise(steps)
     trainees = Trainees(
         sweep.made(),
@@ -173,11 +195,10 @@ def _trained(
     )
     kept = folder / f"{name}.npz"
     seen = train(trainees, task, digits, sweep.course, checkpoint=kept, progress=progress)
-    shape = len(sweep.values), sweep.seeds
-    found = {
-        "accuracy": np.array(seen.accuracy[-1]).reshape(shape).tolist(),
-        "diverged": np.array(seen.diverged).reshape(shape).tolist(),
-    }
+    for rows, ends in ((accuracy, seen.accuracy[-1]), (diverged, seen.diverged)):
+        for value, own in zip(tried, np.reshape(ends, (len(tried), -1)).tolist(), strict=True):
+            rows[value] = own
+    found = {"accuracy": accuracy, "diverged": diverged}
     save(folder / f"{name}.json", found)
     kept.unlink(missing_ok=True)
     return found
@@ -199,21 +220,3 @@ def predicted_xi(sweep: Sweep, tying: str, folder: Path) -> list[float | None]:
         found.append(None if xi is None or not math.isfinite(float(xi)) else float(xi))
     save(path, found)
     return found
-
-
-def _longest(sweep: Sweep, accuracy: list[list[list[float]]]) -> Array:
-    """T* of every network, value by value."""
-    table = np.array(accuracy)
-    return np.array(
-        [
-            longest_learnt(sweep.lengths, table[:, v, seed].tolist())
-            for v in range(len(sweep.values))
-            for seed in range(sweep.seeds)
-        ]
-    )
-
-
-def _of_networks(sweep: Sweep, xi: list[float | None]) -> Array:
-    """The prediction for every network; nan where there is none."""
-    every = np.array([math.nan if value is None else value for value in xi])
-    return np.repeat(every, sweep.seeds)
