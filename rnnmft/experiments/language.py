@@ -65,7 +65,7 @@ class ModelComparison:
 
 _CELLS = ("minimal", "gru", "lstm")
 #: Half a decade apart, around what Adam is mostly used with.
-_RATES = (3e-3, 1e-2, 3e-2)
+_RATES = (3e-3, 1e-2, 3e-2, 1e-1)
 #: By scale: cells, seeds, rates, particles; then for characters and for words the parameters, the
 #: steps of Adam, and how many words are told apart. Smoke only shows that everything runs.
 _SCALES: dict[str, tuple[tuple[str, ...], int, tuple[float, ...], int, tuple[Any, Any]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from rnnmft.experiments.comparison import compare
 from rnnmft.experiments.departure import departures
 from rnnmft.parameters import TYINGS
 
-__all__ = ["diverged", "mean_and_half", "number", "one_multiple", "outcome"]
+__all__ = ["diverged", "mean_and_half", "number", "one_multiple", "outcome", "sooner"]
 
 Part = Mapping[str, Any]
 #: Root mean square differences of up to so many standard errors are the errors' own: 1 is expected,
@@ -141,6 +141,21 @@ def _raced(part: Part) -> tuple[str, str]:
     best = max(ends, key=lambda name: ends[name])
     verdict = f"no initialization reached accuracy .8 in {last} steps."
     return verdict, f"The best, {best}, stands at {ends[best]:.2f}."
+
+
+def sooner(part: Part) -> Iterator[str]:
+    """How many times sooner than off each critical start reached .8, by medians; or a bound."""
+    median = {name: np.median(np.array(s, float)) for name, s in part.get("to_80", {}).items()}
+    for name in (n for n in median if n.endswith(" off")):
+        critical = name.removesuffix("off") + "critical"
+        off, at = median[name], median[critical]
+        if np.isinf(at):
+            yield f"{critical}: no median to compare with {name}."
+        elif np.isinf(off):
+            times = number(part["steps"][-1] / at)
+            yield f"{critical}: more than {times} times sooner than {name}, whose median is never."
+        else:
+            yield f"{critical}: {number(off / at)} times as soon as {name}, by medians."
 
 
 def _recalled(part: Part) -> tuple[str, str]:

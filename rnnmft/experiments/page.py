@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnmft.experiments.drift_page import draw_drift, drift_sentences
 from rnnmft.experiments.language_page import draw_models, model_sentences
-from rnnmft.experiments.outcome import diverged, number, one_multiple, outcome
+from rnnmft.experiments.outcome import diverged, number, one_multiple, outcome, sooner
 from rnnmft.experiments.recall_page import recall_sentences
 from rnnmft.experiments.trainability import fits
 from rnnmft.page.document import Section, render, render_page
@@ -216,6 +216,7 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
         )
     for name, steps in part.get("to_80", {}).items():
         yield f"{name}: accuracy .8 at step {', '.join(map(number, steps))}."
+    yield from sooner(part)
     for row in part.get("rows", ()):
         ends = ", ".join(
             f"{tying} {number(row[tying]['fixed_point']['value'])}, "

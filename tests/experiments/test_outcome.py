@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rnnmft.experiments.outcome import mean_and_half, outcome
+from rnnmft.experiments.outcome import mean_and_half, one_multiple, outcome, sooner
 from rnnmft.experiments.page import render_experiments, sentences
 
 
@@ -124,6 +124,28 @@ def test_the_page_says_first_what_came_out(scale: str) -> None:
     assert "<h1>Signal propagation</h1>" in page
     assert page.index("only the tied theory describes") < page.index("<section")
     assert ("It runs." in page) == (scale == "smoke")
+
+
+def test_critical_starts_are_timed_against_their_own_off_critical_ones() -> None:
+    def told(critical: list[float | str], off: list[float | str]) -> str:
+        reached = {"gaussian critical": critical, "gaussian off": off}
+        (sentence,) = sooner({"steps": [10, 60], "to_80": reached})
+        return sentence
+
+    assert "more than 6 times sooner" in told([10, 10, 60], ["inf", 20, "inf"])
+    assert "3 times as soon" in told([10, 20, 60], [60, 60, "inf"])
+    assert "no median" in told([10, "inf", "inf"], [60, 60, 60])
+
+
+def test_one_multiple_over_all_cells_is_judged_by_the_interval_of_the_difference() -> None:
+    def verdict(*difference: float) -> str:
+        fit = {"multiple": 8.0, "scatter": 1.4, "rank": 0.9, "within": 4, "networks": 4}
+        found = {"fit": {"tied": fit, "untied": fit}, "tied_less_untied_scatter": difference}
+        return one_multiple(found)[0]
+
+    assert "of the tied timescale fits better" in verdict(-0.2, -0.3, -0.1)
+    assert "of the untied timescale fits better" in verdict(0.2, 0.1, 0.3)
+    assert "open" in verdict(-0.2, -0.3, 0.1)
 
 
 def test_intervals_are_students() -> None:
