@@ -56,8 +56,10 @@ def test_a_value_that_was_given_up_keeps_its_crossing() -> None:
     }
     longest, xi = of_part(part)
     assert longest.shape == (1, 2)
-    assert (longest > 10).all() and (longest < 20).all()
-    assert xi["tied"] == [2.0] and np.isnan(xi["untied"]).all()
+    assert (longest > 10).all()
+    assert (longest < 20).all()
+    assert xi["tied"] == [2.0]
+    assert np.isnan(xi["untied"]).all()
 
 
 def test_the_first_crossing_counts() -> None:
