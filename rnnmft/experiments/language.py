@@ -184,7 +184,7 @@ class _Networks:
             self.asked.reading,
             [rate for own in rates.values() for rate in own],
             checkpoint=self.checkpoints[seed],
-            progress=lambda done, of: self.advance(seed * of + done),
+            progress=lambda done, whole: self.advance(seed * whole + done),
         )
         return models, seen
 

@@ -125,16 +125,16 @@ def trainability(
     accuracy, diverged = [], []
     for steps in sweep.lengths:
 
-        def advance(now: float, of: float, steps: int = steps, done: float = done) -> None:
+        def advance(now: float, whole: float, steps: int = steps, done: float = done) -> None:
             if progress is not None:
-                progress(done + steps * now / of, total)
+                progress(done + steps * now / whole, total)
 
         trained = _trained(sweep, steps, digits, folder, device, advance)
         accuracy.append(trained["accuracy"])
         diverged.append(trained["diverged"])
         done += steps
     xi = {tying: predicted_xi(sweep, tying, folder) for tying in TYINGS}
-    longest, of = _longest(sweep, accuracy), {t: _of_networks(sweep, xi[t]) for t in TYINGS}
+    longest, counts = _longest(sweep, accuracy), {t: _of_networks(sweep, xi[t]) for t in TYINGS}
     return {
         "cell": sweep.cell,
         "parameter": ".".join(sweep.varied),
@@ -147,8 +147,8 @@ def trainability(
         "accuracy": accuracy,
         "diverged": diverged,
         "xi": xi,
-        "fit": {tying: fit_boundary(longest, of[tying]).to_dict() for tying in TYINGS},
-        "tied_less_untied_scatter": scatter_difference(longest, of["tied"], of["untied"]),
+        "fit": {tying: fit_boundary(longest, counts[tying]).to_dict() for tying in TYINGS},
+        "tied_less_untied_scatter": scatter_difference(longest, counts["tied"], counts["untied"]),
     }
 
 
