@@ -22,7 +22,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import ConvergenceError
 from rnnmft.experiments.boundary import fit_boundary, longest_learnt, scatter_difference
 from rnnmft.experiments.digits import Digits
-from rnnmft.experiments.store import load, save
+from rnnmft.experiments.store import kept, load, save
 from rnnmft.experiments.tasks import ImageThenNoise
 from rnnmft.experiments.trainees import Trainees
 from rnnmft.experiments.training import Course, train
@@ -185,20 +185,17 @@ def _trained(
 
 def predicted_xi(sweep: Sweep, tying: str, folder: Path) -> list[float | None]:
     """xi_c at every value, two sequences of independent noise; None where there is no answer."""
-    path = folder / f"{sweep.cell}-xi-{tying}.json"
-    known = load(path)
-    if known is not None:
-        return known
-    found: list[float | None] = []
-    for value in sweep.values:
+
+    def xi_at(value: float) -> float | None:
         inputs = Inputs(R=1.0, correlation=0.0)
         try:
             xi = MeanField(sweep.made(), sweep.ensemble(value), inputs, tying).timescales().xi_c
         except ConvergenceError:
-            xi = None
-        found.append(None if xi is None or not math.isfinite(float(xi)) else float(xi))
-    save(path, found)
-    return found
+            return None
+        return float(xi) if math.isfinite(float(xi)) else None
+
+    path = folder / f"{sweep.cell}-xi-{tying}.json"
+    return kept(path, lambda: [xi_at(value) for value in sweep.values])
 
 
 def _longest(sweep: Sweep, accuracy: list[list[list[float]]]) -> Array:
