@@ -86,8 +86,8 @@ class Content:
         known = tuple(names)
         for name in self.values:
             if name not in known:
-                of = f" in {self.place}" if self.place else ""
-                raise ParseError(f"unknown key {name!r}{of}; known are {', '.join(known)}")
+                where = f" in {self.place}" if self.place else ""
+                raise ParseError(f"unknown key {name!r}{where}; known are {', '.join(known)}")
         return self
 
     def value(self, name: str) -> Any:

@@ -44,9 +44,9 @@ class Parameter:
             return "a finite number" + (f" >= {self.lower:g}" if self.lower > -math.inf else "")
         return f"a number from {self.lower:g} to {self.upper:g}"
 
-    def validate(self, value: Any, of: str = "") -> float:
+    def validate(self, value: Any, owner: str = "") -> float:
         """The value as a float, or a ParameterError that names argument, value and domain."""
-        name = f"{of}.{self.name}" if of else self.name
+        name = f"{owner}.{self.name}" if owner else self.name
         if isinstance(value, (bool, str)):
             raise ParameterError(f"{name} must be {self.domain}, got {value!r}")
         try:

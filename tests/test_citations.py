@@ -44,7 +44,7 @@ NO_FORMULA = {
     "eigenvalues": set(),
     "lyapunov": set(),
     "rest": {"averages", "phase_map", "positive_roots", "signed_roots", "transitions"},
-    "initialization/design": {"burn_in", "nearest", "request", "roles"},
+    "initialization/design": {"burn_in", "gating", "nearest", "request"},
 }
 #: "Chen 2018", "Cho & Saul 2009", "Yang (2019)": a paper named without its key.
 NAMED = re.compile(r"\b[A-Z][a-z]+(?: et al\.)?,? \(?(?:1[89]|20)\d\d\b")

@@ -106,10 +106,12 @@ def _values(diagram: xarray.Dataset, name: str) -> xarray.DataArray:
 
 
 def _label(diagram: xarray.Dataset, name: str) -> str:
-    of = diagram[name]
-    which = "".join(f" of {of[d].values[0]}" for d in of.dims if d in ("state", "preactivation"))
-    text = of.attrs.get("long_name", name)
-    return f"{name}{which}: {text}{_UNIT.get(of.attrs.get('units', ''), '')}"
+    quantity = diagram[name]
+    which = "".join(
+        f" of {quantity[d].values[0]}" for d in quantity.dims if d in ("state", "preactivation")
+    )
+    text = quantity.attrs.get("long_name", name)
+    return f"{name}{which}: {text}{_UNIT.get(quantity.attrs.get('units', ''), '')}"
 
 
 def _parameter(name: str) -> str:

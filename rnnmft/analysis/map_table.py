@@ -245,8 +245,8 @@ def _of_a_law(law: TransportedLaw, name: str) -> tuple[Any, Any, Status]:
 
 def _in_order(theory: Any, name: str, at: Any) -> tuple[Any, Any, Status]:
     """A record's numbers by the order of the cell's states or preactivations, not of the record."""
-    of = (
+    symbols = (
         theory.cell.preactivations if QUANTITIES[name][0] == "preactivation" else theory.cell.states
     )
     values, errors = getattr(at, name), at.errors[name]
-    return [values[s.name] for s in of], [errors[s.name] for s in of], at.status
+    return [values[s.name] for s in symbols], [errors[s.name] for s in symbols], at.status

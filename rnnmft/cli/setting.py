@@ -201,20 +201,20 @@ def _split(text: str, option: str, example: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _number(text: str, of: str) -> float:
+def _number(text: str, option: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ParameterError(f"{of} must be a number, got {text!r}") from None
+        raise ParameterError(f"{option} must be a number, got {text!r}") from None
 
 
-def numbers(text: str, of: str) -> tuple[float, ...]:
+def numbers(text: str, option: str) -> tuple[float, ...]:
     """Numbers separated by commas.
 
     >>> numbers("1,0.5", "--temporal")
     (1.0, 0.5)
     """
-    return tuple(_number(part, of) for part in text.split(","))
+    return tuple(_number(part, option) for part in text.split(","))
 
 
 def weight_kinds(texts: Sequence[str]) -> str | dict[str, str]:

@@ -112,7 +112,7 @@ def ask_theory(
     missing: dict[str, None] = {}
     cut = False
 
-    def attempt(ask: Callable[[], T]) -> T | None:
+    def known(ask: Callable[[], T]) -> T | None:
         nonlocal cut
         try:
             return ask()
@@ -122,17 +122,17 @@ def ask_theory(
             return None
 
     options = {"particles": particles, "seed": seed, "device": "cpu"}
-    field = attempt(lambda: MeanField(cell, ensemble, inputs, tying, **options))  # type: ignore[arg-type]
+    field = known(lambda: MeanField(cell, ensemble, inputs, tying, **options))  # type: ignore[arg-type]
     if field is None:
         return TheoryAnswer(tying, missing=tuple(missing), cut=cut)
     sampled = field.is_sampled
-    at = attempt(lambda: _reached(field, burn_in) if sampled else _stationary(field.fixed_point()))
+    at = known(lambda: _reached(field, burn_in) if sampled else _stationary(field.fixed_point()))
     if at is None:
         return TheoryAnswer(tying, missing=tuple(missing), cut=cut)
     # The tied ones would follow units until they settle, which takes as long as they remember.
-    times = attempt(field.timescales) if tying == "untied" and not sampled else None
-    series = attempt(lambda: _series(field, max(length, _SHORTEST), burn_in))
-    growth = None if sampled else attempt(field.gradient_growth)
+    times = known(field.timescales) if tying == "untied" and not sampled else None
+    series = known(lambda: _series(field, max(length, _SHORTEST), burn_in))
+    growth = None if sampled else known(field.gradient_growth)
     if growth is None and series is not None:
         growth = _slope(series[0], series[1])
     rate = None if growth is None else float(growth)

@@ -100,7 +100,7 @@ def run_drift(
     for k, start in enumerate(_STARTS):
         before = k * asked.course.iterations
 
-        def advance(now: float, of: float, before: int = before) -> None:
+        def advance(now: float, whole: float, before: int = before) -> None:
             if progress is not None:
                 progress(before + now, total)
 

@@ -8,25 +8,22 @@ Source: [chen2018].
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rnnmft import cells
 from rnnmft.experiments.baselines import baselines_of
 from rnnmft.experiments.digits import Digits
-from rnnmft.experiments.starts import drawn_from
-from rnnmft.experiments.store import load, save
+from rnnmft.experiments.starts import drawn_from, train_starts
+from rnnmft.experiments.store import kept
 from rnnmft.experiments.tasks import Pixels
-from rnnmft.experiments.training import Course, train
+from rnnmft.experiments.training import Course
 from rnnmft.initialization.critical import critical
 from rnnmft.language import Cell, Ensemble, Inputs
 
-__all__ = ["Race", "races", "run_race", "schemes", "steps_to"]
+__all__ = ["Race", "races", "run_race", "schemes"]
 
 Progress = Callable[[float, float], None]
 #: An off-critical network has so much of the critical sigma_w, or a gate without bias.
@@ -117,10 +114,16 @@ def run_race(
         device: where networks train.
         progress: called as progress(done, total), in steps of Adam.
     """
-    name = f"{race.cell}-{race.steps}"
-    known = load(folder / f"{name}.json")
-    if known is not None:
-        return known
+    path = folder / f"{race.cell}-{race.steps}.json"
+    checkpoint = path.with_suffix(".npz")
+    found = kept(path, lambda: _raced(race, digits, device, checkpoint, progress))
+    checkpoint.unlink(missing_ok=True)
+    return found
+
+
+def _raced(
+    race: Race, digits: Digits, device: str, checkpoint: Path, progress: Progress | None
+) -> dict[str, Any]:
     by_name = schemes(race.made())
     task = Pixels(race.steps)
     baselines = baselines_of(race.made())
@@ -136,36 +139,14 @@ def run_race(
         classes=10,
         device=device,
     )
-    names = [*by_name, *baselines]
-    kept = folder / f"{name}.npz"
-    seen = train(trainees, task, digits, race.course, checkpoint=kept, progress=progress)
-    table = np.array(seen.accuracy).reshape(len(seen.steps), len(names), race.seeds)
-    diverged = np.array(seen.diverged).reshape(len(names), race.seeds)
-    curves = {n: table[:, i].tolist() for i, n in enumerate(names)}
-    found = {
+    learnt = train_starts(
+        trainees, [*by_name, *baselines], task, digits, race.course, checkpoint, progress
+    )
+    return {
         "cell": race.cell,
         "length": race.steps,
         "width": race.width,
         "digits": digits.source,
-        "steps": seen.steps,
-        "accuracy": curves,
-        "diverged": {n: diverged[i].tolist() for i, n in enumerate(names)},
         "ensembles": {n: e.to_dict() for n, e in by_name.items()},
-        "to_80": {n: steps_to(0.8, seen.steps, table[:, i]) for i, n in enumerate(names)},
+        **learnt,
     }
-    save(folder / f"{name}.json", found)
-    kept.unlink(missing_ok=True)
-    return found
-
-
-def steps_to(accuracy: float, steps: list[int], table: Any) -> list[float]:
-    """For each seed the first step at which its accuracy is reached; inf where it never is.
-
-    >>> steps_to(0.8, [10, 20], np.array([[0.1, 0.9], [0.7, 0.9]]))
-    [inf, 10]
-    """
-    found: list[float] = []
-    for column in np.asarray(table).T:
-        reached = np.flatnonzero(column >= accuracy)
-        found.append(steps[int(reached[0])] if len(reached) else math.inf)
-    return found

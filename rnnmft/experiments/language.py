@@ -27,7 +27,7 @@ from rnnmft.experiments.language_models import (
     model_parameters,
 )
 from rnnmft.experiments.reading import ReadingCurves, TextReading, read_text
-from rnnmft.experiments.store import load, save
+from rnnmft.experiments.store import kept, load, save
 from rnnmft.initialization.critical import critical
 from rnnmft.language import Cell, Ensemble, Inputs
 
@@ -137,11 +137,11 @@ def starts(cell: Cell, particles: int, folder: Path) -> dict[str, Ensemble | Non
     The critical ensemble is what `critical` chooses by itself, with orthogonal weights.
     """
     path = folder / f"{cell.name}-critical.json"
-    known = load(path)
-    if known is None:
-        at = critical(cell, Inputs(), "orthogonal", particles=particles)
-        known = at.ensemble.to_dict()
-        save(path, known)
+
+    def found() -> dict[str, Any]:
+        return critical(cell, Inputs(), "orthogonal", particles=particles).ensemble.to_dict()
+
+    known = kept(path, found)
     return {"critical": _ensemble(cell, known), "PyTorch's default": None}
 
 
@@ -184,7 +184,7 @@ class _Networks:
             self.asked.reading,
             [rate for own in rates.values() for rate in own],
             checkpoint=self.checkpoints[seed],
-            progress=lambda done, of: self.advance(seed * of + done),
+            progress=lambda done, whole: self.advance(seed * whole + done),
         )
         return models, seen
 

@@ -229,9 +229,9 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
             f"{at}: networks {number(row['measured'][-1])} at step {last}; "
             f"fixed points and distances of the theories: {ends}."
         )
-    gone, of = diverged(part)
+    gone, networks = diverged(part)
     if gone:
         yield (
-            f"{gone} of {of} networks diverged: a gradient was not finite, and their accuracy is "
-            "that of what was left."
+            f"{gone} of {networks} networks diverged: a gradient was not finite, and their "
+            "accuracy is that of what was left."
         )

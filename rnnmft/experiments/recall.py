@@ -19,12 +19,11 @@ import numpy as np
 from rnnmft import cells
 from rnnmft.experiments.baselines import BASELINES
 from rnnmft.experiments.digits import Digits
-from rnnmft.experiments.dynamics import steps_to
-from rnnmft.experiments.starts import drawn_from
-from rnnmft.experiments.store import load, save
+from rnnmft.experiments.starts import drawn_from, train_starts
+from rnnmft.experiments.store import kept
 from rnnmft.experiments.tasks import ImageThenNoise
 from rnnmft.experiments.trainees import Trainees
-from rnnmft.experiments.training import Course, train
+from rnnmft.experiments.training import Course
 from rnnmft.initialization.critical import critical
 from rnnmft.language import Cell, Ensemble, Inputs
 
@@ -128,21 +127,12 @@ def symbols(features: int, seed: int, shuffled: bool = False) -> Digits:
 def starts(asked: Recall, folder: Path) -> dict[str, Ensemble]:
     """The critical ensembles by name; kept in the folder, since the tied one takes a minute."""
     path = folder / f"{asked.cell}-{asked.steps}-critical.json"
-    known = load(path)
-    if known is None:
-        known = {
-            name: critical(
-                asked.made(),
-                Inputs(),
-                tying=tying,
-                horizon=asked.steps,
-                particles=_UNITS,
-                repetitions=_REPETITIONS,
-                device="cpu",
-            ).ensemble.to_dict()
-            for tying, name in CRITICAL.items()
-        }
-        save(path, known)
+    size: dict[str, Any] = {"particles": _UNITS, "repetitions": _REPETITIONS, "device": "cpu"}
+
+    def found(tying: str) -> Ensemble:
+        return critical(asked.made(), Inputs(), tying=tying, horizon=asked.steps, **size).ensemble
+
+    known = kept(path, lambda: {name: found(t).to_dict() for t, name in CRITICAL.items()})
     return {name: _ensemble(asked.made(), laws) for name, laws in known.items()}
 
 
@@ -179,19 +169,24 @@ def run_recall(
         device: where networks train.
         progress: called as progress(done, total), in steps of Adam.
     """
-    name = asked.name
-    known = load(folder / f"{name}.json")
-    if known is not None:
-        return known
+    path = folder / f"{asked.name}.json"
+    checkpoint = path.with_suffix(".npz")
+    found = kept(path, lambda: _recalled(asked, folder, device, checkpoint, progress))
+    checkpoint.unlink(missing_ok=True)
+    return found
+
+
+def _recalled(
+    asked: Recall, folder: Path, device: str, checkpoint: Path, progress: Progress | None
+) -> dict[str, Any]:
     ensembles = starts(asked, folder)
-    names = [*ensembles, *BASELINES]
     trainees = drawn(asked, ensembles, device)
-    kept, task = folder / f"{name}.npz", ImageThenNoise(asked.steps, asked.noise)
+    task = ImageThenNoise(asked.steps, asked.noise)
     digits = symbols(asked.width, asked.course.seed)
-    seen = train(trainees, task, digits, asked.course, checkpoint=kept, progress=progress)
-    table = np.array(seen.accuracy).reshape(len(seen.steps), len(names), asked.seeds)
-    reached = {n: steps_to(0.8, seen.steps, table[:, i]) for i, n in enumerate(names)}
-    found = {
+    learnt = train_starts(
+        trainees, [*ensembles, *BASELINES], task, digits, asked.course, checkpoint, progress
+    )
+    return {
         "cell": asked.cell,
         "title": f"{asked.cell}, T = {asked.steps}, {'noise' if asked.noise else 'blanks'}",
         "length": asked.steps,
@@ -200,12 +195,7 @@ def run_recall(
         "seed": asked.course.seed,
         "noise": asked.noise,
         "task": digits.source,
-        "steps": seen.steps,
-        "accuracy": {n: table[:, i].tolist() for i, n in enumerate(names)},
         "ensembles": {n: e.to_dict() for n, e in ensembles.items()},
-        "to_80": reached,
         "reference": CRITICAL["tied"],
+        **learnt,
     }
-    save(folder / f"{name}.json", found)
-    kept.unlink(missing_ok=True)
-    return found

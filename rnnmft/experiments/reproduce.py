@@ -15,9 +15,8 @@ from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
 from rnnmft.experiments.digits import digits_from, sklearn_digits
 from rnnmft.experiments.language import comparisons, run_comparison
 
-__all__ = ["EXPERIMENTS", "run_parts"]
+__all__ = ["run_parts"]
 
-EXPERIMENTS = ("signal", "trainability", "dynamics", "recall", "drift", "language")
 _Part = Callable[..., dict[str, Any]]
 #: Pixels along an edge: every feature of a step for maps, four a step of 196 for races.
 _MAP_SIDE, _RACE_SIDE = 8, 28
@@ -36,7 +35,7 @@ def run_parts(
     """The results of every part: a cell, a task, a text.
 
     Args:
-        experiment: one of EXPERIMENTS.
+        experiment: signal, trainability, dynamics, recall, drift or language.
         scale: "smoke", "small" or "full".
         folder: of results and checkpoints, which every worker must see; what is there is not done
             again.

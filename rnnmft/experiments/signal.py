@@ -18,7 +18,7 @@ import numpy as np
 
 from rnnmft import cells
 from rnnmft.analysis.mean_field import MeanField
-from rnnmft.experiments.store import load, save
+from rnnmft.experiments.store import kept
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import TYINGS
 from rnnmft.simulation import simulate
@@ -106,11 +106,7 @@ def run_propagation(
     rows = []
     for k, value in enumerate(asked.values):
         path = folder / f"{asked.cell}-{value:g}.json"
-        row = load(path)
-        if row is None:
-            row = _row(asked, value, device)
-            save(path, row)
-        rows.append(row)
+        rows.append(kept(path, lambda value=value: _row(asked, value, device)))
         if progress is not None:
             progress(k + 1, len(asked.values))
     names, parameter = asked.varied

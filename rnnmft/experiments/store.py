@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from rnnmft.content import json_content
 from rnnmft.records import json_safe
 
-__all__ = ["load", "load_arrays", "save", "save_arrays"]
+__all__ = ["kept", "load", "load_arrays", "save", "save_arrays"]
 
 
 def load(path: Path) -> Any:
@@ -33,6 +33,15 @@ def save(path: Path, content: Any) -> None:
     beside = path.with_suffix(".part")
     beside.write_text(json.dumps(json_safe(content), indent=1) + "\n", encoding="utf-8")
     os.replace(beside, path)
+
+
+def kept(path: Path, compute: Callable[[], Any]) -> Any:
+    """The content of a file; where there is none it is computed, and saved."""
+    known = load(path)
+    if known is None:
+        known = compute()
+        save(path, known)
+    return known
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

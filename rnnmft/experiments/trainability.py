@@ -22,7 +22,7 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import ConvergenceError
 from rnnmft.experiments.boundary import THRESHOLD, fit_boundary, of_part, scatter_difference
 from rnnmft.experiments.digits import Digits
-from rnnmft.experiments.store import load, save
+from rnnmft.experiments.store import kept, load, save
 from rnnmft.experiments.tasks import ImageThenNoise
 from rnnmft.experiments.trainees import Trainees
 from rnnmft.experiments.training import Course, train
@@ -128,9 +128,9 @@ def trainability(
     tried = list(range(len(sweep.values)))
     for steps in sweep.lengths:
 
-        def advance(now: float, of: float, steps: int = steps, done: float = done) -> None:
+        def advance(now: float, whole: float, steps: int = steps, done: float = done) -> None:
             if progress is not None:
-                progress(done + steps * now / of, total)
+                progress(done + steps * now / whole, total)
 
         trained = _trained(sweep, steps, tried, digits, folder, device, advance)
         accuracy.append(trained["accuracy"])
@@ -193,30 +193,27 @@ def _trained(
         seed=sweep.course.seed,
         device=device,
     )
-    kept = folder / f"{name}.npz"
-    seen = train(trainees, task, digits, sweep.course, checkpoint=kept, progress=progress)
+    checkpoint = folder / f"{name}.npz"
+    seen = train(trainees, task, digits, sweep.course, checkpoint=checkpoint, progress=progress)
     for rows, ends in ((accuracy, seen.accuracy[-1]), (diverged, seen.diverged)):
         for value, own in zip(tried, np.reshape(ends, (len(tried), -1)).tolist(), strict=True):
             rows[value] = own
     found = {"accuracy": accuracy, "diverged": diverged}
     save(folder / f"{name}.json", found)
-    kept.unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
     return found
 
 
 def predicted_xi(sweep: Sweep, tying: str, folder: Path) -> list[float | None]:
     """xi_c at every value, two sequences of independent noise; None where there is no answer."""
-    path = folder / f"{sweep.cell}-xi-{tying}.json"
-    known = load(path)
-    if known is not None:
-        return known
-    found: list[float | None] = []
-    for value in sweep.values:
+
+    def xi_at(value: float) -> float | None:
         inputs = Inputs(R=1.0, correlation=0.0)
         try:
             xi = MeanField(sweep.made(), sweep.ensemble(value), inputs, tying).timescales().xi_c
         except ConvergenceError:
-            xi = None
-        found.append(None if xi is None or not math.isfinite(float(xi)) else float(xi))
-    save(path, found)
-    return found
+            return None
+        return float(xi) if math.isfinite(float(xi)) else None
+
+    path = folder / f"{sweep.cell}-xi-{tying}.json"
+    return kept(path, lambda: [xi_at(value) for value in sweep.values])

@@ -181,8 +181,8 @@ def _rows(diagram: PhaseDataset, name: str) -> list[dict[str, list[float | None]
     known = sure & np.isfinite(values).reshape(-1, sure.size)
     known &= np.isfinite(errors).reshape(-1, sure.size)
 
-    def listed(of: Any) -> list[list[float | None]]:
-        rows = np.asarray(of).reshape(-1, sure.size)
+    def listed(numbers: Any) -> list[list[float | None]]:
+        rows = np.asarray(numbers).reshape(-1, sure.size)
         return [
             [float(f"{v:.{_DIGITS}g}") if k else None for v, k in zip(row, good, strict=True)]
             for row, good in zip(rows, known, strict=True)

@@ -91,46 +91,46 @@ def read_entries(path: Path | None = None) -> list[Entry]:
     """
     path = path or OWN
     try:
-        of = Content(tomllib.loads(path.read_text(encoding="utf-8"))).only(("papers", "cells"))
-        papers = of.table("papers") if "papers" in of else Content({})
-        return [_entry(name, table, papers) for name, table in of.table("cells").tables()]
+        content = Content(tomllib.loads(path.read_text(encoding="utf-8"))).only(("papers", "cells"))
+        papers = content.table("papers") if "papers" in content else Content({})
+        return [_entry(name, table, papers) for name, table in content.table("cells").tables()]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ParseError(str(error), source=str(path)) from None
     except ParseError as error:
         raise ParseError(error.reason, error.line, error.column, str(path)) from None
 
 
-def _entry(name: str, of: Content, papers: Content) -> Entry:
-    of.only(_KEYS)
+def _entry(name: str, content: Content, papers: Content) -> Entry:
+    content.only(_KEYS)
     if not name.isidentifier():
         raise ParseError(f"cells.{name} must be a word, since it names a file")
-    if ("cell" in of) == ("text" in of):
+    if ("cell" in content) == ("text" in content):
         raise ParseError(f"cells.{name} must have either 'cell' or 'text'")
-    cell = loads(of.text("text")) if "text" in of else cells.get(of.text("cell"))
-    usual = cells.typical_laws(of.text("cell")) if "cell" in of else {}
-    given = of if "parameters" in of or not usual else _with_laws(of, usual)
+    cell = loads(content.text("text")) if "text" in content else cells.get(content.text("cell"))
+    usual = cells.typical_laws(content.text("cell")) if "cell" in content else {}
+    given = content if "parameters" in content or not usual else _with_laws(content, usual)
     ensemble = ensemble_from(given, cell)
-    gate = of.text("gate") if "gate" in of else None
+    gate = content.text("gate") if "gate" in content else None
     known = [p.name for p in cell.preactivations]
     if gate is not None and gate not in known:
         raise CellError(f"cells.{name}.gate: no preactivation {gate!r}{did_you_mean(gate, known)}")
     return Entry(
         name,
-        of.text("title"),
-        of.text("kind", KINDS),
-        " ".join(of.text("when").split()),
-        tuple(papers.text(key) for key in of.texts("papers")),
+        content.text("title"),
+        content.text("kind", KINDS),
+        " ".join(content.text("when").split()),
+        tuple(papers.text(key) for key in content.texts("papers")),
         cell,
-        inputs_from(of),
+        inputs_from(content),
         ensemble,
         ensemble.parameters,
         gate,
-        of.text("cell") if "cell" in of else "",
-        of.text("text") if "text" in of else "",
-        hashlib.sha256(json.dumps(of.values, sort_keys=True).encode()).hexdigest(),
+        content.text("cell") if "cell" in content else "",
+        content.text("text") if "text" in content else "",
+        hashlib.sha256(json.dumps(content.values, sort_keys=True).encode()).hexdigest(),
     )
 
 
-def _with_laws(of: Content, laws: Mapping[str, Law]) -> Content:
+def _with_laws(content: Content, laws: Mapping[str, Law]) -> Content:
     """The table with the laws that the cell's paper draws its parameters from."""
-    return Content({**of.values, "parameters": {n: law.to_dict() for n, law in laws.items()}})
+    return Content({**content.values, "parameters": {n: law.to_dict() for n, law in laws.items()}})

@@ -18,11 +18,11 @@ from rnnmft.initialization.critical import critical
 from rnnmft.initialization.initialization import Initialization
 from rnnmft.language import Ensemble
 from rnnmft.parameters import TYINGS
-from rnnmft.report.attempt import attempt
-from rnnmft.report.glance import Glance, glance
 from rnnmft.report.memory import Memory, memory_lags, solve_memory
 from rnnmft.report.networks import Networks, run_networks
 from rnnmft.report.singular_values import Spectra, solve_spectra
+from rnnmft.report.summary import SummaryNumber, summary
+from rnnmft.report.try_compute import try_compute
 from rnnmft.theory.derivation import derive
 from rnnmft.theory.steps import StepsRecord
 
@@ -58,7 +58,7 @@ class Exhibit:
     ensemble: Ensemble
     merits: Merits
     region: Region | None
-    numbers: list[Glance]
+    numbers: list[SummaryNumber]
     memory: Memory | None
     spectra: Spectra | None
     derivations: dict[str, StepsRecord]
@@ -79,7 +79,7 @@ def exhibit(entry: Entry, seconds: float = 120.0) -> Exhibit:
             with deadline(seconds):
                 return compute()
 
-        return attempt(what, within, missing)
+        return try_compute(what, within, missing)
 
     cell, inputs, laws = entry.cell, entry.inputs, dict(entry.parameters) or None
     init = part("The critical answer", lambda: critical(cell, inputs, parameters=laws))
@@ -93,7 +93,7 @@ def exhibit(entry: Entry, seconds: float = 120.0) -> Exhibit:
         if made is not None:
             fields[tying] = made
     quick = {t: f for t, f in fields.items() if not f.is_sampled}
-    numbers, without = part("The numbers", lambda: glance(quick)) or ([], [])
+    numbers, without = part("The numbers", lambda: summary(quick)) or ([], [])
     missing += without
     tied = fields.get("tied")
     region = memory = spectra = None

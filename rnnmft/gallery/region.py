@@ -89,8 +89,8 @@ def region_around(field: MeanField, name: str | None = None) -> Region:
     found = phase_diagram(
         *setting, vary, ["gradient_growth"], field.tying, start=field.start, tolerance=_TOLERANCE
     )
-    of = f", {name}" if len(field.cell.preactivations) > 1 else ""
-    labels = (rf"\sigma_{{w{of}}}", rf"\mu_{{b{of}}}")
+    index = f", {name}" if len(field.cell.preactivations) > 1 else ""
+    labels = (rf"\sigma_{{w{index}}}", rf"\mu_{{b{index}}}")
     return _region(found, (name, law.sigma_w, law.mu_b), labels)
 
 

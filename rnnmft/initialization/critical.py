@@ -8,9 +8,9 @@ from typing import Any
 
 from rnnmft.errors import InfeasibleError, ParameterError
 from rnnmft.initialization.design.burn_in import stationary_after
+from rnnmft.initialization.design.gating import gating
 from rnnmft.initialization.design.own_factors import factors_of, solve_own_factors
 from rnnmft.initialization.design.request import Request
-from rnnmft.initialization.design.roles import roles
 from rnnmft.initialization.design.tied import TiedGrowth, solve_tied
 from rnnmft.initialization.design.untied import solve_untied
 from rnnmft.initialization.initialization import Initialization
@@ -106,7 +106,7 @@ def critical(
     request = Request.checked(
         cell, inputs or Inputs(), weights, fix, objective, horizon, laws, sampling
     )
-    if not roles(cell).recurrent:
+    if not gating(cell).recurrent:
         return _by_own_factors(request, tying, float(tolerance))
     try:
         answer = solve_untied(request)
@@ -114,7 +114,7 @@ def critical(
         raise _with_fix(error, request) from None
     solution = answer.solution
     ensemble, growth, reasons = solution.ensemble, {}, list(answer.reasons)
-    if tying == "untied" and solution.design.roles.gains:
+    if tying == "untied" and solution.design.gating.gains:
         reasons.append(_FOR_REAL_NETWORKS)
     if tying == "tied":
         name = solution.design.main
@@ -175,8 +175,8 @@ def _default_laws(cell: Cell, horizon: Any) -> dict[str, Law]:
     """Laws of elementwise random parameters: a chrono bias where one holds the state."""
     if not cell.parameters:
         return {}
-    of = roles(cell)
-    held = of.held_by_law and bool(of.recurrent)
+    found = gating(cell)
+    held = found.held_by_law and bool(found.recurrent)
     law: Law = ChronoBias(max(float(horizon), _LEAST_CHRONO)) if held else Normal(0, _SIGMA_B)
-    own = () if of.recurrent else factors_of(cell)
+    own = () if found.recurrent else factors_of(cell)
     return {p.name: Uniform(0, 1) if p.name in own else law for p in cell.parameters}

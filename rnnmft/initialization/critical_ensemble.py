@@ -205,7 +205,7 @@ class CriticalEnsemble(Measured):
 
         Of a cell without recurrent weights, at T = `horizon` instead of the limit.
         """
-        if self._checked(tying) == "untied" and self.design.roles.recurrent:
+        if self._checked(tying) == "untied" and self.design.gating.recurrent:
             return self.theory("untied").gradient_growth()
         if "answer" in self.tied_growth:
             return self.tied_growth["answer"]

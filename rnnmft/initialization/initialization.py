@@ -77,19 +77,19 @@ class Initialization(CriticalEnsemble):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that `from_dict` needs, JSON-safe."""
-        of = self.design
+        design = self.design
         return {
-            "cell": {"name": of.cell.name, "toml": of.cell.to_toml()},
-            "inputs": of.inputs.to_dict(),
+            "cell": {"name": design.cell.name, "toml": design.cell.to_toml()},
+            "inputs": design.inputs.to_dict(),
             "ensemble": self.ensemble.to_dict(),
             "untied_ensemble": self.untied_ensemble.to_dict(),
             "tying": self.tying,
             "objective": self.objective,
             "horizon": self.horizon,
             "method": self.method,
-            "solved_for": of.main,
-            "choices": {n: vars(c) for n, c in of.choices.items()},
-            "fixed": {n: dict(given) for n, given in of.fixed.items()},
+            "solved_for": design.main,
+            "choices": {n: vars(c) for n, c in design.choices.items()},
+            "fixed": {n: dict(given) for n, given in design.fixed.items()},
             "reasons": list(self.reasons),
             "tied_growth": {n: q.to_dict() for n, q in self.tied_growth.items()},
             "burn_in": self.burn_in,

@@ -35,12 +35,12 @@ Tensor = torch.Tensor
 class _Names:
     """{a module's name: the ensemble's}; and what elementwise parameters add to biases."""
 
-    of: Mapping[str, str]
+    renamed: Mapping[str, str]
     offsets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def offset(self, name: str) -> Mapping[str, float]:
         """{parameter: factor} in the bias of a module's preactivation."""
-        return self.offsets.get(self.of[name], {})
+        return self.offsets.get(self.renamed[name], {})
 
 
 #: A layer, the names that its ensemble has for its own, and the ensemble.
@@ -170,7 +170,7 @@ def _check_apart(layers: Sequence[Layer]) -> None:
 
 def _check_biases(layer: Layer, ensemble: Ensemble, names: _Names) -> None:
     for name, binding in layer.traced.bindings.items():
-        law = ensemble[names.of[name]]
+        law = ensemble[names.renamed[name]]
         if not binding.bias and names.offset(name):
             raise ParameterError(
                 f"{type(layer.module).__name__} has no bias for {name!r}, which "
@@ -200,7 +200,7 @@ def _draw_layer(
     shifting = ensemble.parameters if names.offsets else {}
     shifts = {p: law.quantile(_uniform(like, generator)) for p, law in shifting.items()}
     for name, (w, v, b) in parameters.items():
-        law = ensemble[names.of[name]]
+        law = ensemble[names.renamed[name]]
         shift = [_like(c * shifts[p], b) for p, c in names.offset(name).items()]
         law = replace(law, sigma_v=law.sigma_v * gain)
         drawn[name] = (
@@ -209,7 +209,7 @@ def _draw_layer(
             sum(shift, law.mu_b + _normal(law.sigma_b, b, generator)),
         )
     elementwise = {
-        name: _like(ensemble.parameters[names.of[name]].quantile(_uniform(p, generator)), p)
+        name: _like(ensemble.parameters[names.renamed[name]].quantile(_uniform(p, generator)), p)
         for name, p in traced.elementwise_parameters(layer.module).items()
     }
     traced.write_(layer.module, drawn, elementwise)

@@ -131,10 +131,10 @@ class Cell:
         places |= {place_of(d): d.content for d in self.order}
         self.input, self.parameters = self._check_symbols(places)
         needed = {f"the update of {s.name!r}": s.width for s in self.states}
-        widths, of = widths_of(self.name, {k: (f, needed.get(k)) for k, f in places.items()})
+        widths, seen = widths_of(self.name, {k: (f, needed.get(k)) for k, f in places.items()})
         self.widths: Mapping[sp.Symbol, sp.Rational] = MappingProxyType(widths)
         self.seen_widths: Mapping[Definition, sp.Rational] = MappingProxyType(
-            {d: of[place_of(d)] for d in self.order}
+            {d: seen[place_of(d)] for d in self.order}
         )
 
     def _check_symbols(

@@ -84,8 +84,8 @@ class WeightEnsemble:
     def polynomials(self, room: float) -> tuple[list[float], list[float]]:
         """Denominator and numerator of psi(y / room) in powers of y."""
         found = (
-            [float(c) / room**n for n, c in enumerate(of)]
-            for of in (self.denominator, self.numerator)
+            [float(c) / room**n for n, c in enumerate(coefficients)]
+            for coefficients in (self.denominator, self.numerator)
         )
         return next(found), next(found)
 

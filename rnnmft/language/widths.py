@@ -49,7 +49,7 @@ def widths_of(
         CellError: an expression, or the uses of an input or parameter, of more than one width.
     """
     known: dict[sp.Symbol, sp.Rational] = {}
-    of: dict[str, sp.Rational] = {}
+    widths: dict[str, sp.Rational] = {}
     # What holds a state or a preactivation says what the others in it are; the rest follows.
     for last in (False, True):
         for place, (expression, needed) in places.items():
@@ -62,9 +62,9 @@ def widths_of(
             values = {*found.values(), *([] if needed is None else [needed])}
             if len(values) > 1:
                 raise CellError(f"cell {cell!r}: {_mixed(place, found, needed)}")
-            of[place] = next(iter(values), sp.S.One)
-            known |= dict.fromkeys(symbols, of[place])
-    return known, of
+            widths[place] = next(iter(values), sp.S.One)
+            known |= dict.fromkeys(symbols, widths[place])
+    return known, widths
 
 
 def _symbols(expression: sp.Expr) -> list[sp.Symbol]:

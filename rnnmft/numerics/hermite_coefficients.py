@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HermiteCoefficients", "hermite_coefficients"]
+__all__ = ["HermiteCoefficients", "hermite_coefficients", "hermite_rule"]
 
 Array = NDArray[np.float64]
 Functions = Callable[[Array], tuple[Array, ...]]
@@ -53,8 +53,8 @@ class HermiteCoefficients:
 
 
 @lru_cache(maxsize=64)
-def _rule(step: float, terms: int) -> tuple[Array, Array]:
-    """Nodes z, (n,), and the map w_i h_k(z_i) from f to f_k, (n, terms)."""
+def hermite_rule(step: float, terms: int) -> tuple[Array, Array]:
+    """Nodes z of the standard normal, (n,), and the map w_i h_k(z_i) from f to f_k, (n, terms)."""
     half = math.ceil(_REACH / step)
     z = step * np.arange(-half, half + 1)
     # Hermite functions, h_k sqrt(phi): their recurrence neither over- nor underflows.
@@ -106,7 +106,7 @@ def _fill(
     """Halve the step until the coefficients of some laws stand still."""
     start = _STEPS.index(_first_step(float(deviation[-1])))
     for step in _STEPS[start:]:
-        z, matrix = _rule(step, terms)
+        z, matrix = hermite_rule(step, terms)
         sampled = functions(mean[:, None] + deviation[:, None] * z)
         coarse = matrix[::2] if (len(z) - 1) // 2 % 2 == 0 else matrix[1::2]
         offset = 0 if (len(z) - 1) // 2 % 2 == 0 else 1

@@ -22,6 +22,7 @@ from typing import Any
 
 from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.block import Block
+from rnnmft.numerics.hermite_coefficients import hermite_rule
 from rnnmft.numerics.iterated_pair import PairForm
 from rnnmft.numerics.residual_variance import pair_slack
 
@@ -31,9 +32,6 @@ __all__ = ["STEPS", "PairRule", "Series", "compile_pair"]
 #: one before, so that all of them cost twice the last, (12 / h)^2 pairs. The last meets 1e-11 from
 #: d = 1 / 4 on.
 STEPS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.175, 0.125, 0.09, 0.0625)
-# Of both h_k(z) phi(z), which falls like exp(-z^2 / 4), 2e-16 here, and the pair's density nothing
-# is beyond.
-_REACH = 12.0
 
 # Mean and standard deviation on each trajectory.
 _Laws = tuple[tuple[Any, Any], tuple[Any, Any]]
@@ -69,19 +67,9 @@ class Series:
 
 @lru_cache(maxsize=64)
 def _hermite(backend: Backend, step: float, terms: int) -> tuple[Any, Any]:
-    """Nodes z of the standard normal, (n,), and the map w_i h_k(z_i) from f to f_k, (terms, n)."""
-    import numpy as np
-
-    half = math.ceil(_REACH / step)
-    z = step * np.arange(-half, half + 1)
-    # Hermite functions, h_k sqrt(phi): their recurrence neither over- nor underflows.
-    root = np.exp(-0.25 * z * z) / (2.0 * np.pi) ** 0.25
-    functions = np.zeros((terms, len(z)))
-    functions[0] = root
-    functions[1:2] = z * root
-    for k in range(1, terms - 1):
-        functions[k + 1] = (z * functions[k] - k**0.5 * functions[k - 1]) / (k + 1) ** 0.5
-    return backend.asarray(z), backend.asarray(step * root * functions)
+    """As `hermite_rule`, the map (terms, n), in the backend's arrays."""
+    z, matrix = hermite_rule(step, terms)
+    return backend.asarray(z), backend.asarray(matrix.T)
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,16 @@ Source: [trefethen2014], for the convergence of the rule. Eq. (gaussian-expectat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from rnnmft.numerics.backend import Backend
 from rnnmft.numerics.charts import Landmarks, make_charts
 from rnnmft.numerics.doubling import double, first_level
-from rnnmft.numerics.laws import Integrals, Integrands, Laws, Sample
+from rnnmft.numerics.laws import Integrals, Integrands, Laws
 from rnnmft.numerics.results import Results
 from rnnmft.numerics.sums import Sums, sample_at
 
-__all__ = ["RTOL", "gaussian_integrals", "integrate"]
+__all__ = ["RTOL", "integrate"]
 
 #: The relative accuracy that expectations are computed to when none is asked for. Values are better
 #: (1e-7 already gives the stored grid to 8e-15, since errors are squared); 1e-11 costs a quarter
@@ -39,49 +38,6 @@ _TOO_MANY = 1 << 15
 # Of the tolerance, what may lie beyond the range: it is in no error, and this is nothing beside
 # them.
 _BEYOND = 1e-3
-
-
-def gaussian_integrals(
-    function: Callable[..., Sequence[Any]],
-    mean: Any,
-    variance: Any,
-    *,
-    count: int,
-    backend: Backend,
-    parameters: Sequence[Any] = (),
-    landmarks: Landmarks | None = None,
-    rtol: float = RTOL,
-) -> Integrals:
-    """E[f_k(e)] for e ~ N(mean, variance), for K functions at once over a batch of B laws.
-
-    Args:
-        function: called as function(e, *parameters) with e of shape (b, n) and parameters of
-            shape (b, 1); returns K arrays that broadcast to (b, n).
-        mean: mu, shape (B,).
-        variance: q >= 0, shape (B,); q = 0 gives f(mu).
-        count: K.
-        backend: whose arrays these are.
-        parameters: arrays of shape (B,) that the functions depend on.
-        landmarks: where the functions change fast, and where they have kinks.
-        rtol: wanted relative accuracy, beside rounding (50 eps E|f|).
-
-    Returns:
-        `Integrals`: values and absolute errors (K, B), status codes (B,).
-
-    >>> import numpy as np
-    >>> from rnnmft.numerics.backends import get_backend
-    >>> found = gaussian_integrals(
-    ...     lambda e: [e**2, np.cos(e)], np.zeros(1), np.ones(1), count=2, backend=get_backend()
-    ... )
-    >>> bool(np.all(np.abs(found.values[:, 0] - [1, np.exp(-0.5)]) <= found.errors[:, 0]))
-    True
-    """
-
-    def sample(e: Any, given: Sequence[Any], tolerance: Any) -> Sample:
-        return Sample(function(e, *given))
-
-    laws = (mean, variance, tuple(parameters), landmarks)
-    return integrate(Integrands(sample, count), *laws, backend=backend, rtol=rtol)
 
 
 def integrate(
@@ -96,10 +52,10 @@ def integrate(
     atol: Any = None,
     law_errors: tuple[Any, Any] | None = None,
 ) -> Integrals:
-    """As `gaussian_integrals`, for integrands that may be integrals themselves.
+    """E[f_k(e)] for e ~ N(mean, variance), for K functions at once over a batch of B laws.
 
     Args:
-        integrands: what to integrate.
+        integrands: the functions; they may be integrals themselves.
         mean: mu, shape (B,).
         variance: q, shape (B,).
         parameters: what the integrands depend on, shape (B,) each.
@@ -109,6 +65,18 @@ def integrate(
         atol: absolute errors that may be left as well, shape (K, B).
         law_errors: absolute errors of (mean, variance), shape (B,); they enter the reported error
             to first order, through dE/dmu = E[f z] / sqrt(q), dE/dq = E[f (z^2 - 1)] / (2 q).
+
+    Returns:
+        `Integrals`: values and absolute errors (K, B), status codes (B,); q = 0 gives f(mu).
+
+    >>> import numpy as np
+    >>> from rnnmft.numerics.backends import get_backend
+    >>> from rnnmft.numerics.laws import Sample
+    >>> asked = Integrands(lambda e, given, tolerance: Sample([e**2, np.cos(e)]), 2)
+    >>> laws = np.zeros(1), np.ones(1), (), None
+    >>> found = integrate(asked, *laws, backend=get_backend(), rtol=RTOL)
+    >>> bool(np.all(np.abs(found.values[:, 0] - [1, np.exp(-0.5)]) <= found.errors[:, 0]))
+    True
     """
     xp = backend.xp
     with backend.quiet():

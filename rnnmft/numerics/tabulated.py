@@ -125,11 +125,11 @@ class TabulatedProgram:
             state = block.run([values[s] for s in symbols], off)
             return ([part[i] for i in block.outputs] for part in (state.values, state.errors))  # type: ignore[return-value]
 
-        for of, step in self.steps:
+        for symbols, step in self.steps:
             if isinstance(step, _Assign) and step.symbol in given:
                 values[step.symbol] = given[step.symbol]
                 continue
-            found, off = run(step.block, of)
+            found, off = run(step.block, symbols)
             if isinstance(step, _Assign):
                 values[step.symbol], errors[step.symbol] = found[0], off[0]
             else:

@@ -18,10 +18,8 @@ from rnnmft.errors import DerivationError, RnnmftError
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.page.figure import Figure
 from rnnmft.parameters import TYINGS, check_count
-from rnnmft.report.attempt import attempt
 from rnnmft.report.cloud import cloud_figure
 from rnnmft.report.figures import map_figure
-from rnnmft.report.glance import glance
 from rnnmft.report.gradients import solve_gradients
 from rnnmft.report.html import render_report
 from rnnmft.report.memory import memory_lags, solve_memory
@@ -30,6 +28,8 @@ from rnnmft.report.numbers import report_numbers
 from rnnmft.report.phase import neighbourhood
 from rnnmft.report.record import ReportRecord
 from rnnmft.report.singular_values import Spectra, solve_spectra
+from rnnmft.report.summary import summary
+from rnnmft.report.try_compute import try_compute
 from rnnmft.theory.derivation import derive
 from rnnmft.theory.steps import StepsRecord
 from rnnmft.validation import validate
@@ -162,11 +162,13 @@ def make_report(
     know(validation=validation, compared=comparison_figures(validation))
     measured = parts.networks()
     know(
-        gradients=attempt(
+        gradients=try_compute(
             "The growth of gradients", lambda: solve_gradients(fields, measured), missing
         ),
-        memory=attempt("The memory of the states", lambda: solve_memory(fields, measured), missing),
-        cloud=attempt("The eigenvalues", lambda: cloud_figure(main, steps, seed), missing),
+        memory=try_compute(
+            "The memory of the states", lambda: solve_memory(fields, measured), missing
+        ),
+        cloud=try_compute("The eigenvalues", lambda: cloud_figure(main, steps, seed), missing),
     )
     know(spectra=parts.spectra(measured))
     know(phases=parts.phases())
@@ -232,16 +234,18 @@ class _Parts:
 
     def numbers(self) -> dict[str, Any]:
         """The numbers at a glance, and the fixed points of the untied theory."""
-        numbers, without = glance(self.fields)
+        numbers, without = summary(self.fields)
         self.missing.extend(without)
         untied = self.fields.get("untied")
-        every = attempt("The fixed points", untied.fixed_points, self.missing) if untied else None
+        every = (
+            try_compute("The fixed points", untied.fixed_points, self.missing) if untied else None
+        )
         return {"numbers": numbers, "fixed_points": every or []}
 
     def networks(self) -> Networks:
         """One run of each tying, with as many lags as the memory asks for."""
         main = self._main
-        lags = attempt("The memory of the states", lambda: memory_lags(main), self.missing)
+        lags = try_compute("The memory of the states", lambda: memory_lags(main), self.missing)
         return run_networks(
             main.cell,
             main.ensemble,
@@ -259,7 +263,7 @@ class _Parts:
         """Densities and moments; what is missing is said in its own section."""
         seconds = _FOR_DENSITIES * self.seconds
         progress = self.stages.part(0.6, 0.9)
-        return attempt(
+        return try_compute(
             "The singular values",
             lambda: solve_spectra(self.fields, networks, seconds, progress),
             self.missing,
@@ -273,8 +277,8 @@ class _Parts:
         progress = self.stages.part(0.9, 1.0)
         seconds = (1 - _FOR_DENSITIES) * self.seconds
         drawn = [
-            attempt("The correlation map", lambda: map_figure(untied), self.missing),
-            attempt(
+            try_compute("The correlation map", lambda: map_figure(untied), self.missing),
+            try_compute(
                 "The phase diagram",
                 lambda: neighbourhood(untied, seconds, progress),
                 self.missing,
@@ -286,7 +290,7 @@ class _Parts:
         """The equations of each theory."""
         cell, constant = self._main.cell, self._main.inputs.temporal == "constant"
         found = {
-            tying: attempt(
+            tying: try_compute(
                 f"The {tying} derivation",
                 lambda tying=tying: derive(cell, tying, constant),
                 self.missing,

@@ -58,7 +58,7 @@ class ReportComparison:
         write_whole(Path(path), text + "\n")
 
 
-def _page(of: ReportComparison) -> str:
+def _page(comparison: ReportComparison) -> str:
     from markupsafe import Markup
 
     columns = [
@@ -71,31 +71,31 @@ def _page(of: ReportComparison) -> str:
             "setting": of_validation.setting_html(report.validation),
             "missing": report.missing,
         }
-        for name, report in zip(of.names, of.reports, strict=True)
+        for name, report in zip(comparison.names, comparison.reports, strict=True)
     ]
-    tables = [(tying, _rows(of, tying)) for tying in TYINGS]
-    notice = next((r.notice for r in of.reports if r.notice), "")
-    shared = {"columns": columns, "names": of.names}
+    tables = [(tying, _rows(comparison, tying)) for tying in TYINGS]
+    notice = next((r.notice for r in comparison.reports if r.notice), "")
+    shared = {"columns": columns, "names": comparison.names}
     lead = render(_TEMPLATES, "comparison_lead.html", notice=notice, tables=tables, **shared)
     heading = render(_TEMPLATES, "comparison_heading.html", **shared)
     sections = [
         Section(title, anchor, render(_TEMPLATES, "figures.html", figures=figures))
         for title, anchor, figures in (
-            ("Gradients and memory", "gradients", _gradients_and_memory(of)),
-            ("Singular values", "spectra", _spectra(of)),
-            ("Phases", "phases", _phases(of)),
+            ("Gradients and memory", "gradients", _gradients_and_memory(comparison)),
+            ("Singular values", "spectra", _spectra(comparison)),
+            ("Phases", "phases", _phases(comparison)),
         )
         if figures
     ]
     setting: Markup = render(_TEMPLATES, "comparison_settings.html", **shared)
     sections.append(Section("Settings", "setting", setting))
-    foot = of_validation.foot(of.reports[0].validation)
-    return render_page(" and ".join(of.names), heading, lead, sections, foot)
+    foot = of_validation.foot(comparison.reports[0].validation)
+    return render_page(" and ".join(comparison.names), heading, lead, sections, foot)
 
 
-def _rows(of: ReportComparison, tying: str) -> list[dict[str, Any]]:
+def _rows(comparison: ReportComparison, tying: str) -> list[dict[str, Any]]:
     """A number a row: of both, and by how much the second differs where that is no noise."""
-    found = [{n.latex: n for n in r.numbers if tying in n.values} for r in of.reports]
+    found = [{n.latex: n for n in r.numbers if tying in n.values} for r in comparison.reports]
     rows = []
     for latex in dict.fromkeys([*found[0], *found[1]]):
         pair = [numbers.get(latex) for numbers in found]
@@ -118,8 +118,8 @@ def _gap(one: Any, other: Any) -> str:
     return percent(difference, 1) if abs(difference) > 3 * noise else "within its error"
 
 
-def _gradients_and_memory(of: ReportComparison) -> list[Figure]:
-    pairs = list(zip(of.names, of.reports, _STYLES, strict=True))
+def _gradients_and_memory(comparison: ReportComparison) -> list[Figure]:
+    pairs = list(zip(comparison.names, comparison.reports, _STYLES, strict=True))
 
     def gradients(axes: Any) -> None:
         for name, report, style in pairs:
@@ -148,33 +148,33 @@ def _gradients_and_memory(of: ReportComparison) -> list[Figure]:
         axes.set_ylabel(r"$C(\tau) / C(0)$")
 
     figures = []
-    both = " and ".join(of.names)
-    if any(r.gradients is not None for r in of.reports):
+    both = " and ".join(comparison.names)
+    if any(r.gradients is not None for r in comparison.reports):
         caption = "What T steps do to a squared gradient, in theory."
         figures.append(_figure(gradients, f"m_1(T) of {both}.", caption))
-    if any(r.memory is not None for r in of.reports):
+    if any(r.memory is not None for r in comparison.reports):
         caption = "How long the first state of each is remembered, in theory."
         figures.append(_figure(memory, f"The autocorrelation of {both}.", caption))
     return figures
 
 
-def _phases(of: ReportComparison) -> list[Figure]:
+def _phases(comparison: ReportComparison) -> list[Figure]:
     """The maps of both, each with its name."""
     return [
         replace(figure, caption=f"{name}. {figure.caption}")
-        for name, report in zip(of.names, of.reports, strict=True)
+        for name, report in zip(comparison.names, comparison.reports, strict=True)
         for figure in report.phases
         if figure.is_surface
     ]
 
 
-def _spectra(of: ReportComparison) -> list[Figure]:
+def _spectra(comparison: ReportComparison) -> list[Figure]:
     """The singular values of the networks of both, for each horizon that both have."""
-    kept = [r.spectra.samples if r.spectra is not None else {} for r in of.reports]
-    return [_spectrum(of, kept, horizon) for horizon in sorted(set(kept[0]) & set(kept[1]))]
+    kept = [r.spectra.samples if r.spectra is not None else {} for r in comparison.reports]
+    return [_spectrum(comparison, kept, horizon) for horizon in sorted(set(kept[0]) & set(kept[1]))]
 
 
-def _spectrum(of: ReportComparison, kept: Sequence[dict[int, Any]], horizon: int) -> Figure:
+def _spectrum(comparison: ReportComparison, kept: Sequence[dict[int, Any]], horizon: int) -> Figure:
     values = [np.asarray(k[horizon]).ravel() for k in kept]
     values = [v[np.isfinite(v) & (v > 0)] for v in values]
     every = np.concatenate(values)
@@ -183,7 +183,7 @@ def _spectrum(of: ReportComparison, kept: Sequence[dict[int, Any]], horizon: int
     edges = np.geomspace(ends[0], 1.2 * ends[1], 49)
 
     def draw(axes: Any) -> None:
-        for name, value, style in zip(of.names, values, _STYLES, strict=True):
+        for name, value, style in zip(comparison.names, values, _STYLES, strict=True):
             heights = np.histogram(value, edges)[0] / max(value.size, 1)
             heights = heights / np.diff(np.log10(edges))
             look = {"color": style["color"], "linestyle": style["linestyle"]}

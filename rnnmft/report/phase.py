@@ -75,8 +75,8 @@ def neighbourhood(
         progress,
         field.start,
     )
-    of = f", {p.name}" if len(field.cell.preactivations) > 1 else ""
-    labels = (rf"\sigma_{{w{of}}}", rf"\mu_{{b{of}}}")
+    index = f", {p.name}" if len(field.cell.preactivations) > 1 else ""
+    labels = (rf"\sigma_{{w{index}}}", rf"\mu_{{b{index}}}")
     return phase_figure(found, (law.sigma_w, law.mu_b), labels)
 
 

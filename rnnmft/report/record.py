@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.page.figure import Figure
-from rnnmft.report.glance import Glance
 from rnnmft.report.gradients import Gradients
 from rnnmft.report.memory import Memory
 from rnnmft.report.singular_values import Spectra
+from rnnmft.report.summary import SummaryNumber
 from rnnmft.solvers.results import FixedPoint
 from rnnmft.theory.steps import StepsRecord
 from rnnmft.validation import ValidationReport
@@ -41,7 +41,7 @@ class ReportRecord:
     inputs: Inputs
     validation: ValidationReport
     compared: list[Figure]
-    numbers: list[Glance]
+    numbers: list[SummaryNumber]
     fixed_points: list[FixedPoint]
     gradients: Gradients | None
     memory: Memory | None

@@ -15,10 +15,10 @@ from rnnmft.page.figure import BLACK, Figure, draw_figure, label_decades
 from rnnmft.page.numbers import count, plus_minus, significant
 from rnnmft.page.tyings import NETWORKS
 from rnnmft.records import BOUND, STANDARD_ERROR, Quantity
-from rnnmft.report.attempt import attempt
 from rnnmft.report.budget import Budget
 from rnnmft.report.densities import FEWEST, Axis, DensityCurve, TooSlowError, density_of
 from rnnmft.report.networks import WIDTH, Networks
+from rnnmft.report.try_compute import try_compute
 from rnnmft.simulation import Estimate
 from rnnmft.spectra.law import JacobianLaw
 
@@ -102,7 +102,7 @@ def _moments(
     rows = [MomentRow(horizon, k + 1, {}, {}, {}, {}) for k in range(_HIGHEST)]
     for tying, mean_field in fields.items():
         measured = networks.runs[tying].jacobian[horizon].moments
-        predicted = attempt(
+        predicted = try_compute(
             f"The moments of the {tying} theory at T = {horizon}",
             lambda field=mean_field: _predicted(field, horizon, networks.steps),
             missing,
@@ -184,7 +184,7 @@ def _densities(
             pace[tying] = horizon, found.seconds
             return found
 
-        curve = attempt(f"The density of the {tying} theory at T = {horizon}", density, missing)
+        curve = try_compute(f"The density of the {tying} theory at T = {horizon}", density, missing)
         if curve is not None:
             curves[tying] = curve
     return _figure(values, curves, axis, horizon)

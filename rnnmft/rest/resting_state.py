@@ -62,7 +62,7 @@ class RestingState(Measured):
     continuum: int
     status: Status
     errors: Mapping[str, Any] = field(repr=False)
-    of: Stability = field(repr=False, compare=False)
+    stability: Stability = field(repr=False, compare=False)
 
     def error_of(self, kind: str, name: str | None) -> Any:
         """The error bound of a number, or of each of the outliers."""
@@ -86,7 +86,7 @@ class RestingState(Measured):
     @cached_property
     def radius(self) -> Quantity:
         """The spectral radius of the Jacobian here: the fastest change grows by it in a step."""
-        found, name = self.of.radius, "spectral radius at rest"
+        found, name = self.stability.radius, "spectral radius at rest"
         cloud = self.eigenvalues().radius
         if found is not None:
             cloud = Quantity(name, found[0], found[1], self.status)
@@ -104,12 +104,12 @@ class RestingState(Measured):
         Raises:
             ParameterError: units is not a whole number >= 1.
         """
-        return self.of.law(check_count("units", units))
+        return self.stability.law(check_count("units", units))
 
     def to_dict(self) -> dict[str, Any]:
         """Every field but the internal ones."""
         found = super().to_dict()
-        found.pop("of")
+        found.pop("stability")
         return found
 
     def __repr__(self) -> str:
@@ -120,8 +120,8 @@ class RestingState(Measured):
 
 def resting_states(cell: Cell, ensemble: Ensemble) -> list[RestingState]:
     """All fixed points of the mean field, by increasing second moment of what matrices see."""
-    of = RestMap(cell, ensemble)
-    return [_state(of, rest) for rest in of.roots()]
+    rest_map = RestMap(cell, ensemble)
+    return [_state(rest_map, rest) for rest in rest_map.roots()]
 
 
 @lru_cache(maxsize=64)
@@ -130,24 +130,26 @@ def _averages(cell: Cell, kinds: Kinds) -> FactoredAverages:
     return kinds.averages([x**n for n in (2, 1) for x in states])
 
 
-def _state(of: RestMap, rest: Rest) -> RestingState:
-    averages, seen = _averages(of.cell, of.kinds), rest.seen[:, None]
-    value, error = (x[:, 0] for x in averages(of.laws(seen)))
-    slope = of.slope_of(lambda y: averages(of.laws(y))[0], rest.seen)
+def _state(rest_map: RestMap, rest: Rest) -> RestingState:
+    averages, seen = _averages(rest_map.cell, rest_map.kinds), rest.seen[:, None]
+    value, error = (x[:, 0] for x in averages(rest_map.laws(seen)))
+    slope = rest_map.slope_of(lambda y: averages(rest_map.laws(y))[0], rest.seen)
     error = error + np.abs(slope) @ rest.error
-    names, count = [s.name for s in of.cell.states], len(of.cell.states)
-    variance = of.laws(seen).variance
-    q = {p.name: float(variance[p][0]) for p in of.cell.preactivations}
-    known = [m.name for m in of.unit.averaged]
-    places = {p.name: (of.ensemble[p.name].sigma_w ** 2, r) for p, r in of.unit.row.items()}
+    names, count = [s.name for s in rest_map.cell.states], len(rest_map.cell.states)
+    variance = rest_map.laws(seen).variance
+    q = {p.name: float(variance[p][0]) for p in rest_map.cell.preactivations}
+    known = [m.name for m in rest_map.unit.averaged]
+    places = {
+        p.name: (rest_map.ensemble[p.name].sigma_w ** 2, r) for p, r in rest_map.unit.row.items()
+    }
     moved = {k: places[k][0] * float(rest.error[places[k][1]]) if k in places else 0.0 for k in q}
-    stability = Stability(of, rest)
+    stability = Stability(rest_map, rest)
     (gain, spread), beside = stability.gain, stability.outliers
     return RestingState(
         second_moment=dict(zip(names, map(float, value[:count]), strict=True)),
         mean=dict(zip(names, map(float, value[count:]), strict=True)),
         preactivation_variance=q,
-        average=dict(zip(known, map(float, rest.seen[of.squares :]), strict=True)),
+        average=dict(zip(known, map(float, rest.seen[rest_map.squares :]), strict=True)),
         gain=gain,
         outliers=None if beside is None else beside[0],
         stable=stability.stable,
@@ -157,9 +159,9 @@ def _state(of: RestMap, rest: Rest) -> RestingState:
             "second_moment": dict(zip(names, map(float, error[:count]), strict=True)),
             "mean": dict(zip(names, map(float, error[count:]), strict=True)),
             "preactivation_variance": moved,
-            "average": dict(zip(known, map(float, rest.error[of.squares :]), strict=True)),
+            "average": dict(zip(known, map(float, rest.error[rest_map.squares :]), strict=True)),
             "gain": spread,
             "outliers": None if beside is None else beside[1],
         },
-        of=stability,
+        stability=stability,
     )

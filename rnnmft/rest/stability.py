@@ -67,13 +67,13 @@ def _gains(cell: Cell, kinds: Kinds) -> _Gains:
     unit = resting_unit(cell)
     found = []
     for point in (sp.S.One, _X + sp.I * _Y):
-        of = unit_powers(cell, point)
-        entries = [unit.of(x) for x in of.powers]
+        unit_at = unit_powers(cell, point)
+        entries = [unit.of(x) for x in unit_at.powers]
         if point is sp.S.One:  # gates drop out: (1 - z)^2 / (1 - z)^2
             entries = [_shortened(x) for x in entries]
-        given = [*of.sigma_w.values(), *([] if point is sp.S.One else [_X, _Y])]
+        given = [*unit_at.sigma_w.values(), *([] if point is sp.S.One else [_X, _Y])]
         found.append(kinds.averages(entries, *given))
-    return _Gains(of.powers.rows, of.sigma_w, found[0], found[1])
+    return _Gains(unit_at.powers.rows, unit_at.sigma_w, found[0], found[1])
 
 
 def _shortened(entry: sp.Expr) -> sp.Expr:

@@ -94,9 +94,11 @@ class TangentMap:
         if delta is not None:
             self._defined[p] = matrix.columns(delta)
 
-    def push_average(self, m: Average, of: Elementwise, known: Mapping[sp.Basic, Tensor]) -> None:
+    def push_average(
+        self, m: Average, function: Elementwise, known: Mapping[sp.Basic, Tensor]
+    ) -> None:
         """delta m, (networks, 1, columns): the mean of delta f over the units; called likewise."""
-        (delta,) = self._linearised(of, known)
+        (delta,) = self._linearised(function, known)
         if delta is not None:
             self._defined[m] = delta.mean(1, keepdim=True)
 

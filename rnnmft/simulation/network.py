@@ -110,11 +110,11 @@ class Network:
         if cell.input is not None:
             known[cell.input] = x
         for d in cell.order:
-            of = self._of[d]
+            function = self._of[d]
             if isinstance(d, Average):
-                known[d] = of(known, like)[0].mean(-1, keepdim=True)
+                known[d] = function(known, like)[0].mean(-1, keepdim=True)
                 if tangent is not None:
-                    tangent.push_average(d, of, known)
+                    tangent.push_average(d, function, known)
             else:
                 known[d] = self._preactivation(d, known, like, x, parameters, tangent)
         new = {

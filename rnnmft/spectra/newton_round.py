@@ -71,12 +71,14 @@ class Round:
 
     def _diagonal(self, blocks: Complex) -> Complex:
         """P = diag(t 1_m, blocks), (Z, n, n)."""
-        of = self.sections
-        found = np.zeros((len(self.z), of.size, of.size), dtype=np.complex128)
-        for s in range(of.states):
+        sections = self.sections
+        found = np.zeros((len(self.z), sections.size, sections.size), dtype=np.complex128)
+        for s in range(sections.states):
             found[:, s, s] = self.t
-        for k in range(of.count):
-            place = slice(of.states + k * of.length, of.states + (k + 1) * of.length)
+        for k in range(sections.count):
+            place = slice(
+                sections.states + k * sections.length, sections.states + (k + 1) * sections.length
+            )
             found[:, place, place] = blocks[:, k]
         return found
 

@@ -200,8 +200,8 @@ class Spectrum:
     def name(self, what: str) -> str:
         """A quantity's name."""
         label = "" if self.is_exact else ", free power of one step (an approximation)"
-        of = f"{self.tying}{label}{left_out(self.cell)}"
-        return f"{what} of J J^T, horizon {self.horizon}, {of}"
+        theory = f"{self.tying}{label}{left_out(self.cell)}"
+        return f"{what} of J J^T, horizon {self.horizon}, {theory}"
 
     # --- moments -------------------------------------------------------------------------------
 

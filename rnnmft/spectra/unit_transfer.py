@@ -108,11 +108,11 @@ class UnitTransfer:
     def closure(self) -> Closure:
         """The ensembles of those blocks."""
         times = 1 if self.tied else self.horizon
-        of = self.sections
+        sections = self.sections
         sigma_w = tuple(s for s in self.sigma_w for _ in range(times))
         names = tuple(w for w in self.weights for _ in range(times))
         room = tuple(r for r in self.room for _ in range(times))
-        return Closure(sigma_w, names, of.length, room)
+        return Closure(sigma_w, names, sections.length, room)
 
     def parts(self) -> NDArray[np.float64] | None:
         """(R, M): each part's own weights, which sum to 1; None for a single part."""

@@ -54,17 +54,19 @@ class Derivation(StepsRecord):
     @cached_property
     def moments(self) -> dict[MomentKey, sp.Expr]:
         """{key: update} of every one-trajectory moment the recursion needs."""
-        of = self.theory
-        seen = [k for number in of.numbers.values() for k in of.moments_in(number)]
+        theory = self.theory
+        seen = [k for number in theory.numbers.values() for k in theory.moments_in(number)]
         singles = [k for k in self.cross_moments if len(k) == 1]
-        return of.closure([*(self._square(s, 1) for s in self.cell.states), *seen, *singles])
+        return theory.closure([*(self._square(s, 1) for s in self.cell.states), *seen, *singles])
 
     @cached_property
     def cross_moments(self) -> dict[MomentKey, sp.Expr]:
         """{key: update} of every moment that the two-trajectory recursion needs."""
-        of = self.theory
-        seen = [k for p in self.cell.preactivations for k in of.moments_in(of.covariance(p))]
-        return of.closure([*(self._square(s, 2) for s in self.cell.states), *seen])
+        theory = self.theory
+        seen = [
+            k for p in self.cell.preactivations for k in theory.moments_in(theory.covariance(p))
+        ]
+        return theory.closure([*(self._square(s, 2) for s in self.cell.states), *seen])
 
     def _equations(
         self, updates: dict[MomentKey, sp.Expr], keys: dict[str, MomentKey]
@@ -134,8 +136,8 @@ class Derivation(StepsRecord):
         """The Jacobian matrix of a moment map, through the preactivations' (co)variances."""
         n, theory = self.notation, self.theory
         single = trajectories == 1
-        of = self.moments if single else self.cross_moments
-        keys = [k for k in of if len(k) == trajectories]
+        updates = self.moments if single else self.cross_moments
+        keys = [k for k in updates if len(k) == trajectories]
         symbols = [n.moment(k) for k in keys]
         gradients: dict[sp.Symbol, sp.Matrix] = {}
 
@@ -148,7 +150,7 @@ class Derivation(StepsRecord):
         between = {n.q_ab[p]: theory.covariance(p) for p in self.cell.preactivations}
         for variable, number in (theory.numbers if single else between).items():
             gradients[variable] = total(number)
-        rows = [total(of[k]) for k in keys]
+        rows = [total(updates[k]) for k in keys]
         return sp.Matrix.vstack(*rows).applyfunc(without_deltas).applyfunc(sp.factor_terms)
 
     @cached_property

@@ -93,9 +93,9 @@ def many_step_equations(
         phi = sp.MatrixSymbol(f"Phi{marks[k]}", _LENGTH, _LENGTH)
         seen, kind = unit.cell.seen_widths[p], kinds[p.name]
         room = room_of(kind, p.width, seen)
-        of = determining_matrix(kind, sigma_w[p] / sp.sqrt(seen), v[k] * u[k] / room)
+        matrix = determining_matrix(kind, sigma_w[p] / sp.sqrt(seen), v[k] * u[k] / room)
         found += [
-            _equation(phi, of),
+            _equation(phi, matrix),
             _equation(a[k], phi * v[k]),
             _equation(b[k], u[k] * phi),
         ]

@@ -158,8 +158,8 @@ class Assembly:
             for symbol in expression.free_symbols & self.parts.keys()
         }
         for symbol in expression.free_symbols & self._averages.keys():
-            of = self.resolve(self._averages[symbol])
-            known[symbol] = Average(self._average_names[symbol], of)
+            content = self.resolve(self._averages[symbol])
+            known[symbol] = Average(self._average_names[symbol], content)
         return expression.xreplace(known)
 
     @cached_property

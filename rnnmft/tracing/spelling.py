@@ -73,13 +73,13 @@ def _names(value: ast.AST) -> Iterator[str | None]:
 
 def _note(node: ast.AST, names: list[str], found: Spelling) -> None:
     """What one statement or expression says of an argument."""
-    of = getattr(getattr(node, "value", None), "id", None)
-    if isinstance(node, ast.Subscript) and of in names:
+    name = getattr(getattr(node, "value", None), "id", None)
+    if isinstance(node, ast.Subscript) and name in names:
         key = node.slice
         if isinstance(key, ast.Constant) and isinstance(key.value, str):
-            _add(found.keys, of, key.value)
-    if isinstance(node, ast.Attribute) and of in names and not hasattr(torch.Tensor, node.attr):
-        _add(found.fields, of, node.attr)
+            _add(found.keys, name, key.value)
+    if isinstance(node, ast.Attribute) and name in names and not hasattr(torch.Tensor, node.attr):
+        _add(found.fields, name, node.attr)
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], (ast.Tuple, ast.List)):
         parts = [t.id for t in node.targets[0].elts if isinstance(t, ast.Name)]
         whole = _argument(node.value, names)

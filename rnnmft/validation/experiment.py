@@ -162,9 +162,9 @@ def _simulate(plan: Plan, progress: Progress | None) -> dict[str, list[Simulatio
     before = 0.0
     for tying, width, networks, work in jobs:
 
-        def advance(done: int, of: int, start: float = before, share: float = work) -> None:
+        def advance(done: int, whole: int, start: float = before, share: float = work) -> None:
             if progress is not None:
-                progress(start + share * done / of, total)
+                progress(start + share * done / whole, total)
 
         runs[tying].append(plan.setting.run(width, networks, tying, progress=advance))
         before += work

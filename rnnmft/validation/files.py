@@ -44,9 +44,9 @@ __all__ = ["Claims", "ensemble_from", "inputs_from", "is_setting", "read_claims"
 # How each option is read; `validate` knows its domain.
 _READ: Mapping[str, Callable[[Content, str], Any]] = {
     "widths": Content.wholes,
-    "networks": lambda of, name: _networks(of, name),
-    "seed": lambda of, name: of.whole(name, 0),
-    "steps": lambda of, name: of.whole(name, 1),
+    "networks": lambda content, name: _networks(content, name),
+    "seed": lambda content, name: content.whole(name, 0),
+    "steps": lambda content, name: content.whole(name, 1),
     "tyings": Content.texts,
     "horizons": Content.wholes,
     "lags": Content.wholes,
@@ -55,8 +55,8 @@ _READ: Mapping[str, Callable[[Content, str], Any]] = {
     "control": Content.number,
     "gap": Content.truth,
     "dtype": Content.text,
-    "sampling": lambda of, name: _wholes(of.table(name)),
-    "start": lambda of, name: _start(of, name),
+    "sampling": lambda content, name: _wholes(content.table(name)),
+    "start": lambda content, name: _start(content, name),
 }
 _REQUIRED = ("cell", "widths", "networks", "seed")
 _KEYS = ("cell", *_READ, "weights", "ensemble", "parameters", "inputs")
@@ -144,12 +144,14 @@ def _read(
     read_inputs: Callable[[str], Inputs] | None = None,
 ) -> Claims:
     try:
-        of = Content(tomllib.loads(path.read_text(encoding="utf-8"))).only(_KEYS)
+        content = Content(tomllib.loads(path.read_text(encoding="utf-8"))).only(_KEYS)
         for key in required:
-            of.value(key)
-        cell = resolve(of.text("cell"))
-        options = {name: read(of, name) for name, read in _READ.items() if name in of}
-        return Claims(cell, ensemble_from(of, cell), inputs_from(of, read_inputs), options)
+            content.value(key)
+        cell = resolve(content.text("cell"))
+        options = {name: read(content, name) for name, read in _READ.items() if name in content}
+        return Claims(
+            cell, ensemble_from(content, cell), inputs_from(content, read_inputs), options
+        )
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ParseError(str(error), source=str(path)) from None
     except ParseError as error:
@@ -158,24 +160,24 @@ def _read(
         raise ParameterError(f"{path}: {error}") from None
 
 
-def ensemble_from(of: Content, cell: Cell) -> Ensemble:
+def ensemble_from(content: Content, cell: Cell) -> Ensemble:
     """The ensemble of a setting: its `weights`, `[parameters]` and `[ensemble]`."""
-    weights = _by_name(of, "weights", Content.text) if "weights" in of else "gaussian"
-    laws = of.table("parameters").tables() if "parameters" in of else ()
-    rows = of.table("ensemble").tables() if "ensemble" in of else ()
+    weights = _by_name(content, "weights", Content.text) if "weights" in content else "gaussian"
+    laws = content.table("parameters").tables() if "parameters" in content else ()
+    rows = content.table("ensemble").tables() if "ensemble" in content else ()
     given = {name: {key: row.number(key) for key in row} for name, row in rows}
     return cell.ensemble(
         weights, {n: law_from_dict(law.values) for n, law in laws} or None, **given
     )
 
 
-def inputs_from(of: Content, read_inputs: Callable[[str], Inputs] | None = None) -> Inputs:
+def inputs_from(content: Content, read_inputs: Callable[[str], Inputs] | None = None) -> Inputs:
     """The inputs of a setting, its `[inputs]`."""
-    if "inputs" not in of:
+    if "inputs" not in content:
         return Inputs()
-    if read_inputs is not None and "data" in of.table("inputs"):
-        return read_inputs(of.table("inputs").only(("data",)).text("data"))
-    table = of.table("inputs").only(("R", "correlation", "temporal"))
+    if read_inputs is not None and "data" in content.table("inputs"):
+        return read_inputs(content.table("inputs").only(("data",)).text("data"))
+    table = content.table("inputs").only(("R", "correlation", "temporal"))
     given: dict[str, Any] = {k: table.number(k) for k in table if k != "temporal"}
     if "temporal" in table:
         named = isinstance(table.value("temporal"), str)
@@ -183,23 +185,23 @@ def inputs_from(of: Content, read_inputs: Callable[[str], Inputs] | None = None)
     return Inputs(**given)
 
 
-def _networks(of: Content, name: str) -> int | list[int]:
+def _networks(content: Content, name: str) -> int | list[int]:
     """How many of each width, or of all."""
-    one = isinstance(of.value(name), int)
-    return of.whole(name, 2) if one else of.wholes(name)
+    one = isinstance(content.value(name), int)
+    return content.whole(name, 2) if one else content.wholes(name)
 
 
-def _start(of: Content, name: str) -> float | dict[str, float]:
-    return _by_name(of, name, Content.number)
+def _start(content: Content, name: str) -> float | dict[str, float]:
+    return _by_name(content, name, Content.number)
 
 
-def _by_name(of: Content, name: str, read: Callable[[Content, str], Any]) -> Any:
+def _by_name(content: Content, name: str, read: Callable[[Content, str], Any]) -> Any:
     """One value, or a table of them by name."""
-    if not isinstance(of.value(name), Mapping):
-        return read(of, name)
-    table = of.table(name)
+    if not isinstance(content.value(name), Mapping):
+        return read(content, name)
+    table = content.table(name)
     return {key: read(table, key) for key in table}
 
 
-def _wholes(of: Content) -> dict[str, int]:
-    return {name: of.whole(name, 0) for name in of}
+def _wholes(content: Content) -> dict[str, int]:
+    return {name: content.whole(name, 0) for name in content}

@@ -79,7 +79,9 @@ def simulate_in_chunks(
         layouts = {a["name"]: a for name in found.names for a in found.note(name)["arrays"]}
         found.finish(encode_metadata(map(ArrayLayout.from_dict, layouts.values()), {}))
         held = decode(found.content())
-    whole = {name: gather(of, [_read(held, name, of)]) for name, of in groups.items()}
+    whole = {
+        name: gather(setting, [_read(held, name, setting)]) for name, setting in groups.items()
+    }
     return {
         tying: [whole[f"{tying}-{width}"] for width in design.widths]
         for tying, design in plan.design.items()
@@ -90,13 +92,13 @@ def _parts(plan: Plan, chunk: int | None) -> Iterator[_NetworkChunk]:
     for tying, design in plan.design.items():
         costs = plan.setting.costs(design.widths, tying)
         for width, networks, cost in zip(design.widths, design.networks, costs, strict=True):
-            of = plan.setting.plan(width, networks, tying)
+            setting = plan.setting.plan(width, networks, tying)
             usual = max(1, int(_NUMBERS / cost))
             size = min(networks, usual if chunk is None else check_count("chunk", chunk))
             for first in range(0, networks, size):
                 end = min(first + size, networks)
                 work = max(1, round(1000.0 * (end - first) * cost / _NUMBERS))
-                yield _NetworkChunk(f"{tying}-{width}", of, first, end, size, work)
+                yield _NetworkChunk(f"{tying}-{width}", setting, first, end, size, work)
 
 
 def _campaign(plan: Plan, parts: Mapping[str, _NetworkChunk]) -> dict[str, Any]:

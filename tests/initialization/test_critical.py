@@ -18,7 +18,7 @@ from rnnmft.errors import InfeasibleError, ParameterError
 from rnnmft.expectation import GaussianExpectation
 from rnnmft.initialization.critical import critical
 from rnnmft.initialization.design.burn_in import stationary_after
-from rnnmft.initialization.design.roles import roles
+from rnnmft.initialization.design.gating import gating
 from rnnmft.initialization.design.tied import TiedGrowth
 from rnnmft.numerics.compile import compile_program
 from rnnmft.sampling import Sampling
@@ -51,7 +51,7 @@ class TestRoles:
         readout: tuple[str, ...],
         main: str,
     ) -> None:
-        found = roles(cells.get(name))
+        found = gating(cells.get(name))
         assert dict(found.retention) == retention
         assert (found.write, found.readout, found.main()) == (write, readout, main)
 
@@ -69,15 +69,15 @@ class TestRoles:
     def test_gates_that_write_what_they_do_not_keep(
         self, name: str, coupled: tuple[str, ...]
     ) -> None:
-        assert roles(cells.get(name)).coupled == coupled
+        assert gating(cells.get(name)).coupled == coupled
 
     def test_a_fixed_candidate_passes_its_role_on(self) -> None:
-        assert roles(cells.gru()).main(["n"]) == "z"
-        assert roles(cells.minimal()).main(["e"]) is None
+        assert gating(cells.gru()).main(["n"]) == "z"
+        assert gating(cells.minimal()).main(["e"]) is None
 
     def test_a_mean_that_is_normalised_away_opens_no_gate(self) -> None:
-        assert roles(cells.get("minimal")).retention == {"e": 1}
-        assert roles(cells.get("layer_norm_minimal")).retention == {}
+        assert gating(cells.get("minimal")).retention == {"e": 1}
+        assert gating(cells.get("layer_norm_minimal")).retention == {}
 
 
 # cell, inputs, options

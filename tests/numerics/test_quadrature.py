@@ -16,7 +16,8 @@ from rnnmft.errors import Status
 from rnnmft.expectation import gaussian_expectation
 from rnnmft.numerics.backends import get_backend, torch_backend
 from rnnmft.numerics.compile import STATUSES, compile_program
-from rnnmft.numerics.quadrature import gaussian_integrals
+from rnnmft.numerics.laws import Integrands, Sample
+from rnnmft.numerics.quadrature import RTOL, integrate
 from tests.data import make_quadrature as reference
 
 DATA = json.loads((Path(__file__).parents[1] / "data" / "quadrature.json").read_text())
@@ -351,14 +352,9 @@ def test_hidden_kinks_are_within_their_errors() -> None:
 def test_plain_functions_with_parameters() -> None:
     backend = get_backend("numpy")
     scale = np.array([0.5, 2.0, 7.0])
-    found = gaussian_integrals(
-        lambda v, c: [np.cos(c * v), 1.0 + 0 * v],
-        np.array([0.0, 1.0, -1.0]),
-        np.array([1.0, 0.2, 0.01]),
-        count=2,
-        backend=backend,
-        parameters=[scale],
-    )
+    asked = Integrands(lambda v, given, _: Sample([np.cos(given[0] * v), 1.0 + 0 * v]), 2)
+    laws = np.array([0.0, 1.0, -1.0]), np.array([1.0, 0.2, 0.01]), (scale,), None
+    found = integrate(asked, *laws, backend=backend, rtol=RTOL)
     exact = np.cos(scale * np.array([0.0, 1.0, -1.0])) * np.exp(-(scale**2) * [1.0, 0.2, 0.01] / 2)
     assert np.all(np.abs(found.values[0] - exact) <= found.errors[0])
     assert np.all(np.abs(found.values[1] - 1) <= found.errors[1])

@@ -12,15 +12,15 @@ import pytest
 from rnnmft import MeanField, cells
 from rnnmft.errors import ConvergenceError, DerivationError, Status
 from rnnmft.report import singular_values
-from rnnmft.report.attempt import attempt
 from rnnmft.report.cloud import cloud_figure
 from rnnmft.report.densities import DensityCurve, TooSlowError
-from rnnmft.report.glance import glance
 from rnnmft.report.gradients import solve_gradients
 from rnnmft.report.memory import memory_lags, solve_memory
 from rnnmft.report.networks import HORIZONS, Networks, run_networks
 from rnnmft.report.phase import neighbourhood
 from rnnmft.report.singular_values import solve_spectra
+from rnnmft.report.summary import summary
+from rnnmft.report.try_compute import try_compute
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def times(value: float, error: float) -> Any:
     ],
 )
 def test_a_timescale_that_was_not_resolved_says_so(value: float, error: float, text: str) -> None:
-    numbers, missing = glance({"tied": times(value, error)})
+    numbers, missing = summary({"tied": times(value, error)})
     (row,) = (n for n in numbers if n.latex == r"\xi_c")
     assert row.text["tied"] == text
     assert ("lost" in row.note["tied"]) == (error >= value)
@@ -151,7 +151,7 @@ def test_a_timescale_that_was_not_resolved_says_so(value: float, error: float, t
 
 
 def test_both_theories_stand_side_by_side(fields: dict[str, MeanField]) -> None:
-    numbers, missing = glance(fields)
+    numbers, missing = summary(fields)
     assert not missing
     assert all(set(n.text) == {"tied", "untied"} for n in numbers)
     second = numbers[0]
@@ -165,9 +165,9 @@ def test_what_fails_is_said() -> None:
     def fail(error: Exception) -> None:
         raise error
 
-    assert attempt("It", lambda: 3, missing) == 3
-    attempt("This", lambda: fail(DerivationError("It cannot be.")), missing)
-    attempt("That", lambda: fail(FloatingPointError("underflow")), missing)
+    assert try_compute("It", lambda: 3, missing) == 3
+    try_compute("This", lambda: fail(DerivationError("It cannot be.")), missing)
+    try_compute("That", lambda: fail(FloatingPointError("underflow")), missing)
     assert missing == [
         "This: not shown. It cannot be.",
         "That: not shown, by an error of rnnmft. FloatingPointError: underflow",

@@ -165,7 +165,7 @@ class Backward:
     ) -> dict[str, float]:
         """Every sigma_w^2: chosen, by its share of q, by its balance, or by criticality."""
         squares: dict[str, float] = {}
-        for name in design.roles.recurrent:
+        for name in design.gating.recurrent:
             choice, seen = design.choices[name], averages.seen[name]
             if choice.sigma_w is not None:
                 squares[name] = choice.sigma_w**2

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rnnmft.errors import ParameterError
-from rnnmft.initialization.design.roles import Roles
+from rnnmft.initialization.design.gating import Gating
 from rnnmft.language import Cell, Inputs
 from rnnmft.parameters import PREACTIVATION_PARAMETERS, Parameter
 
@@ -53,7 +53,7 @@ class Design:
 
     cell: Cell
     inputs: Inputs
-    roles: Roles
+    gating: Gating
     main: str | None
     choices: Mapping[str, Choice]
     fixed: Fix
@@ -74,7 +74,7 @@ class Design:
         design = self
         for name, mean in means.items():
             q = self.choices[name].q
-            widened = name in self.roles.coupled and name != self.main and self.is_free(name, "q")
+            widened = name in self.gating.coupled and name != self.main and self.is_free(name, "q")
             design = design.with_(
                 name, mu_b=mean, q=max(q, abs(mean)) if widened and q is not None else q
             )
@@ -113,19 +113,19 @@ def checked_fix(cell: Cell, fix: Mapping[str, Mapping[str, Any]] | None) -> Fix:
 
 
 def design(
-    cell: Cell, inputs: Inputs, roles: Roles, fixed: Fix, variance: float, share: float
+    cell: Cell, inputs: Inputs, gating: Gating, fixed: Fix, variance: float, share: float
 ) -> Design:
     """The design before anything free is chosen: q = `variance`, mu_b = sigma_b = 0.
 
     Args:
         cell: whose.
         inputs: where R = 0 no sigma_v can balance.
-        roles: of its preactivations.
+        gating: of its preactivations.
         fixed: the user's numbers.
         variance: of every preactivation, to begin with.
         share: of q that the recurrent weights bring, where no equation says it.
     """
-    main = roles.main(n for n, given in fixed.items() if "sigma_w" in given)
+    main = gating.main(n for n, given in fixed.items() if "sigma_w" in given)
     choices = {}
     for p in cell.preactivations:
         given = fixed.get(p.name, {})
@@ -140,7 +140,7 @@ def design(
             balance=balance,
             share=share,
         )
-    return Design(cell, inputs, roles, main, choices, fixed)
+    return Design(cell, inputs, gating, main, choices, fixed)
 
 
 def _absent(has_input: bool) -> float:

@@ -71,21 +71,21 @@ def _outer(vectors: Sequence[Array]) -> Array:
 
 def retention_means(design: Design, horizon: float) -> dict[str, float]:
     """The means of the free retention gates at which E[gain^2] = exp(-1 / horizon)."""
-    free = {n: s for n, s in design.roles.retention.items() if design.is_free(n, "mu_b")}
+    free = {n: s for n, s in design.gating.retention.items() if design.is_free(n, "mu_b")}
     wanted = math.exp(-1.0 / horizon)
-    return _solved(design, free, design.roles.gains.values(), lambda: wanted)
+    return _solved(design, free, design.gating.gains.values(), lambda: wanted)
 
 
 def write_means(design: Design) -> dict[str, float]:
     """The means of the free write gates at which the state that they feed is of order one."""
-    free = {n: 1 for n in design.roles.write if design.is_free(n, "mu_b")}
-    if design.roles.held_by_law:
+    free = {n: 1 for n in design.gating.write if design.is_free(n, "mu_b")}
+    if design.gating.held_by_law:
         return {}
     quiet = dict.fromkeys(
         (*design.cell.states, *((design.cell.input,) if design.cell.input else ())), sp.S.Zero
     )
-    noise = [design.cell.update[s].xreplace(quiet) for s in design.roles.gains]
-    gains = [mean_square(gain, design.cell) for gain in design.roles.gains.values()]
+    noise = [design.cell.update[s].xreplace(quiet) for s in design.gating.gains]
+    gains = [mean_square(gain, design.cell) for gain in design.gating.gains.values()]
     return _solved(design, free, noise, lambda: 1.0 - max(gain(design) for gain in gains))
 
 

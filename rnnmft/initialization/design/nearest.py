@@ -70,7 +70,7 @@ def _nearest(
             found = backward.solve(start.with_(name, **{parameter: at}))
         except InfeasibleError:
             return False
-        return bool(start.roles.retention) or settles(found, horizon)
+        return bool(start.gating.retention) or settles(found, horizon)
 
     scale = max(abs(value), 1.0)
     for step in _STEPS * scale:

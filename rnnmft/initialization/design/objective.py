@@ -89,7 +89,7 @@ class Direction:
 
 def direction_of(design: Design) -> Direction | None:
     """The free direction of a design; None where the user has fixed everything."""
-    gates = {n: s for n, s in design.roles.retention.items() if design.is_free(n, "mu_b")}
+    gates = {n: s for n, s in design.gating.retention.items() if design.is_free(n, "mu_b")}
     if gates:
         return Direction("mu_b", gates, tuple(_GATES.tolist()))
     main = design.main

@@ -25,8 +25,8 @@ from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import InfeasibleError
 from rnnmft.initialization.design.burn_in import stationary_after
 from rnnmft.initialization.design.design import Design, design
+from rnnmft.initialization.design.gating import gating
 from rnnmft.initialization.design.request import Request
-from rnnmft.initialization.design.roles import roles
 from rnnmft.initialization.design.tied import root_of_growth
 from rnnmft.language import Cell, Ensemble
 from rnnmft.language.laws import Constant, Empirical, Law, LogUniform, Normal, Uniform
@@ -85,8 +85,8 @@ def solve_own_factors(request: Request, tolerance: float) -> OwnFactors:
     cell, T = request.cell, max(round(request.horizon), 1)
     names = factors_of(cell)
     _check(cell, names, request.laws)
-    of = design(cell, request.inputs, roles(cell), request.fixed, 1.0, 0.0)
-    start = cell.ensemble(request.weights, request.laws, **_fed(of))
+    placed = design(cell, request.inputs, gating(cell), request.fixed, 1.0, 0.0)
+    start = cell.ensemble(request.weights, request.laws, **_fed(placed))
 
     def scaled(log_scale: float) -> Ensemble:
         laws = {n: _scaled(start.parameters[n], math.exp(log_scale)) for n in names}
@@ -107,7 +107,7 @@ def solve_own_factors(request: Request, tolerance: float) -> OwnFactors:
         for name in names
     ]
     method = _field(request, start).method
-    return OwnFactors(of, scaled(at), start, growth(at), before, method, tuple(reasons))
+    return OwnFactors(placed, scaled(at), start, growth(at), before, method, tuple(reasons))
 
 
 def _check(cell: Cell, names: tuple[str, ...], laws: Mapping[str, Law]) -> None:
@@ -136,14 +136,14 @@ def _scaled(law: Law, scale: float) -> Law:
     return replace(law, **given)
 
 
-def _fed(of: Design) -> dict[str, dict[str, float]]:
+def _fed(placed: Design) -> dict[str, dict[str, float]]:
     """Every preactivation's numbers: its q from the input, or from what else balances it."""
     found = {}
-    for name, c in of.choices.items():
+    for name, c in placed.choices.items():
         row = {"mu_b": c.mu_b, "sigma_v": c.sigma_v or 0.0, "sigma_b": c.sigma_b or 0.0}
         if c.q is not None and c.balance in ("sigma_v", "sigma_b"):
             other = row["sigma_b"] ** 2 if c.balance == "sigma_v" else row["sigma_v"] ** 2
-            R = of.inputs.R
+            R = placed.inputs.R
             left, size = (c.q - other, R) if c.balance == "sigma_v" else (c.q - other * R, 1.0)
             if left < 0.0:
                 raise InfeasibleError(

@@ -77,8 +77,8 @@ def feasible(
         return left if left < 0 else min(left, stability(backward.solve(design.with_(main, q=q))))
 
     # What a rough theory finds holds with half of the room, or is searched for again.
-    for of, least in ((backward.coarse, LEAST_INPUT), (backward, 0.5 * LEAST_INPUT)):
-        q = _least_q(lambda q, a=of, b=least: room(a, q, b), q, main, precision)
+    for theory, least in ((backward.coarse, LEAST_INPUT), (backward, 0.5 * LEAST_INPUT)):
+        q = _least_q(lambda q, a=theory, b=least: room(a, q, b), q, main, precision)
     return backward.solve(design.with_(main, q=q))
 
 
@@ -149,7 +149,7 @@ def settles(solution: Solution, horizon: float) -> bool:
         return False
     if not (np.abs(reached.moments - wanted) <= _SAME * np.abs(wanted).max()).all():
         return False
-    if solution.design.roles.retention:
+    if solution.design.gating.retention:
         return True
     return _from_zero(recursion, point, horizon) >= -_LOST
 

@@ -17,6 +17,7 @@ from rnnmft.initialization.design.backward import Backward, Solution
 from rnnmft.initialization.design.burn_in import stationary_after
 from rnnmft.initialization.design.design import Design, design
 from rnnmft.initialization.design.gates import retention_means, write_means
+from rnnmft.initialization.design.gating import gating
 from rnnmft.initialization.design.growing import solve_growing
 from rnnmft.initialization.design.nearest import with_nearest, with_wide
 from rnnmft.initialization.design.objective import (
@@ -30,7 +31,6 @@ from rnnmft.initialization.design.objective import (
     widened,
 )
 from rnnmft.initialization.design.request import Request
-from rnnmft.initialization.design.roles import roles
 from rnnmft.initialization.design.sound import (
     LEAST_INPUT,
     Unsettled,
@@ -76,7 +76,7 @@ def solve_untied(request: Request) -> UntiedAnswer:
     Raises:
         InfeasibleError: there is none; the message says which inequality fails and what is near.
     """
-    found = roles(request.cell)
+    found = gating(request.cell)
     start = design(request.cell, request.inputs, found, request.fixed, _VARIANCE, _SHARE)
     theory = _theory(request)
     backward = Backward(theory, request.weights, request.laws)
@@ -169,7 +169,7 @@ def _settled(solution: Solution, request: Request) -> Solution:
     Raises:
         InfeasibleError: it is not.
     """
-    if solution.design.roles.retention or settles(solution, request.horizon):
+    if solution.design.gating.retention or settles(solution, request.horizon):
         return solution
     raise unsettled([solution], "that these numbers fix")
 
@@ -187,7 +187,7 @@ def _placed(backward: Backward, start: Design, request: Request, reasons: list[s
             reasons.append(
                 f"mu_b of {name} = {mean:.4g}: what is written keeps the state's square at 1."
             )
-    free = {n: 1 for n in placed.roles.readout if placed.is_free(n, "mu_b")}
+    free = {n: 1 for n in placed.gating.readout if placed.is_free(n, "mu_b")}
     if request.objective == "fixed" or not free:
         return feasible(backward, placed)
     if backward.theory.is_sampled:
@@ -265,21 +265,21 @@ def _criticality_by_gates(backward: Backward, start: Design, reasons: list[str])
 
 def _explained(solution: Solution) -> list[str]:
     """Why each number that no objective chose is what it is."""
-    of, said = solution.design, []
-    one_step = len(of.cell.states) == 1 and solution.averages.closed is not None
+    design, said = solution.design, []
+    one_step = len(design.cell.states) == 1 and solution.averages.closed is not None
     solved = solution.tangent.operator is not None and not one_step
     aim = "gradients do not grow" if solved else "m_1 = 1"
     read_through = {
         gate.name
-        for p, seen in of.cell.sees.items()
-        if p.name == of.main
+        for p, seen in design.cell.sees.items()
+        if p.name == design.main
         for gate in seen.free_symbols
     }
-    for name, choice in of.choices.items():
+    for name, choice in design.choices.items():
         law = solution.ensemble[name]
-        if name == of.main:
+        if name == design.main:
             said.append(f"sigma_w of {name} = {law.sigma_w:.6g}: the value at which {aim}.")
-            gates = {*of.roles.recurrent} - {*of.roles.candidates}
+            gates = {*design.gating.recurrent} - {*design.gating.candidates}
             if law.sigma_w > _LARGE and gates:
                 said.append(
                     f"That is large, because what {name} reads or writes passes through gates that "
@@ -287,17 +287,17 @@ def _explained(solution: Solution) -> list[str]:
                     "but one that a gate which opens during training leaves at once. Fix a smaller "
                     "mean of the gate, or its sigma_w, for a scheme to train from."
                 )
-            if of.is_free(name, "q") and solution.q[name] != _VARIANCE and choice.q is not None:
+            if design.is_free(name, "q") and solution.q[name] != _VARIANCE and choice.q is not None:
                 share = solution.input_share(name)
                 least = " the least that" if share <= LEAST_INPUT * (1 + _LEAST_SHARE) else " which"
                 said.append(
                     f"q of {name} = {solution.q[name]:.4g},{least} leaves the input "
                     f"{share:.0%} of it and the stationary state stable."
                 )
-        elif name in of.roles.recurrent and choice.sigma_w is None:
+        elif name in design.gating.recurrent and choice.sigma_w is None:
             share = law.sigma_w**2 * solution.averages.seen[name] / solution.q[name]
             why = "a gate that varies, and mostly with the input."
-            if name in of.roles.coupled and solution.q[name] == abs(choice.mu_b):
+            if name in design.gating.coupled and solution.q[name] == abs(choice.mu_b):
                 why = (
                     "as large as its mean, so that what it writes it writes in the moments in "
                     "which it opens."

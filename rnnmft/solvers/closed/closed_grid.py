@@ -71,8 +71,8 @@ class ClosedGrid:
 
     def by_tables(self, rows: Rows) -> ClosedGrid:
         """Some of the points as a map of their own, its integrals by NumPy's tables."""
-        of, start = replace(self.recursion, backend="numpy"), self.start
-        return ClosedGrid(of, self._at(rows), (len(rows),), self.weights, start)
+        recursion, start = replace(self.recursion, backend="numpy"), self.start
+        return ClosedGrid(recursion, self._at(rows), (len(rows),), self.weights, start)
 
     # --- fixed points --------------------------------------------------------------------------
 
@@ -116,10 +116,10 @@ class ClosedGrid:
         """The fixed point that the start approaches."""
         if self._tabulated is not None:
             return self._tabulated[1].as_reached()
-        of = self.recursion
+        recursion = self.recursion
         return reach(
-            lambda x, rows: of.step(x, self._at(rows))[:2],
-            lambda x, rows: of.slope(x, self._at(rows)),
+            lambda x, rows: recursion.step(x, self._at(rows))[:2],
+            lambda x, rows: recursion.slope(x, self._at(rows)),
             self._start[0],
         )
 
@@ -154,8 +154,9 @@ class ClosedGrid:
     @property
     def squares(self) -> list[int]:
         """The places of E[s^2] of every state among the moments."""
-        n, of = self.recursion.derivation.notation, self.recursion
-        return [of.keys.index(n.state_key(s, s)) for s in of.derivation.cell.states]
+        recursion = self.recursion
+        n = recursion.derivation.notation
+        return [recursion.keys.index(n.state_key(s, s)) for s in recursion.derivation.cell.states]
 
     @cached_property
     def undefined(self) -> Flags:
@@ -178,10 +179,11 @@ class ClosedGrid:
             found = CrossStates.unknown(len(self.squares), self.size)
         rows = np.flatnonzero(open_ & ~found.certain)
         if len(rows):
-            n, of = self.recursion.derivation.notation, self.recursion
-            pairs = [n.state_key(s, s, trajectories=2) for s in of.derivation.cell.states]
-            columns = [of.cross_keys.index(k) for k in pairs]
-            found.fill(rows, self._cross_by_quadrature(rows), columns, of.rtol)
+            recursion = self.recursion
+            n = recursion.derivation.notation
+            pairs = [n.state_key(s, s, trajectories=2) for s in recursion.derivation.cell.states]
+            columns = [recursion.cross_keys.index(k) for k in pairs]
+            found.fill(rows, self._cross_by_quadrature(rows), columns, recursion.rtol)
         return found
 
     def _cross_by_series(self) -> CrossStates | None:
@@ -202,15 +204,15 @@ class ClosedGrid:
         return found
 
     def _cross_by_quadrature(self, rows: Rows) -> Reached:
-        of, at, point = self.recursion, self._moments[:, rows], self._at(rows)
+        recursion, at, point = self.recursion, self._moments[:, rows], self._at(rows)
 
         def there(some: Rows) -> Point:
             return {symbol: values[some] for symbol, values in point.items()}
 
         return reach(
-            lambda x, some: of.cross_step(x, at[:, some], there(some))[:2],
-            lambda x, some: of.cross_slope(x, at[:, some], there(some)),
-            np.zeros((len(of.cross_keys), len(rows))),
+            lambda x, some: recursion.cross_step(x, at[:, some], there(some))[:2],
+            lambda x, some: recursion.cross_slope(x, at[:, some], there(some)),
+            np.zeros((len(recursion.cross_keys), len(rows))),
         )
 
     @property

@@ -102,7 +102,7 @@ class CrossProgram:
     def functions(self) -> list[Callable[[Array], tuple[Array, ...]]]:
         """The sides of every law's pairs, as functions of the preactivation."""
         variable = self._built.variable
-        return [compile_elementwise(list(of), [variable]) for of in self._built.sides]
+        return [compile_elementwise(list(side), [variable]) for side in self._built.sides]
 
     @property
     def singles(self) -> list[sp.Expr]:

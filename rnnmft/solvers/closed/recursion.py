@@ -96,7 +96,7 @@ class UntiedRecursion:
         """The symbols of the ensemble and the inputs."""
         n, cell = self.derivation.notation, self.derivation.cell
         per = (n.sigma_w, n.sigma_v, n.mu_b, n.sigma_b)
-        return [n.R, n.c_x, *(of[p] for p in cell.preactivations for of in per)]
+        return [n.R, n.c_x, *(by[p] for p in cell.preactivations for by in per)]
 
     @cached_property
     def drivers(self) -> list[int]:

@@ -45,7 +45,7 @@ def start_moments(
             product = product * _pair_moment(first, second, variance, c_x * variance)
         return product
 
-    single, cross = ([moment(k) for k in of] for of in (recursion.keys, recursion.cross_keys))
+    single, cross = ([moment(k) for k in keys] for keys in (recursion.keys, recursion.cross_keys))
     return np.array(single), np.array(cross)
 
 

@@ -56,10 +56,10 @@ class SampledAverages:
     @cached_property
     def _averages(self) -> tuple[Array, Array, list[Array]]:
         """E[s^2], E[y^2], and the mean squares of A, B, C, D."""
-        of, found = self.laws, np.array([squares for squares, _ in self._read]).mean(0)
-        states, preactivations = len(of.cell.states), len(of.cell.preactivations)
+        laws, found = self.laws, np.array([squares for squares, _ in self._read]).mean(0)
+        states, preactivations = len(laws.cell.states), len(laws.cell.preactivations)
         second, seen, rest = np.split(found, [states, states + preactivations])
-        shapes = [b.shape for b in jacobian_theory(of.cell).blocks]
+        shapes = [b.shape for b in jacobian_theory(laws.cell).blocks]
         parts = np.split(rest, np.cumsum([r * c for r, c in shapes])[:-1])
         blocks = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
         return second, seen, blocks
@@ -75,22 +75,24 @@ class SampledAverages:
     @cached_property
     def _read(self) -> list[tuple[list[float], list[list[float]]]]:
         """Mean squares and R, `_READINGS` times once the zero state is forgotten."""
-        of = self.laws
+        laws = self.laws
         absent = {"sigma_w": 0.0, "sigma_v": 0.0}
         biases = {
             p.name: {**absent, "mu_b": self.mu[p.name], "sigma_b": math.sqrt(self.q[p.name])}
-            for p in of.cell.preactivations
+            for p in laws.cell.preactivations
         }
-        ensemble = of.cell.ensemble("gaussian", of.laws, **biases)
-        process = UnitProcess(of.cell, ensemble, of.inputs, "untied", of.moved, trajectories=1)
-        stride = max(1, 2 * of.burn_in // _READINGS)
-        returned, found = ReturnedVariance(of.zero), []
-        for step in range(1, of.burn_in + _READINGS * stride + 1):
+        ensemble = laws.cell.ensemble("gaussian", laws.laws, **biases)
+        process = UnitProcess(
+            laws.cell, ensemble, laws.inputs, "untied", laws.moved, trajectories=1
+        )
+        stride = max(1, 2 * laws.burn_in // _READINGS)
+        returned, found = ReturnedVariance(laws.zero), []
+        for step in range(1, laws.burn_in + _READINGS * stride + 1):
             process.step()
-            values = of.read(*process.now)
-            a, b, c, d = of.matrices(values, process.shape)
+            values = laws.read(*process.now)
+            a, b, c, d = laws.matrices(values, process.shape)
             returned.step(a, b)
-            if step > of.burn_in and (step - of.burn_in) % stride == 0:
+            if step > laws.burn_in and (step - laws.burn_in) % stride == 0:
                 found.append(([float(v.square().mean()) for v in values], returned.seen(c, d)))
         return found
 

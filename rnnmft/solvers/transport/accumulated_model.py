@@ -174,15 +174,15 @@ class AccumulatedModel:
         """E[product of both terms' factors]; on two trajectories with qab; d/d`along` of each."""
         result: Any = 1.0
         laws = {name: (self.ensemble[name].mu_b, value) for name, value in q.items()}
-        left, right = ({f.terms: f for f in of} for of in (first, second))
+        left, right = ({f.terms: f for f in factors} for factors in (first, second))
         if along and not (along in left and along in right):
             return 0.0
         for terms, factor in {**left, **right}.items():
             f, g = (
-                (of[terms].derivative if terms == along else of[terms].function)
-                if terms in of
+                (side[terms].derivative if terms == along else side[terms].function)
+                if terms in side
                 else _one
-                for of in (left, right)
+                for side in (left, right)
             )
             law = factor.law(laws)
             if qab is None:

@@ -141,7 +141,7 @@ class AccumulatorStep:
         self, covariances: Mapping[str, float]
     ) -> tuple[Callable[[Array], Array], tuple[float, float]]:
         """How the joint weights of (c_a, c_b) move, and (E[alpha alpha], E[beta beta])."""
-        gain, noise = (of.joint(covariances) for of in (self.gain, self.noise))
+        gain, noise = (c.joint(covariances) for c in (self.gain, self.noise))
 
         def move(omega: Array) -> Array:
             for first, second, _ in (gain, noise):

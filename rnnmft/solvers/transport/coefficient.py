@@ -185,8 +185,8 @@ class Coefficient:
         return self._of_one()
 
     def _means(self, nodes: Array, weights: Array) -> Array:
-        of = self.grid.gain_means if self.kind == "gain" else self.grid.noise_means
-        return of(nodes, weights)
+        means = self.grid.gain_means if self.kind == "gain" else self.grid.noise_means
+        return means(nodes, weights)
 
     @cached_property
     def powers(self) -> Array:

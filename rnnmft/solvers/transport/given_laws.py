@@ -81,19 +81,21 @@ class TransportedAverages:
 
     def tangent(self, squares: Mapping[str, float]) -> Tangent:
         """m_1 and growth at the given sigma_w^2."""
-        of = self.model
-        means = {name: law.mu_b for name, law in of.ensemble.items()}
+        model = self.model
+        means = {name: law.mu_b for name, law in model.ensemble.items()}
         rows = {n: {"sigma_w": math.sqrt(squares.get(n, 0.0)), "mu_b": m} for n, m in means.items()}
-        absent = {p.name for p in of.cell.preactivations if not p.has_input}
-        ensemble = of.cell.ensemble(
+        absent = {p.name for p in model.cell.preactivations if not p.has_input}
+        ensemble = model.cell.ensemble(
             "gaussian",
             None,
             **{n: row | ({} if n in absent else {"sigma_v": 0.0}) for n, row in rows.items()},
         )
-        model = _GivenModel(of.cell, ensemble, of.inputs, of.grid, of.nodes, of.q, of.given_step)
-        start = tangent_start(model, self.law)
-        operator = tangent_operator(model, self.law)
-        return tangent_of(operator, start, tangent_shares(model))
+        given = _GivenModel(
+            model.cell, ensemble, model.inputs, model.grid, model.nodes, model.q, model.given_step
+        )
+        start = tangent_start(given, self.law)
+        operator = tangent_operator(given, self.law)
+        return tangent_of(operator, start, tangent_shares(given))
 
 
 class TransportedLaws:

@@ -149,7 +149,7 @@ class TwoTimeKernel:
         names = [p.name for p in self.cell.preactivations]
         path = self.evolve(steps)
         equal = (path.preactivation_variance, path.preactivation_covariance)
-        q, q_ab = (np.stack([of[n] for n in names]) for of in equal)
+        q, q_ab = (np.stack([values[n] for n in names]) for values in equal)
         covariance = np.zeros((2, len(names), steps, steps))
         drive = np.stack([self._drive(np.arange(steps), same) for same in (True, False)])
         covariance[:, :, 0, 0] = q[:, 0], q_ab[:, 0]
@@ -292,6 +292,6 @@ def _two_time_program(cell: Cell) -> Program:
     """E[y_k y_k], E[y_k], E[s_a s_a] of (mu, q_t, C, q_s) a preactivation, then R and R_ts."""
     theory = memoryless_theory(cell)
     by_preactivation = (theory.mu, theory.q_t, theory.q_ts, theory.q_s)
-    arguments = [of[p] for p in cell.preactivations for of in by_preactivation]
+    arguments = [by[p] for p in cell.preactivations for by in by_preactivation]
     outputs = [*theory.seen.values(), *theory.mean_seen.values(), *theory.states.values()]
     return compile_program([], outputs, [*arguments, theory.R, theory.R_ts])

@@ -150,9 +150,3 @@ class PairCurve:
                     left = float(np.abs(series[-(degree // 8) :]).sum())
                 return _Series(series[:kept], end, float(errors.max()) + left)
             degree *= 2
-
-
-def _woven(even: Array, odd: Array) -> Array:
-    found = np.empty(len(even) + len(odd))
-    found[::2], found[1::2] = even, odd
-    return found

@@ -12,9 +12,9 @@ from rnnmft.errors import Status
 from rnnmft.page.numbers import percent, plus_minus, significant
 from rnnmft.parameters import TYINGS
 from rnnmft.records import BOUND, STANDARD_ERROR, json_safe
-from rnnmft.report.attempt import attempt
+from rnnmft.report.try_compute import try_compute
 
-__all__ = ["Glance", "glance"]
+__all__ = ["SummaryNumber", "summary"]
 
 # Growth rates within this of 0 are called critical, if their error allows it.
 _CRITICAL = 1e-3
@@ -51,7 +51,7 @@ class _Reading:
 
 
 @dataclass
-class Glance:
+class SummaryNumber:
     """One number: its LaTeX name, what it says, its text (and a note) by theory, the difference."""
 
     latex: str
@@ -75,9 +75,9 @@ class Glance:
             self.gap = _gap(pair[0], pair[1])
 
 
-def glance(fields: Mapping[str, MeanField]) -> tuple[list[Glance], list[str]]:
+def summary(fields: Mapping[str, MeanField]) -> tuple[list[SummaryNumber], list[str]]:
     """The numbers that exist, and a sentence for each group that does not."""
-    rows: dict[str, Glance] = {}
+    rows: dict[str, SummaryNumber] = {}
     missing: list[str] = []
     parts: dict[str, Callable[[MeanField], Iterator[_Reading]]] = {
         "The fixed point": _fixed_point,
@@ -88,13 +88,13 @@ def glance(fields: Mapping[str, MeanField]) -> tuple[list[Glance], list[str]]:
     }
     for what, part in parts.items():
         for tying, mean_field in fields.items():
-            found = attempt(
+            found = try_compute(
                 f"{what} ({tying})",
                 lambda part=part, mean_field=mean_field: list(part(mean_field)),
                 missing,
             )
             for reading in found or ():
-                row = rows.setdefault(reading.latex, Glance(reading.latex, reading.says))
+                row = rows.setdefault(reading.latex, SummaryNumber(reading.latex, reading.says))
                 row.take(tying, reading)
     return list(rows.values()), missing
 

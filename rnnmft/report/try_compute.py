@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from rnnmft.errors import RnnmftError
 
-__all__ = ["attempt"]
+__all__ = ["try_compute"]
 
 T = TypeVar("T")
 
 
-def attempt(what: str, compute: Callable[[], T], missing: list[str]) -> T | None:
+def try_compute(what: str, compute: Callable[[], T], missing: list[str]) -> T | None:
     """The result; otherwise None, and the reason among what is missing."""
     try:
         return compute()

@@ -1,6 +1,6 @@
 """What each preactivation does in its cell: keep, write, read out, or propose a new value.
 
-Found from the updates alone, so that a cell of one's own has roles too: a gate is a preactivation
+Found from the updates alone, so a cell of one's own has its gating too: a gate is a preactivation
 that enters through functions with values in [0, 1] only; a retention gate is one whose opening
 turns a state's own coefficient from 0 to 1 (or back).
 """
@@ -18,7 +18,7 @@ from rnnmft.activations import gaussian_cdf, hard_sigmoid, sigmoid
 from rnnmft.language import Cell, Preactivation, RandomParameter, State
 from rnnmft.numerics.compile import compile_elementwise
 
-__all__ = ["Roles", "roles"]
+__all__ = ["Gating", "gating"]
 
 _UNIT_INTERVAL = (sigmoid, hard_sigmoid, gaussian_cdf)
 # A gate this far open or closed is at its limit: sigmoid(-30) = 1e-13.
@@ -26,8 +26,8 @@ _FAR = 30.0
 
 
 @dataclass(frozen=True)
-class Roles:
-    """The roles of a cell's preactivations, by name.
+class Gating:
+    """Which preactivations of a cell are gates, of what, and which are candidates; by name.
 
     Attributes:
         retention: {name: +1 if a large mean keeps the old state, -1 if a small one does}.
@@ -61,11 +61,11 @@ class Roles:
 
 
 @lru_cache(maxsize=64)
-def roles(cell: Cell) -> Roles:
+def gating(cell: Cell) -> Gating:
     """The roles of the preactivations of a cell.
 
     >>> from rnnmft import cells
-    >>> roles(cells.lstm()).retention, roles(cells.lstm()).readout, roles(cells.lstm()).main()
+    >>> gating(cells.lstm()).retention, gating(cells.lstm()).readout, gating(cells.lstm()).main()
     ({'f': 1}, ('o',), 'g')
     """
     recurrent = tuple(p.name for p in cell.preactivations if p.is_recurrent)
@@ -80,7 +80,7 @@ def roles(cell: Cell) -> Roles:
     several = len(cell.states) > 1
     candidates = tuple(p.name for p in cell.preactivations if p.is_recurrent and p not in gates)
     added = {p.name for s in lasting for p in cell.update[s].xreplace({s: sp.S.Zero}).free_symbols}
-    return Roles(
+    return Gating(
         retention,
         tuple(name for name in retention if candidates and name in added),
         tuple(p.name for p in _ordered(cell, (gates & written) - kept)) if several else (),
