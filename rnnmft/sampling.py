@@ -9,7 +9,7 @@ from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_count
 from rnnmft.records import Record
 
-__all__ = ["FEWEST", "NORMALS", "Sampling", "check_particles"]
+__all__ = ["FEWEST", "NORMALS", "SETTLE_WITHIN", "Sampling", "check_particles"]
 
 NORMALS = ("sobol", "random")
 _CPU_MEMORY = 1 << 29
@@ -21,6 +21,8 @@ _FEWEST_UNITS, _FEWEST_REPETITIONS = 1024, 8
 _LEAST_UNITS = 1024
 #: The fewest units in all of a run that is as long as its work allows.
 FEWEST = _FEWEST_REPETITIONS * _LEAST_UNITS
+#: Steps that a state of a map has to settle in: a slower one costs its point a second and more.
+SETTLE_WITHIN = 2048
 
 
 @dataclass(frozen=True)

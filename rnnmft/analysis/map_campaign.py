@@ -31,7 +31,7 @@ def map_in_chunks(
     phase_diagram: Callable[..., PhaseDataset],
     grid: ParameterGrid,
     quantities: Mapping[str, PointFunction | None],
-    tolerance: float,
+    effort: Mapping[str, float],
     store: str | Path | None,
     cluster: Any,
     chunk: int | None,
@@ -43,7 +43,7 @@ def map_in_chunks(
         phase_diagram: the function with everything given but `vary`.
         grid: the points.
         quantities: that are wanted, with functions of one's own.
-        tolerance: of the growth rate of points that are sampled.
+        effort: what points that are sampled cost: their tolerance, the steps to settle within.
         store: the folder of the chunks; a passing one when None.
         cluster: see `campaigns.executors.open_executor`.
         chunk: how many points at most; when None, so many that handing out costs little.
@@ -61,7 +61,7 @@ def map_in_chunks(
         cut = zip(grid.axes, block.slices, strict=True)
         vary = {axis: values[where].tolist() for (axis, values), where in cut}
         tasks[block.name] = Task(map_chunk, (phase_diagram, vary, block), block.size)
-    campaign = _campaign(grid, quantities, tolerance) | {
+    campaign = _campaign(grid, quantities, effort) | {
         "chunk": parts[0].shape,
         "chunks": list(tasks),
     }
@@ -74,7 +74,9 @@ def map_in_chunks(
 
 
 def _campaign(
-    grid: ParameterGrid, quantities: Mapping[str, PointFunction | None], tolerance: float
+    grid: ParameterGrid,
+    quantities: Mapping[str, PointFunction | None],
+    effort: Mapping[str, float],
 ) -> dict[str, Any]:
     """What is computed, and by what: another campaign's chunks are not this one's."""
     field = grid.field
@@ -86,7 +88,7 @@ def _campaign(
         "inputs": field.inputs.to_dict(),
         "start": dict(field.start),
         "tying": field.tying,
-        "tolerance": repr(tolerance),
+        **{name: repr(value) for name, value in effort.items()},
         "device": str(field.sampling.device),
         # As text, which holds nan and inf, too.
         "vary": {name: [repr(v) for v in values.tolist()] for name, (_, values) in axes},

@@ -27,6 +27,7 @@ from rnnmft.analysis.parameter_grid import ParameterGrid, in_domain
 from rnnmft.analysis.tied_beside import beside, with_tied_growth
 from rnnmft.errors import ParameterError, did_you_mean
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.sampling import SETTLE_WITHIN
 from rnnmft.solvers.closed.closed_grid import ClosedGrid
 from rnnmft.solvers.closed.recursion import UntiedRecursion, point_of
 
@@ -70,6 +71,7 @@ def phase_diagram(
     cluster: Any = None,
     chunk: int | None = None,
     device: str = "auto",
+    settle_within: int = SETTLE_WITHIN,
 ) -> PhaseDataset:
     """The theory's quantities over a grid.
 
@@ -107,6 +109,9 @@ def phase_diagram(
         tolerance: where units of many points are sampled together: the standard error per step of
             the growth rate that each point shall have. Moments have the error that this leaves
             them. Neighbours share their random numbers: the noise of their difference is smaller.
+        settle_within: steps after which a sampled point that has not settled is left as it is, with
+            the status MAX_STEPS; its growth rate is that by then. Half as many cost half as much
+            where memory is long.
         watch: of "both": called with the untied map at once, and with what is known of the tied
             rate as it comes, every few seconds.
 
@@ -133,16 +138,18 @@ def phase_diagram(
     options = {"cell": cell, "ensemble": ensemble, "inputs": inputs, "start": start}
     options |= {"device": device, "backend": "numpy" if device in ("auto", "cpu") else "torch"}
     chunked = store is not None or cluster is not None
+    effort = {"tolerance": tolerance, "settle_within": settle_within}
     if tying == "both":
         untied = {"vary": vary, "quantities": quantities, "tying": "untied", "progress": progress}
         found = phase_diagram(cell, ensemble, inputs, start=start, device=device, **untied)
         if chunked:
             places = {"store": store, "cluster": cluster, "chunk": chunk, "device": device}
+            places["settle_within"] = settle_within
             growth = (cell, ensemble, inputs, vary, ["gradient_growth"], "tied", progress, start)
             if watch is not None:
                 watch(found)
             return beside(found, phase_diagram(*growth, tolerance, **places))
-        return _with_tied(found, MeanField(**options), vary, tolerance, progress, watch)
+        return _with_tied(found, MeanField(**options), vary, effort, progress, watch)
     field = MeanField(tying=tying, **options)
     field.inputs.require_stationary("a phase diagram")
     grid = ParameterGrid.of(field, vary)
@@ -151,13 +158,12 @@ def phase_diagram(
         # It needs the dataset's class, which is xarray's.
         from rnnmft.analysis.map_campaign import map_in_chunks
 
-        given = {"quantities": wanted, "tying": tying, "start": start, "tolerance": tolerance}
-        given["device"] = device
+        given = {"quantities": wanted, "tying": tying, "start": start, "device": device, **effort}
         of_block = partial(phase_diagram, cell, ensemble, inputs, **given)
-        return map_in_chunks(of_block, grid, wanted, tolerance, store, cluster, chunk, progress)
+        return map_in_chunks(of_block, grid, wanted, effort, store, cluster, chunk, progress)
     branches = wanted.pop(FIXED_POINTS, ...) is None
     table = MapTable.empty(wanted, field, grid.size)
-    whole, alone = _fill(table, grid, tolerance, progress)
+    whole, alone = _fill(table, grid, effort, progress)
     points = FixedPointMap.of(whole, grid, progress) if branches else None
     return map_dataset(field, grid, table, whole, alone, points)
 
@@ -165,7 +171,7 @@ def phase_diagram(
 def _fill(
     table: MapTable,
     grid: ParameterGrid,
-    tolerance: float,
+    effort: Mapping[str, Any],
     progress: Callable[[int, int], object] | None,
 ) -> tuple[ClosedGrid | None, int]:
     """Fill a table; the solution of the whole map, and how many points were solved one by one."""
@@ -181,7 +187,7 @@ def _fill(
             rest = whole.by_tables(table.left)
             table.fill_map(rest, table.left)
     if field.is_sampled:
-        _fill_jointly(table, grid, tolerance, progress)
+        _fill_jointly(table, grid, effort, progress)
     if field.has_law:
         table.fill_laws(grid, progress)
     return whole, table.fill_points(grid, progress)
@@ -191,7 +197,7 @@ def _with_tied(
     found: PhaseDataset,
     field: MeanField,
     vary: Mapping[Any, Sequence[float]] | None,
-    tolerance: float,
+    effort: Mapping[str, Any],
     progress: Callable[[int, int], object] | None,
     watch: Callable[[PhaseDataset], object] | None,
 ) -> PhaseDataset:
@@ -210,7 +216,7 @@ def _with_tied(
             watch(with_tied_growth(found, grid, table, field.method))
             shown = time.monotonic()
 
-    _fill(table, grid, tolerance, advance)
+    _fill(table, grid, effort, advance)
     return with_tied_growth(found, grid, table, field.method)
 
 
@@ -241,7 +247,7 @@ def _checked_quantities(
 def _fill_jointly(
     table: MapTable,
     grid: ParameterGrid,
-    tolerance: float,
+    effort: Mapping[str, Any],
     progress: Callable[[int, int], object] | None,
 ) -> None:
     """The quantities that units of many points tell together."""
@@ -263,17 +269,17 @@ def _fill_jointly(
         points,
         [tuple(map(int, np.unravel_index(i, grid.shape))) for i in rows],
         field.tying,
-        tolerance,
         # Over many steps of tied weights Sobol numbers are no more even than others, and dearer.
-        replace(
+        sampling=replace(
             field.sampling,
             dtype="float32",
             normals="random",
             units=MOST_UNITS,
             max_units=MOST_UNITS,
         ),
-        field.start,
+        start=field.start,
         with_growth=any(name in GROWTH for name in wanted),
+        **effort,
     )
     table.fill_joint(found, rows, progress)
 

@@ -232,7 +232,7 @@ def _family(integrands: Sequence[sp.Expr], variable: sp.Symbol, kept: bool) -> s
     marks, kinked = _marks(integrands, variable)
     places = ", ".join(
         f"{{ place: {float(place)!r}, width: {float(width)!r} }}" for place, width in marks
-    )
+    ).replace("inf", "Infinity")
     return (
         f"makeFamily({len(integrands)}, (z, o) => {{ {' '.join(lines)} }}, [{places}], "
         f"{'true' if kinked else 'false'}{', true' if kept else ''})"
@@ -242,7 +242,10 @@ def _family(integrands: Sequence[sp.Expr], variable: sp.Symbol, kept: bool) -> s
 def _marks(
     integrands: Sequence[sp.Expr], variable: sp.Symbol
 ) -> tuple[list[tuple[sp.Expr, sp.Expr]], bool]:
-    """(place, width) of every bend along the variable, and whether one of them is a kink."""
+    """(place, width) of every bend along the variable, and whether one of them is a kink.
+
+    A kink between straight lines is as wide as they are long.
+    """
     found: dict[tuple[sp.Expr, sp.Expr], None] = {}
     kinked = False
     for node in sorted({n for f in integrands for n in _functions(f)}, key=sp.default_sort_key):
@@ -261,6 +264,8 @@ def _marks(
         kinks = _kinks(node)
         kinked |= bool(kinks)
         width = sp.Integer(_WIDTHS.get(type(node).__name__, 1)) / sp.Abs(slope)
+        if _is_straight(node):
+            width = sp.oo
         offset = argument.xreplace({variable: sp.S.Zero})
         for value in kinks or (sp.S.Zero,):
             found[((value - offset) / slope, width)] = None
@@ -274,6 +279,26 @@ def _functions(expression: sp.Basic) -> set[Any]:
         return set().union(*(_functions(part) for part in laws))
     own = {expression} if isinstance(expression, sp.Function) else set()
     return own.union(*(_functions(part) for part in expression.args))
+
+
+def _is_straight(function: Any) -> bool:
+    """Whether it is made of straight lines.
+
+    >>> from rnnmft.activations import relu, softsign, tanh
+    >>> x = sp.Symbol("x")
+    >>> _is_straight(relu(x)), _is_straight(softsign(x)), _is_straight(tanh(x))
+    (True, False, False)
+    """
+    if isinstance(function, (sp.Abs, sp.sign)):
+        return True
+    x = sp.Dummy("x", real=True)
+    line = function.func(x)
+    try:
+        for _ in range(2):
+            line = line.diff(x).replace(sp.DiracDelta, lambda *_: sp.S.Zero)
+    except NotImplementedError:  # an activation without a derivative
+        return False
+    return bool(line == 0)
 
 
 def _kinks(node: Any) -> tuple[sp.Expr, ...]:

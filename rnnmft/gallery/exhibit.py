@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.deadline import deadline
+from rnnmft.errors import Status
 from rnnmft.gallery.entries import Entry
 from rnnmft.gallery.merits import Merits, of_memory, of_spectrum
 from rnnmft.gallery.region import Region, region_around
@@ -18,7 +19,7 @@ from rnnmft.initialization.critical import critical
 from rnnmft.initialization.initialization import Initialization
 from rnnmft.language import Ensemble
 from rnnmft.parameters import TYINGS
-from rnnmft.report.memory import Memory, memory_lags, solve_memory
+from rnnmft.report.memory import MANY_LAGS, Memory, memory_lags, solve_memory
 from rnnmft.report.networks import Networks, run_networks
 from rnnmft.report.singular_values import Spectra, solve_spectra
 from rnnmft.report.summary import SummaryNumber, summary
@@ -100,7 +101,7 @@ def exhibit(entry: Entry, seconds: float = 120.0) -> Exhibit:
     if tied is not None:
         main = {"tied": tied}
         region = part("The map", lambda: region_around(tied, entry.gate))
-        networks = part("The networks", lambda: _networks(tied))
+        networks = part("The networks", lambda: _networks(tied, region))
         if networks is not None:
             memory = part("The memory", lambda: solve_memory(main, networks))
             spectra = part("The spectrum", lambda: solve_spectra(main, networks, _FOR_DENSITIES))
@@ -120,8 +121,10 @@ def exhibit(entry: Entry, seconds: float = 120.0) -> Exhibit:
     )
 
 
-def _networks(field: MeanField) -> Networks:
+def _networks(field: MeanField, region: Region | None) -> Networks:
     """Tied ones, with as many lags as the memory asks for."""
     setting = (field.cell, field.ensemble, field.inputs)
-    lags = memory_lags(field)
+    # Where the state had not settled when the map was made, memory is longer than any lags.
+    is_slow = region is not None and region.growth.status is Status.MAX_STEPS
+    lags = MANY_LAGS if is_slow else memory_lags(field)
     return run_networks(*setting, _BURN_IN, lags, 0, "cpu", (1, HORIZON), tyings=("tied",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,6 +204,8 @@ def _text(merit: _Merit, number: Mapping[str, Any] | None) -> tuple[str, str]:
     if number is None:
         return "none", ""
     value, error = (merit.scale * float(number[k]) for k in ("value", "error"))
+    if math.isnan(value):
+        return "none", number["status"]
     sampled = number["error_kind"] == STANDARD_ERROR or merit.key == "trainable"
     # Within its bound of 0 a number is 0.
     exact = "0" if abs(value) <= error else significant(value)

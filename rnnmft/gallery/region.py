@@ -35,6 +35,8 @@ _POINT_BY_POINT, _AT_ONCE = (7, 5), (25, 21)
 _LOW, _HIGH, _SHIFT = 0.25, 1.75, 2.0
 # Standard error per step of a sampled rate: a third of the bound, so that few points are undecided.
 _TOLERANCE = 0.03
+# Steps that a state has to settle in: five times those that gradients are followed over.
+_SETTLING = 256
 # Standard errors within which a rate is as good as at the bound.
 _UNDECIDED = 2.0
 
@@ -43,11 +45,12 @@ _UNDECIDED = 2.0
 class Region:
     """A map of gradient growth around a cell.
 
-    `growth`: in its middle, where the cell stands. `trainable`: the share of points at which
-    gradients change by less than a factor of `FACTOR` over `SPAN` steps, |growth| SPAN <
-    2 log FACTOR; its error is the share of points that their own errors, or a lack of time, leave
-    undecided, and half a point on either side, for a grid has no finer share. A point without
-    stationary state does not train.
+    `growth`: in its middle, where the cell stands; MAX_STEPS: by the time that it is waited for.
+    `trainable`: the share of points at which gradients change by less than a factor of `FACTOR`
+    over `SPAN` steps, |growth| SPAN < 2 log FACTOR; its error is the share of points that their own
+    errors or a lack of time leave undecided, and half a point on either side, for a grid has no
+    finer share. A point without stationary state does not train; one that is slow to settle is
+    judged by the growth after so many steps as it is given.
     `names`: of the two parameters; `x`, `y`: their values; `z[i, j]`: the growth at x[i], y[j].
     """
 
@@ -86,8 +89,9 @@ def region_around(field: MeanField, name: str | None = None) -> Region:
         (name, "mu_b"): (law.mu_b + shifts).tolist(),
     }
     setting = (field.cell, field.ensemble, field.inputs)
+    effort = {"tolerance": _TOLERANCE, "settle_within": _SETTLING}
     found = phase_diagram(
-        *setting, vary, ["gradient_growth"], field.tying, start=field.start, tolerance=_TOLERANCE
+        *setting, vary, ["gradient_growth"], field.tying, start=field.start, **effort
     )
     index = f", {name}" if len(field.cell.preactivations) > 1 else ""
     labels = (rf"\sigma_{{w{index}}}", rf"\mu_{{b{index}}}")
@@ -109,7 +113,7 @@ def _region(found: Any, here: tuple[str, float, float], labels: tuple[str, str])
         "per step",
         kind,
     )
-    share, off = _share(z, error, late)
+    share, off = _share(z, error, late | (np.isnan(z) & (status == Status.MAX_STEPS.name)))
     trainable = Quantity(
         "trainable share of the map",
         share,
@@ -126,7 +130,7 @@ def _region(found: Any, here: tuple[str, float, float], labels: tuple[str, str])
     return Region(growth, trainable, names, x, y, z, figure)
 
 
-def _share(growth: Array, error: Array, late: NDArray[np.bool_]) -> tuple[float, float]:
+def _share(growth: Array, error: Array, unknown: NDArray[np.bool_]) -> tuple[float, float]:
     """The share of a map's points that train, and how wrong it may be.
 
     >>> growth = np.array([[0.0, 0.01, 0.5, np.nan]])
@@ -135,5 +139,5 @@ def _share(growth: Array, error: Array, late: NDArray[np.bool_]) -> tuple[float,
     """
     trains = np.abs(growth) < _BOUND  # a nan does not
     with np.errstate(invalid="ignore"):
-        undecided = late | (np.abs(np.abs(growth) - _BOUND) <= _UNDECIDED * error)
+        undecided = unknown | (np.abs(np.abs(growth) - _BOUND) <= _UNDECIDED * error)
     return float(trains.mean()), float((undecided.sum() + 0.5) / growth.size)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rnnmft.analysis.correlation_map import correlation_map
 from rnnmft.analysis.mean_field import MeanField
+from rnnmft.errors import Status
 from rnnmft.page.figure import BLACK, BLUE, GREY, RED, Figure, draw_figure
 from rnnmft.page.numbers import MINUS, count, significant
 from rnnmft.page.readouts import Surface
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["map_figure", "phase_figure"]
 
 Array = NDArray[np.float64]
+# What a point has that may have a stationary state.
+_SLOW = [s.name for s in (Status.MAX_STEPS, Status.OUT_OF_TIME)]
 
 
 def map_figure(field: MeanField) -> Figure:
@@ -118,7 +121,12 @@ def phase_figure(
     if diagram.attrs["error_kind"] == STANDARD_ERROR:
         error = float(diagram.gradient_growth_error.median())
         caption += f" Half of its points are known to ± {error:.1g} or better."
-    missing = int((~np.isfinite(z)).sum())
-    if missing:
-        caption += f" Blank: no stationary state ({count(missing, 'point')} of {z.size})."
+    status = diagram.status.sel(quantity="gradient_growth").values.T
+    slow, blank = np.isin(status, _SLOW), ~np.isfinite(z)
+    for why, where in (
+        ("no stationary state", blank & ~slow),
+        ("too slow to settle in the steps and the time there were", blank & slow),
+    ):
+        if where.any():
+            caption += f" Blank: {why} ({count(int(where.sum()), 'point')} of {z.size})."
     return draw_figure(draw, alt, caption)

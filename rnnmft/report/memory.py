@@ -16,10 +16,12 @@ from rnnmft.records import BOUND
 from rnnmft.report.networks import WIDTH, Networks
 from rnnmft.solvers.results import Autocorrelation
 
-__all__ = ["Memory", "memory_lags", "solve_memory"]
+__all__ = ["MANY_LAGS", "Memory", "memory_lags", "solve_memory"]
 
-# Lags that are shown, and where memory is long.
-_LAGS, _MANY_LAGS = 20, 60
+# Lags that are shown.
+_LAGS = 20
+#: And where memory is long.
+MANY_LAGS = 60
 #: A memory of this many steps asks for more lags.
 _LONG = 6.0
 
@@ -41,7 +43,7 @@ def memory_lags(mean_field: MeanField) -> int:
     """
     found = mean_field.autocorrelation(_LAGS)
     longest = max(found.timescale[s.name] for s in mean_field.cell.states)
-    return _MANY_LAGS if longest > _LONG else _LAGS
+    return MANY_LAGS if longest > _LONG else _LAGS
 
 
 def solve_memory(fields: Mapping[str, MeanField], networks: Networks) -> Memory:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy as sp
+from scipy.stats import norm
 
 from rnnmft import Explorer, MeanField, activations, cells
 from rnnmft.explorer.variants import zoo_variants
@@ -104,6 +105,27 @@ def test_functions_are_those_of_numpy(page: Page, file_of: Any) -> None:
         ours = page.value(f"{json.dumps(places.tolist())}.map({call})")
         # erfc underflows at 27; 1e-13 is a thousand roundings of its continued fraction.
         np.testing.assert_allclose(ours, wanted, rtol=1e-12, atol=1e-300, err_msg=name)
+
+
+# relu^2 and hard_tanh^2, with the marks that the page writes for them.
+_KINKED = """((laws) => laws.map(([mu, q]) => {
+  const marks = [0, -1, 1].map((place) => ({ place, width: Infinity }));
+  const at = (z, o) => { o[0] = act.relu(z) ** 2; o[1] = act.hard_tanh(z) ** 2; };
+  return [...integrate(makeFamily(2, at, marks, true), mu, q)]; }))"""
+
+
+def test_straight_lines_between_kinks_are_averaged_to_rounding(page: Page, file_of: Any) -> None:
+    opened(page, file_of("relu"))
+    laws = [(mu, q) for mu in (-2.5, 0.0, 0.3, 4.0) for q in (1e-4, 0.2, 1.0, 30.0, 1e6)]
+    found = page.value(f"{_KINKED}({[list(law) for law in laws]})")
+    for (mu, q), ours in zip(laws, found, strict=True):
+        s, phi, Phi = math.sqrt(q), norm.pdf, norm.cdf
+        relu = (mu**2 + q) * Phi(mu / s) + mu * s * phi(mu / s)
+        a, b = (-1 - mu) / s, (1 - mu) / s
+        inside = Phi(b) - Phi(a)
+        middle = (mu**2 + q) * inside + s * ((mu - 1) * phi(a) - (mu + 1) * phi(b))
+        # The rule takes a Gaussian as whole at 9 deviations, which leaves out 2e-19.
+        np.testing.assert_allclose(ours, [relu, 1 - inside + middle], rtol=1e-10, atol=1e-13 * q)
 
 
 # Points at which map and page differ by more than a hundredth of a colour's whole range, 1.5.

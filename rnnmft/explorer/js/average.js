@@ -1,12 +1,16 @@
 // E[f(z)] for z ~ N(mu, q).
 //
 // A family is several functions of one law: { size, at(z, out), marks, kinked, sharpness }, where a
-// mark is { place, width }: there a function bends, within that width. `sharpness` is 1 / the least.
+// mark is { place, width }: there a function bends, within that width (endless where straight lines
+// meet in a kink). `sharpness` is 1 / the least width.
 
 // Beyond 9 deviations a Gaussian has 2e-19 of its mass.
 const REACH = 9;
 // The first step of the trapezoidal rule; halving it squares the error of what is analytic.
 const STEP = 0.375, LEVELS = 6, CHANGE = 1e-6;
+// Deviations that a panel spans at most: 16 nodes are exact to rounding for a Gaussian times a
+// polynomial over the longer, and over the shorter for what bends.
+const LONGEST = 1.5, LONGEST_STRAIGHT = 4.5;
 // Deviations per bend above which the rule changes to panels that shrink towards the bends.
 const SHARP = 4;
 
@@ -130,7 +134,8 @@ function onPanels(ends, use) {
 function byPanels(family, mu, deviation) {
   const { size, part, total } = family;
   total.fill(0);
-  onPanels(panelEnds(family, mu, deviation, REACH, 1.5), (x, w) => {
+  const longest = family.sharpness ? LONGEST : LONGEST_STRAIGHT;
+  onPanels(panelEnds(family, mu, deviation, REACH, longest), (x, w) => {
     const weight = (w * exp(-x * x / 2)) / sqrt(2 * PI);
     family.at(mu + deviation * x, part);
     for (let i = 0; i < size; i++) total[i] += weight * part[i];

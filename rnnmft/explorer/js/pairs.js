@@ -105,7 +105,7 @@ function inCommon(pairs, mu, deviation, rho) {
   const blunt = family.marks.map(({ place, width }) => ({
     place, width: (family.kinked ? 0 : width) + own,
   }));
-  const ends = panelEnds({ marks: blunt }, mu, deviation * shared, REACH, 1.5);
+  const ends = panelEnds({ marks: blunt }, mu, deviation * shared, REACH, LONGEST);
   const mirrored = rho < 0;
   if (mirrored) {
     const both = new Set(ends.flatMap((x) => [x, -x]));

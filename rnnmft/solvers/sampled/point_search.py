@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.errors import ConvergenceError, Status
-from rnnmft.sampling import Sampling
+from rnnmft.sampling import SETTLE_WITHIN, Sampling
 from rnnmft.solvers.sampled.checks import decided_by_many
 from rnnmft.solvers.sampled.growth_search import Effort, GrowthFound, growth_runs, limit_of
 from rnnmft.solvers.sampled.joint_runs import RunAsked, joined
@@ -36,7 +36,7 @@ Array = NDArray[np.float64]
 Found = tuple[Array, Array, Status]
 
 # Steps of the first run, doubled up to the last: quarters of 8 and more are compared.
-_FIRST_STEPS, _LAST_STEPS = 32, 2048
+_FIRST_STEPS = 32
 # Steps of the first run of a perturbation; of one whose state was slow to settle, and of one where
 # it took from so many steps on; of the last.
 _SHORT, _USUAL, _LONG, _SLOW, _LONGEST = 16, 32, 64, 256, 256
@@ -88,6 +88,7 @@ class PointSearch:
         tolerance: standard error of the growth rate, per step.
         sampling: seed, device, precision, and the most units.
         with_growth: whether the growth rate is wanted, beside moments.
+        settle_within: steps after which no longer run is asked for.
 
     Attributes:
         asked: the run that is wanted next.
@@ -96,9 +97,15 @@ class PointSearch:
     """
 
     def __init__(
-        self, setting: SampledSetting, tolerance: float, sampling: Sampling, with_growth: bool
+        self,
+        setting: SampledSetting,
+        tolerance: float,
+        sampling: Sampling,
+        with_growth: bool,
+        settle_within: int = SETTLE_WITHIN,
     ) -> None:
         self.setting, self.tolerance, self.with_growth = setting, tolerance, with_growth
+        self.settle_within = settle_within
         self.sampling = replace(sampling, tolerance=_LEANT_ON * tolerance, work=None)
         self.is_leant_on = False
         self.answer: PointFound | None = None
@@ -141,16 +148,21 @@ class PointSearch:
         try:
             while True:
                 drawn = yield RunAsked(plan, steps)
-                at = verdict(drawn, self.setting, 1, steps, _LAST_STEPS)
+                at = verdict(drawn, self.setting, 1, steps, self.settle_within)
                 if at is not None and _is_alike(at):
                     break
-                if at is not None and steps == _LAST_STEPS:
+                if at is not None and steps >= self.settle_within:
                     at = replace(at, status=Status.NOT_CONVERGED)
                     break
                 steps *= 2
                 plan = self._plan(steps)
         except ConvergenceError as failure:
-            return PointFound.failed(failure.status)
+            nothing = PointFound.failed(failure.status)
+            if failure.status is not Status.MAX_STEPS or not self.with_growth:
+                return nothing
+            # There is no moment to tell yet, but what perturbations do by then.
+            growth = yield from self._grow(plan, steps, False)
+            return PointFound({**nothing.values, **_rates(growth, failure.status)}, growth.units)
         self._at = at
         moments = at.late(second_moments)
         # Whether the zero state is stable its growth tells.
@@ -243,12 +255,9 @@ def _windows(times: int, steps: int, horizon: int) -> int:
 
 def _answer(at: Settled, growth: GrowthFound) -> PointFound:
     """The numbers of a point, as `SampledUnits` gives them."""
-    found = _moments(at)
-    rate, error = growth.limit.value, growth.limit.error
     status = growth.status if at.status is Status.OK else at.status
-    chi = math.exp(rate)
-    found["gradient_growth"] = np.array([rate]), np.array([error]), status
-    found["chi_1"] = np.array([chi]), np.array([chi * error]), status
+    found = _moments(at) | _rates(growth, status)
+    rate, error = growth.limit.value, growth.limit.error
     if not found["second_moment"][0].any():
         xi = timescale_of(Rate(-rate, error, True))
         found["xi_q"] = np.array([xi[0]]), np.array([xi[1]]), status
@@ -256,6 +265,16 @@ def _answer(at: Settled, growth: GrowthFound) -> PointFound:
             for name in ("second_moment", "preactivation_variance"):
                 found[name] = *found[name][:2], Status.UNSTABLE
     return PointFound(found, growth.units)
+
+
+def _rates(growth: GrowthFound, status: Status) -> dict[str, Found]:
+    """What perturbations tell."""
+    rate, error = growth.limit.value, growth.limit.error
+    chi = math.exp(rate)
+    return {
+        "gradient_growth": (np.array([rate]), np.array([error]), status),
+        "chi_1": (np.array([chi]), np.array([chi * error]), status),
+    }
 
 
 def _moments(at: Settled) -> dict[str, Found]:

@@ -22,7 +22,7 @@ import torch
 
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.numerics.devices import choose_device
-from rnnmft.sampling import Sampling
+from rnnmft.sampling import SETTLE_WITHIN, Sampling
 from rnnmft.solvers.sampled.joint_runs import JointRuns, RunAsked, points_together
 from rnnmft.solvers.sampled.point_search import PointFound, PointSearch
 from rnnmft.solvers.sampled.runs import SampledSetting
@@ -48,6 +48,7 @@ class SampledMap:
         sampling: seed, device, precision, and the most units that a point may take.
         start: {state: standard deviation at t = 0}.
         with_growth: whether growth rates are wanted, beside moments.
+        settle_within: steps after which a point that has not settled is left.
     """
 
     def __init__(
@@ -60,11 +61,14 @@ class SampledMap:
         sampling: Sampling,
         start: Mapping[str, float] | None = None,
         with_growth: bool = True,
+        settle_within: int = SETTLE_WITHIN,
     ) -> None:
         self.cell, self.points, self.places, self.tying = cell, points, places, tying
         self.start, self.device = start or {}, sampling.device
         settings = [SampledSetting(cell, *point, tying, self.start) for point in points]
-        self._searches = [PointSearch(s, tolerance, sampling, with_growth) for s in settings]
+        self._searches = [
+            PointSearch(s, tolerance, sampling, with_growth, settle_within) for s in settings
+        ]
 
     def completed(self) -> Iterator[list[tuple[int, PointFound]]]:
         """The numbers and the places in the list of points, as runs complete them.

@@ -53,6 +53,19 @@ def test_linear_cells_grow_at_their_rate():
         assert found["xi_q"][0] == (math.inf if truth > 0 else -1 / value)
 
 
+def test_a_slow_state_is_left_after_the_steps_that_it_is_given():
+    """h' = a h + W h + b: a deviation from rest loses 1 - a a step, 2 % and 50 %."""
+    found = {}
+    for a in (0.5, 0.98):
+        cell = linear_cell(a)
+        points = [(cell.ensemble(e={"sigma_w": 0.0, "sigma_b": 1.0}), Inputs(R=0.0))]
+        for steps in (64, 2048):
+            (at,) = solved(cell, points, settle_within=steps)
+            found[a, steps] = at["second_moment"][2]
+    assert found.pop((0.98, 64)) is Status.MAX_STEPS
+    assert set(found.values()) == {Status.OK}
+
+
 def test_a_state_that_explodes_has_no_rate():
     cell = linear_cell(0.5)
     points = [(cell.ensemble(e={"sigma_w": w, "sigma_b": 1.0}), Inputs()) for w in (0.1, 2.0)]
