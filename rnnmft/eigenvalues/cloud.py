@@ -82,7 +82,8 @@ class Cloud:
         """sigma_k m_k and its derivative, k over a class's preactivations: (Z, n, R', K')."""
         units = self.units
         kept = np.flatnonzero(np.isin(units.row, rows))
-        value, slope = units.response(units.resolvent(points))
+        inner = units.resolvent(points)
+        value, slope = units.response(inner), units.response_slope(inner)
         scale = units.sigma_w[kept]
         place = (..., rows[:, None], kept)
         return value[place] * scale, slope[place] * scale
@@ -187,7 +188,7 @@ class Cloud:
         return found
 
     def _outer(self, points: Complex, rows: NDArray[np.intp]) -> Real:
-        power = self.passage.power(points)[:, rows[:, None], rows]
+        power = self.units.power(points)[:, rows[:, None], rows]
         return np.asarray(np.abs(np.linalg.eigvals(power)).max(-1), dtype=np.float64)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from rnnmft.eigenvalues.boundary import Boundary
 from rnnmft.eigenvalues.cloud import Cloud
@@ -35,8 +36,8 @@ _SETTLED = 1e-4
 _NUDGE = 1e-9
 #: Angles left and right of the boundary's farthest point: of the grid, then of what that leaves.
 _SPREADS = (0.02, 0.001)
-#: Bisections of the radius at one angle: 2^-45 of the cloud's size.
-_BISECTIONS = 45
+#: Of a step of the grid: how close a radius is found at one angle.
+_CLOSE = 1e-12
 _ENSEMBLES = ("gaussian", "orthogonal")
 
 
@@ -130,7 +131,7 @@ class EigenvalueLaw(Record):
         return angle + spread * shift, max(top, middle), abs(max(top, middle) - middle)
 
     def _outermost(self, angle: float) -> float:
-        """The |lambda| beyond which nothing lies in one direction, by bisection."""
+        """The |lambda| beyond which nothing lies in one direction."""
         ray = np.exp(1j * angle)
         step = self._boundary.step
         most = abs(self._boundary.center) + self._boundary.size
@@ -138,11 +139,12 @@ class EigenvalueLaw(Record):
         inside = np.flatnonzero(self.edge(radii * ray) > 0)
         if not len(inside):
             return 0.0
-        low, high = radii[inside[-1]], radii[inside[-1]] + step
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if float(self.edge(middle * ray)) > 0 else (low, middle)
-        return float((low + high) / 2)
+        low = radii[inside[-1]]
+
+        def edge(radius: float) -> float:
+            return float(self.edge(radius * ray))
+
+        return float(brentq(edge, low, low + step, xtol=_CLOSE * step))
 
     def _radius_error(self, z: complex) -> float:
         """Standard deviation of the edge over the parts of the units, over its slope."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -111,18 +112,84 @@ class LinearUnits:
         """(lambda - A)^(-1), (Z, n, m, m)."""
         return inverse(points[:, None, None, None] * np.eye(self.states) - self.a)
 
-    def response(self, inner: Complex) -> tuple[Complex, Complex]:
-        """M and dM/dlambda = -C (lambda - A)^(-2) B, (Z, n, R, K), from `resolvent`."""
-        moved = _product(inner, self.b)
-        return _product(self.c, moved) + self.d, -_product(self.c, _product(inner, moved))
+    def response(self, inner: Complex) -> Complex:
+        """M, (Z, n, R, K), from `resolvent`."""
+        return _product(_product(self.c, inner), self.b) + self.d
 
-    def powers(self, response: Complex) -> Real:
-        """|M_rk|^2 summed over what one row drives: sigma_k^2 |M_rk|^2, k in row s: (Z, n, R, R).
+    def response_slope(self, inner: Complex) -> Complex:
+        """dM/dlambda = -C (lambda - A)^(-2) B, (Z, n, R, K)."""
+        return -_product(_product(_product(self.c, inner), inner), self.b)
 
-        Its average P = E[.] carries the power of y to the next passage through the matrices.
+    def power(self, points: Complex) -> Real:
+        """P_rs = E[sum_k sigma_k^2 |M_rk|^2], k over what row s drives, at points (Z,): (Z, R, R).
+
+        With l = C (lambda - A)^(-1) a unit has M = l B + D, and P is read off the few products of
+        l with itself: units are summed by products of matrices.
         """
-        square = (response.real**2 + response.imag**2) * self.sigma_w**2
-        return square @ self.columns
+        found = np.empty((len(points), self.rows, self.rows))
+        for piece in self.pieces(len(points)):
+            for r, left in enumerate(self._left(points[piece])):
+                found[piece, r] = sum(
+                    (part @ mean for part, mean in self._parts_of_power(r, left)),
+                    start=self._constant[r],
+                )
+        return found
+
+    def _left(self, points: Complex) -> Iterator[list[Complex]]:
+        """C (lambda - A)^(-1), row by row: for every state (Z, n)."""
+        z, (a, c) = points[:, None], self._by_unit
+        if self.states == 1:
+            inverted = 1.0 / (z - a[0, 0])
+            yield from ([row[0] * inverted] for row in c)
+        elif self.states == 2:
+            first, second = z - a[0, 0], z - a[1, 1]
+            determinant = first * second - a[0, 1] * a[1, 0]
+            for row in c:
+                yield [
+                    (row[0] * second + row[1] * a[1, 0]) / determinant,
+                    (row[0] * a[0, 1] + row[1] * first) / determinant,
+                ]
+        else:
+            turned = points[:, None, None, None] * np.eye(self.states) - np.swapaxes(self.a, 1, 2)
+            columns = np.linalg.solve(turned, np.swapaxes(self.c, 1, 2)[None])
+            yield from (list(np.moveaxis(columns[..., r], -1, 0)) for r in range(self.rows))
+
+    def _parts_of_power(self, r: int, left: list[Complex]) -> Iterator[tuple[Real, Real]]:
+        """Re l_a l_b* and Re l_a, (Z, n), each with what units weigh it with, (n, R)."""
+        for i, of_i in enumerate(left):
+            if self._linear[r, i].any():
+                yield of_i.real, self._linear[r, i]
+            for j, of_j in enumerate(left[: i + 1]):
+                mean = self._square[i, j]
+                if mean.any():
+                    product = of_i.real * of_j.real + of_i.imag * of_j.imag
+                    yield product, mean if i == j else 2.0 * mean
+
+    @cached_property
+    def _driven(self) -> Real:
+        """sigma_k^2 where row s drives k, (K, R)."""
+        return self.sigma_w[:, None] ** 2 * self.columns
+
+    @cached_property
+    def _square(self) -> Real:
+        """B B^T summed over what a row drives, times a unit's weight: (m, m, n, R)."""
+        return np.einsum("nik,njk,ks,n->ijns", self.b, self.b, self._driven, self.weight)
+
+    @cached_property
+    def _linear(self) -> Real:
+        """2 D B^T, likewise: (R, m, n, R)."""
+        return 2.0 * np.einsum("nrk,nik,ks,n->rins", self.d, self.b, self._driven, self.weight)
+
+    @cached_property
+    def _constant(self) -> Real:
+        """E[D^2], likewise: (R, R)."""
+        return np.einsum("nrk,ks,n->rs", self.d**2, self._driven, self.weight)
+
+    @cached_property
+    def _by_unit(self) -> tuple[Real, Real]:
+        """A and C as (m, m, n) and (R, m, n)."""
+        a, c = (np.ascontiguousarray(np.moveaxis(x, 0, -1)) for x in (self.a, self.c))
+        return a, c
 
     @property
     def columns(self) -> Real:

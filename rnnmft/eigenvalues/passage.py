@@ -46,27 +46,18 @@ class Passage:
         if not units.rows:
             return []
         away = np.array([3.0 * (1.0 + np.abs(units.a).max()) * np.exp(0.7j)])
-        mean = self.power(away)[0]
+        mean = self.units.power(away)[0]
         linked = mean > _NOTHING * max(float(mean.max()), np.finfo(float).tiny)
         count, label = connected_components(linked, connection="strong")
         every = [np.flatnonzero(label == c) for c in range(count)]
         return [rows for rows in every if linked[np.ix_(rows, rows)].any()]
 
-    def power(self, points: Complex, weight: Real | None = None) -> Real:
-        """P at points (Z,): (Z, R, R)."""
-        weight = self.units.weight if weight is None else weight
-        found = np.empty((len(points), self.units.rows, self.units.rows))
-        for piece in self.units.pieces(len(points)):
-            response, _ = self.units.response(self.units.resolvent(points[piece]))
-            found[piece] = np.einsum("n,znrs->zrs", weight, self.units.powers(response))
-        return found
-
-    def edge(self, points: Complex, rows: NDArray[np.intp], weight: Real | None = None) -> Real:
+    def edge(self, points: Complex, rows: NDArray[np.intp]) -> Real:
         """log rho(P) of one class; with a hole the smaller of the two logarithms: (Z,)."""
-        outer = self._radius(self.power(points, weight)[:, rows[:, None], rows])
+        outer = self._radius(self.units.power(points)[:, rows[:, None], rows])
         if not self.may_have_hole(rows):
             return np.log(outer)
-        return np.log(np.minimum(outer, self._radius(self._returned(points, rows, weight))))
+        return np.log(np.minimum(outer, self._radius(self._returned(points, rows))))
 
     def may_have_hole(self, rows: NDArray[np.intp]) -> bool:
         """Whether every matrix of a class is orthogonal, and drives a row of its own."""
@@ -74,17 +65,16 @@ class Passage:
         names = {self.units.weights[k] for k in np.flatnonzero(columns)}
         return names == {"orthogonal"} and int(columns.sum()) == len(rows)
 
-    def _returned(self, points: Complex, rows: NDArray[np.intp], weight: Real | None) -> Real:
+    def _returned(self, points: Complex, rows: NDArray[np.intp]) -> Real:
         """Q at points, for a class of orthogonal matrices."""
         units = self.units
-        weight = units.weight if weight is None else weight
         at = np.concatenate([np.flatnonzero(units.row == r) for r in rows])
         found = np.empty((len(points), len(rows), len(rows)))
         for piece in units.pieces(len(points)):
-            response, _ = units.response(units.resolvent(points[piece]))
+            response = units.response(units.resolvent(points[piece]))
             back = inverse(response[..., rows[:, None], at])
             square = np.swapaxes(back.real**2 + back.imag**2, -1, -2)
-            mean = np.einsum("n,znrs->zrs", weight, square)
+            mean = np.einsum("n,znrs->zrs", units.weight, square)
             found[piece] = mean / (units.sigma_w[at] ** 2)[:, None]
         return found
 

@@ -20,8 +20,10 @@ from rnnmft.spectra.width_classes import by_width
 
 __all__ = ["eigenvalue_law"]
 
-#: Units of the run that finds out how many steps stationarity takes.
-_SETTLING = 1 << 14
+#: Units, at least, of the run that finds out how many steps stationarity takes: as many as make a
+#: law by default, so that what it may miss is less than their noise;
+#: and where slow units show their weights more directions than so many have.
+_SETTLING, _MANY = 1 << 12, 1 << 14
 
 
 def eigenvalue_law(
@@ -63,11 +65,13 @@ def eigenvalue_law(
     from rnnmft.spectra.sampled_transfer import sampled_transfer
 
     setting = SampledSetting(cell, ensemble, inputs, tying, start)
-    few = replace(sampling, units=_SETTLING, tolerance=None, work=None)
-    at = Drawing(setting, few).stationary
-    process = setting.process(sampling, range(sampling.repetitions), 1)
-    for _ in range(at.steps):
-        process.step()
+    drawn = replace(sampling, tolerance=None, work=None)
+    for many in (max(drawn.units, _SETTLING), _MANY):
+        at = Drawing(setting, replace(drawn, units=many), with_small=False).stationary
+        if at.status is not Status.FEW_UNITS or many >= _MANY:
+            break
+    # Where these are the units that settled, they go on from there.
+    process = setting.stepped(drawn, range(drawn.repetitions), at.steps, 1)
     units = LinearUnits.of(by_width(sampled_transfer(process, 1), cell))
     finite = all(np.isfinite(x).all() for x in (units.a, units.b, units.c, units.d))
     return EigenvalueLaw(tying, units, at.status if finite else Status.DIVERGES)

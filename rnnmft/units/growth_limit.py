@@ -38,9 +38,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from rnnmft.units.pooled_logarithm import pooled_logarithm
+from rnnmft.units.repetitions import calibrated_error, mean_and_error
 
 __all__ = ["Control", "GrowthLimit", "growth_limit"]
 
@@ -67,8 +67,6 @@ _FALLING = 0.9
 # Steps without which there is no limit to read: halves, quarters and eighths of them have two
 # points.
 _FEWEST = 16
-# Standard errors whose probability Student's t keeps: 99.7 %.
-_STANDARD_ERRORS = 3.0
 # Slopes closer than this are the same up to rounding of logarithms.
 _ROUNDING = 1e-12
 
@@ -218,16 +216,12 @@ def _slope(series: Array, low: int, high: int, first: int) -> Array:
 
 
 def _mean(*parts: Array) -> tuple[float, float]:
-    """The sum of means over repetitions and its standard error, so that 3 of it hold 99.7 %.
-
-    Student's t: few repetitions do not know their own spread.
-    """
+    """The sum of means over repetitions and its standard error, so that 3 of it hold 99.7 %."""
     value = noise = 0.0
     for rows in parts:
-        count = len(rows)
-        widening = stats.t.isf(stats.norm.sf(_STANDARD_ERRORS), count - 1) / _STANDARD_ERRORS
-        value += float(rows.mean())
-        noise = math.hypot(noise, float(rows.std(ddof=1) / math.sqrt(count) * widening))
+        mean, error = mean_and_error(rows)
+        value += float(mean)
+        noise = math.hypot(noise, float(calibrated_error(error, len(rows))))
     return value, noise
 
 

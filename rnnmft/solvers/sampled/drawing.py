@@ -41,10 +41,13 @@ class Drawing:
     Args:
         setting: what is run.
         sampling: how many units, of which numbers.
+        with_small: whether repetitions of fewer units tell of the 1/M bias of what is read.
     """
 
-    def __init__(self, setting: SampledSetting, sampling: Sampling) -> None:
-        self.setting, self.sampling = setting, sampling
+    def __init__(
+        self, setting: SampledSetting, sampling: Sampling, *, with_small: bool = True
+    ) -> None:
+        self.setting, self.sampling, self._with_small = setting, sampling, with_small
         self._gradients: dict[int, Samples] = {}
 
     def moments(
@@ -64,6 +67,7 @@ class Drawing:
             sampling,
             setting.unit_bytes(sampling, steps, trajectories),
             late_readings if late else all_readings,
+            with_small=self._with_small,
         )
 
     @property

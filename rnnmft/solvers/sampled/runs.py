@@ -110,7 +110,7 @@ class SampledSetting:
 
         check/.. say what became of the bases.
         """
-        which = (sampling, tuple(repetitions), trajectories, tuple(self.start.items()))
+        which = self._which(sampling, repetitions, trajectories)
         process, found = self.kept.resume(
             which, steps, lambda: self.process(sampling, which[1], trajectories), recorded=True
         )
@@ -127,6 +127,26 @@ class SampledSetting:
                 found.setdefault(f"prescribed/{name}", []).append(process.prescribed[name][:, 0])
         self.kept.keep(which, process, found, ended=True)
         return _stacked(found | _checks(process))
+
+    def stepped(
+        self, sampling: Sampling, repetitions: Iterable[int], steps: int, trajectories: int
+    ) -> UnitProcess:
+        """Units after so many steps, free to go on; kept for runs of more steps."""
+        which = self._which(sampling, repetitions, trajectories)
+        process, _ = self.kept.resume(
+            which, steps, lambda: self.process(sampling, which[1], trajectories), recorded=False
+        )
+        if process.time < steps:
+            for _ in range(process.time, steps):
+                process.step()
+            self.kept.keep(which, process)
+        return process
+
+    def _which(
+        self, sampling: Sampling, repetitions: Iterable[int], trajectories: int
+    ) -> tuple[Sampling, tuple[int, ...], int, tuple[tuple[str, float], ...]]:
+        """The units of a run, as they are kept."""
+        return sampling, tuple(repetitions), trajectories, tuple(self.start.items())
 
     def tangents(
         self,
@@ -155,14 +175,7 @@ class SampledSetting:
             weights are tied and not zero (`AveragedTangent.log_kernel_sums`). Of several windows
             (R, windows, ..).
         """
-        which = (sampling, tuple(repetitions), trajectories, tuple(self.start.items()))
-        process, _ = self.kept.resume(
-            which, burn_in, lambda: self.process(sampling, which[1], trajectories), recorded=False
-        )
-        if process.time < burn_in:
-            for _ in range(process.time, burn_in):
-                process.step()
-            self.kept.keep(which, process)
+        process = self.stepped(sampling, repetitions, burn_in, trajectories)
         each = [_perturbed(process, horizon, trajectories) for _ in range(windows)]
         found = {n: np.stack([part[n] for part in each], 1) for n in each[0]}
         if windows == 1:
