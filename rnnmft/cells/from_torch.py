@@ -32,7 +32,8 @@ def from_torch(
     `RandomParameter`; a scalar becomes the number that it is.
 
     Args:
-        module: a `torch.nn.Module` of two units or more.
+        module: a `torch.nn.Module` of two units or more; wrappers (DataParallel, torch.compile)
+            are taken off, and parametrized weights are read as what they make.
         states: the names of the states in forward's order, or {name: width}. Needed only where
             they cannot be told from forward's signature and the shapes of the parameters.
         input: the width of the input, its argument's name, or {name: width}, likewise; several
@@ -60,7 +61,15 @@ def from_torch(
     True
     """
     from rnnmft.tracing import trace
+    from rnnmft.tracing.effective import plain
+    from rnnmft.tracing.wrappers import unwrapped
 
-    return trace(
-        module, states=states, input=input, arguments=arguments, returned=returned, name=name
-    ).cell
+    traced = trace(
+        plain(unwrapped(module)),
+        states=states,
+        input=input,
+        arguments=arguments,
+        returned=returned,
+        name=name,
+    )
+    return traced.cell

@@ -24,10 +24,10 @@ from rnnmft.diagnosis.whole_model import diagnose_model
 from rnnmft.errors import CellError, ParameterError
 from rnnmft.language import Inputs
 from rnnmft.parameters import check_count
-from rnnmft.parts.effective import plain
 from rnnmft.parts.find import Part, single_layers
-from rnnmft.parts.wrappers import check_numbers, unwrapped
 from rnnmft.tracing import HintOptions, Layer, Traced, evaluation, recurrent_layers
+from rnnmft.tracing.effective import plain
+from rnnmft.tracing.wrappers import check_numbers, unwrapped
 
 __all__ = ["diagnose"]
 

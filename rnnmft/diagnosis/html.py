@@ -61,7 +61,7 @@ def _worst(found: DiagnosisRecord) -> str:
     layer = max(found.layers, key=lambda each: abs(each.log10_mean))
     measured, error = layer.measured.at(found.length)
     predicted = ""
-    if layer.predicted.log10.size:
+    if layer.is_predicted:
         predicted = f", {significant(layer.predicted.at(found.length)[0], 4)} predicted"
     return (
         f"log10 m_1({found.length}) = {plus_minus(measured, error)} measured in {layer.layer}"
@@ -106,7 +106,7 @@ def _means(layer: LayerDiagnosis) -> list[dict[str, str]]:
         ("measured", "automatic differentiation of the module", layer.measured),
         ("predicted", "through the matrices that it has", layer.predicted),
     ):
-        if not series.log10.size:
+        if series is layer.predicted and not layer.is_predicted:
             continue
         mean = plus_minus(*series.at(layer.length))
         growth = significant(series.slope * math.log(10), 3)

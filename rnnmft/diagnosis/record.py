@@ -28,6 +28,8 @@ STATES = {
 
 # A verdict is one where |log10 m_1| is so many standard errors from the threshold.
 _STANDARD_ERRORS = 2.0
+# A prediction whose error is more than a decade of m_1, and a tenth of its logarithm, is none.
+_DECADE, _TENTH = 1.0, 0.1
 # Growth per step below which a layer counts as critical: 200 steps for a factor of e.
 _CRITICAL = 0.005
 
@@ -90,6 +92,14 @@ class LayerDiagnosis(Record):
     def predicted_log10_mean(self) -> float:
         """log10 m_1(T) as it is predicted through the layer's own matrices."""
         return self.predicted.at(self.length)[0]
+
+    @property
+    def is_predicted(self) -> bool:
+        """Whether the layer's own matrices tell m_1(T): to a decade, or a tenth of log10 m_1(T)."""
+        if not len(self.predicted.log10):
+            return False
+        value, error = self.predicted.at(self.length)
+        return not error > max(_DECADE, _TENTH * abs(value))
 
     @property
     def verdict(self) -> str:
@@ -232,7 +242,7 @@ class DiagnosisRecord(Record):
 
 def _beside(layer: LayerDiagnosis, length: int) -> str:
     """What was predicted; of infinite width where nothing was through the layer's own matrices."""
-    if len(layer.predicted.log10):
+    if layer.is_predicted:
         return f", {layer.predicted.at(length)[0]:.3g} predicted"
     limit = layer.tied.log10_mean
     return "" if limit is None else f", {limit:.3g} at infinite width"

@@ -36,14 +36,28 @@ def remarks(layer: LayerDiagnosis) -> Iterator[str]:
             "its step jumps: there a derivative is infinite, m_1 has no value at infinite width, "
             "and what was measured by automatic differentiation passes the jumps over"
         )
+    if layer.cell.averages:
+        yield (
+            "its averages over units add a part of low rank to the Jacobian, which infinite width "
+            "leaves out: over many steps this part may carry m_1"
+        )
     for gate in layer.gates:
         yield from gate.remarks
     yield from _of_the_input(layer)
 
 
 def disagreement(layer: LayerDiagnosis) -> str | None:
-    """The sentence that measured and predicted differ, with both numbers; None where they agree."""
+    """The sentence that measured and predicted differ, with both numbers; None where they agree.
+
+    Or that there is no prediction, where its error says so.
+    """
     measured, predicted = layer.measured.at(layer.length), layer.predicted.at(layer.length)
+    if len(layer.predicted.log10) and not layer.is_predicted and math.isfinite(measured[0]):
+        return (
+            "nothing is predicted through its own matrices: what its units do depends on W so much "
+            f"that log10 m_1({layer.length}) would be {shown(*predicted)} ({shown(*measured)} is "
+            "measured), so the theory's other numbers and advice need not hold for it"
+        )
     followed = layer.length <= len(layer.measured.log10)
     if not len(layer.predicted.log10) or not _differ(*measured, *predicted, followed):
         return None

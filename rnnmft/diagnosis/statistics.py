@@ -44,8 +44,8 @@ class GateStatistics(Record):
         weights: "orthogonal" or "gaussian", whichever is nearer.
         structure: the statistics that tell whether W is such a random matrix; None without W, and
             where W is not square.
-        alike: {another gate before it: correlation of the entries of its W with this one's}, where
-            it is more than chance.
+        alike: {another gate before it: correlation of the entries of its W, or of its transpose,
+            with this one's}, where it is more than chance.
     """
 
     name: str
@@ -103,7 +103,8 @@ def _alike(matrices: Sequence[Tensor | None]) -> list[list[tuple[int, float]]]:
         pairs = []
         for j, other in enumerate(units[:k]):
             if mine is not None and other is not None and mine.shape == other.shape:
-                value = float((mine * other).sum())
+                ways = [other, other.T] if mine.shape[0] == mine.shape[1] else [other]
+                value = max((float((mine * one).sum()) for one in ways), key=abs)
                 if abs(value) > _STANDARD_ERRORS / mine.numel() ** 0.5:
                     pairs.append((j, value))
         found.append(pairs)

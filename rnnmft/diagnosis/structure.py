@@ -11,6 +11,7 @@ W, of mean square sigma^2 / N, eigenvalues lambda and squared singular values s^
     overlap      tr W^T W W W^T / (N sigma^4) - 1      0, and s^4's own average - 1 if normal
     connections  entries that carry a row: those that are not 0, or 3 N (mean w^2)^2 / mean w^4
     rank         singular values that are not 0                          N
+    component    units that entries connect with each other, at most     N
     rows         the largest of the rows' and columns' relative spread of |w|^2    0
 
 each within some standard errors of order 1/N, which are those of a gaussian matrix.
@@ -22,7 +23,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.sparse.csgraph import connected_components
 
 from rnnmft.records import Record
 
@@ -54,6 +57,7 @@ class Structure(Record):
         width: N.
         symmetry, diagonal, triangle, overlap, connections, rows: as above.
         rank, normality, radius: as above; None where W is too wide to ask.
+        component: as above.
         kurtosis: mean w^4 / (mean w^2)^2.
         spread: variance over squared mean of the squared singular values: 0 if orthogonal, 1 if
             gaussian.
@@ -71,6 +75,7 @@ class Structure(Record):
     normality: float | None
     radius: float | None
     spread: float
+    component: int
 
     def remarks(self, name: str) -> Iterator[str]:
         """What W has that a random matrix has not: one sentence a finding, for `name`."""
@@ -95,6 +100,11 @@ class Structure(Record):
             yield (
                 f"{w} has about {self.connections:.2g} connections a unit that count: sums over so "
                 "few are not Gaussian"
+            )
+        if 1 < self.component <= self.width / 2:
+            yield (
+                f"{w} falls into blocks that do not see each other: it fluctuates as networks of "
+                f"{self.component} units at most"
             )
         # By chance one zero in a thousand matrices, two never: singular values repel each other.
         if self.rank is not None and self.rank < self.width - 1:
@@ -183,12 +193,19 @@ def structure_of(w: Tensor) -> Structure | None:
         normality=None if eigenvalues is None else float(eigenvalues.square().mean()),
         radius=None if eigenvalues is None else float(eigenvalues.max()),
         spread=max(float(right.square().sum()) / width - 1.0, 0.0),
+        component=_component(w),
     )
 
 
 def _variation(values: Tensor) -> float:
     """Standard deviation over mean."""
     return float(values.std(correction=0) / values.mean())
+
+
+def _component(w: Tensor) -> int:
+    """The number of units in the largest component of the graph of its entries."""
+    _, labels = connected_components(w.numpy() != 0, directed=False)
+    return int(np.bincount(labels).max())
 
 
 def _rank(w: Tensor) -> int:

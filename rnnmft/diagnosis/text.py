@@ -68,7 +68,7 @@ def _means(layer: LayerDiagnosis) -> str:
     text = f"{shown(*layer.measured.at(layer.length))} measured"
     if len(layer.measured.log10) < layer.length:
         text += f" (over {len(layer.measured.log10)} steps, continued)"
-    if len(layer.predicted.log10):
+    if layer.is_predicted:
         predicted = shown(*layer.predicted.at(layer.length))
         text += f", {predicted} predicted through its own matrices"
     for answer in (layer.tied, layer.untied):

@@ -19,11 +19,11 @@ from rnnmft.errors import ParameterError
 from rnnmft.initialization.matching import matching_names
 from rnnmft.initialization.offsets import without_offsets
 from rnnmft.language import Cell, Ensemble, PreactivationLaw
-from rnnmft.parts.effective import plain, write_back
 from rnnmft.parts.find import recurrent_parts, single_layers
-from rnnmft.parts.wrappers import check_numbers, unwrapped
 from rnnmft.simulation.weights import haar_reflectors
 from rnnmft.tracing import HintOptions, Layer, recurrent_layers
+from rnnmft.tracing.effective import plain, write_back
+from rnnmft.tracing.wrappers import check_numbers, unwrapped
 
 __all__ = ["apply_"]
 

@@ -21,7 +21,7 @@ from rnnmft.tracing.calls import Call
 from rnnmft.tracing.examples import examples
 from rnnmft.tracing.fitting import Fit
 from rnnmft.tracing.operations import KEPT
-from rnnmft.tracing.refusal import one_unit
+from rnnmft.tracing.refusal import one_unit, scripted
 from rnnmft.tracing.source import aten_name, file_of, place_of_error
 from rnnmft.tracing.values import replayed
 
@@ -93,11 +93,7 @@ def check(module: Any) -> None:
         raise CellError(f"from_torch takes a torch.nn.Module that is a cell, got {module!r}")
     name = type(module).__name__
     if isinstance(module, torch.jit.ScriptModule):
-        given = getattr(module, "original_name", name)
-        raise CellError(
-            f"{given} is scripted, and its Python source is gone: give the module itself, before "
-            "torch.jit.script or torch.jit.trace"
-        )
+        raise scripted(getattr(module, "original_name", name))
     if isinstance(module, torch.nn.RNNBase):
         kind = next(k for k in ("LSTM", "GRU", "RNN") if isinstance(module, getattr(torch.nn, k)))
         raise CellError(f"{name} runs over a sequence; give its cell, torch.nn.{kind}Cell")

@@ -19,8 +19,13 @@ from rnnmft.errors import CellError
 from rnnmft.tracing.calls import Call, calls, joined_calls
 from rnnmft.tracing.examples import batch_size, examples, own_randomness
 from rnnmft.tracing.hints import Hints, drawn_arguments
-from rnnmft.tracing.refusal import one_unit
-from rnnmft.tracing.results import AmbiguousResultError, ResultError, new_states
+from rnnmft.tracing.refusal import further_argument, one_unit, unchanged
+from rnnmft.tracing.results import (
+    AmbiguousResultError,
+    ResultError,
+    UnchangedError,
+    new_states,
+)
 from rnnmft.tracing.signature import Signature
 from rnnmft.tracing.sizes import guesses, named
 from rnnmft.tracing.source import place_of_error
@@ -209,6 +214,8 @@ class Search:
             with own_randomness(), torch.no_grad(), recorded() as values, counter:
                 held = {n: b.clone() for n, b in self._buffers.items()}
                 result = torch.func.functional_call(self.module, held, args, kwargs)
+            if values.beyond:
+                raise ResultError(values.beyond[0])
             shapes = call.form.shapes(batch or 1, widths)
             returned = self.hints.returned or new_states(
                 result,
@@ -216,16 +223,20 @@ class Search:
                 call.called,
                 self.signature.spelling.returned,
                 shapes,
-                (x, *states),
+                states,
+                tree_leaves((args, kwargs)),
             )
+            call = replace(call, returned=returned)
+            new = call.results(result)
+            for name, one, old in zip(call.states, new, states, strict=True):
+                if self.hints.states is None and one.equal(old):
+                    raise UnchangedError(name)
         except Exception as error:
             finished = isinstance(error, ResultError) + isinstance(error, AmbiguousResultError)
             likely = self._likelihood(call, widths, inputs)
             reach = (finished, likely, counter.count)
             self._note(_Attempt(reach, call, tuple(widths), inputs, batch, error))
             return None
-        call = replace(call, returned=returned)
-        new = call.results(result)
         others = [[s for s in states if s is not own] for own in states]
         delays = tuple(any(n is s for s in o) for n, o in zip(new, others, strict=True))
         return Fit(call, tuple(widths), inputs, batch, values, len(counter.used), delays)
@@ -244,7 +255,8 @@ class Search:
         """What to say where nothing fits: the closest attempt and the hint to write."""
         name, best = type(self.module).__name__, self.closest
         if self.signature.further:
-            return further_argument(self.module, self.signature)
+            taken = self.signature
+            return further_argument(name, taken.input, taken.states, taken.further[0])
         if best is None:
             return CellError(
                 f"cannot trace {name}: no sizes of its state and input are known; pass them, as in "
@@ -259,6 +271,8 @@ class Search:
                 f"cannot trace {name}: {best.error}; say which by from_torch(module, returned=0), "
                 "the place of the new state among them, from 0"
             )
+        if isinstance(best.error, UnchangedError):
+            return unchanged(name, best.error.name, best.call.states, best.call.holders)
         said = ", ".join(f"{n!r}: {w}" for n, w in zip(best.call.states, best.widths, strict=True))
         return CellError(
             f"cannot trace {name}: no call of it fits; the closest is {_spoken(best)}, where "
@@ -276,19 +290,6 @@ class Search:
                 if any(self._run(call, one, inputs) for _, inputs in pairs):
                     return True
         return False
-
-
-def further_argument(module: torch.nn.Module, signature: Signature) -> CellError:
-    """A further argument has no value."""
-    one = signature.further[0]
-    held = ", ".join(map(repr, (*signature.states, one)))
-    return CellError(
-        f"cannot trace {type(module).__name__}: its forward takes the further argument {one!r}, "
-        f"of which nothing is known; give its value, as in from_torch(module, "
-        f"arguments={{{one!r}: 1.0}}) (a number, or a law of rnnmft.language.laws for one number "
-        f"a unit), or its width beside the input's, as in input={{{signature.input!r}: 16, "
-        f"{one!r}: 16}}, or name it among the states, as in states=({held})"
-    )
 
 
 def _spoken(attempt: _Attempt) -> str:

@@ -156,6 +156,7 @@ def _stacked(counts: Sequence[int]) -> Iterator[Form]:
     for k in counts:
         if k == 1:
             yield from _in_sequences(Form(tensor="layers"))
+            yield from _in_sequences(Form(tensor="beside"))
         else:
             yield from _in_sequences(Form(tensor="stacked", count=k))
             yield Form(tensor="beside", count=k)

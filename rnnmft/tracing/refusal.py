@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rnnmft.errors import CellError
 
 __all__ = [
@@ -9,7 +11,10 @@ __all__ = [
     "MixedUnitsError",
     "RefusalError",
     "TwoPlacesError",
+    "further_argument",
     "one_unit",
+    "scripted",
+    "unchanged",
 ]
 
 
@@ -34,4 +39,35 @@ def one_unit(module: object) -> CellError:
     return CellError(
         f"{type(module).__name__} has one unit, and a mean field is the limit of many: give it "
         "with two units or more (for example hidden_size=64), which is the same cell"
+    )
+
+
+def scripted(module: str) -> CellError:
+    """A scripted module has no source any more."""
+    return CellError(
+        f"{module} is scripted, and its Python source is gone: give the module itself, before "
+        "torch.jit.script or torch.jit.trace"
+    )
+
+
+def further_argument(module: str, input: str | None, states: Sequence[str], one: str) -> CellError:
+    """A further argument has no value."""
+    held = ", ".join(map(repr, (*states, one)))
+    return CellError(
+        f"cannot trace {module}: its forward takes the further argument {one!r}, of which nothing "
+        f"is known; give its value, as in from_torch(module, arguments={{{one!r}: 1.0}}) (a "
+        "number, or a law of rnnmft.language.laws for one number a unit), or its width beside the "
+        f"input's, as in input={{{input!r}: 16, {one!r}: 16}}, or name it among the states, as in "
+        f"states=({held})"
+    )
+
+
+def unchanged(module: str, one: str, states: Sequence[str], holders: Sequence[str]) -> CellError:
+    """What never changes is taken for no state, unless the user says that it is one."""
+    others = tuple(n for n in states if n != one)
+    value = f"states={others}, arguments={{{one!r}: 1.0}} where it is a further argument, "
+    return CellError(
+        f"cannot trace {module}: it returns {one!r} as it was given, and what never changes is no "
+        f"state; say what it is, as in from_torch(module, ..): {value if one in holders else ''}"
+        f"states={tuple(states)} where it is a state all the same"
     )

@@ -17,7 +17,14 @@ import torch
 from rnnmft.tracing.forms import Form
 from rnnmft.tracing.signature import state_name
 
-__all__ = ["AmbiguousResultError", "Leaf", "ResultError", "leaves_of", "new_states"]
+__all__ = [
+    "AmbiguousResultError",
+    "Leaf",
+    "ResultError",
+    "UnchangedError",
+    "leaves_of",
+    "new_states",
+]
 
 
 class ResultError(Exception):
@@ -26,6 +33,14 @@ class ResultError(Exception):
 
 class AmbiguousResultError(ResultError):
     """More tensors than states could be the new states."""
+
+
+class UnchangedError(ResultError):
+    """What came back as it was given: a context, a mask, and no state."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it returns {name!r} as it was given")
+        self.name = name
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,7 @@ def new_states(
     names: Sequence[str],
     returned: Sequence[str | None],
     shapes: Sequence[tuple[int, ...]],
+    states: Sequence[Any] = (),
     given: Sequence[Any] = (),
 ) -> tuple[int, ...]:
     """The places of the tensors that are the new states among all that forward returned.
@@ -74,8 +90,9 @@ def new_states(
         names: of the states.
         returned: what the source calls the tensors it returns.
         shapes: of each tensor that holds states.
-        given: the tensors that forward was given: one that comes back is an old state, whose name
-            in the source tells nothing of the place of the new one.
+        states: those that forward was given: one that comes back is an old state, whose name in
+            the source tells nothing of the place of the new one.
+        given: all that forward was given: what comes back of it is no new state.
 
     Raises:
         ResultError: there are none, or nothing says which.
@@ -83,9 +100,14 @@ def new_states(
     leaves, shape = leaves_of(result), shapes[0]
     if len({*shapes}) > 1:
         return _by_shape(leaves, shapes, names, returned)
-    fit = [j for j, leaf in enumerate(leaves) if tuple(leaf.value.shape) == shape]
+    old = [any(leaf.value is tensor for tensor in states) for leaf in leaves]
+    back = [any(leaf.value is tensor for tensor in given) for leaf in leaves]
+    fit = [
+        j
+        for j, leaf in enumerate(leaves)
+        if tuple(leaf.value.shape) == shape and (old[j] or not back[j])
+    ]
     if len(returned) == len(leaves):
-        old = [any(leaf.value is tensor for tensor in given) for leaf in leaves]
         returned = [None if o else n for n, o in zip(returned, old, strict=True)]
     wanted = form.leaves
     if len(fit) < wanted:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,15 +23,23 @@ from rnnmft.tracing.source import SourcePlace, is_outside
 __all__ = ["Values", "recorded", "replayed"]
 
 _READING = {"__bool__", "item", "__float__", "__int__", "__format__", "tolist", "__repr__"}
-_READING |= {"equal", "allclose", "is_nonzero"}
+_READING |= {"equal", "allclose", "is_nonzero", "_assert"}
 _SAYING = {"print", "warn", "debug", "info", "warning", "log", "error", "critical"}
+_SAYING |= {"_assert", "_assert_async", "_check", "check", "assert_close", "assert_allclose"}
 
 
 @dataclass
 class Values:
-    """The values that checks read, {line: in the order of reading}."""
+    """What a run read.
+
+    Attributes:
+        at: the values that checks read, {line: in the order of reading}.
+        beyond: a sentence for each range that ends outside of its axis, which Python lets pass: a
+            range of units, taken of another axis than that of the units.
+    """
 
     at: dict[SourcePlace, list[Any]] = field(default_factory=dict)
+    beyond: list[str] = field(default_factory=list)
 
 
 class _Recorder(TorchFunctionMode):
@@ -45,10 +53,23 @@ class _Recorder(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name == "register_hook":
             return _NoHook()
+        if name in ("__getitem__", "__setitem__"):
+            self.values.beyond += _beyond(args[0].shape, args[1])
         result = func(*args, **(kwargs or {}))
         if name in _READING and (place := _checking()):
             self.values.at.setdefault(place, []).append(result)
         return result
+
+
+def _beyond(shape: Sequence[int], index: Any) -> Iterator[str]:
+    """A sentence for each range of an index that is not in its axis."""
+    taken = [one for one in (index if isinstance(index, tuple) else (index,)) if one is not None]
+    dots = next((j for j, one in enumerate(taken) if one is Ellipsis), None)
+    if dots is not None:
+        taken[dots : dots + 1] = [slice(None)] * (len(shape) - len(taken) + 1)
+    for size, one in zip(shape, taken, strict=False):
+        if isinstance(one, slice) and isinstance(one.stop, int) and one.stop > size:
+            yield f"it takes the range {one.start or 0}:{one.stop} of an axis of {size}"
 
 
 class _Player(TorchFunctionMode):

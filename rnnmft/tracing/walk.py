@@ -19,7 +19,7 @@ from rnnmft.tracing.context import Context, constant, is_constant
 from rnnmft.tracing.elementwise import FUNCTIONS, LINEAR
 from rnnmft.tracing.exporting import Exported
 from rnnmft.tracing.hints import drawn_arguments
-from rnnmft.tracing.operations import apply
+from rnnmft.tracing.operations import REASONS, apply
 from rnnmft.tracing.refusal import MixedRefusalError, MixedUnitsError, RefusalError
 from rnnmft.tracing.source import (
     SourcePlace,
@@ -32,6 +32,9 @@ from rnnmft.tracing.source import (
 from rnnmft.tracing.sums import Atom, Groups, Polynomial
 
 __all__ = ["GraphWalk"]
+
+# What an operation's arguments raise where they are of a kind that its table does not foresee.
+_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class GraphWalk:
@@ -111,6 +114,9 @@ class GraphWalk:
             value = self._apply(node, list(args), dict(kwargs))
         except RefusalError as reason:
             raise self._refused(node, reason) from None
+        except _UNFORESEEN as error:
+            reason = f"this use of it is not known ({type(error).__name__}: {error})"
+            raise self._refused(node, reason) from error
         self._note(node, value)
         return value
 
@@ -157,6 +163,8 @@ class GraphWalk:
                 "its forward makes a tensor of numbers that are not all alike; a cell's parameters "
                 "are held by the module"
             )
+        if tensor.is_complex():
+            raise RefusalError(REASONS["complex"])
         shape = tuple(tensor.shape)
         ranges, axes = tuple((0, n) for n in shape), tuple(range(len(shape)))
         parameter = TracedParameter(name, ranges, axes)

@@ -76,6 +76,10 @@ def test_gates_that_share_a_matrix_are_said() -> None:
     assert (other, value) == ("r", pytest.approx(-1.0))
     assert any("not independent of W of r" in remark for remark in gates["z"].remarks)
     assert gates["n_h"].alike == ()
+    with torch.no_grad():
+        module.weight_hh_l0[64:128] = module.weight_hh_l0[:64].T
+    gates = {g.name: g for g in gate_statistics(recurrent_layers(module)[0])}
+    assert [other for other, _ in gates["z"].alike] == ["r"]
 
 
 def test_numbers_that_are_not_finite_are_refused() -> None:

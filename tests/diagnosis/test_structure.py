@@ -62,6 +62,10 @@ STRUCTURED = {
         "do not follow the circular law",
     ),
     "circulant": (circulant, "singular vectors of W of e are not independent"),
+    "block diagonal": (
+        lambda: torch.block_diag(*(gaussian(WIDTH // 4, seed) for seed in range(4))),
+        "networks of 32 units at most",
+    ),
     "an outlier": (
         lambda: gaussian() + 2.0 / WIDTH,
         "outside of the circle",

@@ -11,9 +11,9 @@ import torchrecurrent
 from torch import nn
 
 from rnnmft.errors import CellError, ParameterError
-from rnnmft.parts.effective import plain, write_back
 from rnnmft.parts.find import recurrent_parts, single_layers
-from rnnmft.parts.wrappers import check_numbers, unwrapped
+from rnnmft.tracing.effective import plain, write_back
+from rnnmft.tracing.wrappers import check_numbers, unwrapped
 from tests.parts.models import (
     CharacterModel,
     Inline,
@@ -184,7 +184,7 @@ def test_wrappers_are_taken_off() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_a_scripted_module_is_refused() -> None:
-    with pytest.raises(CellError, match="Linear is a scripted module"):
+    with pytest.raises(CellError, match="Linear is scripted"):
         unwrapped(torch.jit.script(nn.Linear(2, 2)))
 
 

@@ -151,6 +151,50 @@ def test_a_further_output_is_no_state_of_a_further_argument():
         from_torch(FurtherOutput())
 
 
+class Passing(Base):
+    """The context comes back for the next call."""
+
+    def forward(self, x, h, context):
+        return self.new(x, h)[0] + self.read(context), context
+
+
+class PassingInATuple(Base):
+    def forward(self, x, state):
+        h, context = state
+        return self.new(x, h)[0] + self.read(context), context
+
+
+def test_what_comes_back_as_it_went_in_is_no_state():
+    with pytest.raises(CellError, match=r"'context' as it was given.*arguments=\{'context': 1.0"):
+        from_torch(Passing())
+    with pytest.raises(CellError, match=r"'context' as it was given.*states=\('h', 'context'\)"):
+        from_torch(PassingInATuple())
+    traced = trace(Passing(), states=("h",), arguments={"context": 1.0})
+    assert traced.states == ("h",)
+    assert len(trace(Passing(), states=("h", "context")).states) == 2
+
+
+class SomeOfTheUnits(nn.Module):
+    """A range of units, that would hold all of a small batch."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.i, self.h, self.first = nn.Linear(3, 40), nn.Linear(40, 40), first
+
+    def forward(self, x, h):
+        e = self.i(x) + self.h(h)
+        e[:, : self.first] = torch.relu(e[:, : self.first])
+        return e
+
+
+def test_a_range_of_units_is_no_range_of_the_batch():
+    halves = from_torch(SomeOfTheUnits(20), states={"a": 20, "b": 20}, input=3)
+    kinds = sorted(type(e).__name__ for e in halves.update.values())
+    assert kinds == ["Add", "relu"]
+    with pytest.raises(CellError, match="the units 0:15 of 40"):
+        from_torch(SomeOfTheUnits(15), states=("h",))
+
+
 class BothTheSame(Base):
     def forward(self, x, h, c):
         h = self.new(x, h)[0] + c
@@ -197,6 +241,16 @@ class Hooked(Base):
         return new
 
 
+class Clipped(Base):
+    """Gradients are cut at a size that those of one step do not reach."""
+
+    def forward(self, x, h):
+        new = self.new(x, h)[0]
+        if new.requires_grad:
+            new.register_hook(lambda gradient: gradient.clamp(-100, 100))
+        return new
+
+
 class StraightThrough(Base):
     """Rounded forwards, the identity backwards."""
 
@@ -204,7 +258,7 @@ class StraightThrough(Base):
         return (torch.sign(self.new(x, h)[0]) - h).detach() + h
 
 
-@pytest.mark.parametrize("kind", [OwnBackward, Hooked], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [OwnBackward, Hooked, Clipped], ids=lambda kind: kind.__name__)
 def test_a_backward_that_is_no_derivative_is_refused(kind):
     with pytest.raises(
         CellError, match=r"gradients of .* not the derivative .* module has .* cell"
@@ -281,6 +335,7 @@ class Checked(Base):
             raise ValueError("the state is not finite")
         print(f"{h.mean():.3f}", x.max().item())
         torch._assert(x.ndim == 2, "a batch")
+        torch._assert(h.isfinite().all(), "finite")
         return self.new(x, h)[0]
 
 
@@ -294,3 +349,14 @@ def test_a_scripted_module_is_named():
 
     with pytest.raises(CellError, match=r"Mine is scripted.*before torch.jit.script"):
         from_torch(Scripted())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_wrapped_and_parametrized_modules_are_read_as_what_they_hold():
+    plain = from_torch(Plain())
+    normed = Plain()
+    nn.utils.parametrizations.weight_norm(normed.h)
+    pruned = Plain()
+    nn.utils.prune.random_unstructured(pruned.h, "weight", 0.5)
+    for module in (torch.compile(Plain()), normed, pruned):
+        assert same_cell(from_torch(module), plain)

@@ -60,6 +60,7 @@ def test_continuous_choices_have_no_jump(kind):
 
 JUMPS = {
     "hardshrink": F.hardshrink,
+    "whole numbers": lambda e: (e > 0).float(),
     "window": lambda e: torch.where((e > 0) & (e < 1), e, 0.0),
     "one of two": lambda e: torch.where((e < 0) | (e > 1), e, 0.5),
     "not": lambda e: torch.where(torch.logical_not(e > 0), e, 1.0),
@@ -78,8 +79,9 @@ def test_jumps_stay_jumps(kind):
     [
         (lambda e: torch.where(e == 0, e, 1.0), "single values"),
         (lambda e: e.tan(), "tan"),
+        (lambda e: (e * 1j).imag, "this use of it is not known"),
     ],
-    ids=["equality", "a function with poles"],
+    ids=["equality", "a function with poles", "complex numbers"],
 )
 def test_other_choices_are_refused(function, message):
     with pytest.raises(CellError, match=message):

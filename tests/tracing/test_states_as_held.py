@@ -139,6 +139,13 @@ class OneLayer(Vanilla):
         return self.new(x, h[0])[None]
 
 
+class OneBeside(Vanilla):
+    """A state (B, 1, N) and an input (B, N_in)."""
+
+    def forward(self, x, h):
+        return self.new(x, h[:, 0])[:, None]
+
+
 class OneInAList(Vanilla):
     def forward(self, x, state):
         h = self.new(x, state[0])
@@ -155,7 +162,10 @@ class FromTheLeft(nn.Module):
         return torch.tanh(self.W @ h + self.V @ x + self.b)
 
 
-@pytest.mark.parametrize("kind", [OneLayer, OneInAList, FromTheLeft], ids=lambda k: k.__name__)
+HELD = (OneLayer, OneBeside, OneInAList, FromTheLeft)
+
+
+@pytest.mark.parametrize("kind", HELD, ids=lambda k: k.__name__)
 def test_the_vanilla_cell_in_other_clothes(kind):
     traced = trace(kind())
     (update,) = traced.cell.update.values()

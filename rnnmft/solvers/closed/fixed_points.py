@@ -197,18 +197,20 @@ def _followed(
 ) -> tuple[Array, bool]:
     """The last moments of the path, and whether it was still rising at the end.
 
-    Rising are moments beyond all that were there in the path's first half, by steps that do not get
-    shorter; the path ends where they leave the range that is searched.
+    Rising are moments beyond all that were there in the path's first half, step by step, by steps
+    that do not get shorter: those of a mean that changes its sign at every step rise and fall. The
+    path ends where they leave the range that is searched.
     """
-    before, last, growing, early = moments, moments, False, 0.0
+    before, last, growing, rising, early = moments, moments, False, False, 0.0
     for taken, new in enumerate(_path(recursion, point, moments, steps)):
         growing = not np.abs(new - last).max() < _SHRINKING * np.abs(last - before).max()
+        rising = np.abs(before).max() < np.abs(last).max() < np.abs(new).max()
         before, last = last, new
         if taken < steps // 2:
             early = max(early, np.abs(new).max())
         if growing and np.abs(new).max() > _GRID[-1]:
             return last, True
-    return last, growing and np.abs(last).max() > _RISEN * early
+    return last, growing and rising and np.abs(last).max() > _RISEN * early
 
 
 def reached_from(

@@ -14,13 +14,23 @@ from numpy.typing import NDArray
 
 from rnnmft.units.repetitions import calibrated_error, jackknife, mean_and_error
 
-__all__ = ["Rate", "Settling", "decay_rate", "settling", "slowest_rate", "timescale_of"]
+__all__ = [
+    "Rate",
+    "Settling",
+    "alternates",
+    "decay_rate",
+    "settling",
+    "slowest_rate",
+    "timescale_of",
+]
 
 Array = NDArray[np.float64]
 # A change of less than this many standard errors counts as none: chance does more at 3 of 1000.
 _SIGNIFICANT = 3.0
 # Relative changes below this are rounding: of sums over units, far below their noise.
 _ROUNDING = 1e-9
+# Two values between which a series alternates differ by this part of them at least.
+_APART = 0.02
 # A distance stands out of the noise by this many standard errors, or of rounding where there is
 # none; so many of them make two halves of a line.
 _CLEAR, _ZERO, _FEWEST = 4.0, 1e-12, 4
@@ -68,6 +78,18 @@ def settling(samples: Array) -> Settling:
     beyond_chance = _SIGNIFICANT * float(lost_error) + floor
     slowing, speeding = float(lost) > beyond_chance, float(lost) < -beyond_chance
     return Settling(False, ratio, remaining, slowing, speeding)
+
+
+def alternates(samples: Array) -> bool:
+    """Whether a series (repetitions, steps) goes to and fro between two values at its end.
+
+    Averages over the population can do that (m' = -2 m + ..): there is no stationary state, whose
+    mean over a quarter of the steps would look like one.
+    """
+    pairs = samples[:, -(samples.shape[1] // 8 * 2) :].reshape(len(samples), -1, 2)
+    apart, error = mean_and_error((pairs[..., 1] - pairs[..., 0]).mean(1))
+    level = float(np.abs(pairs).mean())
+    return abs(float(apart)) > max(_SIGNIFICANT * float(error), _APART * level)
 
 
 @dataclass(frozen=True)

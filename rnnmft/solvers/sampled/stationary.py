@@ -13,7 +13,7 @@ from rnnmft.language import Cell
 from rnnmft.sampling import FEWEST
 from rnnmft.solvers.sampled.checks import check
 from rnnmft.solvers.sampled.readings import cross_moments, second_moments
-from rnnmft.solvers.sampled.relaxation import Settling, settling
+from rnnmft.solvers.sampled.relaxation import Settling, alternates, settling
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.theory.linearised_unit import never_forgets
 from rnnmft.units.recent_span import directions_of
@@ -83,7 +83,8 @@ def settle(draw: Draw, setting: SampledSetting, trajectories: int, steps: int) -
 
     Raises:
         ConvergenceError: they grow without bound (DIVERGES), or so slowly to their limit that
-            the longest run cannot tell (MAX_STEPS).
+            the longest run cannot tell (MAX_STEPS), or come to alternate between two values
+            (NO_FIXED_POINT).
     """
     directions = None
     while True:
@@ -123,6 +124,8 @@ def verdict(
     found = {n: settling(v) for n, v in series.items()}
     remaining = {n: s.remaining for n, s in found.items()}
     if all(s.settled for s in found.values()):
+        if any(alternates(v) for v in second.values()):
+            raise ConvergenceError(Status.NO_FIXED_POINT, "Moments alternate between two values.")
         return Settled(drawn, steps, check(drawn), remaining, setting)
     directions = 2 * int(drawn.values["check/directions"].max())
     work = FEWEST * 2.0 * steps * min(directions, directions_of(2 * steps))

@@ -119,3 +119,26 @@ def test_given_laws_need_averages_that_follow_from_them() -> None:
     fed = Cell("c", update={h: tanh(Preactivation("e", h)) / (1 + size)})
     with pytest.raises(DerivationError, match="'size' of cell 'c' depends on the states"):
         ClosedLaws(fed, INPUTS)
+
+
+def shifted() -> Cell:
+    """h' = tanh(e - 2 m), m the mean of h: bounded, and m changes its sign at every step."""
+    return Cell("shifted", update={h: tanh(Preactivation("e", h) - 2 * Average("m", h))})
+
+
+def test_a_mean_that_changes_its_sign_does_not_grow_without_bound() -> None:
+    """From 1e-9 it rises by 3 % a step, and swings for ever: h^2 < 1 at any time."""
+    law = {"sigma_w": 1.0, "sigma_v": 0.6, "sigma_b": 0.13, "mu_b": 1e-9}
+    setting = (shifted(), shifted().ensemble(e=law), Inputs(R=2.375))
+    with pytest.raises(ConvergenceError) as raised:
+        MeanField(*setting, tying="untied").fixed_point()
+    assert raised.value.status is Status.NO_FIXED_POINT
+
+
+def test_a_mean_that_alternates_is_no_fixed_point_of_sampled_units() -> None:
+    law = {"sigma_w": 1.2, "sigma_v": 0.5, "sigma_b": 0.3, "mu_b": 0.2}
+    setting = (shifted(), shifted().ensemble(e=law), Inputs(R=0.5))
+    theory = MeanField(*setting, tying="tied", particles=1 << 12)
+    with pytest.raises(ConvergenceError, match="alternate between two values") as raised:
+        theory.fixed_point()
+    assert raised.value.status is Status.NO_FIXED_POINT

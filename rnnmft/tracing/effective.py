@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
 
 from rnnmft.errors import CellError, ParameterError
 
@@ -63,8 +63,9 @@ def write_back(drawn: torch.nn.Module, module: torch.nn.Module) -> None:
         return
     for owner, name, _ in _by_hooks(module):
         raise CellError(
-            f"{name!r} of {type(owner).__name__} is made by a hook (torch.nn.utils.weight_norm or "
-            "spectral_norm): take torch.nn.utils.parametrizations, or draw before it is added"
+            f"{name!r} of {type(owner).__name__} is made by a hook (torch.nn.utils.weight_norm, "
+            "spectral_norm or prune): take torch.nn.utils.parametrizations, or draw before it is "
+            "added"
         )
     before = copy.deepcopy(module.state_dict())
     others = dict(drawn.named_modules())
@@ -103,5 +104,7 @@ def _by_hooks(module: torch.nn.Module) -> Iterator[tuple[torch.nn.Module, str, C
         for hook in owner._forward_pre_hooks.values():
             kind = type(hook).__name__
             name = getattr(hook, "name", None)
-            if name and kind in kinds and type(hook).__module__.startswith("torch.nn.utils."):
+            if isinstance(hook, prune.BasePruningMethod):
+                yield owner, hook._tensor_name, prune.remove
+            elif name and kind in kinds and type(hook).__module__.startswith("torch.nn.utils."):
                 yield owner, name, kinds[kind]

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from rnnmft.errors import CellError, ParameterError
+from rnnmft.errors import ParameterError
+from rnnmft.tracing.refusal import scripted
 
 __all__ = ["check_numbers", "unwrapped"]
 
@@ -32,11 +33,7 @@ def unwrapped(module: Any) -> Any:
     """
     while True:
         if isinstance(module, torch.jit.ScriptModule):
-            name = getattr(module, "original_name", type(module).__name__)
-            raise CellError(
-                f"{name} is a scripted module: its code cannot be traced any more; give the module "
-                "that it was scripted from"
-            )
+            raise scripted(getattr(module, "original_name", type(module).__name__))
         inside = next(
             (_INSIDE[c.__name__] for c in type(module).__mro__ if c.__name__ in _INSIDE), ""
         )
