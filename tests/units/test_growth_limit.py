@@ -208,7 +208,7 @@ def test_pooled_logarithms_of_equal_repetitions_are_theirs():
 def growth_of(cell, ensemble, inputs, plan, burn_in=0):
     units = SampledUnits(cell, ensemble, inputs, "tied", plan)
     draw = lambda p, horizon: units.drawing.drawn_tangents(p, horizon, burn_in)  # noqa: E731
-    return search_growth(draw, plan, tied=True)
+    return search_growth(draw, plan, plan, tied=True)
 
 
 @pytest.mark.parametrize(("a", "w"), [(0.5, 0.25), (0.95, 0.001), (0.9, 0.09)])
@@ -284,7 +284,7 @@ def test_the_longest_run_that_leaves_too_much_open_says_so():
         times.append(horizon)
         return Samples({"log_m_1": twice(-10 * np.sqrt(np.arange(1.0, horizon + 1)))}, plan)
 
-    found = search_growth(draw, Sampling(64, 2), tied=True)
+    found = search_growth(draw, Sampling(64, 2), Sampling(64, 2), tied=True)
     assert found.status is Status.MAX_STEPS
     assert times == [32, 64, 128, 256, 512]
     assert abs(found.limit.value) < 3 * found.limit.error
@@ -301,7 +301,7 @@ def test_two_trajectories_go_through_the_same_search():
     def draw(plan, horizon):
         return Samples(setting.tangents(plan, range(plan.repetitions), 0, horizon, 2), plan)
 
-    found = search_growth(draw, plan, tied=True)
+    found = search_growth(draw, plan, plan, tied=True)
     assert abs(found.limit.value - slopes.edge) < 4 * found.limit.error < 0.02
     assert abs(found.limit.value - slopes.growth) > 4 * found.limit.error
 

@@ -98,16 +98,21 @@ class Effort:
 GrowthSearch = Generator[tuple[Sampling, int], Samples, GrowthFound]
 
 
-def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 0) -> GrowthFound:
+def search_growth(
+    draw: Draw, sampling: Sampling, few: Sampling, *, tied: bool, settled: int = 0
+) -> GrowthFound:
     """The growth rate by `growth_runs`, each of which `draw` makes.
 
-    Runs begin with few units, and with all of them where those few were too few to decide.
+    Args:
+        draw: makes them.
+        sampling: the units, or their tolerance.
+        few: to begin with; where they are too few to decide, the search begins again with all.
+        tied: whether weights are.
+        settled: steps before them.
     """
-    plan = sampling
+    plan = few
     if sampling.tolerance is not None and sampling.total > _PILOT_UNITS * _PILOT_REPETITIONS:
         plan = sampling.of(_PILOT_UNITS, _PILOT_REPETITIONS)
-    elif sampling.tolerance is None and sampling.work is not None:
-        plan = sampling.of(min(_FEWEST_UNITS, sampling.per_repetition), sampling.repetitions)
     first = min(max(_FIRST_HORIZON, settled // 2), _LAST_HORIZON // 2)
     effort = Effort(first, long=_PATIENT, wanted=_WANTED_OF_ONE, patient=_PATIENT)
     found = _search(draw, growth_runs(sampling, plan, effort, tied=tied))

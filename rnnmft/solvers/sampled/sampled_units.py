@@ -288,10 +288,11 @@ class SampledUnits:
     @cached_property
     def _growth(self) -> GrowthFound:
         """Perturbations of the stationary process."""
-        steps = self.drawing.stationary.steps
+        steps = self.drawing.settled_few.steps
         found = search_growth(
             lambda plan, horizon: self.drawing.drawn_tangents(plan, horizon, steps),
             self.drawing.stationary_sampling,
+            self.drawing.sampling_of_few,
             tied=self.tying == "tied",
             settled=steps,
         )
@@ -304,7 +305,7 @@ class SampledUnits:
         Without a tolerance T is increased until the error is below .002 a step, .001 of an exponent
         (or noise that is worth more units than a first answer takes is most of it).
         """
-        return self._growth_of("gradient growth", self._growth, self.drawing.stationary)
+        return self._growth_of("gradient growth", self._growth, self.drawing.settled_few)
 
     def growth_within(self, horizon: int, burn_in: int) -> Quantity:
         """The same from one run of T <= horizon that starts after burn_in steps."""
