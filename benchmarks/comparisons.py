@@ -111,6 +111,30 @@ LISTED = (
         for cell in ("minimal", "gru", "lstm")
         for quantity in ("E[h^2]", "E[h_a h_b]", "m_1(5)")
     ),
+    *(
+        ("dynamics", f"{cell}, {what}", yardstick, (part, cell, "seconds", "ours"), place)
+        for cell in ("minimal", "gru", "lstm")
+        for part, what, yardstick, place in (
+            (
+                "exponent",
+                "largest Lyapunov exponent, tied",
+                "QR on networks of width 256, for the same standard error",
+                ("exponent", cell, "seconds", "networks, for our error"),
+            ),
+            (
+                "cloud",
+                "boundary of the eigenvalues' cloud",
+                "eigenvalues of one network of width 1000",
+                ("cloud", cell, "seconds", "a network"),
+            ),
+            (
+                "spectrum",
+                "Lyapunov spectrum, tied",
+                "all exponents of one network of width 256",
+                ("spectrum", cell, "seconds", "one network"),
+            ),
+        )
+    ),
 )
 
 

@@ -34,7 +34,7 @@ __all__ = ["PHASES", "Autonomous", "autonomous", "phase_of"]
 #: Of a range: so near to a fold is what errors are asked about.
 _BESIDE = 1e-4
 Array = NDArray[np.float64]
-#: What the fixed points say, in words.
+#: What the fixed points say, in words; of what moves they say nothing.
 PHASES = {
     "quiet": "one fixed point, stable",
     "structured": "stable fixed points, with averages over units that break a symmetry",
@@ -81,8 +81,11 @@ class Autonomous(Record):
     def phase(self) -> str:
         """One of `PHASES`: "quiet", "structured", "coexistence" or "chaos".
 
-        Chaos is inferred from there being nowhere to rest; `MeanField.lyapunov` at R = 0 measures
-        it.
+        Fixed points are all that is asked. "coexistence" says that others are there beside the
+        stable one, not that activity lasts: where none of those is stable, it has to be a motion,
+        which may die out. Chaos is inferred from there being nowhere to rest. With R = 0 and a
+        start, `MeanField.fixed_point` tells what is left of activity, `MeanField.lyapunov` whether
+        it is chaos.
         """
         return phase_of(self._states)
 

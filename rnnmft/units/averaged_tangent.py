@@ -61,7 +61,7 @@ class AveragedTangent:
         sides: tuple[int, int] = (0, 0),
         perturbed: Collection[int] | None = None,
     ) -> None:
-        self.process = process
+        self.process, self.sides = process, sides
         chosen = range(len(process.cell.states)) if perturbed is None else perturbed
         # Trajectories that coincide are one.
         left, right = (min(side, process.shape[1] - 1) for side in sides)

@@ -315,3 +315,17 @@ def test_refusals() -> None:
         gru(1.5).phase_diagram({"R": [1.0]})  # type: ignore[dict-item]
     with pytest.raises(ParameterError, match=r"low < high"):
         gru(1.5).transitions(SIGMA_N, 2.0, 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sigma_n", "lasts"), [(1.7, False), (1.9, True)])
+def test_coexistence_does_not_say_that_activity_lasts(sigma_n: float, lasts: bool) -> None:
+    """Zero is the only stable fixed point at both; the motion beside it is told by `MeanField`."""
+    cell = cells.gru()
+    ensemble = cell.ensemble(n={"sigma_w": sigma_n}, r={"sigma_w": 20.0})
+    network = mft.autonomous(cell, ensemble)
+    assert network.phase == "coexistence"
+    assert [s.stable for s in network.fixed_points()] == [True, False, False]
+    options = {"start": 1.0, "particles": 1 << 12, "device": "cpu"}
+    left = mft.MeanField(cell, ensemble, mft.Inputs(R=0.0), **options).fixed_point()
+    assert (left.second_moment["h"] > 6 * left.errors["second_moment"]["h"]) == lasts

@@ -208,17 +208,17 @@ def test_pooled_logarithms_of_equal_repetitions_are_theirs():
 def growth_of(cell, ensemble, inputs, plan, burn_in=0):
     units = SampledUnits(cell, ensemble, inputs, "tied", plan)
     draw = lambda p, horizon: units.drawing.drawn_tangents(p, horizon, burn_in)  # noqa: E731
-    return search_growth(draw, plan, tied=True)
+    return search_growth(draw, plan, plan, tied=True)
 
 
 @pytest.mark.parametrize(("a", "w"), [(0.5, 0.25), (0.95, 0.001), (0.9, 0.09)])
 def test_linear_cells_grow_at_their_rate(a, w):
-    """Until the error is below .002 / sqrt(3): a slow one takes more steps."""
+    """Until the error is below .002: a slow one takes more steps."""
     cell, ensemble = Slopes(a, 1.0, w).cell()
     found = growth_of(cell, ensemble, Inputs(R=0.0), Sampling(64, 2, device="cpu"))
     assert found.status is Status.OK
     assert found.limit.error <= WANTED
-    assert abs(found.limit.value - 2 * math.log(a + w)) < 1.5 * found.limit.error < 0.002
+    assert abs(found.limit.value - 2 * math.log(a + w)) < 1.5 * found.limit.error < 0.003
 
 
 @pytest.mark.parametrize("sigma_w", [0.03, 0.7])
@@ -243,7 +243,7 @@ def test_the_zero_state_of_a_gru():
     )
     found = units.gradient_growth()
     assert found.status is Status.OK
-    assert abs(float(found) - 2 * math.log(0.625)) < 1.5 * found.error < 0.002
+    assert abs(float(found) - 2 * math.log(0.625)) < 1.5 * found.error < 0.003
 
 
 @pytest.mark.slow
@@ -284,7 +284,7 @@ def test_the_longest_run_that_leaves_too_much_open_says_so():
         times.append(horizon)
         return Samples({"log_m_1": twice(-10 * np.sqrt(np.arange(1.0, horizon + 1)))}, plan)
 
-    found = search_growth(draw, Sampling(64, 2), tied=True)
+    found = search_growth(draw, Sampling(64, 2), Sampling(64, 2), tied=True)
     assert found.status is Status.MAX_STEPS
     assert times == [32, 64, 128, 256, 512]
     assert abs(found.limit.value) < 3 * found.limit.error
@@ -301,7 +301,7 @@ def test_two_trajectories_go_through_the_same_search():
     def draw(plan, horizon):
         return Samples(setting.tangents(plan, range(plan.repetitions), 0, horizon, 2), plan)
 
-    found = search_growth(draw, plan, tied=True)
+    found = search_growth(draw, plan, plan, tied=True)
     assert abs(found.limit.value - slopes.edge) < 4 * found.limit.error < 0.02
     assert abs(found.limit.value - slopes.growth) > 4 * found.limit.error
 
@@ -317,7 +317,8 @@ def test_a_tolerance_draws_all_the_units_that_it_plans(tolerance):
         return Samples({"m_1": np.exp(logs), "log_m_1": logs}, plan)
 
     options = {"tolerance": tolerance, "max_units": 1 << 18, "work": 1e9}
-    found = search_growth(draw, Sampling(1 << 17, 16, **options), tied=False)
+    plan = Sampling(1 << 17, 16, **options)
+    found = search_growth(draw, plan, plan, tied=False)
     assert all((p.for_steps(1000) == p) == (tolerance is not None) for p in plans)
     if tolerance is not None:
         assert found.status is Status.NOT_CONVERGED

@@ -31,6 +31,8 @@ __all__ = ["Drawing"]
 # units and how much less work are enough for moments that settle: a first answer within a second
 # or two on one core, of some 1e-3 of itself.
 _AVERAGED, _SETTLING = 1 << 17, 2
+# Of a repetition of a growth search's first run: sixteen of them know most rates to .001.
+_FEW = 1024
 # From so many steps on, a pair does not start again from zero.
 _LONG = 512
 
@@ -92,6 +94,22 @@ class Drawing:
         """One trajectory, for what does not need two."""
         self.setting.inputs.require_stationary("a stationary state")
         return self._settle(self.setting, 1, FIRST_STEPS)
+
+    @cached_property
+    def settled_few(self) -> Settled:
+        """The same of the units with which a growth search begins: perturbations start in them."""
+        few = self.sampling_of_few
+        if few is self.stationary_sampling:
+            return self.stationary
+        return Drawing(self.setting, few, with_small=False).stationary
+
+    @property
+    def sampling_of_few(self) -> Sampling:
+        """Where a growth search begins, unless units or a tolerance are asked for."""
+        sampling = self.stationary_sampling
+        if sampling.work is None or sampling.tolerance is not None:
+            return sampling
+        return sampling.of(min(_FEW, sampling.per_repetition), sampling.repetitions)
 
     @cached_property
     def stationary_pair(self) -> Settled:

@@ -37,8 +37,9 @@ Draw = Callable[[Sampling, int], Samples]
 _FIRST_HORIZON, _LAST_HORIZON = 32, 512
 # Fewer steps than this have no limit: the last slope is what there is.
 _FEWEST_STEPS = 16
-# Where no tolerance is asked: a bracket of half-width .002 a step.
-_WANTED = 0.002 / 3**0.5
+# Where no tolerance is asked: of maps a bracket of half-width .002 a step, of one setting an error
+# as large, so that an exponent, half of it, is known to .001.
+_WANTED, _WANTED_OF_ONE = 0.002 / 3**0.5, 0.002
 # Of cross moments: a part of the rate, so that xi_c is as good whatever its size, up to 5 * 10^4
 # steps.
 _CROSS_WANTED, _LEAST_WANTED = 0.1, 2e-5
@@ -50,6 +51,9 @@ _NOISY, _CROSS_NOISY, _MORE, _NEARLY = 1 / 3, 0.5, 4, 1.4
 # An error that is noise for the most part is not made much smaller by more steps: no more of them
 # than these, where they cost more than units.
 _LONG = 64
+# Of one setting a perturbation goes on where it ended: up to so many steps that costs less than the
+# units that make as much of the noise.
+_PATIENT = 128
 # Of a first run that tells how many are wanted: as in `units.repetitions`.
 _PILOT_UNITS, _PILOT_REPETITIONS = 4096, 8
 # Of a repetition. Averages over fewer are biased; more of them are better spent on repetitions.
@@ -77,7 +81,8 @@ class Effort:
         long: of an error that is mostly noise, where more steps cost more than units.
         most_units: of a repetition; what is more are more repetitions.
         wanted: error, where the sampling has no tolerance of its own.
-        noisy: the part of an error from which on noise is worth more units.
+        noisy: the part of an error from which on noise is worth more units ..
+        patient: .. from so many steps on: fewer are worth more of them, which see less noise, too.
     """
 
     first_horizon: int = _FIRST_HORIZON
@@ -86,19 +91,38 @@ class Effort:
     most_units: int = _MOST_UNITS
     wanted: float = _WANTED
     noisy: float = _NOISY
+    patient: int = 0
 
 
 #: Asks for runs of given units over given steps, and ends with the rate.
 GrowthSearch = Generator[tuple[Sampling, int], Samples, GrowthFound]
 
 
-def search_growth(draw: Draw, sampling: Sampling, *, tied: bool, settled: int = 0) -> GrowthFound:
-    """The growth rate by `growth_runs`, each of which `draw` makes."""
-    plan = sampling
+def search_growth(
+    draw: Draw, sampling: Sampling, few: Sampling, *, tied: bool, settled: int = 0
+) -> GrowthFound:
+    """The growth rate by `growth_runs`, each of which `draw` makes.
+
+    Args:
+        draw: makes them.
+        sampling: the units, or their tolerance.
+        few: to begin with; where they are too few to decide, the search begins again with all.
+        tied: whether weights are.
+        settled: steps before them.
+    """
+    plan = few
     if sampling.tolerance is not None and sampling.total > _PILOT_UNITS * _PILOT_REPETITIONS:
         plan = sampling.of(_PILOT_UNITS, _PILOT_REPETITIONS)
     first = min(max(_FIRST_HORIZON, settled // 2), _LAST_HORIZON // 2)
-    search = growth_runs(sampling, plan, Effort(first_horizon=first), tied=tied)
+    effort = Effort(first, long=_PATIENT, wanted=_WANTED_OF_ONE, patient=_PATIENT)
+    found = _search(draw, growth_runs(sampling, plan, effort, tied=tied))
+    undecided = found.status is Status.NOT_CONVERGED and sampling.tolerance is None
+    if undecided and found.units < sampling.total:
+        found = _search(draw, growth_runs(sampling, sampling, effort, tied=tied))
+    return found
+
+
+def _search(draw: Draw, search: GrowthSearch) -> GrowthFound:
     wanted = next(search)
     while True:
         try:
@@ -131,6 +155,8 @@ def growth_runs(sampling: Sampling, first: Sampling, effort: Effort, *, tied: bo
     horizon = effort.first_horizon
     while True:
         drawn = yield plan, horizon
+        if drawn.sampling.total < plan.total:  # all that a run of so many steps may have
+            plan, most = drawn.sampling, drawn.sampling.total
         limit = limit_of(drawn, horizon, tied)
         found = GrowthFound(limit, Status.OK, horizon, plan.total)
         if math.isnan(limit.value):
@@ -140,7 +166,7 @@ def growth_runs(sampling: Sampling, first: Sampling, effort: Effort, *, tied: bo
         if limit.error <= wanted:
             return found
         noisy = limit.noise > effort.noisy * limit.error
-        if noisy and 2 * plan.total <= most:
+        if noisy and 2 * plan.total <= most and horizon >= effort.patient:
             factor = 2 if limit.error <= _NEARLY * wanted else _MORE
             plan = _more(plan, min(factor, most // plan.total), effort.most_units)
         elif horizon == effort.last_horizon or (noisy and horizon >= effort.long):

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 
 import torch
 
+from rnnmft.units.averaged_tangent import AveragedTangent, numbers_a_unit
 from rnnmft.units.particles import UnitProcess
 
 __all__ = ["KeptRuns"]
 
+#: Times the memory of runs that a perturbation may take: a batch's, for the one that goes on.
+_TANGENTS = 4
+
 Tensor = torch.Tensor
 #: What was recorded at each step, by name.
 Recorded = dict[str, list[Tensor]]
+#: A perturbation of a process, and what was recorded of it.
+Perturbed = tuple[AveragedTangent, Recorded]
 
 
 @dataclass
@@ -37,6 +43,7 @@ class KeptRuns:
     def __init__(self, memory: int = 1 << 27) -> None:
         self.memory = memory
         self.runs: dict[Hashable, _Kept] = {}
+        self.tangents: dict[Hashable, Perturbed] = {}
 
     def resume(
         self, which: Hashable, steps: int, start: Callable[[], UnitProcess], *, recorded: bool
@@ -78,3 +85,29 @@ class KeptRuns:
             del self.runs[next(iter(self.runs))]
         kept = process if ended else process.copy()
         self.runs[which] = _Kept(kept, recorded and dict(recorded), size)
+
+    # --- perturbations ---------------------------------------------------------------------------
+
+    def take_tangent(
+        self, which: Hashable, horizon: int
+    ) -> tuple[AveragedTangent, Recorded] | None:
+        """A perturbation of no more steps than that, and its record: whoever takes it goes on."""
+        kept = self.tangents.pop(which, None)
+        if kept is None or any(len(rows) > horizon for rows in kept[1].values()):
+            return None
+        return kept
+
+    def keep_tangent(self, which: Hashable, tangent: AveragedTangent, recorded: Recorded) -> None:
+        """Keep a perturbation for longer runs of it, until `release`."""
+        process = tangent.process
+        if process.like.device.type != "cpu":
+            return
+        steps = max(len(rows) for rows in recorded.values())
+        numbers = numbers_a_unit(process.cell, steps, tangent.sides, process.tied)
+        size = numbers * process.shape[0] * process.shape[2] * process.like.element_size()
+        if process.bytes + size <= _TANGENTS * self.memory:
+            self.tangents[which] = tangent, recorded
+
+    def release(self) -> None:
+        """Forget all perturbations."""
+        self.tangents.clear()

@@ -175,8 +175,17 @@ class SampledSetting:
             weights are tied and not zero (`AveragedTangent.log_kernel_sums`). Of several windows
             (R, windows, ..).
         """
-        process = self.stepped(sampling, repetitions, burn_in, trajectories)
-        each = [_perturbed(process, horizon, trajectories) for _ in range(windows)]
+        which = (*self._which(sampling, repetitions, trajectories), burn_in)
+        tangent, recorded = self.kept.take_tangent(which, horizon) or (None, {})
+        if tangent is None or windows > 1:
+            process = self.stepped(sampling, which[1], burn_in, trajectories)
+            tangent, recorded = AveragedTangent(process, (0, trajectories - 1)), {}
+        process, each = tangent.process, [_perturbed(tangent, recorded, horizon)]
+        if windows == 1:
+            self.kept.keep_tangent(which, tangent, recorded)
+        for _ in range(1, windows):
+            tangent = AveragedTangent(process, tangent.sides)
+            each.append(_perturbed(tangent, {}, horizon))
         found = {n: np.stack([part[n] for part in each], 1) for n in each[0]}
         if windows == 1:
             found = {n: v[:, 0] for n, v in found.items()}
@@ -229,20 +238,18 @@ class SampledSetting:
         return values
 
 
-def _perturbed(process: UnitProcess, horizon: int, trajectories: int) -> dict[str, Array]:
-    """What `tangents` tells of a perturbation that starts now."""
-    tangent = AveragedTangent(process, (0, trajectories - 1))
-    found: dict[str, list[Tensor]] = {"m_1": [], "log_m_1": [], "check/effective": []}
-    for _ in range(horizon):
-        process.step()
+def _perturbed(
+    tangent: AveragedTangent, found: dict[str, list[Tensor]], horizon: int
+) -> dict[str, Array]:
+    """What `tangents` tells of a perturbation; `found` is what was recorded of its steps so far."""
+    for _ in range(len(found.setdefault("m_1", [])), horizon):
+        tangent.process.step()
         tangent.step()
         found["m_1"].append(tangent.mean_square())
-        found["log_m_1"].append(tangent.log_mean_square())
-        found["check/effective"].append(tangent.effective_units())
+        found.setdefault("log_m_1", []).append(tangent.log_mean_square())
+        found.setdefault("check/effective", []).append(tangent.effective_units())
     sums = tangent.log_kernel_sums()
-    if sums is not None:
-        found["log_sums"] = list(sums.unbind(1))
-    return _stacked(found)
+    return _stacked(found if sums is None else found | {"log_sums": list(sums.unbind(1))})
 
 
 def _checks(process: UnitProcess) -> dict[str, list[Tensor]]:

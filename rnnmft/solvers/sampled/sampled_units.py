@@ -288,20 +288,24 @@ class SampledUnits:
     @cached_property
     def _growth(self) -> GrowthFound:
         """Perturbations of the stationary process."""
-        steps = self.drawing.stationary.steps
-        return search_growth(
+        steps = self.drawing.settled_few.steps
+        found = search_growth(
             lambda plan, horizon: self.drawing.drawn_tangents(plan, horizon, steps),
             self.drawing.stationary_sampling,
+            self.drawing.sampling_of_few,
             tied=self.tying == "tied",
             settled=steps,
         )
+        self.setting.kept.release()
+        return found
 
     def gradient_growth(self) -> Quantity:
         """lim (1/T) log m_1(T), bracketed from finite T: see `growth_limit`.
 
-        Without a tolerance T is increased until the bracket is narrower than .002 to either side.
+        Without a tolerance T is increased until the error is below .002 a step, .001 of an exponent
+        (or noise that is worth more units than a first answer takes is most of it).
         """
-        return self._growth_of("gradient growth", self._growth, self.drawing.stationary)
+        return self._growth_of("gradient growth", self._growth, self.drawing.settled_few)
 
     def growth_within(self, horizon: int, burn_in: int) -> Quantity:
         """The same from one run of T <= horizon that starts after burn_in steps."""

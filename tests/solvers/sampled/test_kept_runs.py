@@ -69,3 +69,18 @@ def test_another_start_is_another_run():
     assert all(np.array_equal(found[n], truth[n]) for n in truth)
     assert started.kept is known.kept
     assert len(known.kept.runs) == 2
+
+
+@pytest.mark.parametrize("name", ["minimal", "gru"])
+def test_a_perturbation_goes_on_where_it_ended(name):
+    """To the bit, past a block of the history; a shorter one, or another start, begins anew."""
+    inputs = Inputs(correlation=0.5)
+    resumed, again = setting(name, inputs, 1 << 27), setting(name, inputs, 0)
+    for burn_in, horizon in ((6, 8), (6, 26), (6, 12), (7, 14)):
+        ours, theirs = (s.tangents(PLAN, range(2), burn_in, horizon) for s in (resumed, again))
+        assert set(ours) == set(theirs)
+        assert all(np.array_equal(ours[n], theirs[n]) for n in theirs)
+    assert len(resumed.kept.tangents) == 2
+    assert not again.kept.tangents
+    resumed.kept.release()
+    assert not resumed.kept.tangents
