@@ -35,7 +35,7 @@ from rnnmft.initialization.critical import critical
 from rnnmft.initialization.design.backward import Backward
 from rnnmft.initialization.design.design import design
 from rnnmft.initialization.design.formula import critical_formula
-from rnnmft.initialization.design.roles import roles
+from rnnmft.initialization.design.gating import gating
 from rnnmft.solvers.closed.given_laws import ClosedLaws
 from rnnmft.theory.equality import equation
 
@@ -57,7 +57,7 @@ def close(name, value, wanted, within):
 
 def free_design(cell, inputs=Inputs(), **fixed):
     """What is chosen of a cell with one preactivation."""
-    return design(cell, inputs, roles(cell), {"e": fixed}, 1.0, 0.1)
+    return design(cell, inputs, gating(cell), {"e": fixed}, 1.0, 0.1)
 
 
 # minimalRNN: the engine's chain of equations is the one typed here.
