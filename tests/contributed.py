@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def run(block: Block, root: Path) -> None:
     """Run a block in the copy: Python with warnings as errors, or each of its commands."""
     commands = [["-W", "error", "-c", block.text]]
     if block.language == "sh":
-        lines = (line.removeprefix(".venv/bin/").split() for line in block.text.splitlines())
+        lines = (shlex.split(line.removeprefix(".venv/bin/")) for line in block.text.splitlines())
         commands = [[*_COMMANDS[name], *arguments] for name, *arguments in lines]
     for words in commands:
         done = subprocess.run(

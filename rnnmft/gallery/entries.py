@@ -104,10 +104,12 @@ def _entry(name: str, content: Content, papers: Content) -> Entry:
     content.only(_KEYS)
     if not name.isidentifier():
         raise ParseError(f"cells.{name} must be a word, since it names a file")
-    if ("cell" in content) == ("text" in content):
+    if "cell" in content and "text" in content:
         raise ParseError(f"cells.{name} must have either 'cell' or 'text'")
-    cell = loads(content.text("text")) if "text" in content else cells.get(content.text("cell"))
-    usual = cells.typical_laws(content.text("cell")) if "cell" in content else {}
+    text = content.text("text") if "text" in content else ""
+    word = content.text("cell") if "cell" in content else "" if text else name
+    cell = loads(text) if text else cells.get(word)
+    usual = cells.typical_laws(word) if word else {}
     given = content if "parameters" in content or not usual else _with_laws(content, usual)
     ensemble = ensemble_from(given, cell)
     gate = content.text("gate") if "gate" in content else None
@@ -119,14 +121,14 @@ def _entry(name: str, content: Content, papers: Content) -> Entry:
         content.text("title"),
         content.text("kind", KINDS),
         " ".join(content.text("when").split()),
-        tuple(papers.text(key) for key in content.texts("papers")),
+        tuple(papers.text(k) for k in (content.texts("papers") if "papers" in content else ())),
         cell,
         inputs_from(content),
         ensemble,
         ensemble.parameters,
         gate,
-        content.text("cell") if "cell" in content else "",
-        content.text("text") if "text" in content else "",
+        word,
+        text,
         hashlib.sha256(json.dumps(content.values, sort_keys=True).encode()).hexdigest(),
     )
 

@@ -232,10 +232,14 @@ class ValidationRecord(Record):
         text = f"{tying.capitalize()} theory: {held} of {total} claims hold"
         open_ = self.outcomes("inconclusive", tying=tying)
         for limit in ("networks", "units"):
-            names = [c.name for c in open_ if c.verdict.limited_by == limit]
-            if names:
-                where = ", ".join(names) if len(names) < 5 else f"{len(names)} of them"
-                text += f"; too few {limit} to tell {self.control:.0%} in {where}"
+            limited = [c for c in open_ if c.verdict.limited_by == limit]
+            if limited:
+                few, names = len(limited) < 5, ", ".join(c.name for c in limited)
+                text += f"; too few {limit} to tell {self.control:.0%} in "
+                text += names if few else f"{len(limited)} of them"
+                # Errors fall like one over the root of their number.
+                times = max(c.verdict.resolution / self.control for c in limited) ** 2
+                text += f" (about {times:.2g} times as many would do)"
         return f"{text}; none is rejected."
 
     def to_dict(self) -> dict[str, Any]:

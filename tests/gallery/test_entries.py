@@ -54,6 +54,13 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
+def test_the_name_is_that_of_the_cell_unless_it_says_so(tmp_path: Path) -> None:
+    (one,) = read_entries(
+        written(tmp_path, '[cells.gru]\ntitle = "GRU"\nkind = "gated"\nwhen = "Always."\n')
+    )
+    assert (one.word, one.cell.name, one.papers) == ("gru", "gru", ())
+
+
 def test_a_stack_a_text_and_a_setting_are_entries(tmp_path: Path) -> None:
     more = """
     [cells.two]

@@ -307,6 +307,8 @@ def test_too_few_networks_say_so() -> None:
     assert not found.passed
     assert found.outcomes("inconclusive")
     assert "too few networks" in found.summary()
+    worst = max(c.verdict.resolution for c in found.outcomes("inconclusive"))
+    assert f"(about {(worst / found.control) ** 2:.2g} times as many would do)" in found.summary()
 
 
 def test_a_pilot_finds_the_size_that_sees_the_control() -> None:
