@@ -31,7 +31,7 @@ def make_gallery(
     """Write a page a cell, its numbers beside it as JSON, and index.html; the index's path.
 
     What an earlier call, finished or interrupted, has written of the same entry with this version
-    is kept.
+    is kept. The index is of the pages that there are so far.
 
     Args:
         folder: is made if it is not there.
@@ -42,7 +42,7 @@ def make_gallery(
     """
     folder.mkdir(parents=True, exist_ok=True)
     version = str(getattr(sys.modules["rnnmft"], "__version__", "unknown"))
-    records = []
+    records, index = [], folder / "index.html"
     for done, entry in enumerate(entries, 1):
         made = {"digest": entry.digest, "rnnmft": version, "seconds": seconds}
         page, data = folder / f"{entry.name}.html", folder / f"{entry.name}.json"
@@ -56,10 +56,10 @@ def make_gallery(
             # Last: a page whose numbers are there is whole.
             write_whole(data, json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
         records.append(record)
+        # After each page: what there is can be looked at.
+        write_whole(index, render_index(records, version))
         if progress is not None:
             progress(done, len(entries))
-    index = folder / "index.html"
-    write_whole(index, render_index(records, version))
     return index
 
 

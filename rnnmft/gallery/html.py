@@ -49,7 +49,7 @@ _MERITS = (
         "Memory at equal parameters",
         "memory at equal parameters",
         "Steps of memory, times how many units of this cell have the weights of one unit of a "
-        "vanilla RNN: with K matrices of N by N, a number of weights buys (2 / K)^(1/2) as many.",
+        "vanilla RNN: with K matrices of N by N, a number of weights buys √(2 / K) as many.",
         " steps",
     ),
     _Merit(

@@ -335,6 +335,31 @@ def test_a_link_keeps_the_setting_and_python_is_given_it(page: Page, file_of: An
     assert text.startswith("ensemble = cell.ensemble(r=dict(")
 
 
+_IN_FRAME = "document.querySelector('iframe').contentDocument"
+
+
+def test_inside_another_page_it_is_quiet_moves_and_has_no_link(page: Page, tmp_path: Path) -> None:
+    viewport = '<meta name="viewport" content="width=device-width">'
+    frame = viewport + Explorer(cells.vanilla())._repr_html_()
+    (tmp_path / "outer.html").write_text(f"<!DOCTYPE html><title>a</title>{frame}", "utf-8")
+    page.open(tmp_path / "outer.html", width=390)
+    numbers = f"{_IN_FRAME}.getElementById('numbers')?.textContent ?? ''"
+    page.wait(numbers)
+    before = page.value(numbers)
+    page.value(
+        f"((r) => {{ r.value = 3; r.dispatchEvent(new Event('input')); }})"
+        f"({_IN_FRAME}.getElementById('range-2'))"
+    )
+    assert page.value(numbers) != before
+    page.wait(f"{_IN_FRAME}.getElementById('gradient-says').textContent.startsWith('Growth')")
+    shown = [f"{_IN_FRAME}.getElementById('copy-{w}').offsetParent" for w in ("code", "link")]
+    assert page.value(f"[{', '.join(shown)}].map(Boolean)") == [True, False]
+    assert page.value("location.hash") == ""
+    assert page.value(f"{_IN_FRAME}.documentElement.scrollWidth") <= 390
+    assert page.complaints() == []
+    assert page.requests() == []
+
+
 def test_variants_are_switched_kept_and_reset(page: Page, file_of: Any) -> None:
     opened(page, file_of("variants"), fragment="#variant=relu&e.sigma_w=1.2")
     assert page.value("byId('variant').value") == "relu"

@@ -16,7 +16,7 @@ from rnnmft.theory.derivation import derive
 # MathML Core, which browsers implement, and nothing else.
 CORE = {
     "math mrow mi mn mo mtext mspace msub msup msubsup munder mover munderover mfrac msqrt mroot "
-    "mtable mtr mtd mstyle"
+    "mtable mtr mtd mstyle mpadded"
 }
 ELEMENTS = set(*(names.split() for names in CORE))
 
@@ -62,6 +62,21 @@ def test_every_equation_of_the_zoo_is_understood(name: str) -> None:
 )
 def test_what_is_shown(latex: str, shown: str) -> None:
     assert text(tree(latex)) == shown
+
+
+def test_a_name_of_several_letters_is_one_word_apart_from_its_neighbours() -> None:
+    thin = '<mspace width="0.167em" />'
+    found = mathml(r"m overlap \tanh\left(h\right)")
+    assert f"<mi>m</mi>{thin}<mtext>overlap</mtext>{thin}<mi>tanh</mi>" in found
+    below = tree("e_{2 below}").find(".//msub/mrow")
+    assert [e.tag for e in below if e.tag != "mspace"] == ["mn", "mtext"]
+
+
+def test_an_index_stands_as_high_below_mu_as_below_sigma() -> None:
+    """The browser puts it below the base's depth, which is left out of it."""
+    deep, flat = (next(tree(rf"\{name}_{{b}}").iter("msub")) for name in ("mu", "sigma"))
+    assert (deep[0].tag, deep[0].get("depth"), text(deep[0])) == ("mpadded", "0", "μ")
+    assert flat[0].tag == "mi"
 
 
 def test_a_power_is_that_of_what_has_the_prime() -> None:

@@ -43,8 +43,12 @@ function pythonText() {
     return `${k.name}=dict(${given.join(", ")})`;
   });
   if (model.laws) laws.unshift(`parameters={${model.laws}}`);
-  return `ensemble = cell.ensemble(${laws.join(", ")})\ninputs = mft.Inputs(R=${value(0)}, correlation=${value(1)})\n`;
+  return `ensemble = cell.ensemble(${laws.join(", ")})\ninputs = mft.Inputs(R=${value(0)}, correlation=${value(1)})
+# rnnmft.initialization.modules.apply_(ensemble, module, cell=cell) draws a PyTorch module from it\n`;
 }
+
+// A page inside another one has no address of its own.
+const hasAddress = location.protocol !== "about:";
 
 async function copy(text, words) {
   try {

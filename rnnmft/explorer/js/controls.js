@@ -12,8 +12,10 @@ const htmlOf = (law) => {
   const [stem, mark] = LETTERS[law].split("_");
   return mark ? `<i>${stem}</i><sub><i>${mark}</i></sub>` : `<i>${stem}</i>`;
 };
-// ξ_q with its index set low; the rest is text.
-const lowered = (text) => escaped(text).replace(/_(\w)/g, "<sub>$1</sub>");
+// ξ_q and e_2_below with what follows the first _ set low, as HTML and within an SVG; the rest is text.
+const indexed = (text, set) => escaped(text).replace(/_(\w+)/g, (_, index) => set(index.replaceAll("_", " ")));
+const lowered = (text) => indexed(text, (index) => `<sub>${index}</sub>`);
+const loweredInFigure = (text) => indexed(text, (index) => `<tspan dy="3">${index}</tspan><tspan dy="-3">\u200b</tspan>`);
 const wordsOf = (q) => `${LETTERS[q.law]}${q.preactivation && model.preactivations.length > 1 ? ` of ${q.preactivation}` : ""}`;
 const MEANING = {
   sigma_w: "standard deviation of the recurrent weights, times the square root of the width",
@@ -28,7 +30,7 @@ function buildControls() {
   for (const q of active()) {
     if (!groups.has(q.preactivation)) {
       const group = document.createElement("fieldset"), legend = document.createElement("legend");
-      legend.textContent = q.preactivation ? `Preactivation ${q.preactivation}` : "Input";
+      legend.innerHTML = q.preactivation ? `Preactivation ${lowered(q.preactivation)}` : "Input";
       group.append(legend);
       fields.append(group);
       groups.set(q.preactivation, group);

@@ -1,8 +1,7 @@
 // What follows a change: numbers, maps, networks, the recursion.
 
-// A page inside another one has no address of its own to keep the setting in.
 function keepLink(hash) {
-  if (location.protocol !== "about:") history.replaceState(null, "", hash);
+  if (hasAddress) history.replaceState(null, "", hash);
 }
 
 function refresh() {

@@ -59,8 +59,8 @@ function axes(svg, x, y, frame = FRAME) {
     text += `<text x="${left - 5}" y="${py(v) + 4}" text-anchor="end">${label}</text>`;
   }
   text += `<path class="axis" d="M${left} ${top}V${height - bottom}H${width - right}"/>`;
-  text += `<text x="${(left + width - right) / 2}" y="${height - 4}" text-anchor="middle">${escaped(x.label)}</text>`;
-  text += `<text x="11" y="${(top + height - bottom) / 2}" text-anchor="middle" transform="rotate(-90 11 ${(top + height - bottom) / 2})">${escaped(y.label)}</text>`;
+  text += `<text x="${(left + width - right) / 2}" y="${height - 4}" text-anchor="middle">${loweredInFigure(x.label)}</text>`;
+  text += `<text x="11" y="${(top + height - bottom) / 2}" text-anchor="middle" transform="rotate(-90 11 ${(top + height - bottom) / 2})">${loweredInFigure(y.label)}</text>`;
   // Lines are clipped to the frame; a path takes no numbers beyond all measure.
   const clip = `clip-${svg.id}`, near = (v) => Math.min(Math.max(v, -1e4), 1e4).toFixed(1);
   text += `<clipPath id="${clip}"><rect x="${left}" y="${top - 2}" width="${width - left - right}" height="${height - top - bottom + 4}"/></clipPath>`;

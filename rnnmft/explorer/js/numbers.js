@@ -47,7 +47,7 @@ function headline(r) {
 // A value with its error, whose second digit decides how many of the value are shown.
 function plusMinus({ value, error }) {
   const digits = error > 0 && value !== 0 ? Math.floor(Math.log10(Math.abs(value) / error)) + 2 : 4;
-  return `${shown(value, Math.max(1, Math.min(6, digits)))} ± ${shown(error, 1)}`;
+  return `${shown(value, Math.max(1, Math.min(6, digits)))} ± ${shown(error, 2)}`;
 }
 
 // What a stored map says at this setting, and that it is stored.

@@ -80,6 +80,7 @@ function listen() {
   byId("reset").addEventListener("click", () => { keepLink("#"); applyHash(); });
   byId("copy-code").addEventListener("click", () => copy(pythonText(), "Copied: the ensemble and the inputs of this point."));
   byId("copy-link").addEventListener("click", () => copy(`${location.href.split("#")[0]}#${settingText()}`, "Copied: a link to this setting."));
+  byId("copy-link").hidden = !hasAddress;
   byId("to-stored").hidden = !MAPS.length;
   byId("to-stored").addEventListener("click", toStored);
   addEventListener("hashchange", applyHash);
