@@ -120,7 +120,7 @@ def diagnose(
     _check_options(length, sequences, probes, particles, seed, burn_in, threshold, progress)
     check_numbers(module)
     seconds = math.inf if budget is None else _check_positive("budget", budget)
-    with deadline(seconds):
+    with deadline(seconds), torch.inference_mode(False):
         module = plain(unwrapped(module))
         layers = single_layers(module, **hints)
         if layers is None:

@@ -53,10 +53,12 @@ def disagreement(layer: LayerDiagnosis) -> str | None:
     """
     measured, predicted = layer.measured.at(layer.length), layer.predicted.at(layer.length)
     if len(layer.predicted.log10) and not layer.is_predicted and math.isfinite(measured[0]):
+        mixes = any(gate.spread is not None for gate in layer.gates)
+        why = "what its units do depends on W" if mixes else "few of its units carry m_1, by chance"
         return (
-            "nothing is predicted through its own matrices: what its units do depends on W so much "
-            f"that log10 m_1({layer.length}) would be {shown(*predicted)} ({shown(*measured)} is "
-            "measured), so the theory's other numbers and advice need not hold for it"
+            f"nothing is predicted through its own matrices: {why}, so much that "
+            f"log10 m_1({layer.length}) would be {shown(*predicted)} ({shown(*measured)} is "
+            "measured), and the theory's other numbers and advice need not hold for it"
         )
     followed = layer.length <= len(layer.measured.log10)
     if not len(layer.predicted.log10) or not _differ(*measured, *predicted, followed):
@@ -87,6 +89,12 @@ def _at_infinite_width(layer: LayerDiagnosis) -> Iterator[str]:
     value, noise = layer.tied.log10_mean, layer.tied.log10_error or 0.0
     measured, error = layer.measured.at(layer.length)
     if value is None or measured == value:
+        return
+    if not math.isfinite(noise) and math.isfinite(value):
+        yield (
+            f"infinite width (tied) gives log10 m_1({layer.length}) = {value:.4g} by a few of the "
+            "units that were sampled, so that its error is not known: take more particles"
+        )
         return
     chance = _STANDARD_ERRORS * math.hypot(error, noise)
     finite = math.isfinite(measured) and math.isfinite(value)

@@ -233,6 +233,9 @@ def _series(field: MeanField, length: int, burn_in: int) -> tuple[GradientSeries
     # m_1 = 0 has the logarithm -inf, and no error.
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = found.error / found.value / math.log(10)
+        if found.status is Status.NOT_CONVERGED and field.is_sampled:
+            # Few of the units carry the mean, and there may be fewer that carry more.
+            noise = np.where(found.value > 0, math.inf, noise)
         return GradientSeries(np.log10(found.value), noise), found.status
 
 

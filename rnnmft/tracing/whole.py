@@ -63,7 +63,8 @@ def check_whole(module: torch.nn.RNNBase, layers: Sequence[Any]) -> None:
     for what, pair in (("output", (ours, theirs)), ("gradient of the input", tuple(grads))):
         a, b = (t.detach() for t in pair)
         place = agree(a, b)
-        if place is not None:
+        # PyTorch's own forward on numbers so large that rounding decides is still its own.
+        if place is not None and not _is_untouched(module):
             raise CellError(
                 f"{name} is not {_parent(module)} with its parameters (a forward of its own, or a "
                 f"hook): on random numbers the module has {float(b[place]):.6g} and the cells of "
@@ -80,11 +81,21 @@ def _unwarned() -> Iterator[None]:
         yield
 
 
+def _is_untouched(module: torch.nn.RNNBase) -> bool:
+    """Whether its forward is PyTorch's, without hooks."""
+    parent = getattr(torch.nn, _parent(module).removeprefix("torch.nn."))
+    hooks = (
+        *module._forward_hooks,
+        *module._forward_pre_hooks,
+        *module._backward_hooks,
+        *module._backward_pre_hooks,
+    )
+    return type(module).forward is parent.forward and "forward" not in vars(module) and not hooks
+
+
 def _check_untouched(module: torch.nn.RNNBase) -> None:
     """Without numbers nothing can be run: then the forward must be PyTorch's."""
-    parent = getattr(torch.nn, _parent(module).removeprefix("torch.nn."))
-    hooks = (*module._forward_hooks, *module._forward_pre_hooks)
-    if type(module).forward is not parent.forward or "forward" in vars(module) or hooks:
+    if not _is_untouched(module):
         raise CellError(
             f"{type(module).__name__} has a forward of its own (or a hook), and cannot be run on "
             f"its device, {next(module.parameters()).device}, beside its cells: give it on the CPU"

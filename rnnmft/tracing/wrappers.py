@@ -46,7 +46,8 @@ def check_numbers(module: Any) -> None:
     """Refuse a module whose parameters are shapes without numbers.
 
     Raises:
-        ParameterError: it is on the meta device, or lazy and has not run yet.
+        ParameterError: it is on the meta device, or lazy and has not run yet, or was made in
+            `torch.inference_mode`.
     """
     if isinstance(module, torch.nn.Module):
         for name, parameter in module.named_parameters():
@@ -54,4 +55,9 @@ def check_numbers(module: Any) -> None:
                 raise ParameterError(
                     f"{name!r} of {type(module).__name__} has no numbers (a meta device, or a lazy "
                     "module that has not run yet): give the module after they were made"
+                )
+            if parameter.is_inference():
+                raise ParameterError(
+                    f"{name!r} of {type(module).__name__} was made in torch.inference_mode, and "
+                    "such numbers have no gradients: make the module outside of it"
                 )

@@ -239,10 +239,13 @@ def test_the_page_holds_everything_it_shows(vanishing, tmp_path) -> None:
     assert text.count("<img") == 2
 
 
-def test_a_network_without_recurrence_is_no_error(tmp_path) -> None:
-    module = torch.nn.RNN(8, 32)
+@pytest.mark.parametrize("kind", ["no recurrence", "closed gates"])
+def test_a_network_without_a_path_is_no_error(tmp_path, kind) -> None:
+    module = torch.nn.RNN(8, 32) if kind == "no recurrence" else torch.nn.LSTM(8, 16)
     with torch.no_grad():
         module.weight_hh_l0.zero_()
+        if kind == "closed gates":
+            module.bias_ih_l0.fill_(-1e4)
     found = diagnose(module, 5, **FEW)
     assert found.layers[0].log10_mean == -math.inf
     found.to_html(tmp_path / "page.html")

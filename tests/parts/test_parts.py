@@ -237,3 +237,10 @@ def test_shapes_without_numbers_are_refused() -> None:
     check_numbers(nn.GRU(2, 3))
     with pytest.raises(ParameterError, match="has no numbers"):
         check_numbers(nn.GRU(2, 3, device="meta"))
+
+
+def test_numbers_without_gradients_are_refused() -> None:
+    with torch.inference_mode():
+        made = nn.GRU(2, 3)
+    with pytest.raises(ParameterError, match=r"made in torch.inference_mode"):
+        check_numbers(made)

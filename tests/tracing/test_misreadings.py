@@ -319,6 +319,13 @@ def test_control_a_forward_that_does_the_same_is_read():
     assert len(recurrent_layers(nn.LSTM(N_IN, N, device="meta"))) == 1
 
 
+def test_large_numbers_make_no_forward_of_its_own():
+    """Rounding decides which units of a ReLU are on."""
+    module = nn.RNN(8, 32, nonlinearity="relu")
+    module.weight_hh_l0.data.mul_(1e20)
+    assert len(recurrent_layers(module)) == 1
+
+
 def test_agreement_is_within_rounding():
     a = torch.tensor([1.0, float("nan"), 1e3], dtype=torch.float64)
     assert agree(a, a + 1e-9) is None

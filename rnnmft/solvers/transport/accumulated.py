@@ -255,10 +255,12 @@ class TransportedLaw:
 
     def gradient_growth(self) -> Quantity:
         """log of the tangent operator's leading eigenvalue, per step."""
-        coarse, fine = (
-            math.log(float(np.abs(np.linalg.eigvals(m)).max())) for _, _, m in self._operators
-        )
-        return Quantity("gradient growth (untied)", fine, abs(fine - coarse), unit="per step")
+        with np.errstate(divide="ignore"):
+            coarse, fine = (
+                float(np.log(np.abs(np.linalg.eigvals(m)).max())) for _, _, m in self._operators
+            )
+        error = 0.0 if fine == coarse else abs(fine - coarse)  # both -inf: no path at all
+        return Quantity("gradient growth (untied)", fine, error, unit="per step")
 
     def growth_within(self, horizon: int, burn_in: int) -> Quantity:
         """`gradient_growth`, which needs no run."""
