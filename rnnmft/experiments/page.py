@@ -196,24 +196,8 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
         return
     if "models" in part:
         yield from model_sentences(part)
-    for tying in TYINGS if "fit" in part else ():
-        fit = part["fit"][tying]
-        if not fit["within"]:
-            yield f"{tying}: T* lies outside of the lengths tried in all networks."
-            continue
-        yield (
-            f"{tying}: T* is {number(fit['multiple'])} xi, times or over "
-            f"{number(fit['scatter'])}, "
-            f"in {fit['within']} of {fit['networks']} networks (the others lie outside of the "
-            f"lengths tried); rank correlation {number(fit['rank'])}, 95 % interval "
-            f"{' to '.join(map(number, fit['rank_interval']))}."
-        )
-    if "tied_less_untied_scatter" in part:
-        difference, *interval = part["tied_less_untied_scatter"]
-        yield (
-            f"spread of log(T* / xi), tied less untied: {number(difference)}, 95 % interval "
-            f"{' to '.join(map(number, interval))}."
-        )
+    if "fit" in part:
+        yield from _map_sentences(part)
     for name, steps in part.get("to_80", {}).items():
         yield f"{name}: accuracy .8 at step {', '.join(map(number, steps))}."
     yield from sooner(part)
@@ -235,3 +219,29 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
             f"{gone} of {networks} networks diverged: a gradient was not finite, and their "
             "accuracy is that of what was left."
         )
+
+
+def _map_sentences(part: Mapping[str, Any]) -> Iterator[str]:
+    """The fitted multiples, their difference, and whether gradients grow."""
+    for tying in TYINGS:
+        fit = part["fit"][tying]
+        if not fit["within"]:
+            yield f"{tying}: T* lies outside of the lengths tried in all networks."
+            continue
+        yield (
+            f"{tying}: T* is {number(fit['multiple'])} xi, times or over "
+            f"{number(fit['scatter'])}, "
+            f"in {fit['within']} of {fit['networks']} networks (the others lie outside of the "
+            f"lengths tried); rank correlation {number(fit['rank'])}, 95 % interval "
+            f"{' to '.join(map(number, fit['rank_interval']))}."
+        )
+    if "tied_less_untied_scatter" in part:
+        difference, *interval = part["tied_less_untied_scatter"]
+        yield (
+            f"spread of log(T* / xi), tied less untied: {number(difference)}, 95 % interval "
+            f"{' to '.join(map(number, interval))}."
+        )
+    if "growth" in part:
+        growths = zip(part["values"], part["growth"], strict=True)
+        told = ", ".join(f"{g:.3f} +- {error:.3f} ({value:g})" for value, (g, error) in growths)
+        yield f"growth of gradients a step, tied, by {part['parameter']}: {told}."

@@ -29,7 +29,7 @@ from rnnmft.experiments.training import Course, train
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.parameters import TYINGS
 
-__all__ = ["Sweep", "fits", "predicted_xi", "sweeps", "trainability"]
+__all__ = ["Sweep", "fits", "predicted_growth", "predicted_xi", "sweeps", "trainability"]
 
 Progress = Callable[[float, float], None]
 Laws = Mapping[str, Mapping[str, float]]
@@ -121,7 +121,8 @@ def trainability(
 
     Returns:
         accuracy[T][value][seed] at the end, None where no network of the value learnt a shorter T,
-        diverged[T][value][seed] as in `Training`, predicted xi by tying, the fits, the setting.
+        diverged[T][value][seed] as in `Training`, predicted xi by tying, growth of gradients, the
+        fits, the setting.
     """
     total, done = float(sum(sweep.lengths)), 0.0
     accuracy, diverged = [], []
@@ -149,6 +150,7 @@ def trainability(
         "accuracy": accuracy,
         "diverged": diverged,
         "xi": {tying: predicted_xi(sweep, tying, folder) for tying in TYINGS},
+        "growth": predicted_growth(sweep, folder),
     }
     return {**found, **fits([found])}
 
@@ -208,12 +210,27 @@ def predicted_xi(sweep: Sweep, tying: str, folder: Path) -> list[float | None]:
     """xi_c at every value, two sequences of independent noise; None where there is no answer."""
 
     def xi_at(value: float) -> float | None:
-        inputs = Inputs(R=1.0, correlation=0.0)
         try:
-            xi = MeanField(sweep.made(), sweep.ensemble(value), inputs, tying).timescales().xi_c
+            xi = _theory(sweep, value, tying).timescales().xi_c
         except ConvergenceError:
             return None
         return float(xi) if math.isfinite(float(xi)) else None
 
     path = folder / f"{sweep.cell}-xi-{tying}.json"
     return kept(path, lambda: [xi_at(value) for value in sweep.values])
+
+
+def predicted_growth(sweep: Sweep, folder: Path) -> list[tuple[float, float]]:
+    """The tied growth of gradients a step at every value, with its error. Eq. (growth)."""
+
+    def growth_at(value: float) -> tuple[float, float]:
+        growth = _theory(sweep, value, "tied").gradient_growth()
+        return float(growth), float(growth.error)
+
+    path = folder / f"{sweep.cell}-growth.json"
+    return kept(path, lambda: [growth_at(value) for value in sweep.values])
+
+
+def _theory(sweep: Sweep, value: float, tying: str) -> MeanField:
+    inputs = Inputs(R=1.0, correlation=0.0)
+    return MeanField(sweep.made(), sweep.ensemble(value), inputs, tying)
