@@ -42,7 +42,7 @@ def gallery(
     """Write a page for each of many cells, and an index that sorts them by what they are good for.
 
     Each stands where its gradients neither grow nor vanish, and is measured there: memory, also at
-    equal parameters; isometry; how much of the map around it trains. Half a minute a gated cell;
+    equal parameters; isometry; how much of the map around it trains. About a minute a gated cell;
     what an interrupted call has written is kept by the next.
     """
     from rnnmft.gallery import make_gallery, read_entries
