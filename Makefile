@@ -62,7 +62,7 @@ test-slow: $(STAMP) ## the tests that need longer
 oldest: $(STAMP) ## the fast tests with the oldest dependencies that are allowed
 	@$(BIN)/python -m tests.oldest > $(VENV)/oldest.txt
 	@$(BIN)/python -m venv $(OLDEST)
-	@$(OLDEST)/bin/python -m pip install --constraint $(VENV)/oldest.txt --editable '.[test,experiments,docs]' \
+	@$(OLDEST)/bin/python -m pip install --constraint $(VENV)/oldest.txt --editable '.[test,experiments,docs,cluster]' \
 	  > $(VENV)/oldest.log 2>&1 || { cat $(VENV)/oldest.log; exit 1; }
 	@$(OLDEST)/bin/pytest --quiet --numprocesses 2
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,14 @@ def test_every_requirement_has_a_bound() -> None:
 def test_the_citation_names_this_version() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {rnnmft.__version__}\n" in citation
+
+
+def test_the_command_installs_every_extra_that_tests_need() -> None:
+    extras = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+            "optional-dependencies"
+        ]
+    )
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (installed,) = re.findall(r"oldest\.txt --editable '\.\[(.*)\]'", makefile)
+    assert set(installed.split(",")) == extras - {"dev"}

@@ -125,7 +125,8 @@ def _region(found: Any, here: tuple[str, float, float], labels: tuple[str, str])
     x, y = (found.gradient_growth[d].values.astype(float) for d in found.gradient_growth.dims)
     names = (f"{name}.sigma_w", f"{name}.mu_b")
     figure = phase_figure(found, (sigma_w, mu_b), labels, _BOUND)
-    within = f" Between dashed lines they change by less than {FACTOR:g} times in {SPAN} steps."
+    where = "Between dashed lines" if (np.abs(z) > _BOUND).any() else "Everywhere"
+    within = f" {where} they change by less than {FACTOR:g} times in {SPAN} steps."
     figure = replace(figure, caption=figure.caption + within)
     return Region(growth, trainable, names, x, y, z, figure)
 

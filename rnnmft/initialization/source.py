@@ -6,8 +6,8 @@ here runs what it writes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
@@ -150,7 +150,8 @@ def _filled(template: str, ensemble: Ensemble, **values: str) -> str:
             gates=part("gates").substitute(gates=rows),
             draw=part("draw").template,
             assign=part("flax_nnx").template,
-            version=version("rnnmft"),
+            # Of the code that runs: what is installed beside a clone may be older.
+            version=sys.modules["rnnmft"].__version__,
             **values,
         )
         .rstrip()
