@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -259,6 +260,28 @@ def test_fluctuating_slopes_by_units():
     assert np.abs(ratios).max() < 4
     assert 0.2 < np.mean(np.abs(ratios)) < 1.5
     assert np.mean(np.abs(controls) > 4) > 0.9
+
+
+@pytest.mark.slow
+def test_errors_of_a_default_search_hold_the_truth():
+    """10 seeds each: what T leaves open is most of an error and has one sign, chance the rest.
+
+    Nothing beyond 3 errors, on average between a fifth and one and a half; a growth .01 off is not.
+    """
+    plan = Sampling(1 << 19, 16, device="cpu", work=1.2e9)
+    for slopes in (Slopes(0.8, 0.2, 1.0, 0.1, 0.1), Slopes(0.3, 0.5, 1.2, 0.1, 0.3)):
+        cell, ensemble = slopes.cell()
+        ratios, errors = [], []
+        for seed in range(10):
+            units = SampledUnits(cell, ensemble, WHITE, "tied", replace(plan, seed=seed))
+            found = units.gradient_growth()
+            assert found.status is Status.OK
+            errors.append(found.error)
+            ratios.append((float(found) - slopes.growth) / found.error)
+        assert max(errors) < 0.002
+        assert np.abs(ratios).max() < 3.0
+        assert 0.2 < np.sqrt(np.mean(np.square(ratios))) < 1.5
+        assert np.mean([r - 0.01 / e < -3.0 for r, e in zip(ratios, errors, strict=True)]) > 0.9
 
 
 @pytest.mark.slow

@@ -72,11 +72,15 @@ def gain(rows: Array, A: Array, columns: Array, growth: complex, omega: Array) -
         growth: lambda.
         omega: real or complex, (n,).
     """
-    identity = np.eye(len(A))
-    sides = []
-    for sign in (1, -1):
-        turned = growth * np.exp(sign * 1j * np.asarray(omega))
-        inverse = np.linalg.inv(turned[:, None, None] * identity - A)
-        sides.append(np.einsum("ki,wij,jl->klw", rows, inverse, columns, optimize=True))
-    found = sides[0] * sides[1]
-    return found.real if np.isrealobj(omega) and not np.imag(growth) else found
+    omega, identity = np.asarray(omega), np.eye(len(A))
+
+    def side(sign: int) -> Array:
+        turned = growth * np.exp(sign * 1j * omega)
+        return rows @ np.linalg.inv(turned[:, None, None] * identity - A) @ columns
+
+    one = side(1)
+    if np.isrealobj(omega) and not np.imag(growth):  # the other side is its conjugate
+        found = np.abs(one) ** 2
+    else:
+        found = one * side(-1)
+    return np.moveaxis(found, 0, -1)

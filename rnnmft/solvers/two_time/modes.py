@@ -81,12 +81,14 @@ class KernelModes:
 
     def determinant(self, z: complex) -> complex:
         """f(z) = det(1 - R(z)). Eq. (kernel-modes)."""
-        rows = [self._row(z, j) for j in range(len(self.kernel.far))]
+        growth = cmath.sqrt(z)
+        gamma = np.swapaxes(resolvent(self.kernel, growth), 0, 1)
+        rows = [self._row(growth, gamma, j) for j in range(len(self.kernel.far))]
         return complex(np.linalg.det(np.eye(len(rows)) - np.stack(rows)))
 
-    def _row(self, z: complex, j: int) -> Array:
-        kernel, growth, lags = self.kernel, cmath.sqrt(z), self.kernel.lags
-        w = self._reaching(growth, j)
+    def _row(self, growth: complex, gamma: Array, j: int) -> Array:
+        kernel, lags = self.kernel, self.kernel.lags
+        w = self._reaching(gamma, j)
         exponent = np.arange(lags.length + 1)
         near = []
         for part in (kernel.bump, kernel.bend_bump):
@@ -104,10 +106,9 @@ class KernelModes:
         source[j] += 2.0
         return np.asarray(np.linalg.solve(np.eye(len(far)) - gamma * far, gamma @ source))
 
-    def _reaching(self, growth: complex, j: int) -> Array:
+    def _reaching(self, gamma: Array, j: int) -> Array:
         """w_jk(tau), (K, L + 1)."""
         lags, bump = self.kernel.lags, self.kernel.bump
-        gamma = np.swapaxes(resolvent(self.kernel, growth), 0, 1)
         source = np.zeros(bump.shape)
         source[j, 0] = 1.0
         free = lags.filtered(gamma, source).astype(complex)
