@@ -46,6 +46,10 @@ def map_dataset(
 
     data = _quantities(grid, table)
     data |= _statuses(grid, table, whole)
+    if field.is_sampled:
+        meaning = {"long_name": "1 where numbers are those of points around it, by cubics"}
+        predicted = table.predicted.reshape(grid.shape).astype(np.int8)
+        data["predicted"] = grid.names, predicted, meaning
     if points is not None:
         data |= _fixed_points(grid, points)
         alone = max(alone, points.alone)

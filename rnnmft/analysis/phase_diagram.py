@@ -250,6 +250,7 @@ def _fill_jointly(
     if not wanted or not rows:
         return
     # Sampling needs torch: only settings that are sampled load it.
+    from rnnmft.solvers.sampled.refined_map import PREDICTED, RefinedMap
     from rnnmft.solvers.sampled.sampled_map import SampledMap
 
     field = grid.field
@@ -275,7 +276,10 @@ def _fill_jointly(
         field.start,
         with_growth=any(name in GROWTH for name in wanted),
     )
-    table.fill_joint(found, rows, progress)
+    # Predictions are judged by what they miss of a rate; timescales have none that is as good.
+    judged = found.with_growth and set(wanted) <= {*PREDICTED, "chi_1"}
+    points = RefinedMap(found, tolerance).completed() if judged else found.completed()
+    table.fill_joint(points, rows, progress)
 
 
 def _closed(field: MeanField, recursion: UntiedRecursion, grid: ParameterGrid) -> ClosedGrid:
