@@ -3,9 +3,9 @@
 Points of every fourth, then of every second value along each axis come first, one axis after the
 other. Before a point is solved it is predicted by a cubic through known points of its row. How good
 that is, every second of these tells: how far is a cubic through the others from it? At half the
-spacing that is a sixteenth where the map is smooth, and no more where it has a kink, so that all of
-it is taken for an error. A jump is missed by its own size. What is predicted well enough is not solved; where
-predictions miss everything is.
+spacing that is a sixteenth where the map is smooth, and about as much where it has a kink; half of
+it is taken for an error. A jump is missed by its own size. What is predicted well enough is not
+solved; where predictions miss everything is.
 
 Points share their random numbers: what predictions miss by is the map's shape rather than noise.
 
@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,8 @@ _NODES = 4
 # How often every second value is left out. What is narrower than four values and shows in none of
 # the points around it would not be seen.
 _TIMES = 2
-# The part of a miss that half the spacing leaves, at most: next to a kink.
+# The part of a miss that is an error at half the spacing: eight times that of a smooth map. A kink
+# leaves up to all of it, which is twice an error that is below the tolerance already.
 _LEFT = 0.5
 # What a prediction of a moment may be wrong by: its error, or this part of it if that is more.
 _OF_MOMENT = 0.002
@@ -47,10 +48,52 @@ _OF_MOMENT = 0.002
 
 @dataclass(frozen=True)
 class _Known:
-    """Values of one point, growth first, and their errors."""
+    """Growth and the logarithms of moments of one point, and their errors."""
 
     values: Array
     errors: Array
+
+    @classmethod
+    def of(cls, found: PointFound) -> _Known | None:
+        """Of a point that was solved; None of one without a rate, or where a state is zero."""
+        rate, *moments = (found.values[name] for name in PREDICTED)
+        sizes = np.concatenate([value for value, _, _ in moments])
+        is_ok = all(status is Status.OK for _, _, status in (rate, *moments))
+        if not is_ok or not (sizes > 0.0).all():
+            return None
+        errors = np.concatenate([error for _, error, _ in moments])
+        return cls(np.append(rate[0], np.log(sizes)), np.append(rate[1], errors / sizes))
+
+    def found(self, states: int) -> PointFound:
+        """The answer at a point of a cell with so many states."""
+        sizes = np.append(self.values[:1], np.exp(self.values[1:]))
+        errors = np.append(self.errors[:1], self.errors[1:] * sizes[1:])
+        parts = (np.split(v, [1, 1 + states]) for v in (sizes, errors))
+        named = zip(PREDICTED, *parts, strict=True)
+        found = {name: (value, error, Status.OK) for name, value, error in named}
+        chi = np.exp(sizes[:1])
+        return PointFound(found | {"chi_1": (chi, chi * errors[:1], Status.OK)}, is_predicted=True)
+
+
+@dataclass(frozen=True)
+class _Cubic:
+    """What a cubic through four points says, the noise of that, and its third derivative's size."""
+
+    nodes: Sequence[int]
+    values: Array
+    noise: Array
+    bent: float
+
+    @classmethod
+    def through(cls, nodes: Sequence[int], known: Sequence[_Known], x: int) -> _Cubic:
+        """At x, of the points at some values."""
+        values, errors = np.array([k.values for k in known]), np.array([k.errors for k in known])
+        weights = np.array(cubic_weights(x, nodes))
+        # Noise that points share adds up where weights have one sign, and cancels where not.
+        above, below = (np.maximum(sign * weights, 0.0) @ errors for sign in (1.0, -1.0))
+        apart = [math.prod(b - c for c in nodes if c != b) for b in nodes]
+        bent = abs(float((values[:, 0] / apart).sum()))
+        return cls(nodes, weights @ values, np.hypot(above, below), bent)
 
 
 class RefinedMap:
@@ -75,22 +118,29 @@ class RefinedMap:
         Raises:
             OutOfTimeError: a time budget ended before all were.
         """
-        # The sparsest values are there to be looked back at: all of the next ones are solved.
-        times = [max(len(axis) - 2, 0) for axis in self._axes]
-        new = [p for p in product(*map(list.__getitem__, self._axes, times)) if p in self._number]
-        yield from self._solved(new, for_others=any(times))
-        while any(times):
-            a = int(np.argmax(times))
-            times[a] -= 1
-            known = set(self._axes[a][times[a] + 1])
-            rows = product(*map(list.__getitem__, self._axes, times))
-            new = [p for p in rows if p in self._number and p[a] not in known]
-            guesses = {p: self._predicted(p, a, times[a]) for p in new}
+        order: dict[int, list[Place]] = defaultdict(list)
+        for place in self.points.places:
+            order[sum(self._times(place))].append(place)
+        for times in sorted(order, reverse=True):
+            guesses = {p: self._predicted(p) for p in order[times]}
             good = {p: guess for p, guess in guesses.items() if guess is not None}
             self._known |= good
             if good:
-                yield [(self._number[p], self._found(guess)) for p, guess in good.items()]
-            yield from self._solved([p for p in new if p not in good], for_others=any(times))
+                states = len(self.points.cell.states)
+                yield [(self._number[p], guess.found(states)) for p, guess in good.items()]
+            yield from self._solved([p for p in guesses if p not in good], for_others=times > 0)
+
+    def _times(self, place: Place) -> list[int]:
+        """How often the values of a point along each axis stay when every second is left out.
+
+        The sparsest that there are of an axis are there to be looked back at: all of the next ones
+        are solved.
+        """
+        found: list[int] = []
+        for x, axis in zip(place, self._axes, strict=True):
+            last = max(len(axis) - 2, 0)
+            found.append(max(k for k, values in enumerate(axis[: last + 1]) if x in values))
+        return found
 
     def _solved(
         self, which: Sequence[Place], *, for_others: bool
@@ -99,67 +149,54 @@ class RefinedMap:
         for completed in self.points.completed(numbers, for_others=for_others):
             yield completed
             for i, found in completed:
-                parts = [found.values[name] for name in PREDICTED]
-                if all(status is Status.OK for _, _, status in parts):
-                    self._known[self.points.places[i]] = _Known(
-                        np.concatenate([value for value, _, _ in parts]),
-                        np.concatenate([error for _, error, _ in parts]),
-                    )
+                known = _Known.of(found)
+                if known is not None:
+                    self._known[self.points.places[i]] = known
 
-    def _predicted(self, place: Place, a: int, times: int) -> _Known | None:
-        """What the points of a row along axis a say of one, where that is good enough.
+    def _predicted(self, place: Place) -> _Known | None:
+        """What the points of its rows say of one, where that is good enough; the best of that."""
+        found: list[_Known] = []
+        for a, (times, axis) in enumerate(zip(self._times(place), self._axes, strict=True)):
+            if times < len(axis) - 2:
+                found += self._along(place, a, *axis[times + 1 : times + 3])
+        return min(found, key=lambda guess: guess.errors[0], default=None)
 
-        Through those on both sides; next to a jump, through those on one side of it.
+    def _along(
+        self, place: Place, a: int, sparse: Sequence[int], sparser: Sequence[int]
+    ) -> Iterator[_Known]:
+        """What is good enough of what a row along axis a says, at some values and at half of them.
+
+        Through points on both sides; next to a jump, through those on one side of it.
         """
-        sparse, sparser = self._axes[a][times + 1 : times + 3]
-        for nodes in windows(place[a], sparse):
-            known = self._row(place, a, nodes)
-            if known is None:
-                continue
-            weights = np.array(cubic_weights(place[a], nodes))
-            errors = np.array([node.errors for node in known])
-            # Noise that points share adds up where weights have one sign, and cancels where not.
-            above, below = (np.maximum(sign * weights, 0.0) @ errors for sign in (1.0, -1.0))
-            noise, values = np.hypot(above, below), weights @ [node.values for node in known]
-            checked = [_moved(place, a, x) for x in nodes if x not in sparser]
-            off = _LEFT * np.max([self._missed(p, a, sparser) for p in checked], axis=0)
-            errors = np.hypot(noise, off)
-            allowed = np.maximum(noise, _OF_MOMENT * np.abs(values))
+        cubics = self._cubics(place, a, sparse)
+        for cubic in cubics:
+            smoothest = min(cubics, key=lambda c: c.bent)
+            checked = [_moved(place, a, x) for x in cubic.nodes if x not in sparser]
+            missed = [self._missed(p, a, sparser) for p in checked]
+            missed.append(np.abs(cubic.values - smoothest.values))
+            off = _LEFT * np.max(missed, axis=0)
+            errors = np.hypot(cubic.noise, off)
+            allowed = np.maximum(cubic.noise, _OF_MOMENT)
             if errors[0] <= self.tolerance and (off <= allowed)[1:].all():
-                return _Known(values, errors)
-        return None
+                yield _Known(cubic.values, errors)
 
     def _missed(self, place: Place, a: int, values: Sequence[int]) -> Array:
         """How far the smoothest cubic through some values of a row is from a known point of it."""
         if (place, a) not in self._misses:
-            found, least = np.full_like(self._known[place].values, math.inf), math.inf
-            for nodes in windows(place[a], values):
-                known = self._row(place, a, nodes)
-                if known is None:
-                    continue
-                row = np.array([node.values for node in known])
-                third = sum(v / _apart(n, nodes) for n, v in zip(nodes, row[:, 0], strict=True))
-                if abs(third) < least:
-                    least = abs(third)
-                    found = np.abs(cubic_weights(place[a], nodes) @ row - self._known[place].values)
-            self._misses[place, a] = found
+            known, cubics = self._known[place].values, self._cubics(place, a, values)
+            found = min(cubics, key=lambda c: c.bent).values if cubics else np.inf
+            self._misses[place, a] = np.abs(found - known)
         return self._misses[place, a]
 
-    def _row(self, place: Place, a: int, values: Sequence[int]) -> list[_Known] | None:
-        """The points of a row at some values; None where one has no rate."""
-        found = [self._known.get(_moved(place, a, x)) for x in values]
-        known = [node for node in found if node is not None]
-        return known if len(known) == len(found) else None
-
-    def _found(self, guess: _Known) -> PointFound:
-        """The answer at a point that was predicted."""
-        ends = [1, 1 + len(self.points.cell.states)]
-        values, errors = (np.split(v, ends) for v in (guess.values, guess.errors))
-        parts = zip(PREDICTED, values, errors, strict=True)
-        found = {name: (value, error, Status.OK) for name, value, error in parts}
-        chi = np.exp(guess.values[:1])
-        found["chi_1"] = chi, chi * guess.errors[:1], Status.OK
-        return PointFound(found, is_predicted=True)
+    def _cubics(self, place: Place, a: int, values: Sequence[int]) -> list[_Cubic]:
+        """The cubics through known points at some values of a row, first that in their middle."""
+        found: list[_Cubic] = []
+        for nodes in windows(place[a], values):
+            row = [self._known.get(_moved(place, a, x)) for x in nodes]
+            known = [node for node in row if node is not None]
+            if len(known) == len(nodes):
+                found.append(_Cubic.through(nodes, known, place[a]))
+        return found
 
 
 def thinned(count: int) -> list[list[int]]:
@@ -200,11 +237,6 @@ def cubic_weights(x: int, values: Sequence[int]) -> list[float]:
     [-0.0625, 0.5625, 0.5625, -0.0625]
     """
     return [math.prod((x - b) / (a - b) for b in values if b != a) for a in values]
-
-
-def _apart(x: int, values: Sequence[int]) -> int:
-    """The product of distances from others."""
-    return math.prod(x - b for b in values if b != x)
 
 
 def _moved(place: Place, a: int, x: int) -> Place:

@@ -35,7 +35,8 @@ class KnownMap:
             return PointFound.failed(Status.NOT_CONVERGED)
         value, error = self.rate(*self.places[i]) + self.noise[i], np.array([NOISE])
         one = np.array([value]), error, Status.OK
-        return PointFound(dict.fromkeys(PREDICTED, one))
+        moment = np.exp(one[0]), NOISE * np.exp(one[0]), Status.OK
+        return PointFound(dict.fromkeys(PREDICTED, moment) | {"gradient_growth": one})
 
 
 def completed(points):
