@@ -42,6 +42,8 @@ _TIMES = 2
 # The part of a miss that is an error at half the spacing: eight times that of a smooth map. A kink
 # leaves up to all of it, which is twice an error that is below the tolerance already.
 _LEFT = 0.5
+# Predictions off by more, in tolerances, are hardly good at half the spacing either.
+_USEFUL = 2.0
 # What a prediction of a moment may be wrong by: its error, or this part of it if that is more.
 _OF_MOMENT = 0.002
 
@@ -73,6 +75,20 @@ class _Known:
         found = {name: (value, error, Status.OK) for name, value, error in named}
         chi = np.exp(sizes[:1])
         return PointFound(found | {"chi_1": (chi, chi * errors[:1], Status.OK)}, is_predicted=True)
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """What is predicted, its noise, and how far it may be off beside that."""
+
+    values: Array
+    noise: Array
+    off: Array
+
+    @property
+    def known(self) -> _Known:
+        """The point, if that is good enough."""
+        return _Known(self.values, np.hypot(self.noise, self.off))
 
 
 @dataclass(frozen=True)
@@ -122,13 +138,21 @@ class RefinedMap:
         for place in self.points.places:
             order[sum(self._times(place))].append(place)
         for times in sorted(order, reverse=True):
-            guesses = {p: self._predicted(p) for p in order[times]}
-            good = {p: guess for p, guess in guesses.items() if guess is not None}
-            self._known |= good
+            guesses = {p: self._guess(p) for p in order[times]}
+            good = {p: g for p, g in guesses.items() if g is not None and self._is_good(g)}
+            self._known |= {p: g.known for p, g in good.items()}
             if good:
                 states = len(self.points.cell.states)
-                yield [(self._number[p], guess.found(states)) for p, guess in good.items()]
-            yield from self._solved([p for p in guesses if p not in good], for_others=times > 0)
+                yield [(self._number[p], g.known.found(states)) for p, g in good.items()]
+            left = [p for p in guesses if p not in good]
+            useful = [p for p in left if times > 0 and self._is_useful(guesses[p])]
+            numbers = ([self._number[p] for p in which] for which in (left, useful))
+            for completed in self.points.completed(*numbers):
+                yield completed
+                for i, found in completed:
+                    known = _Known.of(found)
+                    if known is not None:
+                        self._known[self.points.places[i]] = known
 
     def _times(self, place: Place) -> list[int]:
         """How often the values of a point along each axis stay when every second is left out.
@@ -142,31 +166,29 @@ class RefinedMap:
             found.append(max(k for k, values in enumerate(axis[: last + 1]) if x in values))
         return found
 
-    def _solved(
-        self, which: Sequence[Place], *, for_others: bool
-    ) -> Iterator[list[tuple[int, PointFound]]]:
-        numbers = [self._number[p] for p in which]
-        for completed in self.points.completed(numbers, for_others=for_others):
-            yield completed
-            for i, found in completed:
-                known = _Known.of(found)
-                if known is not None:
-                    self._known[self.points.places[i]] = known
-
-    def _predicted(self, place: Place) -> _Known | None:
-        """What the points of its rows say of one, where that is good enough; the best of that."""
-        found: list[_Known] = []
+    def _guess(self, place: Place) -> _Guess | None:
+        """What the points of its rows say of one: the best of that."""
+        found: list[_Guess] = []
         for a, (times, axis) in enumerate(zip(self._times(place), self._axes, strict=True)):
             if times < len(axis) - 2:
                 found += self._along(place, a, *axis[times + 1 : times + 3])
-        return min(found, key=lambda guess: guess.errors[0], default=None)
+        return min(found, key=lambda g: (not self._is_good(g), g.known.errors[0]), default=None)
+
+    def _is_good(self, guess: _Guess) -> bool:
+        """Whether nothing needs to be solved."""
+        allowed = np.maximum(guess.noise, _OF_MOMENT)
+        return guess.known.errors[0] <= self.tolerance and bool((guess.off <= allowed)[1:].all())
+
+    def _is_useful(self, guess: _Guess | None) -> bool:
+        """Whether others are likely to be predicted from a point; of the first nobody knows."""
+        return guess is None or guess.off[0] <= _USEFUL * self.tolerance
 
     def _along(
         self, place: Place, a: int, sparse: Sequence[int], sparser: Sequence[int]
-    ) -> Iterator[_Known]:
-        """What is good enough of what a row along axis a says, at some values and at half of them.
+    ) -> Iterator[_Guess]:
+        """What a row along axis a says, by some of its values and what half of them miss.
 
-        Through points on both sides; next to a jump, through those on one side of it.
+        Through points on both sides, and, as next to a jump, through those on one side of it.
         """
         cubics = self._cubics(place, a, sparse)
         for cubic in cubics:
@@ -174,11 +196,7 @@ class RefinedMap:
             checked = [_moved(place, a, x) for x in cubic.nodes if x not in sparser]
             missed = [self._missed(p, a, sparser) for p in checked]
             missed.append(np.abs(cubic.values - smoothest.values))
-            off = _LEFT * np.max(missed, axis=0)
-            errors = np.hypot(cubic.noise, off)
-            allowed = np.maximum(cubic.noise, _OF_MOMENT)
-            if errors[0] <= self.tolerance and (off <= allowed)[1:].all():
-                yield _Known(cubic.values, errors)
+            yield _Guess(cubic.values, cubic.noise, _LEFT * np.max(missed, axis=0))
 
     def _missed(self, place: Place, a: int, values: Sequence[int]) -> Array:
         """How far the smoothest cubic through some values of a row is from a known point of it."""

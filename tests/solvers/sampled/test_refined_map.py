@@ -26,7 +26,8 @@ class KnownMap:
         self.noise = NOISE * (shared * rng.standard_normal() + np.sqrt(1 - shared**2) * own)
         self.solved = []
 
-    def completed(self, which, *, for_others):
+    def completed(self, which, for_others):
+        assert set(for_others) <= set(which)
         self.solved += which
         yield [(i, self.at(i)) for i in which]
 
