@@ -42,8 +42,6 @@ _TIMES = 2
 # The part of a miss that is an error at half the spacing: eight times that of a smooth map. A kink
 # leaves up to all of it, which is twice an error that is below the tolerance already.
 _LEFT = 0.5
-# Predictions off by more, in tolerances, are hardly good at half the spacing either.
-_USEFUL = 2.0
 # What a prediction of a moment may be wrong by: its error, or this part of it if that is more.
 _OF_MOMENT = 0.002
 
@@ -105,11 +103,11 @@ class _Cubic:
         """At x, of the points at some values."""
         values, errors = np.array([k.values for k in known]), np.array([k.errors for k in known])
         weights = np.array(cubic_weights(x, nodes))
-        # Noise that points share adds up where weights have one sign, and cancels where not.
-        above, below = (np.maximum(sign * weights, 0.0) @ errors for sign in (1.0, -1.0))
+        # All of the noise is shared, or none; what is shared in part lies between.
+        noise = np.maximum(np.abs(weights @ errors), np.sqrt(weights**2 @ errors**2))
         apart = [math.prod(b - c for c in nodes if c != b) for b in nodes]
         bent = abs(float((values[:, 0] / apart).sum()))
-        return cls(nodes, weights @ values, np.hypot(above, below), bent)
+        return cls(nodes, weights @ values, noise, bent)
 
 
 class RefinedMap:
@@ -144,10 +142,8 @@ class RefinedMap:
             if good:
                 states = len(self.points.cell.states)
                 yield [(self._number[p], g.known.found(states)) for p, g in good.items()]
-            left = [p for p in guesses if p not in good]
-            useful = [p for p in left if times > 0 and self._is_useful(guesses[p])]
-            numbers = ([self._number[p] for p in which] for which in (left, useful))
-            for completed in self.points.completed(*numbers):
+            left = [self._number[p] for p in guesses if p not in good]
+            for completed in self.points.completed(left):
                 yield completed
                 for i, found in completed:
                     known = _Known.of(found)
@@ -178,10 +174,6 @@ class RefinedMap:
         """Whether nothing needs to be solved."""
         allowed = np.maximum(guess.noise, _OF_MOMENT)
         return guess.known.errors[0] <= self.tolerance and bool((guess.off <= allowed)[1:].all())
-
-    def _is_useful(self, guess: _Guess | None) -> bool:
-        """Whether others are likely to be predicted from a point; of the first nobody knows."""
-        return guess is None or guess.off[0] <= _USEFUL * self.tolerance
 
     def _along(
         self, place: Place, a: int, sparse: Sequence[int], sparser: Sequence[int]

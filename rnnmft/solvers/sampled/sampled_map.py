@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextvars
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import torch
@@ -67,23 +67,19 @@ class SampledMap:
         self._searches = [PointSearch(s, tolerance, sampling, with_growth) for s in settings]
 
     def completed(
-        self, which: Sequence[int] | None = None, for_others: Collection[int] = ()
+        self, which: Sequence[int] | None = None
     ) -> Iterator[list[tuple[int, PointFound]]]:
         """The numbers and the places in the list of points, as runs complete them.
 
         Args:
             which: of the points; all when None. Those of earlier calls can be leant on.
-            for_others: of these; with errors that leave room for what others, which are known by
-                them, are off by.
 
         Raises:
             OutOfTimeError: a time budget ended before all were.
         """
         waiting: dict[RunAsked, list[int]] = defaultdict(list)
         poor: list[int] = []
-        leant_on = set(for_others)
         for i in range(len(self._searches)) if which is None else which:
-            self._searches[i].is_leant_on = i in leant_on
             waiting[self._searches[i].asked].append(i)
         while waiting or poor:
             if not waiting:
