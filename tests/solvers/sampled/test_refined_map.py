@@ -58,7 +58,7 @@ def z(points, predicted):
 
 
 def smooth(i, k=0):
-    return np.sin(0.15 * i) * np.exp(-0.03 * k)
+    return np.sin(0.1 * i) * np.exp(-0.03 * k)
 
 
 @pytest.mark.parametrize("shape", [(30,), (30, 25), (14, 3, 13)], ids=str)
@@ -69,22 +69,22 @@ def test_a_smooth_map_is_known_from_a_few_points(shape):
     points = KnownMap(shape, rate)
     predicted = completed(points)
     assert len(points.solved) + len(predicted) == len(points.places)
-    assert len(predicted) > 0.4 * len(points.places)
+    assert len(predicted) > len(points.places) / 3
     found = z(points, predicted)
     assert np.abs(found).max() < 3.0
     for f in predicted.values():
         (value,), (error,), status = f.values["gradient_growth"]
         assert (status, f.units) == (Status.OK, 0)
-        assert NOISE <= error <= TOLERANCE
+        assert 0.9 * NOISE < error <= TOLERANCE
         assert f.values["chi_1"][0] == np.exp(value)
 
 
 def test_noise_of_their_own_is_in_the_error():
     """Noise that points do not share: predictions are no further off than they say."""
-    points = KnownMap((60, 60), smooth, shared=0.0)
+    points = KnownMap((40, 40), smooth, shared=0.0)
     predicted = completed(points)
     found = z(points, predicted)
-    assert len(found) > 1000
+    assert len(found) > 500
     assert (found**2).mean() < 1.0
 
 
