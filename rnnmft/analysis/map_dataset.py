@@ -20,7 +20,7 @@ from rnnmft.solvers.closed.closed_grid import ClosedGrid
 if TYPE_CHECKING:
     from rnnmft.analysis.phase_dataset import PhaseDataset
 
-__all__ = ["definition", "map_dataset"]
+__all__ = ["definition", "map_dataset", "predictions"]
 
 
 def map_dataset(
@@ -46,6 +46,8 @@ def map_dataset(
 
     data = _quantities(grid, table)
     data |= _statuses(grid, table, whole)
+    if field.is_sampled:
+        data["predicted"] = predictions(grid, table)
     if points is not None:
         data |= _fixed_points(grid, points)
         alone = max(alone, points.alone)
@@ -89,6 +91,12 @@ def _statuses(grid: ParameterGrid, table: MapTable, whole: ClosedGrid | None) ->
     meaning = {"long_name": "largest error of the moments at the fixed point"}
     data["fixed_point_error"] = (grid.names, error.reshape(grid.shape), meaning)
     return data
+
+
+def predictions(grid: ParameterGrid, table: MapTable) -> tuple[Any, ...]:
+    """The variable that tells which points were predicted by others."""
+    meaning = {"long_name": "1 where numbers are those of points around it, by cubics"}
+    return grid.names, table.predicted.reshape(grid.shape).astype(np.int8), meaning
 
 
 def _fixed_points(grid: ParameterGrid, points: FixedPointMap) -> dict[str, Any]:

@@ -7,7 +7,7 @@ theory one point after another, and counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from rnnmft.solvers.transport.accumulated import TransportedLaw
 from rnnmft.solvers.transport.stationary_laws import begin
 
 if TYPE_CHECKING:
-    from rnnmft.solvers.sampled.sampled_map import SampledMap
+    from rnnmft.solvers.sampled.point_search import PointFound
 
 __all__ = ["CODES", "MAPPED", "QUANTITIES", "MapTable", "PointFunction"]
 
@@ -66,13 +66,15 @@ _LINEAR = ("chi_1", "gradient_growth", "m_1", "m_2")
 class MapTable:
     """Values and errors (k, B), status codes (B,) and what is still open (B,) of each quantity.
 
-    `own`: the quantities that are functions of a point, by name.
+    `own`: the quantities that are functions of a point, by name; `predicted`: points whose numbers
+    are those of others (`refined_map`).
     """
 
     values: dict[str, Array]
     errors: dict[str, Array]
     codes: dict[str, NDArray[np.int8]]
     open: dict[str, Flags]
+    predicted: Flags
     own: Mapping[str, PointFunction] = field(default_factory=dict)
 
     @classmethod
@@ -88,6 +90,7 @@ class MapTable:
             {q: np.full((k, size), np.nan) for q, k in rows.items()},
             {q: np.full(size, CODES.index(Status.UNDEFINED), dtype=np.int8) for q in wanted},
             {q: np.ones(size, dtype=bool) for q in wanted},
+            np.zeros(size, dtype=bool),
             {q: f for q, f in wanted.items() if f is not None},
         )
 
@@ -122,22 +125,23 @@ class MapTable:
 
     def fill_joint(
         self,
-        points: SampledMap,
+        points: Iterable[Sequence[tuple[int, PointFound]]],
         rows: Sequence[int],
         progress: Callable[[int, int], object] | None,
     ) -> None:
         """What points that move together tell, as they are completed.
 
         Args:
-            points: the map.
-            rows: where each of its points stands in the table.
+            points: numbers of points, and what was found there.
+            rows: where each of these points stands in the table.
             progress: called as progress(done, total).
         """
         names = [q for q in self.values if q in MAPPED and q not in self.own]
         done = 0
         try:
-            for completed in points.completed():
+            for completed in points:
                 for place, found in completed:
+                    self.predicted[rows[place]] = found.is_predicted
                     for name in names:
                         value, error, status = found.values[name]
                         row = rows[place]

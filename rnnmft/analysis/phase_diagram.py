@@ -120,10 +120,11 @@ def phase_diagram(
         the grid (and over `state` or `preactivation`) with its unit; `<quantity>_error` of the same
         shape (a bound, or a standard error where units are sampled: the attribute `error_kind`);
         `status` over `quantity` and the grid (the names of `Status`); `fixed_point_error`, the
-        largest error of the moments, where they close. With "fixed_points": `fixed_points` (E[s^2])
-        and its error over `state`, `fixed_point` and the grid, nan beyond the last,
-        `fixed_point_stable` and `fixed_point_count`. Attributes say what was computed and how:
-        cell, ensemble, inputs, start, tying, method, how the integrals were computed, how many
+        largest error of the moments, where they close; where units are sampled `predicted`, 1 at
+        points that had none because those around tell as much, by cubics. With "fixed_points":
+        `fixed_points` (E[s^2]) and its error over `state`, `fixed_point` and the grid, nan beyond
+        the last, `fixed_point_stable` and `fixed_point_count`. Attributes say what was computed and
+        how: cell, ensemble, inputs, start, tying, method, how the integrals were computed, how many
         points were solved one by one, the version.
 
     Raises:
@@ -256,6 +257,7 @@ def _fill_jointly(
     if not wanted or not rows:
         return
     # Sampling needs torch: only settings that are sampled load it.
+    from rnnmft.solvers.sampled.refined_map import PREDICTED, RefinedMap
     from rnnmft.solvers.sampled.sampled_map import SampledMap
 
     field = grid.field
@@ -281,7 +283,10 @@ def _fill_jointly(
         with_growth=any(name in GROWTH for name in wanted),
         **effort,
     )
-    table.fill_joint(found, rows, progress)
+    # Predictions are judged by what they miss of a rate; timescales have none that is as good.
+    judged = found.with_growth and set(wanted) <= {*PREDICTED, "chi_1"}
+    points = RefinedMap(found, effort["tolerance"]).completed() if judged else found.completed()
+    table.fill_joint(points, rows, progress)
 
 
 def _closed(field: MeanField, recursion: UntiedRecursion, grid: ParameterGrid) -> ClosedGrid:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnmft.analysis.map_dataset import predictions
 from rnnmft.analysis.map_plot import TIED_GROWTH
 from rnnmft.analysis.map_table import CODES, MapTable
 from rnnmft.analysis.parameter_grid import ParameterGrid
@@ -33,7 +34,9 @@ def with_tied_growth(
     name = "gradient_growth"
     codes = np.array([s.name for s in CODES])[table.codes[name]]
     rate = table.values[name].reshape(grid.shape), table.errors[name].reshape(grid.shape)
-    return _joined(found, grid.names, *rate, codes.reshape(grid.shape), method)
+    whole = _joined(found, grid.names, *rate, codes.reshape(grid.shape), method)
+    whole["predicted"] = predictions(grid, table)
+    return whole
 
 
 def beside(found: PhaseDataset, tied: PhaseDataset) -> PhaseDataset:
@@ -41,7 +44,8 @@ def beside(found: PhaseDataset, tied: PhaseDataset) -> PhaseDataset:
     rate, error = tied.gradient_growth, tied.gradient_growth_error
     status = tied.status.sel(quantity="gradient_growth").values.astype(str)
     names = [str(name) for name in rate.dims]
-    return _joined(found, names, rate.values, error.values, status, tied.attrs["method"])
+    whole = _joined(found, names, rate.values, error.values, status, tied.attrs["method"])
+    return whole.assign(predicted=tied.predicted) if "predicted" in tied else whole
 
 
 def _joined(

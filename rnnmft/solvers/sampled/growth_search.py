@@ -45,9 +45,9 @@ _WANTED, _WANTED_OF_ONE = 0.002 / 3**0.5, 0.002
 _CROSS_WANTED, _LEAST_WANTED = 0.1, 2e-5
 # Standard errors that a step of theirs must be worth, and where few of them are worth so many.
 _CLEAR, _JUST_CLEAR = 10.0, 4.0
-# Noise that is a third of the error (half, for cross moments) is worth more units: four times more,
-# or twice where the error is nearly as small as wanted.
-_NOISY, _CROSS_NOISY, _MORE, _NEARLY = 1 / 3, 0.5, 4, 1.4
+# Noise that is a third of the error (half, for cross moments) is worth more units: up to four times
+# more.
+_NOISY, _CROSS_NOISY, _MORE = 1 / 3, 0.5, 4
 # An error that is noise for the most part is not made much smaller by more steps: no more of them
 # than these, where they cost more than units.
 _LONG = 64
@@ -167,7 +167,7 @@ def growth_runs(sampling: Sampling, first: Sampling, effort: Effort, *, tied: bo
             return found
         noisy = limit.noise > effort.noisy * limit.error
         if noisy and 2 * plan.total <= most and horizon >= effort.patient:
-            factor = 2 if limit.error <= _NEARLY * wanted else _MORE
+            factor = _units_missing(limit, wanted)
             plan = _more(plan, min(factor, most // plan.total), effort.most_units)
         elif horizon == effort.last_horizon or (noisy and horizon >= effort.long):
             if not noisy:
@@ -270,6 +270,16 @@ def _resolved(samples: Array, least: float) -> int:
         clear = (np.abs(mean) > least * error) & (np.sign(samples) == np.sign(mean)).all(0)
     end = len(mean) if clear.all() else int(np.argmin(clear))
     return max(end, 1)
+
+
+def _units_missing(limit: GrowthLimit, wanted: float) -> int:
+    """How many times the units make an error as small as wanted, so far as its noise tells.
+
+    At most four: the noise of few repetitions is hardly known.
+    """
+    left = wanted**2 - (limit.error**2 - limit.noise**2)
+    needed = limit.noise**2 / left if left > 0.0 else math.inf
+    return max(2, math.ceil(min(needed, _MORE)))
 
 
 def _more(plan: Sampling, factor: int, most: int) -> Sampling:

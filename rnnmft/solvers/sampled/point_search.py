@@ -66,11 +66,13 @@ class PointFound:
     """What became of one point: values, their errors and a status by quantity.
 
     Those of `phase_diagram` that one trajectory tells: second_moment, preactivation_variance,
-    gradient_growth, chi_1, xi_q.
+    gradient_growth, chi_1, xi_q. A point that is predicted (`refined_map`) has no xi_q, and no
+    units.
     """
 
     values: Mapping[str, Found]
     units: int = 0
+    is_predicted: bool = False
 
     @classmethod
     def failed(cls, status: Status) -> PointFound:

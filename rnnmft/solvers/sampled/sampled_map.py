@@ -64,22 +64,27 @@ class SampledMap:
         settle_within: int = SETTLE_WITHIN,
     ) -> None:
         self.cell, self.points, self.places, self.tying = cell, points, places, tying
-        self.start, self.device = start or {}, sampling.device
+        self.start, self.device, self.with_growth = start or {}, sampling.device, with_growth
         settings = [SampledSetting(cell, *point, tying, self.start) for point in points]
         self._searches = [
             PointSearch(s, tolerance, sampling, with_growth, settle_within) for s in settings
         ]
 
-    def completed(self) -> Iterator[list[tuple[int, PointFound]]]:
+    def completed(
+        self, which: Sequence[int] | None = None
+    ) -> Iterator[list[tuple[int, PointFound]]]:
         """The numbers and the places in the list of points, as runs complete them.
+
+        Args:
+            which: of the points; all when None. Those of earlier calls can be leant on.
 
         Raises:
             OutOfTimeError: a time budget ended before all were.
         """
         waiting: dict[RunAsked, list[int]] = defaultdict(list)
         poor: list[int] = []
-        for i, search in enumerate(self._searches):
-            waiting[search.asked].append(i)
+        for i in range(len(self._searches)) if which is None else which:
+            waiting[self._searches[i].asked].append(i)
         while waiting or poor:
             if not waiting:
                 leaning, rich = self._shared(poor)

@@ -79,8 +79,7 @@ def gain(rows: Array, A: Array, columns: Array, growth: complex, omega: Array) -
         return rows @ np.linalg.inv(turned[:, None, None] * identity - A) @ columns
 
     one = side(1)
-    if np.isrealobj(omega) and not np.imag(growth):  # the other side is its conjugate
-        found = np.abs(one) ** 2
-    else:
-        found = one * side(-1)
+    # At real frequencies the other side is its conjugate.
+    is_real = np.isrealobj(omega) and not np.imag(growth)
+    found = np.abs(one) ** 2 if is_real else one * side(-1)
     return np.moveaxis(found, 0, -1)

@@ -1,0 +1,114 @@
+"""Maps of which some points are predicted: right where they are smooth, solved where not."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from rnnmft import cells
+from rnnmft.errors import Status
+from rnnmft.solvers.sampled.point_search import PointFound
+from rnnmft.solvers.sampled.refined_map import PREDICTED, RefinedMap
+
+TOLERANCE, NOISE = 0.005, 0.002
+
+
+class KnownMap:
+    """In place of sampled units: a rate that is known, with noise that neighbours share or not."""
+
+    def __init__(self, shape, rate, shared=1.0, missing=lambda place: False):
+        self.cell, self.rate, self.missing = cells.minimal(), rate, missing
+        self.places = list(product(*map(range, shape)))
+        rng = np.random.default_rng(0)
+        own = rng.standard_normal(len(self.places))
+        self.noise = NOISE * (shared * rng.standard_normal() + np.sqrt(1 - shared**2) * own)
+        self.solved = []
+
+    def completed(self, which):
+        self.solved += which
+        yield [(i, self.at(i)) for i in which]
+
+    def at(self, i):
+        if self.missing(self.places[i]):
+            return PointFound.failed(Status.NOT_CONVERGED)
+        value, error = self.rate(*self.places[i]) + self.noise[i], np.array([NOISE])
+        one = np.array([value]), error, Status.OK
+        moment = np.exp(one[0]), NOISE * np.exp(one[0]), Status.OK
+        return PointFound(dict.fromkeys(PREDICTED, moment) | {"gradient_growth": one})
+
+
+def completed(points):
+    """Every point once; those that were predicted, by place."""
+    found = [pair for some in RefinedMap(points, TOLERANCE).completed() for pair in some]
+    assert sorted(i for i, _ in found) == list(range(len(points.places)))
+    return {points.places[i]: f for i, f in found if f.is_predicted}
+
+
+def z(points, predicted):
+    """(number predicted,) distance from the rate in errors."""
+    return np.array(
+        [
+            (f.values["gradient_growth"][0][0] - points.rate(*p))
+            / f.values["gradient_growth"][1][0]
+            for p, f in predicted.items()
+        ]
+    )
+
+
+def smooth(i, k=0):
+    return np.sin(0.1 * i) * np.exp(-0.03 * k)
+
+
+@pytest.mark.parametrize("shape", [(30,), (30, 25), (14, 3, 13)], ids=str)
+def test_a_smooth_map_is_known_from_a_few_points(shape):
+    def rate(*place):
+        return smooth(place[0], sum(place[1:]))
+
+    points = KnownMap(shape, rate)
+    predicted = completed(points)
+    assert len(points.solved) + len(predicted) == len(points.places)
+    assert len(predicted) > len(points.places) / 3
+    found = z(points, predicted)
+    assert np.abs(found).max() < 3.0
+    for f in predicted.values():
+        (value,), (error,), status = f.values["gradient_growth"]
+        assert (status, f.units) == (Status.OK, 0)
+        assert 0.9 * NOISE < error <= TOLERANCE
+        assert f.values["chi_1"][0] == np.exp(value)
+
+
+def test_noise_of_their_own_is_in_the_error():
+    """Noise that points do not share: predictions are no further off than they say."""
+    points = KnownMap((40, 40), smooth, shared=0.0)
+    predicted = completed(points)
+    found = z(points, predicted)
+    assert len(found) > 500
+    assert (found**2).mean() < 1.0
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        lambda i, k: smooth(i, k) + 0.4 * (i + 0.7 * k > 21.3),
+        lambda i, k: smooth(i, k) + 0.08 * abs(i + 0.7 * k - 21.3),
+        lambda i, k: smooth(i, k) + 0.3 * (i + 0.7 * k > 21.3) * (k > 12),
+    ],
+    ids=["jump", "kink", "edge"],
+)
+def test_where_a_map_breaks_it_is_solved(rate):
+    """Away from the break points are predicted, and what is predicted is right."""
+    points = KnownMap((30, 25), rate)
+    predicted = completed(points)
+    assert 150 < len(predicted) < 620
+    assert np.abs(z(points, predicted)).max() < 3.0
+
+
+def test_what_has_no_rate_tells_nothing():
+    points = KnownMap((30, 25), smooth, missing=lambda place: place == (12, 12))
+    predicted = completed(points)
+    # Nothing goes through it: neither beside it nor where it would have to be looked at.
+    assert (12, 11) not in predicted
+    assert (0, 11) in predicted
+    assert not completed(KnownMap((6, 6), smooth))
