@@ -79,7 +79,6 @@ def gain(rows: Array, A: Array, columns: Array, growth: complex, omega: Array) -
         return rows @ np.linalg.inv(turned[:, None, None] * identity - A) @ columns
 
     one = side(1)
-    # At real frequencies the other side is its conjugate.
-    is_real = np.isrealobj(omega) and not np.imag(growth)
-    found = np.abs(one) ** 2 if is_real else one * side(-1)
-    return np.moveaxis(found, 0, -1)
+    # Of real arguments the other side is the conjugate.
+    real = np.isrealobj(omega) and not np.imag(growth)
+    return np.moveaxis(np.abs(one) ** 2 if real else one * side(-1), 0, -1)
