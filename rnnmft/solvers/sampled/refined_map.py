@@ -40,7 +40,7 @@ _NODES = 4
 # the points around it would not be seen.
 _TIMES = 2
 # The part of a miss that is an error at half the spacing: eight times that of a smooth map. A kink
-# leaves up to all of it, which is twice an error that is below the tolerance already.
+# leaves up to 1.2 of it, 2.4 times an error that is below the tolerance already.
 _LEFT = 0.5
 # What a prediction of a moment may be wrong by: its error, or this part of it if that is more.
 _OF_MOMENT = 0.002
