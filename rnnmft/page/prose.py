@@ -45,8 +45,8 @@ def prose(text: str) -> Markup:
 
     >>> print(prose("h -> c: -1.5 +- 0.1, pre-2 and a=-1 stay"))
     h → c: −1.5 ± 0.1, pre-2 and a=-1 stay
-    >>> print(prose("with mean mu_b < 2"))
-    with mean <math><mrow><msub><mi>μ</mi><mrow><mi>b</mi></mrow></msub></mrow></math> &lt; 2
+    >>> print(prose("with mean nu_b < 2"))
+    with mean <math><mrow><msub><mi>ν</mi><mrow><mi>b</mi></mrow></msub></mrow></math> &lt; 2
     """
     from markupsafe import Markup, escape
 

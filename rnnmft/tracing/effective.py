@@ -21,13 +21,17 @@ __all__ = ["plain", "write_back"]
 _ROUNDING = 1e-4
 
 
-def plain(module: torch.nn.Module) -> torch.nn.Module:
+def plain(module: Any) -> Any:
     """The module itself, or where weights are parametrized a copy with the weights they make.
+
+    What is no module is refused by whoever reads it.
 
     >>> linear = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(2, 2))
     >>> torch.equal(plain(linear).weight, linear.weight), plain(linear) is linear
     (True, False)
     """
+    if not isinstance(module, torch.nn.Module):
+        return module
     if not any(_parametrized(module)) and not any(_by_hooks(module)):
         return module
     for owner, name, _ in _by_hooks(module):

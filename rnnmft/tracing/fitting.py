@@ -212,6 +212,7 @@ class Search:
             drawn = drawn_arguments(call.given, call.vector_width(max(widths), inputs))
             args, kwargs = call.arguments(x, states, drawn)
             with own_randomness(), torch.no_grad(), recorded() as values, counter:
+                before = [s.clone() for s in states]  # a forward may change them in place
                 held = {n: b.clone() for n, b in self._buffers.items()}
                 result = torch.func.functional_call(self.module, held, args, kwargs)
             if values.beyond:
@@ -228,7 +229,7 @@ class Search:
             )
             call = replace(call, returned=returned)
             new = call.results(result)
-            for name, one, old in zip(call.states, new, states, strict=True):
+            for name, one, old in zip(call.states, new, before, strict=True):
                 if self.hints.states is None and one.equal(old):
                     raise UnchangedError(name)
         except Exception as error:

@@ -110,6 +110,9 @@ def test_pages_that_are_whole_are_kept(made: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(KeyboardInterrupt):
         make_gallery(made, entries, fresh=True)
     assert asked == ["two", "one", "one"]
+    # The index is of the pages that an interrupted call came to; now it is of all again.
+    make_gallery(made, entries)
+    assert asked == ["two", "one", "one"]
 
 
 def test_the_command_names_an_unknown_entry(capsys: pytest.CaptureFixture[str]) -> None:
