@@ -207,12 +207,12 @@ class Search:
         call = replace(call, inputs=self.hints.inputs)
         batch = batch_size(self.module, *widths, inputs) if call.batched else None
         x, states = examples(self.module, widths, inputs, batch)
+        before = [s.clone() for s in states]  # a forward may change them in place
         counter = _Counter(self.module)
         try:
             drawn = drawn_arguments(call.given, call.vector_width(max(widths), inputs))
             args, kwargs = call.arguments(x, states, drawn)
             with own_randomness(), torch.no_grad(), recorded() as values, counter:
-                before = [s.clone() for s in states]  # a forward may change them in place
                 held = {n: b.clone() for n, b in self._buffers.items()}
                 result = torch.func.functional_call(self.module, held, args, kwargs)
             if values.beyond:
