@@ -11,6 +11,7 @@ import numpy as np
 from rnnmft.experiments.drift_page import draw_drift, drift_sentences
 from rnnmft.experiments.language_page import draw_models, model_sentences
 from rnnmft.experiments.outcome import diverged, number, one_multiple, outcome, sooner
+from rnnmft.experiments.reasons_page import reason_sentences
 from rnnmft.experiments.recall_page import recall_sentences
 from rnnmft.experiments.trainability import fits
 from rnnmft.page.document import Section, render, render_page
@@ -45,11 +46,17 @@ _ASKED = {
     "dynamics": ("Training dynamics", "Do networks that start critical learn faster?"),
     "recall": ("Recall", "Which networks learn to remember one symbol for hundreds of steps?"),
     "drift": ("Drift", "How long does the theory of initialization follow networks that learn?"),
+    "reasons": (
+        "Reasons",
+        "What is it that makes networks learn sooner or later than expected?",
+    ),
     "language": (
         "Language models",
         "Does a minimalRNN model text as well as a GRU and an LSTM of as many parameters?",
     ),
 }
+#: Half of the last decimal of a growth.
+_VISIBLE = 0.0005
 # Eight pairs, no two alike: as many starts as the experiments have.
 _COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, BLACK, GREY, BLUE)
 _LINES = ("-", "--", "-.", ":", "-", "--", "-.", ":")
@@ -112,7 +119,8 @@ def _map(part: Mapping[str, Any]) -> Figure:
 
     def drawn(drawing: Any) -> None:
         axes = drawing.add_subplot()
-        axes.set_facecolor(GREY)
+        # No colour of the map is as light, and none is hatched.
+        axes.patch.set(facecolor="white", edgecolor=GREY, hatch="///", linewidth=0)
         lows_and_highs = _edges(values), np.exp(_edges(np.log(lengths)))
         shown = axes.pcolormesh(*lows_and_highs, accuracy, cmap="cividis", vmin=0.1, vmax=1.0)
         drawing.colorbar(shown, label="test accuracy")
@@ -131,7 +139,7 @@ def _map(part: Mapping[str, Any]) -> Figure:
     what = f"Accuracy of {part['cell']} networks over {part['parameter']} and T"
     caption = "White: the fitted multiple of the predicted timescale."
     if accuracy.mask.any():
-        caption += " Grey: not tried, since no network of the value learnt a shorter T."
+        caption += " Hatched: not tried, since no network of the value learnt a shorter T."
     return draw_figure(drawn, what, caption)
 
 
@@ -201,6 +209,7 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
     for name, steps in part.get("to_80", {}).items():
         yield f"{name}: accuracy .8 at step {', '.join(map(number, steps))}."
     yield from sooner(part)
+    yield from reason_sentences(part)
     for row in part.get("rows", ()):
         ends = ", ".join(
             f"{tying} {number(row[tying]['fixed_point']['value'])}, "
@@ -241,7 +250,29 @@ def _map_sentences(part: Mapping[str, Any]) -> Iterator[str]:
             f"spread of log(T* / xi), tied less untied: {number(difference)}, 95 % interval "
             f"{' to '.join(map(number, interval))}."
         )
+    yield from _threshold_sentence(part)
     if "growth" in part:
         growths = zip(part["values"], part["growth"], strict=True)
-        told = ", ".join(f"{g:.3f} +- {error:.3f} ({value:g})" for value, (g, error) in growths)
+        told = ", ".join(f"{_growth(*growth)} ({value:g})" for value, growth in growths)
         yield f"growth of gradients a step, tied, by {part['parameter']}: {told}."
+
+
+def _threshold_sentence(part: Mapping[str, Any]) -> Iterator[str]:
+    """What must be left of the first input, beside the multiple of xi."""
+    fit = part.get("threshold")
+    if fit is not None:
+        difference, *interval = fit["less_multiple"]
+        yield (
+            f"T* is where {number(fit['threshold'])} of the first input is left, times or over "
+            f"{number(fit['scatter'])}; spread of the logarithm less that of T* / xi, tied: "
+            f"{number(difference)}, 95 % interval {' to '.join(map(number, interval))}."
+        )
+
+
+def _growth(value: float, error: float) -> str:
+    """Three decimals, and the error where it can be seen in them.
+
+    >>> _growth(-1.5676, 1e-11), _growth(-0.098, 0.0011)
+    ('-1.568', '-0.098 +- 0.001')
+    """
+    return f"{value:.3f}" + (f" +- {error:.3f}" if error >= _VISIBLE else "")

@@ -10,10 +10,11 @@ from typing import Any
 
 from rnnmft.campaigns.executors import open_executor
 from rnnmft.campaigns.one_thread import one_thread
-from rnnmft.experiments import drift, dynamics, recall, signal, trainability
+from rnnmft.experiments import drift, dynamics, reasons, recall, signal, trainability
 from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
 from rnnmft.experiments.digits import digits_from, sklearn_digits
 from rnnmft.experiments.language import comparisons, run_comparison
+from rnnmft.experiments.sweep import sweeps
 
 __all__ = ["run_parts"]
 
@@ -35,7 +36,7 @@ def run_parts(
     """The results of every part: a cell, a task, a text.
 
     Args:
-        experiment: signal, trainability, dynamics, recall, drift or language.
+        experiment: signal, trainability, dynamics, recall, drift, language or reasons.
         scale: "smoke", "small" or "full".
         folder: of results and checkpoints, which every worker must see; what is there is not done
             again.
@@ -83,10 +84,18 @@ def _parts(
         symbols = [corpus(text, a.level, a.most) for a in asked]
         pairs = zip(asked, symbols, strict=True)
         return [partial(run_comparison, a, s, folder, device=device) for a, s in pairs]
+    if experiment == "reasons":
+        sides = (_MAP_SIDE if scale == "smoke" else _RACE_SIDE, _MAP_SIDE)
+        pictures = [sklearn_digits(s) if data is None else digits_from(data, s) for s in sides]
+        races, maps = reasons.spreads(scale), reasons.longer(scale)
+        return [
+            *[partial(reasons.run_longer, m, pictures[1], folder, device=device) for m in maps],
+            *[partial(reasons.run_spreads, r, pictures[0], folder, device=device) for r in races],
+        ]
     side = _MAP_SIDE if experiment == "trainability" or scale == "smoke" else _RACE_SIDE
     digits = sklearn_digits(side) if data is None else digits_from(data, side)
     if experiment == "trainability":
-        run, asked = trainability.trainability, trainability.sweeps(scale)
+        run, asked = trainability.trainability, sweeps(scale)
     else:
         run, asked = dynamics.run_race, dynamics.races(scale)
     return [partial(run, one, digits, folder, device=device) for one in asked]

@@ -1,0 +1,224 @@
+"""Reasons: comparisons in which one thing differs, where the other experiments leave one open.
+
+spread: the vanilla race once more, from weights that differ in the spread of their singular values
+alone, at the critical sigma_w and at half of it.
+longer: a length that no network of some starts learnt in the steps of a trainability map, with
+several times as many steps.
+
+Eq. (lyapunov-memoryless), (xi).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from rnnmft import cells
+from rnnmft.experiments.digits import Digits
+from rnnmft.experiments.dynamics import schemes
+from rnnmft.experiments.spread import Spread, directions, same_but_spread
+from rnnmft.experiments.starts import drawn_from, train_starts
+from rnnmft.experiments.store import kept_run
+from rnnmft.experiments.sweep import Sweep, sweeps
+from rnnmft.experiments.tasks import ImageThenNoise, Pixels
+from rnnmft.experiments.training import Course
+
+__all__ = ["Longer", "Spreads", "longer", "run_longer", "run_spreads", "spreads"]
+
+Progress = Callable[[float, float], None]
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """A race of vanilla networks.
+
+    Attributes:
+        name: of its files.
+        starts: what they start from.
+        steps: T, the pieces of an image.
+        seeds: networks a start.
+        width: N.
+        course: how they train.
+    """
+
+    name: str
+    starts: tuple[Spread, ...]
+    steps: int
+    seeds: int
+    width: int
+    course: Course
+
+
+@dataclass(frozen=True)
+class Longer:
+    """One length of some values of a map.
+
+    Attributes:
+        sweep: the map, of these values and this length alone, with more steps.
+        tried: the steps of the map itself.
+    """
+
+    sweep: Sweep
+    tried: int
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.sweep.cell}-{self.sweep.lengths[0]}"
+
+
+#: Orthogonal, Gaussian, and between.
+_VARIANCES = (Fraction(1), Fraction(1, 4), Fraction(0))
+#: As the off-critical scheme of the races has it.
+_OFF = Fraction(1, 2)
+#: By scale: T, seeds, width, steps of Adam at the critical sigma_w, and off it.
+_SPREADS = {
+    "smoke": (16, 1, 16, 20, 20),
+    "small": (196, 4, 64, 2400, 4800),
+    "full": (784, 4, 256, 20000, 20000),
+}
+#: By scale: cells with values at which no network of a map learns the length, the length, steps of
+#: Adam as multiples of the map's. GRU: the control, whose T* follows xi.
+_LONGER = {
+    "smoke": ((("minimal", (-1.0,)),), 10, 2),
+    "small": ((("lstm", (3.0, 5.0)), ("gru", (3.0, 4.0))), 160, 3),
+    "full": ((("lstm", (3.0, 4.0, 5.0)), ("gru", (3.0, 4.0, 5.0))), 464, 5),
+}
+#: Networks a value of a longer run: the effect is whether they learn at all.
+_SEEDS = 3
+#: Looks at the test set while a race runs, and in as many steps as a map takes.
+_LOOKS, _LOOKS_OF_A_MAP = 48, 16
+
+
+def spreads(scale: str) -> list[Spreads]:
+    """The races at a scale: "smoke", "small" or "full"."""
+    steps, seeds, width, *iterations = _SPREADS[scale]
+    critical = tuple(Spread(Fraction(1), a) for a in _VARIANCES)
+    off = tuple(Spread(_OFF, a) for a in (_VARIANCES[0], _VARIANCES[-1]))
+    return [
+        Spreads(name, starts, steps, seeds, width, Course(n, every=max(1, n // _LOOKS)))
+        for name, starts, n in zip(("critical", "off"), (critical, off), iterations, strict=True)
+    ]
+
+
+def longer(scale: str) -> list[Longer]:
+    """The longer runs at a scale."""
+    some, length, times = _LONGER[scale]
+    maps = {sweep.cell: sweep for sweep in sweeps(scale)}
+    found = []
+    for cell, values in some:
+        sweep = maps[cell]
+        n = times * sweep.course.iterations
+        every = sweep.course.iterations // _LOOKS_OF_A_MAP
+        course = replace(sweep.course, iterations=n, every=every)
+        asked = replace(sweep, values=values, lengths=(length,), seeds=_SEEDS, course=course)
+        found.append(Longer(asked, sweep.course.iterations))
+    return found
+
+
+def run_spreads(
+    race: Spreads,
+    digits: Digits,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train from all starts at once; the result is kept in the folder.
+
+    Args:
+        race: which.
+        digits: to learn from.
+        folder: of results and checkpoints; what is there is not done again.
+        device: where networks train.
+        progress: called as progress(done, total), in steps of Adam.
+    """
+    path = folder / f"vanilla-{race.name}.json"
+    return kept_run(path, lambda checkpoint: _raced(race, digits, device, checkpoint, progress))
+
+
+def _raced(
+    race: Spreads, digits: Digits, device: str, checkpoint: Path, progress: Progress | None
+) -> dict[str, Any]:
+    cell, task = cells.vanilla(), Pixels(race.steps)
+    critical = schemes(cell)["gaussian critical"]
+    names = [start.name for start in race.starts]
+    trainees = drawn_from(
+        cell,
+        dict.fromkeys(names, critical),
+        {},
+        seeds=race.seeds,
+        seed=race.course.seed,
+        length=race.steps,
+        width=race.width,
+        features=task.features(digits.images.shape[1]),
+        classes=10,
+        device=device,
+    )
+    same_but_spread(trainees, race.starts, race.course.seed)
+    ensembles = {start.name: start.ensemble(cell, critical) for start in race.starts}
+    surviving = {n: directions(cell, e, race.steps) for n, e in ensembles.items()}
+    return {
+        "cell": cell.name,
+        "title": f"vanilla, {race.name}",
+        "length": race.steps,
+        "width": race.width,
+        "digits": digits.source,
+        "ensembles": {n: e.to_dict() for n, e in ensembles.items()},
+        "directions": {n: [float(q), float(q.error)] for n, q in surviving.items()},
+        **train_starts(trainees, names, task, digits, race.course, checkpoint, progress),
+    }
+
+
+def run_longer(
+    asked: Longer,
+    digits: Digits,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train networks of all values at once; the result is kept in the folder.
+
+    Args:
+        asked: which.
+        digits: to learn from.
+        folder: of results and checkpoints; what is there is not done again.
+        device: where networks train.
+        progress: called as progress(done, total), in steps of Adam.
+    """
+    path = folder / f"{asked.name}.json"
+    return kept_run(path, lambda checkpoint: _longer(asked, digits, device, checkpoint, progress))
+
+
+def _longer(
+    asked: Longer, digits: Digits, device: str, checkpoint: Path, progress: Progress | None
+) -> dict[str, Any]:
+    sweep, (steps,) = asked.sweep, asked.sweep.lengths
+    parameter, task = ".".join(sweep.varied), ImageThenNoise(steps)
+    by_name = {f"{parameter} = {value:g}": sweep.ensemble(value) for value in sweep.values}
+    trainees = drawn_from(
+        sweep.made(),
+        by_name,
+        {},
+        seeds=sweep.seeds,
+        seed=sweep.course.seed,
+        length=steps,
+        width=sweep.width,
+        features=task.features(digits.images.shape[1]),
+        classes=10,
+        device=device,
+    )
+    return {
+        "cell": sweep.cell,
+        "title": f"{sweep.cell}, T = {steps}",
+        "length": steps,
+        "width": sweep.width,
+        "digits": digits.source,
+        "values": list(sweep.values),
+        "tried": asked.tried,
+        **train_starts(trainees, list(by_name), task, digits, sweep.course, checkpoint, progress),
+    }
