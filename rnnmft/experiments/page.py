@@ -118,6 +118,8 @@ def _map(part: Mapping[str, Any]) -> Figure:
     accuracy = np.ma.masked_invalid(np.array(part["accuracy"], float).mean(axis=2))
 
     def drawn(drawing: Any) -> None:
+        from matplotlib.patheffects import withStroke
+
         axes = drawing.add_subplot()
         # No colour of the map is as light, and none is hatched.
         axes.patch.set(facecolor="white", edgecolor=GREY, hatch="///", linewidth=0)
@@ -129,7 +131,10 @@ def _map(part: Mapping[str, Any]) -> Figure:
             multiple = float(part["fit"][tying]["multiple"])
             if np.isfinite(multiple):
                 label = f"{multiple:.1f} xi, {tying}"
-                axes.plot(values, multiple * xi, line, color="white", label=label)
+                # An outline, for where the map is as light as the line.
+                outline = [withStroke(linewidth=3, foreground=BLACK)]
+                style = {"color": "white", "label": label, "path_effects": outline}
+                axes.plot(values, multiple * xi, line, **style)
         axes.set(
             yscale="log", xlabel=part["parameter"], ylabel="T", ylim=lows_and_highs[1][[0, -1]]
         )

@@ -2,8 +2,8 @@
 
 spread: the vanilla race once more, from weights that differ in the spread of their singular values
 alone, at the critical sigma_w and at half of it.
-longer: a length that no network of some starts learnt in the steps of a trainability map, with
-several times as many steps.
+again: one length of a trainability map at which networks of some values learn little or nothing,
+with several times as many steps of Adam, or with twice as many units.
 
 Eq. (lyapunov-memoryless), (xi).
 """
@@ -26,7 +26,7 @@ from rnnmft.experiments.sweep import Sweep, sweeps
 from rnnmft.experiments.tasks import ImageThenNoise, Pixels
 from rnnmft.experiments.training import Course
 
-__all__ = ["Longer", "Spreads", "longer", "run_longer", "run_spreads", "spreads"]
+__all__ = ["Again", "Spreads", "again", "run_again", "run_spreads", "spreads"]
 
 Progress = Callable[[float, float], None]
 
@@ -53,11 +53,11 @@ class Spreads:
 
 
 @dataclass(frozen=True)
-class Longer:
+class Again:
     """One length of some values of a map.
 
     Attributes:
-        sweep: the map, of these values and this length alone, with more steps.
+        sweep: the map, of these values and this length alone, with more steps or more units.
         tried: the steps of the map itself.
     """
 
@@ -67,7 +67,7 @@ class Longer:
     @property
     def name(self) -> str:
         """Of its files."""
-        return f"{self.sweep.cell}-{self.sweep.lengths[0]}"
+        return f"{self.sweep.cell}-{self.sweep.lengths[0]}-{self.sweep.width}"
 
 
 #: Orthogonal, Gaussian, and between.
@@ -80,14 +80,25 @@ _SPREADS = {
     "small": (196, 4, 64, 2400, 4800),
     "full": (784, 4, 256, 20000, 20000),
 }
-#: By scale: cells with values at which no network of a map learns the length, the length, steps of
-#: Adam as multiples of the map's. GRU: the control, whose T* follows xi.
-_LONGER = {
-    "smoke": ((("minimal", (-1.0,)),), 10, 2),
-    "small": ((("lstm", (3.0, 5.0)), ("gru", (3.0, 4.0))), 160, 3),
-    "full": ((("lstm", (3.0, 4.0, 5.0)), ("gru", (3.0, 4.0, 5.0))), 464, 5),
+#: A cell, values, the length, steps of Adam and units as multiples of the map's.
+_Asked = tuple[str, tuple[float, ...], int, int, int]
+#: By scale. GRU: the control, whose T* follows xi.
+_AGAIN: dict[str, tuple[_Asked, ...]] = {
+    "smoke": (("minimal", (-1.0,), 10, 2, 1),),
+    "small": (
+        ("lstm", (3.0, 5.0), 160, 3, 1),
+        ("gru", (3.0, 4.0), 160, 3, 1),
+        ("lstm", (3.0,), 80, 1, 2),
+        ("gru", (3.0,), 80, 1, 2),
+    ),
+    "full": (
+        ("lstm", (3.0, 4.0, 5.0), 464, 5, 1),
+        ("gru", (3.0, 4.0, 5.0), 464, 5, 1),
+        ("lstm", (3.0, 4.0, 5.0), 464, 1, 2),
+        ("gru", (3.0, 4.0, 5.0), 464, 1, 2),
+    ),
 }
-#: Networks a value of a longer run: the effect is whether they learn at all.
+#: Networks a value: the effect is whether they learn at all.
 _SEEDS = 3
 #: Looks at the test set while a race runs, and in as many steps as a map takes.
 _LOOKS, _LOOKS_OF_A_MAP = 48, 16
@@ -104,18 +115,22 @@ def spreads(scale: str) -> list[Spreads]:
     ]
 
 
-def longer(scale: str) -> list[Longer]:
-    """The longer runs at a scale."""
-    some, length, times = _LONGER[scale]
+def again(scale: str) -> list[Again]:
+    """What is trained again at a scale."""
     maps = {sweep.cell: sweep for sweep in sweeps(scale)}
     found = []
-    for cell, values in some:
-        sweep = maps[cell]
-        n = times * sweep.course.iterations
-        every = sweep.course.iterations // _LOOKS_OF_A_MAP
-        course = replace(sweep.course, iterations=n, every=every)
-        asked = replace(sweep, values=values, lengths=(length,), seeds=_SEEDS, course=course)
-        found.append(Longer(asked, sweep.course.iterations))
+    for cell, values, length, times, wider in _AGAIN[scale]:
+        sweep, iterations = maps[cell], maps[cell].course.iterations
+        every = iterations // _LOOKS_OF_A_MAP
+        asked = replace(
+            sweep,
+            values=values,
+            lengths=(length,),
+            seeds=_SEEDS,
+            width=wider * sweep.width,
+            course=replace(sweep.course, iterations=times * iterations, every=every),
+        )
+        found.append(Again(asked, iterations))
     return found
 
 
@@ -173,8 +188,8 @@ def _raced(
     }
 
 
-def run_longer(
-    asked: Longer,
+def run_again(
+    asked: Again,
     digits: Digits,
     folder: Path,
     *,
@@ -191,11 +206,11 @@ def run_longer(
         progress: called as progress(done, total), in steps of Adam.
     """
     path = folder / f"{asked.name}.json"
-    return kept_run(path, lambda checkpoint: _longer(asked, digits, device, checkpoint, progress))
+    return kept_run(path, lambda checkpoint: _again(asked, digits, device, checkpoint, progress))
 
 
-def _longer(
-    asked: Longer, digits: Digits, device: str, checkpoint: Path, progress: Progress | None
+def _again(
+    asked: Again, digits: Digits, device: str, checkpoint: Path, progress: Progress | None
 ) -> dict[str, Any]:
     sweep, (steps,) = asked.sweep, asked.sweep.lengths
     parameter, task = ".".join(sweep.varied), ImageThenNoise(steps)
@@ -214,7 +229,7 @@ def _longer(
     )
     return {
         "cell": sweep.cell,
-        "title": f"{sweep.cell}, T = {steps}",
+        "title": f"{sweep.cell}, T = {steps}, {sweep.width} units",
         "length": steps,
         "width": sweep.width,
         "digits": digits.source,

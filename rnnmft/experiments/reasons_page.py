@@ -15,11 +15,11 @@ __all__ = ["reason_sentences"]
 
 
 def reason_sentences(part: Mapping[str, Any]) -> Iterator[str]:
-    """Directions that survive and how soon each start is; or what more steps changed."""
+    """Directions that survive and how soon each start is; or what more steps or units changed."""
     if "directions" in part:
         yield from _spread(part)
     if "tried" in part:
-        yield from _longer(part)
+        yield from _again(part)
 
 
 def _spread(part: Mapping[str, Any]) -> Iterator[str]:
@@ -37,13 +37,13 @@ def _spread(part: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _longer(part: Mapping[str, Any]) -> Iterator[str]:
-    at = part["steps"].index(part["tried"])
+def _again(part: Mapping[str, Any]) -> Iterator[str]:
+    looks = [part["tried"]] + [part["steps"][-1]] * (part["steps"][-1] > part["tried"])
     for name, rows in part["accuracy"].items():
         table = np.array(rows)
+        means = [f"{table[part['steps'].index(n)].mean():.2f} after {n} steps" for n in looks]
         learnt = int((table[-1] >= THRESHOLD).sum())
         yield (
-            f"{name}: accuracy {table[at].mean():.2f} after {part['tried']} steps, "
-            f"{table[-1].mean():.2f} after {part['steps'][-1]}; {learnt} of {table.shape[1]} "
-            "networks are above one half then."
+            f"{name}: accuracy {', '.join(means)}; {learnt} of {table.shape[1]} networks are above "
+            "one half then."
         )

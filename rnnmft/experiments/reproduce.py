@@ -87,9 +87,9 @@ def _parts(
     if experiment == "reasons":
         sides = (_MAP_SIDE if scale == "smoke" else _RACE_SIDE, _MAP_SIDE)
         pictures = [sklearn_digits(s) if data is None else digits_from(data, s) for s in sides]
-        races, maps = reasons.spreads(scale), reasons.longer(scale)
+        races, maps = reasons.spreads(scale), reasons.again(scale)
         return [
-            *[partial(reasons.run_longer, m, pictures[1], folder, device=device) for m in maps],
+            *[partial(reasons.run_again, m, pictures[1], folder, device=device) for m in maps],
             *[partial(reasons.run_spreads, r, pictures[0], folder, device=device) for r in races],
         ]
     side = _MAP_SIDE if experiment == "trainability" or scale == "smoke" else _RACE_SIDE
