@@ -30,7 +30,7 @@ from rnnmft.page.figure import (
 from rnnmft.page.numbers import count
 from rnnmft.parameters import TYINGS
 
-__all__ = ["draw", "render_experiments", "sentences", "title_of"]
+__all__ = ["draw", "render_experiments", "sentences", "threshold_sentence", "title_of"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 #: Title and question of each experiment.
@@ -255,15 +255,15 @@ def _map_sentences(part: Mapping[str, Any]) -> Iterator[str]:
             f"spread of log(T* / xi), tied less untied: {number(difference)}, 95 % interval "
             f"{' to '.join(map(number, interval))}."
         )
-    yield from _threshold_sentence(part)
+    yield from threshold_sentence(part)
     if "growth" in part:
         growths = zip(part["values"], part["growth"], strict=True)
         told = ", ".join(f"{_growth(*growth)} ({value:g})" for value, growth in growths)
         yield f"growth of gradients a step, tied, by {part['parameter']}: {told}."
 
 
-def _threshold_sentence(part: Mapping[str, Any]) -> Iterator[str]:
-    """What must be left of the first input, beside the multiple of xi."""
+def threshold_sentence(part: Mapping[str, Any]) -> Iterator[str]:
+    """What must be left of the first input, beside the multiple of xi; nothing if none is known."""
     fit = part.get("threshold")
     if fit is not None:
         difference, *interval = fit["less_multiple"]
