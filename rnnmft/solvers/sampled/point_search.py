@@ -208,7 +208,8 @@ class PointSearch:
             found = self._found()
             enough = found.status is Status.OK and found.limit.error <= self.tolerance
             try:
-                wanted, horizon = search.send(self._known)
+                # A perturbation that follows another is a repetition more.
+                wanted, horizon = search.send(replace(self._known, sampling=wanted))
             except StopIteration as end:
                 return found if enough else end.value
             # What nobody leans on need not be better than was asked; nor need what could be better
