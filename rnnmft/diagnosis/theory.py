@@ -22,8 +22,8 @@ from rnnmft.solvers.results import FixedPoint, Timescales, Trajectory
 __all__ = ["TheoryAnswer", "ask_theory"]
 
 T = TypeVar("T")
-# Units are followed for so many steps, or where they see nothing but themselves, which costs as much
-# as their burn-in; further on gradients grow at their asymptotic rate.
+# Units are followed for so many steps, or where they see nothing but themselves, which costs no
+# more than their burn-in; further on gradients grow at their asymptotic rate.
 _LONGEST, _LONGEST_ALONE = 100, 1000
 # And at least for so many: a growth has to be told.
 _SHORTEST = 20
