@@ -73,7 +73,7 @@ def record_run(model: torch.nn.Module, example: Any) -> ModelRun:
                 model(*example)
             else:
                 model(example)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             said = str(error).strip().partition("\n")[0]
             raise ParameterError(
                 f"{type(model).__name__} cannot be called with the example in data: "
