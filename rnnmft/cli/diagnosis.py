@@ -82,7 +82,7 @@ def diagnose(
             )
         except RnnmftError:
             raise
-        except Exception as error:  # of the user's forward: whatever it raises is about the input
+        except (Exception, SystemExit) as error:  # whatever the user's forward raises
             raise CellError(f"{module!r} cannot be diagnosed: {_sentence(error)}") from None
     if output is not None:
         found.to_html(output)

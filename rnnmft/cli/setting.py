@@ -117,7 +117,7 @@ def _small(module_class: Any, text: str) -> Any:
     ]
     try:
         return module_class(*range(3, 3 + len(required)))
-    except Exception as error:  # whatever a user's class raises
+    except (Exception, SystemExit) as error:  # whatever a user's class raises
         raise CellError(
             f"{text!r} could not be made with sizes 3, 4, ..: {error}; name a function that "
             "returns the module instead"

@@ -56,19 +56,38 @@ def advise(
         found = None
         try:
             found = critical(first.cell, inputs, weights, tying, **options)
-            drawn = copy.deepcopy(module)
+            drawn = _copied(module)
             found.apply_(drawn, torch.Generator().manual_seed(seed), **hints)
         except RnnmftError as error:
             if tried:
                 break
             if found is not None and isinstance(error, OutOfTimeError):
-                return (Advice(sick, _untried(found), found, ()),)
+                why = "the time budget left none to try it on a copy"
+                return (Advice(sick, _untried(found, why), found, ()),)
+            if found is not None and isinstance(error, _NoCopyError):
+                return (Advice(sick, _untried(found, str(error)), found, ()),)
             return (Advice(sick, f"No critical ensemble was found: {error}", None, ()),)
         tried.append((found, tuple(measure(drawn))))
         if _worst(tried[-1][1]) <= threshold:
             break
     found, means = min(tried, key=lambda one: _worst(one[1]))
     return (Advice(sick, _sentence(found, means, first.length), found, means),)
+
+
+class _NoCopyError(RnnmftError):
+    """The module refuses to be copied."""
+
+
+def _copied(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy.
+
+    Raises:
+        _NoCopyError: the module's own code refuses; the sentence says how.
+    """
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:  # whatever a user's __deepcopy__ raises
+        raise _NoCopyError(f"it was not tried, as the module cannot be copied ({error})") from None
 
 
 def _worst(means: Sequence[float]) -> float:
@@ -84,11 +103,10 @@ def _sentence(found: Initialization, means: Sequence[float], length: int) -> str
     )
 
 
-def _untried(found: Initialization) -> str:
+def _untried(found: Initialization, why: str) -> str:
     return (
-        f"Draw the module from {_numbers(found)}. This is critical for {found.tying} weights; the "
-        "time budget left none to try it on a copy. advice[0].initialization.apply_(module) does "
-        "it."
+        f"Draw the module from {_numbers(found)}. This is critical for {found.tying} weights; "
+        f"{why}. advice[0].initialization.apply_(module) does it."
     )
 
 

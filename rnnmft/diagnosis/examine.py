@@ -295,8 +295,9 @@ def _examine(
     most = min(setting.followed, _PREDICTED) if mixes else setting.followed
     own = (ensemble, inputs, most, burn_in, setting.seed)
     asked = (length, burn_in, setting.particles, setting.seed)
+    independent = not any(gate.remarks for gate in gates)
     with deadline(_OWN * seconds_left()):
-        predicted = through_own_matrices(layer, x, *own)
+        predicted = through_own_matrices(layer, x, *own, independent=independent)
     ended = ["the prediction through its own matrices"] if predicted.cut else []
     if run.cut:
         ended.insert(0, f"the measurement, after {len(run.gradients.log10)} steps")

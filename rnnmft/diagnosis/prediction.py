@@ -14,6 +14,10 @@ perturbations of N units at a time are also multiplied by the W_k that were foun
 That what the units do about their means is independent of W is an assumption, which N is never
 large enough for: the same with all of y through W, on the same inputs and perturbations, says what
 it costs. The error is the standard error and this difference in one.
+
+Of a W whose entries are not independent of each other the assumption is wrong at any N (through an
+antisymmetric one what a unit sends out comes back reversed). All of y goes through it then, which
+is the cell's own equations, and the error is the standard error.
 """
 
 from __future__ import annotations
@@ -73,6 +77,8 @@ def through_own_matrices(
     horizon: int,
     burn_in: int,
     seed: int,
+    *,
+    independent: bool = True,
 ) -> GradientPrediction:
     """The Jacobian's moments for units of the tied theory and the layer's own W_k.
 
@@ -84,6 +90,7 @@ def through_own_matrices(
         horizon: the largest T.
         burn_in: steps before the Jacobian starts.
         seed: of everything random.
+        independent: whether nothing tells W_k from random matrices.
 
     Returns:
         No steps where states or preactivations have several widths.
@@ -93,6 +100,8 @@ def through_own_matrices(
         empty = GradientSeries(np.zeros(0), np.zeros(0))
         return GradientPrediction(empty, (math.nan, math.nan))
     setting = (layer, x, ensemble, inputs, horizon, burn_in, seed)
+    if not independent:
+        return _predict(*setting, means=False)
     with deadline(seconds_left() / 2):
         found = _predict(*setting, means=True)
     if not len(found.gradients.log10):

@@ -32,7 +32,12 @@ _NONE, _ALL = 0.02, 0.98
 def white_sequences(shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
     """Independent standard normal numbers (steps, sequences, N_in): white inputs with R = 1."""
     options: Any = {"generator": generator, "device": generator.device, "dtype": torch.float64}
-    return torch.randn(shape, **options)
+    try:
+        return torch.randn(shape, **options)
+    except RuntimeError:  # torch's word for it
+        raise ParameterError(
+            f"{shape[1]} sequences of {shape[0]} steps do not fit into memory"
+        ) from None
 
 
 def given_sequences(
@@ -47,7 +52,7 @@ def given_sequences(
         x = torch.as_tensor(data).detach()
         if x.is_complex():
             raise ParameterError("data must be real numbers, got complex ones")
-        x = x.to("cpu", torch.float64)
+        x = x.to_dense().to("cpu", torch.float64)
     except ParameterError:
         raise
     except (TypeError, ValueError, RuntimeError):

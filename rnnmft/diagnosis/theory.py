@@ -19,11 +19,12 @@ from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.records import BOUND, STANDARD_ERROR, Measured, Quantity
 from rnnmft.solvers.results import FixedPoint, Timescales, Trajectory
 
-__all__ = ["LONGEST", "TheoryAnswer", "ask_theory"]
+__all__ = ["TheoryAnswer", "ask_theory"]
 
 T = TypeVar("T")
-# Units are followed for so many steps; further on gradients grow at their asymptotic rate.
-LONGEST = 100
+# Units are followed for so many steps, or where they see nothing but themselves, which costs no
+# more than their burn-in; further on gradients grow at their asymptotic rate.
+_LONGEST, _LONGEST_ALONE = 100, 1000
 # And at least for so many: a growth has to be told.
 _SHORTEST = 20
 
@@ -228,8 +229,10 @@ def _of_moments(run: Trajectory) -> Status:
 
 
 def _series(field: MeanField, length: int, burn_in: int) -> tuple[GradientSeries, Status]:
-    """log10 m_1 at the horizons up to a length, or up to `LONGEST`, and its status."""
-    found = field.jacobian_means(min(length, LONGEST), burn_in=burn_in)
+    """log10 m_1 at the horizons up to a length, or as far as units are followed, and its status."""
+    alone = field.is_sampled and not any(p.is_recurrent for p in field.cell.preactivations)
+    longest = _LONGEST_ALONE if alone else _LONGEST
+    found = field.jacobian_means(min(length, longest), burn_in=burn_in)
     # m_1 = 0 has the logarithm -inf, and no error.
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = found.error / found.value / math.log(10)

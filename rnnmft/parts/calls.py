@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
+from hashlib import sha256
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
 from rnnmft.errors import ParameterError
 from rnnmft.tracing import evaluation
@@ -33,13 +35,17 @@ class Calls:
         started: whether the first was given a state that is not zero.
         numbers: {argument: the number that every call had there}.
         recurs: whether a later call was given several tensors, or what an earlier one gave back.
+        changed: how many later calls were given nothing beside their data that an earlier one had
+            given back as it is.
     """
 
     arguments: list[Any] = field(default_factory=list)
     started: bool = False
     recurs: bool = False
+    changed: int = 0
     numbers: dict[str, float] | None = None
     returned: list[Tensor] = field(default_factory=list)
+    known: set[bytes] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -69,11 +75,11 @@ def record_run(model: torch.nn.Module, example: Any) -> ModelRun:
         try:
             if isinstance(example, Mapping):
                 model(**example)
-            elif isinstance(example, tuple):
+            elif isinstance(example, tuple) and not isinstance(example, PackedSequence):
                 model(*example)
             else:
                 model(example)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             said = str(error).strip().partition("\n")[0]
             raise ParameterError(
                 f"{type(model).__name__} cannot be called with the example in data: "
@@ -111,6 +117,7 @@ def _noted(forward: Callable[..., Any], calls: Calls) -> Callable[..., Any]:
         _note([*args, *kwargs.values()], calls)
         output = forward(*args, **kwargs)
         calls.returned = list(_tensors(output))
+        calls.known |= {_digest(t) for t in calls.returned}
         return output
 
     return noted
@@ -143,12 +150,21 @@ def _note(given: list[Any], calls: Calls) -> None:
         return
     found = given.pop(at)
     calls.arguments.append(found.detach() if isinstance(found, Tensor) else found)
+    beside = [t for a in given for t in _tensors(a)]
     if len(calls.arguments) == 1:
-        calls.started = any(bool(t.any()) for a in given for t in _tensors(a))
+        calls.started = any(bool(t.any()) for t in beside)
+    elif beside and not any(_digest(t) in calls.known for t in beside):
+        calls.changed += 1
+
+
+def _digest(tensor: Tensor) -> bytes:
+    """What tells its numbers from others, whatever they are a view of."""
+    numbers = tensor.detach().cpu().contiguous().view(-1)
+    return sha256(numbers.view(torch.uint8).numpy().tobytes()).digest()
 
 
 def _is_data(value: Any) -> bool:
-    return isinstance(value, (Tensor, torch.nn.utils.rnn.PackedSequence))
+    return isinstance(value, (Tensor, PackedSequence))
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -26,6 +26,12 @@ def sequences_of(calls: Calls, batch_first: bool | None) -> tuple[Tensor | None,
         remarks.append(
             "the model starts it from a state of its own; the diagnosis starts from zero"
         )
+    if calls.changed:
+        remarks.append(
+            "between its calls the model changes the state that it hands back "
+            f"({calls.changed} of {len(calls.arguments) - 1} times: a mask, a start anew); the "
+            "diagnosis is of the cell alone"
+        )
     if batch_first is None:
         steps = [a for a in calls.arguments if isinstance(a, Tensor) and a.is_floating_point()]
         shapes = {tuple(a.shape) for a in steps}

@@ -138,7 +138,7 @@ class Array:
         )
         width = self.widths[0]
         if self.unit != -1 or split or len({*self.widths}) > 1 or shape[-1] % width:
-            raise MixedRefusalError(f"its reshape of {old} to {tuple(shape)} mixes units")
+            raise MixedRefusalError(f"its reshape of {old} to {tuple(shape)} {_why(width, shape)}")
         grid = list(shape)
         grid[-1] = shape[-1] // width
         if at is not None:
@@ -292,6 +292,17 @@ def grid_of_stack(parameter: TracedParameter, widths: Sequence[int]) -> Array:
         grid_of_stack(parameter.select(place, j), widths) for j in range(parameter.shape[place])
     ]
     return replace(parts[0], grid=np.stack([p.grid for p in parts], place))
+
+
+def _why(width: int, shape: Sequence[int]) -> str:
+    """What is wrong with a view to a shape."""
+    if len(shape) > 1 and shape[-2] == width and shape[-1] > 1:
+        return (
+            f"puts {shape[-1]} numbers of each unit side by side, where a cell has blocks: view as "
+            f"(.., {shape[-1]}, {width}), with the rows of matrices and biases in that order, "
+            f"w.unflatten(0, ({width}, {shape[-1]})).transpose(0, 1).flatten(0, 1)"
+        )
+    return "mixes units"
 
 
 def _edges(widths: Sequence[int]) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from rnnmft.tracing.forms import Form, forms
-from rnnmft.tracing.results import leaves_of
+from rnnmft.tracing.results import ResultError, leaves_of
 from rnnmft.tracing.signature import Signature, state_name
 
 __all__ = ["Call", "calls", "joined_calls"]
@@ -98,6 +98,11 @@ class Call:
     def results(self, result: Any) -> tuple[Any, ...]:
         """The new states, (B, N) each, in what forward returned."""
         found = leaves_of(result)
+        if max(self.returned, default=0) >= len(found):
+            raise ResultError(
+                f"it returns {len(found)} tensor{'s' * (len(found) > 1)}, and returned names the "
+                f"place {max(self.returned)}, from 0"
+            )
         return self.form.unpack([found[j].value for j in self.returned])
 
     def step(

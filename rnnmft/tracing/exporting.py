@@ -24,6 +24,7 @@ from rnnmft.tracing.operations import KEPT
 from rnnmft.tracing.refusal import one_unit, scripted
 from rnnmft.tracing.source import aten_name, file_of, place_of_error
 from rnnmft.tracing.values import replayed
+from rnnmft.tracing.wrappers import check_kinds
 
 __all__ = ["Exported", "check", "evaluation", "export", "quiet"]
 
@@ -94,6 +95,7 @@ def check(module: Any) -> None:
     name = type(module).__name__
     if isinstance(module, torch.jit.ScriptModule):
         raise scripted(getattr(module, "original_name", name))
+    check_kinds(module)
     if isinstance(module, torch.nn.RNNBase):
         kind = next(k for k in ("LSTM", "GRU", "RNN") if isinstance(module, getattr(torch.nn, k)))
         raise CellError(f"{name} runs over a sequence; give its cell, torch.nn.{kind}Cell")

@@ -71,7 +71,7 @@ class _Attempt:
     widths: tuple[int, ...]
     inputs: int
     batch: int | None
-    error: Exception
+    error: BaseException
 
 
 # Of cells that run one behind the other, the states are looked for up to this number.
@@ -232,7 +232,10 @@ class Search:
             for name, one, old in zip(call.states, new, before, strict=True):
                 if self.hints.states is None and one.equal(old):
                     raise UnchangedError(name)
-        except Exception as error:
+        except RecursionError:
+            name = type(self.module).__name__
+            raise CellError(f"cannot trace {name}: its forward calls itself without end") from None
+        except (Exception, SystemExit) as error:
             finished = isinstance(error, ResultError) + isinstance(error, AmbiguousResultError)
             likely = self._likelihood(call, widths, inputs)
             reach = (finished, likely, counter.count)
@@ -309,7 +312,7 @@ def _spoken(attempt: _Attempt) -> str:
     return f"forward({', '.join(parts)})"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     if isinstance(error, ResultError):
         return str(error)

@@ -35,7 +35,8 @@ class Gating:
             recurrent weights of its own.
         write: gates of what is added to a state that remembers.
         readout: gates of states that are read out from it.
-        candidates: recurrent preactivations that are no gates, in dependency order.
+        candidates: recurrent preactivations that are no gates, in dependency order;
+            projections first, which are read linearly.
         recurrent: every preactivation with recurrent weights, in dependency order.
         held_by_law: whether the law of an elementwise random parameter sets how long states last.
         gains: {state that remembers: its coefficient at rest, a function of the gates}.
@@ -52,6 +53,8 @@ class Gating:
 
     def main(self, fixed: Iterable[str] = ()) -> str | None:
         """The preactivation whose sigma_w criticality shall set: a candidate, else a gate.
+
+        A projection last: what reads it undoes its scale, of which any is as good as another.
 
         None where every sigma_w is among the `fixed`.
         """
@@ -78,7 +81,8 @@ def gating(cell: Cell) -> Gating:
     written = {p for s in lasting for p in cell.update[s].free_symbols}
     read = {p for s in cell.states for p in cell.update[s].free_symbols} - written
     several = len(cell.states) > 1
-    candidates = tuple(p.name for p in cell.preactivations if p.is_recurrent and p not in gates)
+    proposing = [p for p in cell.preactivations if p.is_recurrent and p not in gates]
+    candidates = tuple(p.name for p in sorted(proposing, key=lambda p: not _is_linear(cell, p)))
     added = {p.name for s in lasting for p in cell.update[s].xreplace({s: sp.S.Zero}).free_symbols}
     return Gating(
         retention,
@@ -107,6 +111,11 @@ def _is_gate(cell: Cell, p: Preactivation) -> bool:
         for f in used
     ]
     return bool(used) and all(p not in f.free_symbols for f in opaque)
+
+
+def _is_linear(cell: Cell, p: Preactivation) -> bool:
+    """Whether everything that reads p is linear in it."""
+    return all(not sp.diff(f, p).has(p) for f in (*cell.update.values(), *cell.sees.values()))
 
 
 def _coefficient(cell: Cell, state: State, gates: set[Preactivation]) -> sp.Expr:

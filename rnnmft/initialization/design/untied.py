@@ -297,6 +297,8 @@ def _explained(solution: Solution) -> list[str]:
         elif name in design.gating.recurrent and choice.sigma_w is None:
             share = law.sigma_w**2 * solution.averages.seen[name] / solution.q[name]
             why = "a gate that varies, and mostly with the input."
+            if name in design.gating.candidates:
+                why = f"a free choice, criticality being met by {design.main}."
             if name in design.gating.coupled and solution.q[name] == abs(choice.mu_b):
                 why = (
                     "as large as its mean, so that what it writes it writes in the moments in "
