@@ -90,8 +90,7 @@ def exhibit(entry: Entry, seconds: float = 120.0) -> Exhibit:
 
     cell, inputs, laws = entry.cell, entry.inputs, dict(entry.parameters) or None
     init = part("The critical answer", lambda: critical(cell, inputs, parameters=laws))
-    own = init is None or entry.own_place
-    ensemble = entry.ensemble if own else init.ensemble
+    ensemble = entry.ensemble if init is None or entry.own_place else init.ensemble
     fields: dict[str, MeanField] = {}
     for tying in TYINGS:
         made = part(
