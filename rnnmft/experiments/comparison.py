@@ -101,8 +101,8 @@ def _outside(first: int, second: int) -> int:
 
 
 def _bounded(ratio: Any) -> float:
-    """Beyond what steps can be: never."""
-    return float("inf") if ratio > _BEYOND else float(ratio)
+    """A ratio to never, or from it, is infinite, or 0."""
+    return float("inf") if ratio > _BEYOND else 0.0 if ratio < 1 / _BEYOND else float(ratio)
 
 
 def _as_fast(one: Any, other: Any) -> float:

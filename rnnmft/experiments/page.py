@@ -90,7 +90,7 @@ def render_experiments(content: Mapping[str, Any]) -> str:
 def _outcomes(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, str]]]:
     """The verdict on every part; where timescales were fitted, on all of them together, too."""
     yield from ((title_of(part), outcome(part)) for part in parts)
-    if len(parts) > 1 and "fit" in parts[0]:
+    if len(parts) > 1 and all("fit" in part for part in parts):
         yield "all cells", one_multiple(fits(parts))
 
 

@@ -4,6 +4,8 @@ spread: the vanilla race once more, from weights that differ in the spread of th
 alone, at the critical sigma_w and at half of it.
 again: one length of a trainability map at which networks of some values learn little or nothing,
 with several times as many steps of Adam, or with twice as many units.
+collective: a map of the LSTM over sigma_w, which moves the memory that networks have by their
+connections, the tied xi_c, and leaves that of their gates, the untied one, as it is.
 
 Eq. (lyapunov-memoryless), (xi).
 """
@@ -24,9 +26,19 @@ from rnnmft.experiments.starts import drawn_from, train_starts
 from rnnmft.experiments.store import kept_run
 from rnnmft.experiments.sweep import Sweep, sweeps
 from rnnmft.experiments.tasks import ImageThenNoise, Pixels
+from rnnmft.experiments.trainability import trainability
 from rnnmft.experiments.training import Course
 
-__all__ = ["Again", "Spreads", "again", "run_again", "run_spreads", "spreads"]
+__all__ = [
+    "Again",
+    "Spreads",
+    "again",
+    "collective",
+    "run_again",
+    "run_collective",
+    "run_spreads",
+    "spreads",
+]
 
 Progress = Callable[[float, float], None]
 
@@ -90,6 +102,7 @@ _AGAIN: dict[str, tuple[_Asked, ...]] = {
         ("gru", (3.0, 4.0), 160, 3, 1),
         ("lstm", (3.0,), 80, 1, 2),
         ("gru", (3.0,), 80, 1, 2),
+        ("lstm", (3.0,), 160, 1, 2),
     ),
     "full": (
         ("lstm", (3.0, 4.0, 5.0), 464, 5, 1),
@@ -98,6 +111,10 @@ _AGAIN: dict[str, tuple[_Asked, ...]] = {
         ("gru", (3.0, 4.0, 5.0), 464, 1, 2),
     ),
 }
+#: Of every gate of an LSTM, at a forget bias: values, the bias, and by scale lengths. Not at
+#: scale smoke: the tied xi_c of an LSTM takes minutes.
+_SIGMA_W, _BIAS = (0.5, 1.0), 3.0
+_LENGTHS = {"small": (20, 40, 80, 160), "full": (22, 46, 100, 215, 464)}
 #: Networks a value: the effect is whether they learn at all.
 _SEEDS = 3
 #: Looks at the test set while a race runs, and in as many steps as a map takes.
@@ -132,6 +149,37 @@ def again(scale: str) -> list[Again]:
         )
         found.append(Again(asked, iterations))
     return found
+
+
+def collective(scale: str) -> list[Sweep]:
+    """The map over sigma_w at a scale, if it has one."""
+    if scale not in _LENGTHS:
+        return []
+    (like,) = (sweep for sweep in sweeps(scale) if sweep.cell == "lstm")
+    gates = tuple(p.name for p in like.made().preactivations)
+    return [
+        replace(
+            like,
+            varied=(gates, "sigma_w"),
+            values=_SIGMA_W,
+            fixed={"f": {"mu_b": _BIAS}},
+            lengths=_LENGTHS[scale],
+            seeds=_SEEDS,
+        )
+    ]
+
+
+def run_collective(
+    sweep: Sweep,
+    digits: Digits,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The map, T by T, as `trainability` makes it."""
+    found = trainability(sweep, digits, folder / "collective", device=device, progress=progress)
+    return {"title": f"{sweep.cell} over {sweep.parameter}", **found}
 
 
 def run_spreads(
@@ -213,7 +261,7 @@ def _again(
     asked: Again, digits: Digits, device: str, checkpoint: Path, progress: Progress | None
 ) -> dict[str, Any]:
     sweep, (steps,) = asked.sweep, asked.sweep.lengths
-    parameter, task = ".".join(sweep.varied), ImageThenNoise(steps)
+    parameter, task = sweep.parameter, ImageThenNoise(steps)
     by_name = {f"{parameter} = {value:g}": sweep.ensemble(value) for value in sweep.values}
     trainees = drawn_from(
         sweep.made(),

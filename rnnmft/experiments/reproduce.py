@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from functools import partial
 from pathlib import Path
@@ -84,18 +84,22 @@ def _parts(
         symbols = [corpus(text, a.level, a.most) for a in asked]
         pairs = zip(asked, symbols, strict=True)
         return [partial(run_comparison, a, s, folder, device=device) for a, s in pairs]
-    if experiment == "reasons":
-        sides = (_MAP_SIDE if scale == "smoke" else _RACE_SIDE, _MAP_SIDE)
-        pictures = [sklearn_digits(s) if data is None else digits_from(data, s) for s in sides]
-        races, maps = reasons.spreads(scale), reasons.again(scale)
-        return [
-            *[partial(reasons.run_again, m, pictures[1], folder, device=device) for m in maps],
-            *[partial(reasons.run_spreads, r, pictures[0], folder, device=device) for r in races],
-        ]
-    side = _MAP_SIDE if experiment == "trainability" or scale == "smoke" else _RACE_SIDE
-    digits = sklearn_digits(side) if data is None else digits_from(data, side)
+    found: list[_Part] = []
+    for run, asked, side in _with_digits(experiment, scale):
+        digits = sklearn_digits(side) if data is None else digits_from(data, side)
+        found += [partial(run, one, digits, folder, device=device) for one in asked]
+    return found
+
+
+def _with_digits(experiment: str, scale: str) -> list[tuple[_Part, Sequence[Any], int]]:
+    """What runs, what is asked of it, and the pixels along an edge of its digits."""
+    of_races = _MAP_SIDE if scale == "smoke" else _RACE_SIDE
     if experiment == "trainability":
-        run, asked = trainability.trainability, sweeps(scale)
-    else:
-        run, asked = dynamics.run_race, dynamics.races(scale)
-    return [partial(run, one, digits, folder, device=device) for one in asked]
+        return [(trainability.trainability, sweeps(scale), _MAP_SIDE)]
+    if experiment == "dynamics":
+        return [(dynamics.run_race, dynamics.races(scale), of_races)]
+    return [
+        (reasons.run_spreads, reasons.spreads(scale), of_races),
+        (reasons.run_again, reasons.again(scale), _MAP_SIDE),
+        (reasons.run_collective, reasons.collective(scale), _MAP_SIDE),
+    ]

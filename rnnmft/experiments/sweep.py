@@ -24,7 +24,7 @@ class Sweep:
 
     Attributes:
         cell: its name in the zoo.
-        varied: the preactivation and the parameter that vary.
+        varied: the preactivations and the parameter that vary together.
         values: of it.
         fixed: the other laws, by preactivation.
         lengths: T, increasing.
@@ -34,7 +34,7 @@ class Sweep:
     """
 
     cell: str
-    varied: tuple[str, str]
+    varied: tuple[tuple[str, ...], str]
     values: tuple[float, ...]
     fixed: Laws
     lengths: tuple[int, ...]
@@ -46,11 +46,18 @@ class Sweep:
         """The cell."""
         return getattr(cells, self.cell)()
 
+    @property
+    def parameter(self) -> str:
+        """What varies, as it is printed."""
+        names, parameter = self.varied
+        return f"{'+'.join(names)}.{parameter}"
+
     def ensemble(self, value: float) -> Ensemble:
         """Its law at one value."""
-        name, parameter = self.varied
+        names, parameter = self.varied
         laws: dict[str, Any] = {n: dict(law) for n, law in self.fixed.items()}
-        laws.setdefault(name, {})[parameter] = value
+        for name in names:
+            laws.setdefault(name, {})[parameter] = value
         return self.made().ensemble(**laws)
 
 
@@ -59,11 +66,11 @@ _SIGMA_W = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0)
 _MU_B = (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 #: What varies, over what, the rest: the maps of the paper for vanilla and minimalRNN; for the other
 #: two the bias of the gate that keeps the state.
-_MAPS: dict[str, tuple[tuple[str, str], tuple[float, ...], Laws]] = {
-    "vanilla": (("e", "sigma_w"), _SIGMA_W, {"e": {"sigma_v": 0.3}}),
-    "minimal": (("e", "mu_b"), (*_MU_B, 6.0), {"e": {"sigma_w": 4.0}}),
-    "gru": (("z", "mu_b"), _MU_B, {}),
-    "lstm": (("f", "mu_b"), _MU_B, {}),
+_MAPS: dict[str, tuple[tuple[tuple[str, ...], str], tuple[float, ...], Laws]] = {
+    "vanilla": ((("e",), "sigma_w"), _SIGMA_W, {"e": {"sigma_v": 0.3}}),
+    "minimal": ((("e",), "mu_b"), (*_MU_B, 6.0), {"e": {"sigma_w": 4.0}}),
+    "gru": ((("z",), "mu_b"), _MU_B, {}),
+    "lstm": ((("f",), "mu_b"), _MU_B, {}),
 }
 #: By scale: cells, lengths, seeds, width, steps of Adam. Smoke only shows that everything runs.
 _SCALES: dict[str, tuple[tuple[str, ...], tuple[int, ...], int, int, int]] = {

@@ -74,7 +74,7 @@ def trainability(
         done += steps
     found = {
         "cell": sweep.cell,
-        "parameter": ".".join(sweep.varied),
+        "parameter": sweep.parameter,
         "values": list(sweep.values),
         "lengths": list(sweep.lengths),
         "width": sweep.width,

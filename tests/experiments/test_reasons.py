@@ -10,7 +10,7 @@ import pytest
 from rnnmft.experiments.digits import sklearn_digits
 from rnnmft.experiments.dynamics import races
 from rnnmft.experiments.page import sentences
-from rnnmft.experiments.reasons import again, run_again, spreads
+from rnnmft.experiments.reasons import again, collective, run_again, spreads
 from rnnmft.experiments.sweep import sweeps
 
 
@@ -30,6 +30,15 @@ def test_comparisons_are_those_of_the_experiments(scale: str) -> None:
         assert sum(more) == 1
         # The map's last look is one of the longer run's.
         assert asked.tried % asked.sweep.course.every == 0
+
+
+@pytest.mark.parametrize("scale", ["small", "full"])
+def test_the_map_over_sigma_w_is_the_other_maps_where_it_meets_it(scale: str) -> None:
+    """At sigma_w = 1, the default, it has the ensemble of the map over the bias; elsewhere not."""
+    known = {sweep.cell: sweep for sweep in sweeps(scale)}["lstm"].ensemble(3.0)
+    (sweep,) = collective(scale)
+    assert sweep.parameter == "i+f+g+o.sigma_w"
+    assert [sweep.ensemble(value) == known for value in sweep.values] == [False, True]
 
 
 def test_what_is_trained_again_is_told_beside_the_map(tmp_path: Path) -> None:
