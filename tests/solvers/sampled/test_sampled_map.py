@@ -115,6 +115,14 @@ def neighbours():
     ]
 
 
+def test_a_noisy_point_gets_units_until_it_is_good_enough():
+    cell, points = neighbours()
+    (found,) = solved(cell, points[:1], tolerance=0.01)
+    _, (error,), status = found["gradient_growth"]
+    assert status is Status.OK
+    assert error <= 0.01
+
+
 @pytest.mark.slow
 def test_neighbours_are_leant_on_and_differ_in_nothing_else():
     """The middle one has fewer units, and the rate that it has by its own, within both errors."""
