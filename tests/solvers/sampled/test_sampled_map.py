@@ -18,7 +18,7 @@ from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.sampled_map import SampledMap
 from tests.solvers.linear_cells import linear_cell
 
-PLAN = Sampling(units=1 << 18, max_units=1 << 18, dtype="float32", device="cpu")
+PLAN = Sampling(units=1 << 20, max_units=1 << 20, dtype="float32", device="cpu")
 # False alarms of the comparison with single points, in one of so many runs; its control moves every
 # rate by so much.
 ALARM, MOVED = 1e-3, 0.03
