@@ -55,7 +55,8 @@ def test_a_part_gets_what_the_model_gives_it() -> None:
     torch.testing.assert_close(part.sequences, expected)
     loop = Loop().eval()
     (cell,) = recurrent_parts(loop, X).parts
-    torch.testing.assert_close(cell.sequences, loop.block(X).transpose(0, 1).double())
+    # In single precision, as it was run: sums of a step and of all steps round differently.
+    torch.testing.assert_close(cell.sequences.float(), loop.block(X).transpose(0, 1))
 
 
 def test_what_is_uncertain_is_said() -> None:
