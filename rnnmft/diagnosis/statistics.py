@@ -7,8 +7,9 @@ the law of the entries (universality), so PyTorch's uniform ones need no theory 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -44,8 +45,8 @@ class GateStatistics(Record):
         weights: "orthogonal" or "gaussian", whichever is nearer.
         structure: the statistics that tell whether W is such a random matrix; None without W, and
             where W is not square.
-        alike: {another gate before it: correlation of the entries of its W, or of its transpose,
-            with this one's}, where it is more than chance.
+        alike: {"W of r", of a gate before it, or "V of e", of any: correlation of its entries, or
+            of its transpose's, with those of this W}, where it is more than chance.
     """
 
     name: str
@@ -65,7 +66,7 @@ class GateStatistics(Record):
         """What does not fit a random matrix of either kind."""
         found = [] if self.structure is None else list(self.structure.remarks(self.name))
         found += [
-            f"W of {self.name} is not independent of W of {other} (their entries correlate by "
+            f"W of {self.name} is not independent of {other} (their entries correlate by "
             f"{value:+.2g})"
             for other, value in self.alike
         ]
@@ -85,30 +86,30 @@ def gate_statistics(layer: Layer) -> tuple[GateStatistics, ...]:
     """
     parameters = layer.parameters()
     found = [_statistics(name, *parts) for name, parts in parameters.items()]
-    alike = _alike([w for w, _, _ in parameters.values()])
+    recurrent = {f"W of {name}": _unit(w) for name, (w, _, _) in parameters.items()}
+    entering = {f"V of {name}": _unit(v) for name, (_, v, _) in parameters.items()}
+    earlier = [{**entering, **dict(islice(recurrent.items(), k))} for k in range(len(found))]
     return tuple(
-        replace(gate, alike=tuple((found[j].name, value) for j, value in pairs))
-        for gate, pairs in zip(found, alike, strict=True)
+        replace(gate, alike=tuple(_alike(mine, others)))
+        for gate, mine, others in zip(found, recurrent.values(), earlier, strict=True)
     )
 
 
-def _alike(matrices: Sequence[Tensor | None]) -> list[list[tuple[int, float]]]:
-    """For each matrix the earlier ones whose entries correlate with its own, and by how much."""
-    units = [
-        None if w is None or not w.any() else (w / torch.linalg.matrix_norm(w)).double()
-        for w in matrices
-    ]
-    found = []
-    for k, mine in enumerate(units):
-        pairs = []
-        for j, other in enumerate(units[:k]):
-            if mine is not None and other is not None and mine.shape == other.shape:
-                ways = [other, other.T] if mine.shape[0] == mine.shape[1] else [other]
-                value = max((float((mine * one).sum()) for one in ways), key=abs)
-                if abs(value) > _STANDARD_ERRORS / mine.numel() ** 0.5:
-                    pairs.append((j, value))
-        found.append(pairs)
-    return found
+def _unit(matrix: Tensor | None) -> Tensor | None:
+    """A matrix of norm 1; None where there is none, or none but zeros."""
+    if matrix is None or not matrix.any():
+        return None
+    return (matrix / torch.linalg.matrix_norm(matrix)).double()
+
+
+def _alike(mine: Tensor | None, others: Mapping[str, Tensor | None]) -> Iterator[tuple[str, float]]:
+    """Those whose entries correlate with a matrix's own, and by how much."""
+    for name, other in others.items():
+        if mine is not None and other is not None and mine.shape == other.shape:
+            ways = [other, other.T] if mine.shape[0] == mine.shape[1] else [other]
+            value = max((float((mine * one).sum()) for one in ways), key=abs)
+            if abs(value) > _STANDARD_ERRORS / mine.numel() ** 0.5:
+                yield name, value
 
 
 def _statistics(name: str, w: Tensor | None, v: Tensor | None, b: Tensor) -> GateStatistics:

@@ -62,12 +62,17 @@ class Initialization(CriticalEnsemble):
         return apply_(self.ensemble, module, generator, cell=self.cell, layer_gain=gain, **hints)
 
     def _handed_up(self) -> float:
-        """The tied E[h^2] that a layer above sees: stationary, or its mean over the horizon."""
+        """The tied E[h^2] that a layer above sees: stationary, or its mean over the horizon.
+
+        Sampled units are stationary to what a draw asks for when their burn-in ends.
+        """
         state = next((s.name for s in self.cell.states if s.name == "h"), self.cell.states[-1].name)
-        if self.variance_growth is None:
-            return self.sketched("tied").fixed_point().second_moment[state]
-        path = self.sketched("tied").evolve(max(round(self.horizon), 1))
-        return float(path.second_moment[state].mean())
+        theory, grows = self.sketched("tied"), self.variance_growth is not None
+        if not grows and not theory.is_sampled:
+            return theory.fixed_point().second_moment[state]
+        steps = max(round(self.horizon), 1) if grows else self.burn_in
+        path = theory.evolve(steps).second_moment[state]
+        return float(path[0 if grows else -steps // 4 :].mean())
 
     def source(self, framework: str) -> str:
         """A function that draws the ensemble: for pytorch, flax, flax_nnx, keras or numpy."""

@@ -83,7 +83,7 @@ def apply_(
     Raises:
         CellError: the module is no cell.
         ParameterError: the ensemble is of another cell, or wants a bias of a module that has none;
-            two layers share parameters, or these have no numbers (a meta device). Nothing is
+            parameters share their memory, or these have no numbers (a meta device). Nothing is
             written then.
 
     >>> from rnnmft import cells
@@ -96,18 +96,21 @@ def apply_(
         raise ParameterError(f"ensemble must come from cell.ensemble(...), got {ensemble!r}")
     if not 0.0 < layer_gain < float("inf"):
         raise ParameterError(f"layer_gain must be a positive number, got {layer_gain!r}")
+    if not isinstance(generator, torch.Generator | None):
+        raise ParameterError(f"generator must be a torch.Generator, got {generator!r}")
     inside = unwrapped(module)
     check_numbers(inside)
-    copied = plain(inside)
-    drawn = _layers_of(copied, ensemble, cell, hints)
-    _check_apart([layer for layer, *_ in drawn])
-    for layer, names, law in drawn:
-        _check_biases(layer, law, names)
-    source = torch.default_generator if generator is None else generator
-    for layer, names, law in drawn:
-        gain = layer_gain if layer.index else 1.0
-        _draw_layer(layer, law, names, gain, source)
-    write_back(copied, inside)
+    with torch.inference_mode(False):
+        copied = plain(inside)
+        drawn = _layers_of(copied, ensemble, cell, hints)
+        _check_apart([layer for layer, *_ in drawn])
+        for layer, names, law in drawn:
+            _check_biases(layer, law, names)
+        source = torch.default_generator if generator is None else generator
+        for layer, names, law in drawn:
+            gain = layer_gain if layer.index else 1.0
+            _draw_layer(layer, law, names, gain, source)
+        write_back(copied, inside)
     return module
 
 
@@ -159,6 +162,7 @@ def _check_apart(layers: Sequence[Layer]) -> None:
     """Refuse parameters that two layers share: each would be drawn over the other's."""
     owner: dict[int, str] = {}
     for layer in layers:
+        _check_memory(layer)
         for name, parameter in layer.module.named_parameters():
             other = owner.setdefault(id(parameter), layer.name)
             if other is not layer.name:
@@ -166,6 +170,38 @@ def _check_apart(layers: Sequence[Layer]) -> None:
                     f"{other} and {layer.name} share {name!r}: drawing one would overwrite the "
                     "other; draw a module of its own and share its parameters afterwards"
                 )
+
+
+def _check_memory(layer: Layer) -> None:
+    """Refuse two parameters of a layer in one place: what is written last would stand for both."""
+    taken: list[tuple[int, int, str]] = []
+    for name in _written(layer):
+        parameter = layer.module.get_parameter(name)
+        steps = [*zip(parameter.shape, parameter.stride(), strict=True)]
+        if any(n > 1 and s == 0 for n, s in steps):
+            raise ParameterError(
+                f"{name!r} of {layer.name} holds one number in several places (expand): it cannot "
+                "be drawn; make it a parameter of its own by clone()"
+            )
+        start = parameter.data_ptr()
+        end = start + (sum((n - 1) * s for n, s in steps) + 1) * parameter.element_size()
+        if start == 0:  # a tensor that wraps others has no place of its own
+            continue
+        for first, last, other in taken:
+            if start < last and first < end:
+                raise ParameterError(
+                    f"{other!r} and {name!r} of {layer.name} share their memory: drawing one would "
+                    "overwrite the other; draw a module of its own and share it afterwards"
+                )
+        taken.append((start, end, name))
+
+
+def _written(layer: Layer) -> list[str]:
+    """The names of the parameters that are drawn."""
+    traced = layer.traced
+    parts = [part for b in traced.bindings.values() for part in (b.recurrent, b.input, b.bias)]
+    slices = [s for part in (*parts, *traced.elementwise.values()) for s in part]
+    return [*dict.fromkeys(s.parameter for s in slices)]
 
 
 def _check_biases(layer: Layer, ensemble: Ensemble, names: _Names) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rnnmft.diagnosis import diagnose
+from rnnmft.diagnosis.statistics import GateStatistics
 
 FEW = {"particles": 2048, "advice": False}
 
@@ -41,22 +42,27 @@ def test_a_usual_network_has_nothing_to_beware_of() -> None:
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_a_symmetric_matrix_has_no_prediction_and_the_reason(sign) -> None:
+def test_a_symmetric_matrix_is_said_and_what_it_would_cost(sign, monkeypatch) -> None:
     a = torch.randn(128, 128, generator=seeded()) / 128**0.5
-    found = diagnose(vanilla(1.2 * (a + sign * a.T) / math.sqrt(2.0), 0.18), 50, **FEW)
+    module = vanilla(1.2 * (a + sign * a.T) / math.sqrt(2.0), 0.18)
+    (layer,) = diagnose(module, 25, **FEW).layers
+    assert layer.is_predicted
+    assert said(layer, "symmetric")
+    assert not said(layer, "nothing is predicted")
+    # Had nobody seen that it is no random matrix.
+    monkeypatch.setattr(GateStatistics, "remarks", ())
+    found = diagnose(module, 50, **FEW)
     (layer,) = found.layers
     assert abs(layer.log10_mean - layer.predicted_log10_mean) > 5.0
     assert not layer.is_predicted
     (sentence,) = [w for w in layer.warnings if "nothing is predicted through its own" in w]
     assert f"{layer.log10_mean:.2f} +- " in sentence
     assert f"{layer.predicted_log10_mean:.2f} +- " in sentence
-    assert said(layer, "symmetric")
     assert f"beware: {sentence}" in found.report()
     assert "predicted through its own matrices," not in found.report()
     # The control: independent entries of the same size.
     (layer,) = diagnose(vanilla(1.2 * a, 0.18), 50, **FEW).layers
     assert layer.is_predicted
-    assert not said(layer, "symmetric")
     assert abs(layer.log10_mean - layer.predicted_log10_mean) < 1.5
 
 

@@ -73,13 +73,20 @@ def test_gates_that_share_a_matrix_are_said() -> None:
         module.weight_hh_l0[64:128] = -module.weight_hh_l0[:64]
     gates = {g.name: g for g in gate_statistics(recurrent_layers(module)[0])}
     ((other, value),) = gates["z"].alike
-    assert (other, value) == ("r", pytest.approx(-1.0))
+    assert (other, value) == ("W of r", pytest.approx(-1.0))
     assert any("not independent of W of r" in remark for remark in gates["z"].remarks)
     assert gates["n_h"].alike == ()
     with torch.no_grad():
         module.weight_hh_l0[64:128] = module.weight_hh_l0[:64].T
     gates = {g.name: g for g in gate_statistics(recurrent_layers(module)[0])}
-    assert [other for other, _ in gates["z"].alike] == ["r"]
+    assert [other for other, _ in gates["z"].alike] == ["W of r"]
+
+
+def test_a_w_that_is_the_v_too_is_said() -> None:
+    module = torch.nn.RNN(64, 64)
+    module.weight_ih_l0 = module.weight_hh_l0
+    (gate,) = gate_statistics(recurrent_layers(module)[0])
+    assert any("W of e is not independent of V of e" in remark for remark in gate.remarks)
 
 
 def test_numbers_that_are_not_finite_are_refused() -> None:

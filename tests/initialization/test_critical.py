@@ -75,6 +75,16 @@ class TestRoles:
         assert gating(cells.gru()).main(["n"]) == "z"
         assert gating(cells.minimal()).main(["e"]) is None
 
+    def test_of_a_projection_any_scale_is_as_good_as_another(self) -> None:
+        """W_p scaled by a and W of what sees h by 1 / a are the same network."""
+        cell = cells.get("projection_lstm")
+        assert gating(cell).main() == "g"
+        init = critical(cell, tying="untied", horizon=5, particles=1 << 12)
+        growth = init.growth()
+        assert abs(float(growth)) < 6.0 * float(growth.error)
+        # The state that is projected has one variance, which is a choice.
+        assert init.second_moment["h"] == pytest.approx(1.0, rel=0.1)
+
     def test_a_mean_that_is_normalised_away_opens_no_gate(self) -> None:
         assert gating(cells.get("minimal")).retention == {"e": 1}
         assert gating(cells.get("layer_norm_minimal")).retention == {}

@@ -106,3 +106,61 @@ def test_what_cannot_be_copied_gets_advice_that_was_not_tried() -> None:
     assert "the module cannot be copied (no copies)" in advice.sentence
     assert advice.initialization is not None
     assert advice.log10_mean == ()
+
+
+def aliased() -> nn.Module:
+    module = nn.LSTM(8, 8)
+    module.bias_hh_l0 = module.bias_ih_l0
+    return module
+
+
+def overlapping() -> nn.Module:
+    module, flat = nn.RNN(8, 8), torch.zeros(100)
+    module.weight_hh_l0 = nn.Parameter(flat[:64].view(8, 8))
+    module.weight_ih_l0 = nn.Parameter(flat[30:94].view(8, 8))
+    return module
+
+
+def expanded() -> nn.Module:
+    module = nn.RNN(8, 8)
+    module.weight_hh_l0 = nn.Parameter(torch.zeros(1, 1).expand(8, 8))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (aliased, "'bias_ih' and 'bias_hh' of layer 0 share their memory"),
+        (overlapping, "share their memory"),
+        (expanded, "holds one number in several places"),
+    ],
+)
+def test_what_cannot_be_drawn_apart_is_not_drawn(make, sentence) -> None:
+    module = make()
+    cell = cells.lstm() if isinstance(module, nn.LSTM) else cells.vanilla()
+    before = [p.clone() for p in module.parameters()]
+    with pytest.raises(ParameterError, match=sentence):
+        apply_(cell.ensemble(), module)
+    assert all(torch.equal(p, q) for p, q in zip(module.parameters(), before, strict=True))
+
+
+def test_one_matrix_under_two_names_is_drawn_once() -> None:
+    module = Simple(8, 16)
+    module.again = module.recurrent
+    apply_(cells.vanilla().ensemble(e={"sigma_w": 2.0}), module, cell=cells.vanilla())
+    # 256 entries: their mean square is off by 9 %, at 5 standard errors.
+    assert (
+        abs(float(module.recurrent.weight.detach().square().mean()) * 16 - 4.0) < 4.0 * 5.0 * 0.088
+    )
+
+
+def test_drawing_works_without_gradients_too() -> None:
+    module = nn.RNNCell(8, 16)
+    with torch.inference_mode():
+        apply_(cells.vanilla().ensemble(e={"mu_b": 1.0}), module)
+    assert module.bias_ih.eq(1.0).all()
+
+
+def test_a_generator_is_one() -> None:
+    with pytest.raises(ParameterError, match=r"generator must be a torch\.Generator, got 3"):
+        apply_(cells.vanilla().ensemble(), nn.RNN(8, 16), 3)

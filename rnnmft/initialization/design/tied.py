@@ -6,7 +6,9 @@ run of some tens of steps leaves the limit a bracket, whose ends change their fo
 run shows: its middle may jump as sigma_w moves, and lies too high where fluctuating slopes hold the
 kernel and the run cannot tell. What is solved for is the slope of log m_1(T) between two horizons.
 The same random numbers serve every evaluation, so that it is a smooth function of sigma_w and a
-secant finds its root; how far the limit may be from it is in its error.
+secant finds its root; how far the limit may be from it is in its error. A limit to .001 has a
+price: at the untied answer of the GRU (horizon 20, 2^14 units) the slope is .0100 +- .0201 after
+3.4 s of CPU and the limit .0053 +- .0013 after 133 s, and a search asks some eight times.
 
 Eq. (tied-critical).
 """
