@@ -98,14 +98,7 @@ def critical(
     >>> round(init.ensemble["e"].sigma_w, 4), round(init.ensemble["e"].sigma_v, 4)
     (6.8797, 1.3899)
     """
-    if not isinstance(cell, Cell):
-        raise ParameterError(f"cell must be a Cell, got {cell!r}")
-    if isinstance(cell, Stack):
-        raise InfeasibleError(_LAYER_BY_LAYER)
-    if inputs is not None and not isinstance(inputs, Inputs):
-        raise ParameterError(f"inputs must be an Inputs, got {inputs!r}")
-    if inputs is not None:
-        inputs.require_stationary("a critical initialization")
+    _check_asked(cell, inputs)
     check_tying(tying)
     if isinstance(tolerance, bool) or not 0 < float(tolerance) < math.inf:
         raise ParameterError(f"tolerance must be a positive number, got {tolerance!r}")
@@ -150,6 +143,18 @@ def critical(
         stationary_after(request.horizon),
         sampling,
     )
+
+
+def _check_asked(cell: Cell, inputs: Inputs | None) -> None:
+    if not isinstance(cell, Cell):
+        raise ParameterError(f"cell must be a Cell, got {cell!r}")
+    if isinstance(cell, Stack):
+        raise InfeasibleError(_LAYER_BY_LAYER)
+    if inputs is None:
+        return
+    if not isinstance(inputs, Inputs):
+        raise ParameterError(f"inputs must be an Inputs, got {inputs!r}")
+    inputs.require_stationary("a critical initialization")
 
 
 def _by_own_factors(request: Request, tying: str, tolerance: float) -> Initialization:

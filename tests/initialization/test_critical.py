@@ -466,7 +466,7 @@ def test_a_stack_is_made_critical_layer_by_layer() -> None:
     """What the refusal tells to do has growth 0, to the tolerance of its root."""
     layer, R, found = cells.vanilla(), 1.0, []
     stack = cells.stack(layer, 2)
-    with pytest.raises(InfeasibleError, match="join the ensembles by stack.joined"):
+    with pytest.raises(InfeasibleError, match=r"join the ensembles by stack\.joined"):
         critical(stack)
     for _ in stack.layers:
         found.append(critical(layer, Inputs(R=R), tying="untied").ensemble)
