@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
+from rnnmft.experiments.boundary import THRESHOLD
 from rnnmft.experiments.comparison import compare
 from rnnmft.experiments.departure import departures
 from rnnmft.parameters import TYINGS
@@ -31,6 +32,7 @@ def outcome(part: Part) -> tuple[str, str]:
         "rows": _propagated,
         "fit": _learnt,
         "reference": _recalled,
+        "tried": _tried_again,
         "to_80": _raced,
         "looks": _drifted,
         "models": _modelled,
@@ -139,8 +141,21 @@ def _raced(part: Part) -> tuple[str, str]:
         return f"{names} reached accuracy .8 first, after {number(first)} steps.", told
     ends = {name: float(np.mean(rows[-1])) for name, rows in part["accuracy"].items()}
     best = max(ends, key=lambda name: ends[name])
-    verdict = f"no initialization reached accuracy .8 in {last} steps."
+    verdict = f"no initialization reached accuracy .8 in {last} steps by the median of its seeds."
     return verdict, f"The best, {best}, stands at {ends[best]:.2f}."
+
+
+def _tried_again(part: Part) -> tuple[str, str]:
+    """How many networks more steps, or more units, take above one half."""
+    ends = {name: np.array(rows[-1]) for name, rows in part["accuracy"].items()}
+    counts = "; ".join(
+        f"{name}: {int((row >= THRESHOLD).sum())} of {len(row)}" for name, row in ends.items()
+    )
+    told = ", ".join(f"{row.mean():.2f} ({name})" for name, row in ends.items())
+    return (
+        f"networks above one half after {part['steps'][-1]} steps: {counts}.",
+        f"Accuracies: {told}.",
+    )
 
 
 def sooner(part: Part) -> Iterator[str]:

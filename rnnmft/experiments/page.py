@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,8 @@ def render_experiments(content: Mapping[str, Any]) -> str:
     )
     sections = [
         Section(
-            title_of(part).replace(", ", "-").replace(" ", ""),
             title_of(part),
+            re.sub(r"[^a-z0-9]+", "-", title_of(part).lower()),
             render(_TEMPLATES, "part.html", figure=figure, sentences=list(sentences(part))),
         )
         for part in content["parts"]

@@ -99,6 +99,10 @@ CASES = {
     "more bits": (modelled([2.39, 2.4, 2.41], [2.0, 2.01, 1.99]), "more bits by 20 % (gru)"),
     "bits that scatter": (modelled([1.8, 2.2, 2.5], [2.0, 2.01, 1.99]), "stays open"),
     "one network": (modelled([2.0], [2.0]), "stays open"),
+    "tried again": (
+        raced([5.0, 7.0], ["inf", "inf"]) | {"tried": 1},
+        "above one half after 9 steps: critical: 2 of 2; off: 0 of 2.",
+    ),
     "none": (raced(["inf"], ["inf"]), "no initialization reached accuracy .8 in 9 steps"),
 }
 
@@ -122,6 +126,10 @@ def test_the_page_says_first_what_came_out(scale: str) -> None:
         content | {"experiment": "language", "parts": [modelled([2.0] * 3, [2.0] * 3)]}
     )
     assert "<h1>Signal propagation</h1>" in page
+    titled = [propagated(0.5, 0.6) | {"title": "gru, T = 1"}]
+    assert '<h2 id="gru-t-1-heading">gru, T = 1</h2>' in render_experiments(
+        content | {"parts": titled}
+    )
     assert page.index("only the tied theory describes") < page.index("<section")
     assert ("It runs." in page) == (scale == "smoke")
 
