@@ -50,8 +50,9 @@ derivations: $(STAMP) ## the papers' equations, typed by hand, against the engin
 docs: $(STAMP) ## the documentation, every page executed, warnings are errors
 	@$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs docs/_build/html
 
-# Two test workers share two cores: one thread each is faster than two that fight.
-pytest test-slow oldest: export OMP_NUM_THREADS = 1
+# Two processes share two cores, tests as well as pages and what is beside them: one thread each is
+# faster than two that fight.
+pytest test-slow oldest docs derivations: export OMP_NUM_THREADS = 1
 
 pytest: $(STAMP)
 	@$(BIN)/pytest --quiet --numprocesses 2

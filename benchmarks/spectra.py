@@ -1,8 +1,10 @@
 """Spectra of Jacobians: the time of densities and moments, and how it grows with the horizon.
 
 Run as `python -m benchmarks.spectra [--device cuda]`; writes benchmarks/results/spectra.json, or
-spectra_cuda.json with what a GPU took. Exponents are of processor time on the CPU, of wall time on
-a GPU; the sampling of the units is included in the runs.
+spectra_cuda.json with what a GPU took. The yardstick of a density is one network: the product of
+its one-step Jacobians and one singular value decomposition, which has that network's values, and no
+error. Exponents are of processor time on the CPU, of wall time on a GPU; the sampling of the units
+is included in the runs.
 """
 
 import argparse
@@ -17,12 +19,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rnnmft import Inputs, MeanField, __version__, cells
+from rnnmft import Inputs, MeanField, __version__, cells, simulate
 
 RESULTS = Path(__file__).parent / "results"
 LAWS = {"e": {"sigma_w": 4.0, "mu_b": 0.5, "sigma_b": 0.3}}
 #: Of the resolvent, and of the moments.
 HORIZONS, LONG_HORIZONS = (4, 8, 16), (8, 16, 32)
+#: Of the network whose singular values are the yardstick, and its steps before them.
+WIDTH, SETTLING = 1000, 50
 
 
 def law(horizon, device, units=2_000):
@@ -65,6 +69,23 @@ def moments(horizon, device):
     }
 
 
+def decomposed(horizon, device):
+    """The singular values of one network's T-step Jacobian."""
+    cell = cells.get("minimal")
+    found = simulate(
+        cell,
+        cell.ensemble(**LAWS),
+        Inputs(),
+        width=WIDTH,
+        networks=1,
+        steps=SETTLING,
+        jacobian_horizons=(horizon,),
+        spectrum=True,
+        device=device,
+    )
+    return {"width": WIDTH, "status": found.status.name}
+
+
 def exponent(measure, horizons, device):
     """The slope of log(seconds) against log(horizon)."""
     kind = "cpu_seconds" if device == "cpu" else "wall_seconds"
@@ -105,6 +126,7 @@ def main():
     runs = [
         timed("one-step density", lambda: density(1, 400, device)),
         timed("ten-step density", lambda: density(10, 100, device)),
+        timed("ten steps of one network, and its SVD", lambda: decomposed(10, device)),
         timed("m_1..m_4 of 50 steps", lambda: moments(50, device)),
     ]
     document = {

@@ -84,8 +84,7 @@ class ParameterGrid:
 
     def setting(self, i: int) -> tuple[Ensemble, Inputs]:
         """The ensemble and inputs of one point."""
-        laws = {name: dict(vars(law)) for name, law in self.field.ensemble.items()}
-        weights = {n: law.pop("weights") for n, law in laws.items()}
+        laws = dict(self.field.ensemble)
         given = vars(self.field.inputs).copy()
         own = dict(self.field.ensemble.parameters)
         for (axis, _), column in zip(self.axes, self.columns, strict=True):
@@ -94,9 +93,8 @@ class ParameterGrid:
             elif axis[0] in own:
                 own[axis[0]] = replace(own[axis[0]], **{axis[1]: float(column[i])})
             else:
-                laws[axis[0]][axis[1]] = float(column[i])
-        ensemble = self.field.cell.ensemble(weights, own or None, **laws)
-        return ensemble, Inputs(**given)
+                laws[axis[0]] = replace(laws[axis[0]], **{axis[1]: float(column[i])})
+        return Ensemble(laws, own), Inputs(**given)
 
 
 def in_domain(axis: Axis, values: Array) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from rnnmft.errors import ParameterError
 
 __all__ = ["reproduce"]
 
-_EXPERIMENTS = ("signal", "trainability", "dynamics", "recall", "drift", "language")
+_EXPERIMENTS = ("signal", "trainability", "dynamics", "recall", "drift", "language", "reasons")
 _SCALES = ("smoke", "small", "full")
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.stats import spearmanr
 
 from rnnmft.records import Record
@@ -25,7 +26,9 @@ from rnnmft.records import Record
 __all__ = [
     "THRESHOLD",
     "BoundaryFit",
+    "ThresholdFit",
     "fit_boundary",
+    "fit_threshold",
     "longest_learnt",
     "of_part",
     "scatter_difference",
@@ -36,6 +39,8 @@ Array = NDArray[np.float64]
 THRESHOLD = 0.5
 #: Bootstrap samples of an interval, and its share.
 _SAMPLES, _SHARE = 2000, 0.95
+#: A threshold is looked for down to exp(-40) of what is left where it was last seen.
+_LEAST = 40.0
 #: Networks without which a scatter means nothing.
 _FEWEST = 3
 
@@ -59,6 +64,24 @@ class BoundaryFit(Record):
     rank_interval: tuple[float, float]
     within: int
     networks: int
+
+
+@dataclass(frozen=True)
+class ThresholdFit(Record):
+    """T* against the length over which a threshold of the first input is left.
+
+        T(theta) = t + xi log(left(t) / theta)
+
+    Attributes:
+        threshold: theta, for which the median of T* / T(theta) is 1.
+        scatter: exp of the standard deviation of log(T* / T(theta)), a factor.
+        less_multiple: its logarithm, less that of the best multiple of xi; with its 95 % bootstrap
+            interval over values.
+    """
+
+    threshold: float
+    scatter: float
+    less_multiple: tuple[float, float, float]
 
 
 def longest_learnt(lengths: Sequence[float], accuracy: Sequence[float]) -> float:
@@ -103,6 +126,34 @@ def fit_boundary(longest: Array, xi: Array, seed: int = 0) -> BoundaryFit:
     ranks = [_rank(longest[rows], xi[rows]) for rows in _resampled(len(xi), seed)]
     interval = _interval(ranks)
     return BoundaryFit(multiple, scatter, _rank(longest, xi), interval, len(logs), longest.size)
+
+
+def fit_threshold(longest: Array, xi: Array, left: Array) -> ThresholdFit | None:
+    """Fit how much of the first input must be left; None where no T* or no xi is known.
+
+    Args:
+        longest: T*, (values, seeds); 0 or inf where it lies outside of the lengths tried.
+        xi: predicted for each value; nan where it is not known.
+        left: a step t and what is left of the first input then, (values, 2).
+    """
+
+    def lengths(log_theta: float) -> Array:
+        return left[:, 0] + xi * (np.log(left[:, 1]) - log_theta)
+
+    known = np.isfinite(xi)
+    longest, xi, left = longest[known], xi[known], left[known]
+    highest = float(np.log(left[:, 1]).min()) if len(left) else 0.0
+    ends = highest - _LEAST, highest
+
+    def above(log_theta: float) -> float:
+        return float(np.median(_logs(longest, lengths(log_theta))))
+
+    if not len(left) or not len(_logs(longest, xi)) or above(ends[0]) > 0 or above(ends[1]) < 0:
+        return None
+    log_theta = float(brentq(above, *ends))
+    at = lengths(log_theta)
+    scatter = float(np.exp(_logs(longest, at).std(ddof=1)))
+    return ThresholdFit(math.exp(log_theta), scatter, scatter_difference(longest, at, xi))
 
 
 def scatter_difference(

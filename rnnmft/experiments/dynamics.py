@@ -17,7 +17,7 @@ from rnnmft import cells
 from rnnmft.experiments.baselines import baselines_of
 from rnnmft.experiments.digits import Digits
 from rnnmft.experiments.starts import drawn_from, train_starts
-from rnnmft.experiments.store import kept
+from rnnmft.experiments.store import kept_run
 from rnnmft.experiments.tasks import Pixels
 from rnnmft.experiments.training import Course
 from rnnmft.initialization.critical import critical
@@ -115,10 +115,7 @@ def run_race(
         progress: called as progress(done, total), in steps of Adam.
     """
     path = folder / f"{race.cell}-{race.steps}.json"
-    checkpoint = path.with_suffix(".npz")
-    found = kept(path, lambda: _raced(race, digits, device, checkpoint, progress))
-    checkpoint.unlink(missing_ok=True)
-    return found
+    return kept_run(path, lambda checkpoint: _raced(race, digits, device, checkpoint, progress))
 
 
 def _raced(

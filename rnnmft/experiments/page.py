@@ -11,6 +11,7 @@ import numpy as np
 from rnnmft.experiments.drift_page import draw_drift, drift_sentences
 from rnnmft.experiments.language_page import draw_models, model_sentences
 from rnnmft.experiments.outcome import diverged, number, one_multiple, outcome, sooner
+from rnnmft.experiments.reasons_page import reason_sentences
 from rnnmft.experiments.recall_page import recall_sentences
 from rnnmft.experiments.trainability import fits
 from rnnmft.page.document import Section, render, render_page
@@ -29,7 +30,7 @@ from rnnmft.page.figure import (
 from rnnmft.page.numbers import count
 from rnnmft.parameters import TYINGS
 
-__all__ = ["draw", "render_experiments", "sentences", "title_of"]
+__all__ = ["draw", "render_experiments", "sentences", "threshold_sentence", "title_of"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 #: Title and question of each experiment.
@@ -45,11 +46,17 @@ _ASKED = {
     "dynamics": ("Training dynamics", "Do networks that start critical learn faster?"),
     "recall": ("Recall", "Which networks learn to remember one symbol for hundreds of steps?"),
     "drift": ("Drift", "How long does the theory of initialization follow networks that learn?"),
+    "reasons": (
+        "Reasons",
+        "What is it that makes networks learn sooner or later than expected?",
+    ),
     "language": (
         "Language models",
         "Does a minimalRNN model text as well as a GRU and an LSTM of as many parameters?",
     ),
 }
+#: Half of the last decimal of a growth.
+_VISIBLE = 0.0005
 # Eight pairs, no two alike: as many starts as the experiments have.
 _COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, BLACK, GREY, BLUE)
 _LINES = ("-", "--", "-.", ":", "-", "--", "-.", ":")
@@ -83,7 +90,7 @@ def render_experiments(content: Mapping[str, Any]) -> str:
 def _outcomes(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, str]]]:
     """The verdict on every part; where timescales were fitted, on all of them together, too."""
     yield from ((title_of(part), outcome(part)) for part in parts)
-    if len(parts) > 1 and "fit" in parts[0]:
+    if len(parts) > 1 and all("fit" in part for part in parts):
         yield "all cells", one_multiple(fits(parts))
 
 
@@ -111,8 +118,11 @@ def _map(part: Mapping[str, Any]) -> Figure:
     accuracy = np.ma.masked_invalid(np.array(part["accuracy"], float).mean(axis=2))
 
     def drawn(drawing: Any) -> None:
+        from matplotlib.patheffects import withStroke
+
         axes = drawing.add_subplot()
-        axes.set_facecolor(GREY)
+        # No colour of the map is as light, and none is hatched.
+        axes.patch.set(facecolor="white", edgecolor=GREY, hatch="///", linewidth=0)
         lows_and_highs = _edges(values), np.exp(_edges(np.log(lengths)))
         shown = axes.pcolormesh(*lows_and_highs, accuracy, cmap="cividis", vmin=0.1, vmax=1.0)
         drawing.colorbar(shown, label="test accuracy")
@@ -121,7 +131,10 @@ def _map(part: Mapping[str, Any]) -> Figure:
             multiple = float(part["fit"][tying]["multiple"])
             if np.isfinite(multiple):
                 label = f"{multiple:.1f} xi, {tying}"
-                axes.plot(values, multiple * xi, line, color="white", label=label)
+                # An outline, for where the map is as light as the line.
+                outline = [withStroke(linewidth=3, foreground=BLACK)]
+                style = {"color": "white", "label": label, "path_effects": outline}
+                axes.plot(values, multiple * xi, line, **style)
         axes.set(
             yscale="log", xlabel=part["parameter"], ylabel="T", ylim=lows_and_highs[1][[0, -1]]
         )
@@ -131,7 +144,7 @@ def _map(part: Mapping[str, Any]) -> Figure:
     what = f"Accuracy of {part['cell']} networks over {part['parameter']} and T"
     caption = "White: the fitted multiple of the predicted timescale."
     if accuracy.mask.any():
-        caption += " Grey: not tried, since no network of the value learnt a shorter T."
+        caption += " Hatched: not tried, since no network of the value learnt a shorter T."
     return draw_figure(drawn, what, caption)
 
 
@@ -201,6 +214,7 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
     for name, steps in part.get("to_80", {}).items():
         yield f"{name}: accuracy .8 at step {', '.join(map(number, steps))}."
     yield from sooner(part)
+    yield from reason_sentences(part)
     for row in part.get("rows", ()):
         ends = ", ".join(
             f"{tying} {number(row[tying]['fixed_point']['value'])}, "
@@ -241,7 +255,29 @@ def _map_sentences(part: Mapping[str, Any]) -> Iterator[str]:
             f"spread of log(T* / xi), tied less untied: {number(difference)}, 95 % interval "
             f"{' to '.join(map(number, interval))}."
         )
+    yield from threshold_sentence(part)
     if "growth" in part:
         growths = zip(part["values"], part["growth"], strict=True)
-        told = ", ".join(f"{g:.3f} +- {error:.3f} ({value:g})" for value, (g, error) in growths)
+        told = ", ".join(f"{_growth(*growth)} ({value:g})" for value, growth in growths)
         yield f"growth of gradients a step, tied, by {part['parameter']}: {told}."
+
+
+def threshold_sentence(part: Mapping[str, Any]) -> Iterator[str]:
+    """What must be left of the first input, beside the multiple of xi; nothing if none is known."""
+    fit = part.get("threshold")
+    if fit is not None:
+        difference, *interval = fit["less_multiple"]
+        yield (
+            f"T* is where {number(fit['threshold'])} of the first input is left, times or over "
+            f"{number(fit['scatter'])}; spread of the logarithm less that of T* / xi, tied: "
+            f"{number(difference)}, 95 % interval {' to '.join(map(number, interval))}."
+        )
+
+
+def _growth(value: float, error: float) -> str:
+    """Three decimals, and the error where it can be seen in them.
+
+    >>> _growth(-1.5676, 1e-11), _growth(-0.098, 0.0011)
+    ('-1.568', '-0.098 +- 0.001')
+    """
+    return f"{value:.3f}" + (f" +- {error:.3f}" if error >= _VISIBLE else "")

@@ -20,7 +20,7 @@ from rnnmft import cells
 from rnnmft.experiments.baselines import BASELINES
 from rnnmft.experiments.digits import Digits
 from rnnmft.experiments.starts import drawn_from, train_starts
-from rnnmft.experiments.store import kept
+from rnnmft.experiments.store import kept, kept_run
 from rnnmft.experiments.tasks import ImageThenNoise
 from rnnmft.experiments.trainees import Trainees
 from rnnmft.experiments.training import Course
@@ -171,10 +171,7 @@ def run_recall(
         progress: called as progress(done, total), in steps of Adam.
     """
     path = folder / f"{asked.name}.json"
-    checkpoint = path.with_suffix(".npz")
-    found = kept(path, lambda: _recalled(asked, folder, device, checkpoint, progress))
-    checkpoint.unlink(missing_ok=True)
-    return found
+    return kept_run(path, lambda checkpoint: _recalled(asked, folder, device, checkpoint, progress))
 
 
 def _recalled(

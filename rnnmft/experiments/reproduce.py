@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import Any
 
 from rnnmft.campaigns.executors import open_executor
 from rnnmft.campaigns.one_thread import one_thread
-from rnnmft.experiments import drift, dynamics, recall, signal, trainability
+from rnnmft.experiments import drift, dynamics, reasons, recall, signal, trainability
 from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
 from rnnmft.experiments.digits import digits_from, sklearn_digits
 from rnnmft.experiments.language import comparisons, run_comparison
+from rnnmft.experiments.sweep import sweeps
 
 __all__ = ["run_parts"]
 
@@ -35,7 +36,7 @@ def run_parts(
     """The results of every part: a cell, a task, a text.
 
     Args:
-        experiment: signal, trainability, dynamics, recall, drift or language.
+        experiment: signal, trainability, dynamics, recall, drift, language or reasons.
         scale: "smoke", "small" or "full".
         folder: of results and checkpoints, which every worker must see; what is there is not done
             again.
@@ -83,10 +84,22 @@ def _parts(
         symbols = [corpus(text, a.level, a.most) for a in asked]
         pairs = zip(asked, symbols, strict=True)
         return [partial(run_comparison, a, s, folder, device=device) for a, s in pairs]
-    side = _MAP_SIDE if experiment == "trainability" or scale == "smoke" else _RACE_SIDE
-    digits = sklearn_digits(side) if data is None else digits_from(data, side)
+    found: list[_Part] = []
+    for run, asked, side in _with_digits(experiment, scale):
+        digits = sklearn_digits(side) if data is None else digits_from(data, side)
+        found += [partial(run, one, digits, folder, device=device) for one in asked]
+    return found
+
+
+def _with_digits(experiment: str, scale: str) -> list[tuple[_Part, Sequence[Any], int]]:
+    """What runs, what is asked of it, and the pixels along an edge of its digits."""
+    of_races = _MAP_SIDE if scale == "smoke" else _RACE_SIDE
     if experiment == "trainability":
-        run, asked = trainability.trainability, trainability.sweeps(scale)
-    else:
-        run, asked = dynamics.run_race, dynamics.races(scale)
-    return [partial(run, one, digits, folder, device=device) for one in asked]
+        return [(trainability.trainability, sweeps(scale), _MAP_SIDE)]
+    if experiment == "dynamics":
+        return [(dynamics.run_race, dynamics.races(scale), of_races)]
+    return [
+        (reasons.run_spreads, reasons.spreads(scale), of_races),
+        (reasons.run_again, reasons.again(scale), _MAP_SIDE),
+        (reasons.run_collective, reasons.collective(scale), _MAP_SIDE),
+    ]

@@ -13,7 +13,7 @@ import numpy as np
 from rnnmft.content import json_content
 from rnnmft.records import json_safe
 
-__all__ = ["kept", "load", "load_arrays", "save", "save_arrays"]
+__all__ = ["kept", "kept_run", "load", "load_arrays", "save", "save_arrays"]
 
 
 def load(path: Path) -> Any:
@@ -42,6 +42,14 @@ def kept(path: Path, compute: Callable[[], Any]) -> Any:
         known = compute()
         save(path, known)
     return known
+
+
+def kept_run(path: Path, compute: Callable[[Path], Any]) -> Any:
+    """The same for what keeps a checkpoint, whose path it is given; that goes when all is done."""
+    checkpoint = path.with_suffix(".npz")
+    found = kept(path, lambda: compute(checkpoint))
+    checkpoint.unlink(missing_ok=True)
+    return found
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -26,8 +26,8 @@ __all__ = ["described_map", "stored_map"]
 
 # Enough for the shape of a critical line, and a minute or two of one core for a gated cell.
 _POINTS = (12, 10)
-# Of the growth rate, per step: the bilinear interpolation over so few points errs by more.
-_TOLERANCE = 0.01
+# Of the growth rate, per step: bilinear interpolation over so few points errs by as much and more.
+_TOLERANCE = 0.02
 # What units of many points tell together, by their names in the page.
 _QUANTITIES = {
     "growth": "gradient_growth",

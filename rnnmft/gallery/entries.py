@@ -11,7 +11,8 @@
     when = "The baseline that everything else is compared with."
 
 `text` gives a cell's own text instead of a name; `gate` the preactivation that the map varies;
-`weights`, `[..ensemble.e]`, `[..parameters.u]` and `[..inputs]` a setting, as in a file of claims.
+`weights`, `[..ensemble.e]`, `[..parameters.u]` and `[..inputs]` a setting, as in a file of claims;
+`place = "own"` shows the cell there although `critical` has an answer.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ KINDS = {
     "stack": "stack",
     "text": "from text",
 }
+_PLACES = ("critical", "own")
 _SETTING = ("weights", "ensemble", "parameters", "inputs")
-_KEYS = ("cell", "text", "title", "kind", "papers", "when", "gate", *_SETTING)
+_KEYS = ("cell", "text", "title", "kind", "papers", "when", "gate", "place", *_SETTING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +59,9 @@ class Entry:
         title, kind, when: how it is called, one of `KINDS`, and when to use it.
         papers: whose it is.
         cell, inputs: what is shown.
-        ensemble: where it stands if `critical` has no answer.
+        ensemble: where it stands if `critical` has no answer, or `own_place`.
         parameters: the laws of its elementwise random parameters, if it has any.
+        own_place: whether it stands at `ensemble` anyway.
         gate: the preactivation that the map varies; None for the obvious one.
         word, text: what names the cell on the command line, and its text if it is from text.
         digest: of all that the file says of it.
@@ -73,6 +76,7 @@ class Entry:
     inputs: Inputs
     ensemble: Ensemble
     parameters: Mapping[str, Law]
+    own_place: bool
     gate: str | None
     word: str
     text: str
@@ -126,6 +130,7 @@ def _entry(name: str, content: Content, papers: Content) -> Entry:
         inputs_from(content),
         ensemble,
         ensemble.parameters,
+        "place" in content and content.text("place", _PLACES) == "own",
         gate,
         word,
         text,

@@ -1,6 +1,7 @@
 """What a page of the gallery shows of one cell: computed part by part, each within its time.
 
-All cells stand at the same place: where `critical` puts them for the same inputs and horizon.
+Cells stand where `critical` puts them for the same inputs and horizon, unless there is no such
+place or their entry says otherwise.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ class Exhibit:
 
     Attributes:
         entry: what is said of it.
-        init: its critical answer, or None; then `ensemble` is the entry's.
-        ensemble: where it stands.
+        init: its critical answer, or None.
+        ensemble: where it stands: there, or where the entry says.
         merits: the numbers that the index sorts by.
         region: the map around it, or None.
         numbers: of the theories that are not sampled, at a glance.
@@ -64,6 +65,11 @@ class Exhibit:
     spectra: Spectra | None
     derivations: dict[str, StepsRecord]
     missing: list[str] = field(default_factory=list)
+
+    @property
+    def is_critical(self) -> bool:
+        """Whether it stands at its critical answer."""
+        return self.init is not None and not self.entry.own_place
 
 
 def exhibit(entry: Entry, seconds: float = 120.0) -> Exhibit:
@@ -84,7 +90,7 @@ def exhibit(entry: Entry, seconds: float = 120.0) -> Exhibit:
 
     cell, inputs, laws = entry.cell, entry.inputs, dict(entry.parameters) or None
     init = part("The critical answer", lambda: critical(cell, inputs, parameters=laws))
-    ensemble = entry.ensemble if init is None else init.ensemble
+    ensemble = entry.ensemble if init is None or entry.own_place else init.ensemble
     fields: dict[str, MeanField] = {}
     for tying in TYINGS:
         made = part(

@@ -82,7 +82,7 @@ def _record(found: Exhibit) -> dict[str, Any]:
         "name": entry.name,
         "title": entry.title,
         "kind": entry.kind,
-        "critical": found.init is not None,
+        "critical": found.is_critical,
         "ensemble": found.ensemble.to_dict(),
         "inputs": entry.inputs.to_dict(),
         "merits": found.merits.to_dict(),

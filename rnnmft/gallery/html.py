@@ -95,6 +95,8 @@ _MERITS = (
         in_index=False,
     ),
 )
+# Columns of the table of an ensemble.
+_SCALES = ("sigma_w", "sigma_v", "mu_b", "sigma_b")
 _MATRICES = (
     "matrices",
     "Matrices",
@@ -109,7 +111,8 @@ def render_exhibit(found: Exhibit, version: str) -> str:
     key, name, says = _MATRICES
     rows = [(m.name, m.says, *_text(m, merits[m.key])) for m in _MERITS]
     rows.append((name, says, str(merits[key]), ""))
-    place = "At its critical answer." if found.init is not None else "At a setting of its own."
+    own = f"At a setting of its own: {found.ensemble}."
+    place = "At its critical answer." if found.is_critical else own
     lead = render(
         _TEMPLATES, "lead.html", entry=entry, place=place, merits=rows, missing=found.missing
     )
@@ -137,19 +140,18 @@ def _sections(found: Exhibit) -> Iterator[Section]:
 
 
 def _critical(found: Exhibit) -> Markup:
-    """Where the cell stands, why, and how to have it again."""
-    names = ("sigma_w", "sigma_v", "mu_b", "sigma_b")
+    """The critical answer, why, and how to have it again; without one, where the cell stands."""
+    ensemble = found.ensemble if found.init is None else found.init.ensemble
     rows = [
-        (name, [significant(getattr(law, n)) for n in names])
-        for name, law in found.ensemble.items()
+        (name, [significant(getattr(law, n)) for n in _SCALES]) for name, law in ensemble.items()
     ]
     return render(
         _TEMPLATES,
         "critical.html",
         horizon=HORIZON,
-        columns=[rf"\{n}" for n in names],
+        columns=[rf"\{n}" for n in _SCALES],
         rows=rows,
-        laws=[(name, repr(law)) for name, law in found.ensemble.parameters.items()],
+        laws=[(name, repr(law)) for name, law in ensemble.parameters.items()],
         reasons=found.init.reasons if found.init is not None else (),
         word=found.entry.word,
         text=found.entry.text.strip(),

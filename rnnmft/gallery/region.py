@@ -20,7 +20,7 @@ from rnnmft.errors import DerivationError, Status
 from rnnmft.page.figure import Figure
 from rnnmft.records import Quantity
 from rnnmft.report.figures import phase_figure
-from rnnmft.report.phase import gate
+from rnnmft.report.phase import axis_labels, gate
 
 __all__ = ["FACTOR", "SPAN", "Region", "region_around"]
 
@@ -93,9 +93,7 @@ def region_around(field: MeanField, name: str | None = None) -> Region:
     found = phase_diagram(
         *setting, vary, ["gradient_growth"], field.tying, start=field.start, **effort
     )
-    index = f", {name}" if len(field.cell.preactivations) > 1 else ""
-    labels = (rf"\sigma_{{w{index}}}", rf"\mu_{{b{index}}}")
-    return _region(found, (name, law.sigma_w, law.mu_b), labels)
+    return _region(found, (name, law.sigma_w, law.mu_b), axis_labels(field.cell, name))
 
 
 def _region(found: Any, here: tuple[str, float, float], labels: tuple[str, str]) -> Region:

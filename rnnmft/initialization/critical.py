@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from rnnmft.cells.stack import Stack
 from rnnmft.errors import InfeasibleError, ParameterError
 from rnnmft.initialization.design.burn_in import stationary_after
 from rnnmft.initialization.design.gating import gating
@@ -25,6 +26,11 @@ _FOR_REAL_NETWORKS = (
     "All this holds for weights that are fresh at every step. A network that keeps its weights "
     "keeps their fluctuations for as long as its state lasts, and is critical elsewhere: "
     'tying="tied" says where.'
+)
+_LAYER_BY_LAYER = (
+    "the gradients of a stack grow as those of the layer in which they grow most: ask for each "
+    "layer's cell by itself, critical(layer, Inputs(R=..)), with the second moment of what the "
+    "layer below gives it as R, and join the ensembles by stack.joined([..])"
 )
 # A chrono bias needs times above 2 to have a law; of a gate without one, a plain small bias.
 _LEAST_CHRONO, _SIGMA_B = 3.0, 0.1
@@ -82,7 +88,8 @@ def critical(
 
     Raises:
         InfeasibleError: no ensemble does it; the message says which inequality fails and what is
-            near, as a `fix` to ask for.
+            near, as a `fix` to ask for. The cell is a stack: its layers are made critical one by
+            one.
         ParameterError: an argument outside its domain.
 
     >>> from rnnmft import cells
@@ -91,12 +98,7 @@ def critical(
     >>> round(init.ensemble["e"].sigma_w, 4), round(init.ensemble["e"].sigma_v, 4)
     (6.8797, 1.3899)
     """
-    if not isinstance(cell, Cell):
-        raise ParameterError(f"cell must be a Cell, got {cell!r}")
-    if inputs is not None and not isinstance(inputs, Inputs):
-        raise ParameterError(f"inputs must be an Inputs, got {inputs!r}")
-    if inputs is not None:
-        inputs.require_stationary("a critical initialization")
+    _check_asked(cell, inputs)
     check_tying(tying)
     if isinstance(tolerance, bool) or not 0 < float(tolerance) < math.inf:
         raise ParameterError(f"tolerance must be a positive number, got {tolerance!r}")
@@ -141,6 +143,18 @@ def critical(
         stationary_after(request.horizon),
         sampling,
     )
+
+
+def _check_asked(cell: Cell, inputs: Inputs | None) -> None:
+    if not isinstance(cell, Cell):
+        raise ParameterError(f"cell must be a Cell, got {cell!r}")
+    if isinstance(cell, Stack):
+        raise InfeasibleError(_LAYER_BY_LAYER)
+    if inputs is None:
+        return
+    if not isinstance(inputs, Inputs):
+        raise ParameterError(f"inputs must be an Inputs, got {inputs!r}")
+    inputs.require_stationary("a critical initialization")
 
 
 def _by_own_factors(request: Request, tying: str, tolerance: float) -> Initialization:

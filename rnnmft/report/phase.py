@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import sympy as sp
 
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import Axis
@@ -20,7 +21,7 @@ from rnnmft.report.figures import phase_figure
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["gate", "neighbourhood"]
+__all__ = ["axis_labels", "gate", "neighbourhood"]
 
 # Of the map, along either axis: a choice; contours are interpolated between.
 _POINTS = (31, 25)
@@ -29,17 +30,20 @@ _COARSEST = (6, 5)
 
 
 def gate(cell: Cell) -> Preactivation | None:
-    """The preactivation that decides about memory: the first that multiplies an old state.
+    """The preactivation that decides about memory: the first by which an old state is multiplied.
 
     None has one: the first with recurrent weights; None where there are no recurrent weights.
 
     >>> from rnnmft import cells
     >>> gate(cells.lstm()), gate(cells.gru()), gate(cells.vanilla())
     (f, z, e)
+    >>> gate(cells.diagonal_peephole_lstm())
+    f
     """
     recurrent = [p for p in cell.preactivations if p.is_recurrent]
     for state, update in cell.update.items():
-        keeps = update.diff(state).free_symbols
+        terms = sp.Add.make_args(sp.expand_mul(update))
+        keeps = {s for t in terms if state in sp.Mul.make_args(t) for s in t.free_symbols}
         found = [p for p in recurrent if p in keeps]
         if found:
             return found[0]
@@ -75,9 +79,18 @@ def neighbourhood(
         progress,
         field.start,
     )
-    index = f", {p.name}" if len(field.cell.preactivations) > 1 else ""
-    labels = (rf"\sigma_{{w{index}}}", rf"\mu_{{b{index}}}")
-    return phase_figure(found, (law.sigma_w, law.mu_b), labels)
+    return phase_figure(found, (law.sigma_w, law.mu_b), axis_labels(field.cell, p.name))
+
+
+def axis_labels(cell: Cell, name: str) -> tuple[str, str]:
+    r"""LaTeX of sigma_w and mu_b of a preactivation, which a cell with one need not name.
+
+    >>> from rnnmft import cells
+    >>> axis_labels(cells.lstm(), "f")
+    ('\\\\sigma_{w, f}', '\\\\mu_{b, f}')
+    """
+    index = f", {sp.latex(sp.Symbol(name))}" if len(cell.preactivations) > 1 else ""
+    return rf"\sigma_{{w{index}}}", rf"\mu_{{b{index}}}"
 
 
 def _shape(field: MeanField, seconds: float) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.language.ensemble import PreactivationLaw
 from rnnmft.language.laws import Law
 
 __all__ = ["given_ensemble"]
@@ -29,10 +30,10 @@ def given_ensemble(
         square = squares.get(p.name, 0.0)
         rest = max(q[p.name] - square * seen.get(p.name, 0.0), 0.0)
         driven = p.has_input and inputs.R > 0
-        rows[p.name] = {
-            "sigma_w": math.sqrt(square),
-            "sigma_v": math.sqrt(rest / inputs.R) if driven else 0.0,
-            "mu_b": mu[p.name],
-            "sigma_b": 0.0 if driven else math.sqrt(rest),
-        }
-    return cell.ensemble("gaussian", laws, **rows)
+        rows[p.name] = PreactivationLaw(
+            sigma_w=math.sqrt(square),
+            sigma_v=math.sqrt(rest / inputs.R) if driven else 0.0,
+            mu_b=mu[p.name],
+            sigma_b=0.0 if driven else math.sqrt(rest),
+        )
+    return Ensemble(rows, laws)

@@ -1,6 +1,6 @@
 """Paths to a solution: from large |z| through the upper half plane to any z, or from a neighbour.
 
-Large |z| has one solution near zero. From there a spine runs inwards along a ray on which nothing
+Large |z| has one solution near zero. From there solutions run inwards along a ray on which nothing
 is singular; from its nearest point each z is reached along its own path, radially and then by
 angle, in steps that are halved until Newton's method stays near its prediction and the solution is
 `proper`.
@@ -22,10 +22,10 @@ __all__ = ["Walk", "on_upper"]
 
 Complex = NDArray[Any]  # complex128
 Flags = NDArray[np.bool_]
-#: |z| of neighbouring points of the spine: steps of log 4 are the largest that are tried; a failed
+#: |z| of neighbouring points of the ray: steps of log 4 are the largest that are tried; a failed
 #: one is halved.
 _RATIO = 4.0
-#: The spine begins where |z G - 1|, m_1 / |z| there, is below this: the first of its solutions; and
+#: The ray begins where |z G - 1|, m_1 / |z| there, is below this: the first of its solutions; and
 #: no farther out than this.
 _BEGINS, _FARTHEST = 0.2, 1e30
 #: Parts of a way: a step below 2^-16 stands at a singular point (an edge); a rest of 1e-9 is none.
@@ -48,19 +48,19 @@ class Walk:
 
     Args:
         equation: what is solved.
-        angle: arg z of the spine, in (0, pi]; any gives the same solutions.
+        angle: arg z of the ray, in (0, pi]; any gives the same solutions.
     """
 
     def __init__(self, equation: BlockEquation, angle: float = math.pi / 2) -> None:
         self.equation, self.angle = equation, angle
-        self._spine: Solutions | None = None
+        self._ray: Solutions | None = None
 
     def to(self, z: Complex) -> tuple[Solutions, Flags]:
-        """Solutions at points (Z,) from the spine, along the ray and then by angle."""
+        """Solutions at points (Z,) from the ray, along the ray and then by angle."""
         z = on_upper(z)
-        spine = self._spine_to(np.abs(z))
-        nearest = np.abs(np.log(np.abs(spine.z)) - np.log(np.abs(z))[:, None]).argmin(axis=1)
-        return self._over(spine[nearest], np.abs(z) * np.exp(1j * self.angle), z)
+        ray = self._ray_to(np.abs(z))
+        nearest = np.abs(np.log(np.abs(ray.z)) - np.log(np.abs(z))[:, None]).argmin(axis=1)
+        return self._over(ray[nearest], np.abs(z) * np.exp(1j * self.angle), z)
 
     def from_near(self, start: Solutions, z: Complex) -> tuple[Solutions, Flags]:
         """Solutions at points (Z,) from one each that is near, staying off the real axis."""
@@ -74,17 +74,17 @@ class Walk:
         found[rows], reached[rows] = self._straight(found[rows], z[rows])
         return found, reached
 
-    def _spine_to(self, sizes: NDArray[np.float64]) -> Solutions:
-        """The spine, prolonged over all |z| in `sizes`."""
-        spine = self._from_infinity(float(sizes.max())) if self._spine is None else self._spine
-        while abs(spine.z[-1]) > _RATIO * float(sizes.min()):
-            goal = spine.z[-1:] / _RATIO
-            more, reached = self._straight(spine[-1:], goal)
+    def _ray_to(self, sizes: NDArray[np.float64]) -> Solutions:
+        """The ray, prolonged over all |z| in `sizes`."""
+        ray = self._from_infinity(float(sizes.max())) if self._ray is None else self._ray
+        while abs(ray.z[-1]) > _RATIO * float(sizes.min()):
+            goal = ray.z[-1:] / _RATIO
+            more, reached = self._straight(ray[-1:], goal)
             if not reached[0]:
                 break
-            spine = joined(spine, more)
-        self._spine = spine
-        return spine
+            ray = joined(ray, more)
+        self._ray = ray
+        return ray
 
     def _from_infinity(self, size: float) -> Solutions:
         radius = _RATIO * max(size, 1.0)

@@ -77,7 +77,8 @@ class GrowthLimit:
 
     Attributes:
         value: the middle of the bracket (below it where noise may hide the upper part of it); -inf
-            where everything has died out, nan where m_1 is not a number.
+            where everything has died out, nan where m_1 is not a number or some repetitions have
+            died out: so few units are left that no rate can be read.
         error: standard deviation of a number anywhere in the bracket, together with the noise.
         noise: the part of it that more units would make smaller.
     """
@@ -120,10 +121,12 @@ def growth_limit(
     if steps < _FEWEST:
         raise ValueError(f"a growth rate needs {_FEWEST} steps, got {steps}")
     if not np.isfinite(log_means).all():
-        if np.isnan(log_means).any():
-            return GrowthLimit(math.nan, math.inf, math.inf)
-        dead = log_means[..., -1].max() == -math.inf
-        return GrowthLimit(-math.inf if dead else math.inf, 0.0, 0.0)
+        last = log_means[..., -1]
+        if last.max() == -math.inf:
+            return GrowthLimit(-math.inf, 0.0, 0.0)
+        if not np.isnan(log_means).any() and log_means.max() == math.inf:
+            return GrowthLimit(math.inf, 0.0, 0.0)
+        return GrowthLimit(math.nan, math.inf, math.inf)
     means, sums = _Slopes.of(log_means, 1, control and control.log_means), None
     if log_sums is not None and (log_sums == -math.inf).all():
         # A state that forgets at once (a vanilla RNN's): the kernel never leaves t = s.

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rnnmft.experiments.boundary import fit_boundary, longest_learnt, of_part
+from rnnmft.experiments.boundary import fit_boundary, fit_threshold, longest_learnt, of_part
 
 XI = np.geomspace(1.0, 100.0, 12)
 
@@ -65,3 +65,23 @@ def test_a_value_that_was_given_up_keeps_its_crossing() -> None:
 def test_the_first_crossing_counts() -> None:
     assert longest_learnt([10, 20, 40], [0.9, 0.1, 0.9]) < 20
     assert longest_learnt([10, 40], [0.75, 0.25]) == pytest.approx(20.0)
+
+
+def test_a_planted_threshold_is_found() -> None:
+    """Amplitudes over three decades: one threshold holds for all, one multiple of xi does not."""
+    left = np.stack([np.full(12, 3.0), np.geomspace(1.0, 1e-3, 12)], axis=1)
+    longest = (left[:, 0] + XI * np.log(left[:, 1] / 1e-5))[:, None]
+    found = fit_threshold(longest, XI, left)
+    assert found is not None
+    assert found.threshold == pytest.approx(1e-5, rel=1e-6)
+    assert found.scatter == pytest.approx(1.0)
+    assert found.less_multiple[2] < 0.0
+    # The control: where T* is a multiple of xi, a threshold describes it worse.
+    worse = fit_threshold(7 * XI[:, None], XI, left)
+    assert worse is not None
+    assert worse.less_multiple[1] > 0.0
+
+
+def test_nothing_learnt_has_no_threshold() -> None:
+    left = np.full((12, 2), 0.1)
+    assert fit_threshold(np.zeros((12, 2)), XI, left) is None

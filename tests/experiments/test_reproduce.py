@@ -16,7 +16,7 @@ from rnnmft.experiments.dynamics import races, run_race, schemes
 from rnnmft.experiments.recall import recalls
 from rnnmft.experiments.reproduce import run_parts
 from rnnmft.experiments.signal import propagations
-from rnnmft.experiments.trainability import sweeps
+from rnnmft.experiments.sweep import sweeps
 from rnnmft.experiments.training import Course
 
 
@@ -41,7 +41,9 @@ def test_dynamics(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", ["signal", "trainability", "recall", "drift", "language"])
+@pytest.mark.parametrize(
+    "experiment", ["signal", "trainability", "recall", "drift", "language", "reasons"]
+)
 def test_the_others(tmp_path: Path, experiment: str) -> None:
     assert run(experiment, tmp_path)["parts"]
 

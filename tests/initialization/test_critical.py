@@ -470,3 +470,16 @@ class TestTied:
         assert init.growth().error < 0.01
         before = init.tied_growth["untied answer"]
         assert float(before) == pytest.approx(0.035, abs=0.01)
+
+
+def test_a_stack_is_made_critical_layer_by_layer() -> None:
+    """What the refusal tells to do has growth 0, to the tolerance of its root."""
+    layer, R, found = cells.vanilla(), 1.0, []
+    stack = cells.stack(layer, 2)
+    with pytest.raises(InfeasibleError, match=r"join the ensembles by stack\.joined"):
+        critical(stack)
+    for _ in stack.layers:
+        found.append(critical(layer, Inputs(R=R), tying="untied").ensemble)
+        R = MeanField(layer, found[-1], Inputs(R=R), "untied").fixed_point().second_moment["h"]
+    growth = MeanField(stack, stack.joined(found), Inputs(), "untied").gradient_growth()
+    assert abs(float(growth)) < 1e-6

@@ -129,9 +129,12 @@ def test_growth_of_what_died_or_overflowed_and_of_too_little():
     died[:, 5:] = -math.inf
     assert growth_limit(died).value == -math.inf
     assert growth_limit(np.full((4, 32), math.inf)).value == math.inf
-    unknown = growth_limit(np.full((4, 32), math.nan))
-    assert math.isnan(unknown.value)
-    assert unknown.error == math.inf
+    some_died = np.zeros((4, 32))
+    some_died[1, 5:] = -math.inf
+    for lost in (np.full((4, 32), math.nan), some_died):
+        unknown = growth_limit(lost)
+        assert math.isnan(unknown.value)
+        assert unknown.error == math.inf
     with pytest.raises(ValueError, match="16 steps"):
         growth_limit(np.zeros((4, 15)))
 

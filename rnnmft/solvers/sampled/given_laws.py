@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rnnmft.language import Cell, Inputs
+from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.language.ensemble import PreactivationLaw
 from rnnmft.language.laws import Law
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.numerics.compile import compile_elementwise
@@ -76,12 +77,11 @@ class SampledAverages:
     def _read(self) -> list[tuple[list[float], list[list[float]]]]:
         """Mean squares and R, `_READINGS` times once the zero state is forgotten."""
         laws = self.laws
-        absent = {"sigma_w": 0.0, "sigma_v": 0.0}
         biases = {
-            p.name: {**absent, "mu_b": self.mu[p.name], "sigma_b": math.sqrt(self.q[p.name])}
+            p.name: PreactivationLaw(0.0, 0.0, self.mu[p.name], math.sqrt(self.q[p.name]))
             for p in laws.cell.preactivations
         }
-        ensemble = laws.cell.ensemble("gaussian", laws.laws, **biases)
+        ensemble = Ensemble(biases, laws.laws)
         process = UnitProcess(
             laws.cell, ensemble, laws.inputs, "untied", laws.moved, trajectories=1
         )

@@ -159,10 +159,10 @@ def growth_runs(sampling: Sampling, first: Sampling, effort: Effort, *, tied: bo
             plan, most = drawn.sampling, drawn.sampling.total
         limit = limit_of(drawn, horizon, tied)
         found = GrowthFound(limit, Status.OK, horizon, plan.total)
-        if math.isnan(limit.value):
-            return replace(found, status=Status.UNDEFINED)
         if not decided_by_many(drawn.values, horizon):
             return replace(found, status=Status.NOT_CONVERGED)
+        if math.isnan(limit.value):
+            return replace(found, status=Status.UNDEFINED)
         if limit.error <= wanted:
             return found
         noisy = limit.noise > effort.noisy * limit.error
@@ -250,8 +250,11 @@ def _logarithms(values: Mapping[str, Array], end: int) -> tuple[Array, Array | N
 def _short(logs: Array) -> GrowthLimit:
     """From a few steps: the slope over the last half of them, and how much it still changes.
 
-    One step alone tells the size of the rate, not its limit: the error is the rate itself.
+    One step alone tells the size of the rate, not its limit: the error is the rate itself. What has
+    died or overflowed in some repetition has none.
     """
+    if not np.isfinite(logs).all():
+        return GrowthLimit(math.nan, math.inf, math.inf)
     logs = np.concatenate([np.zeros((len(logs), 1)), logs], 1)
     end = logs.shape[1] - 1
     middle = end // 2

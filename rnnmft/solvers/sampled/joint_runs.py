@@ -43,7 +43,8 @@ class RunAsked:
         burn_in: steps, which are recorded where there is no horizon.
         horizon: steps of a perturbation that starts after them; 0 for a run of moments.
         first: number of the first repetition: those before are drawn already.
-        windows: how many perturbations, each where the last one ended.
+        windows: how many perturbations, one after another.
+        pause: steps between two of them.
         with_small: whether the bias of few units is asked for as well.
     """
 
@@ -52,12 +53,13 @@ class RunAsked:
     horizon: int = 0
     first: int = 0
     windows: int = 1
+    pause: int = 0
     with_small: bool = True
 
     @property
     def steps(self) -> int:
         """Of its units."""
-        return self.burn_in + self.windows * self.horizon
+        return self.burn_in + self.windows * (self.horizon + self.pause)
 
     def steps_made(self, other: RunAsked) -> int:
         """How many of them units of another run have made: these are kept where they settled."""
@@ -105,7 +107,12 @@ class JointRuns:
             plan = replace(plan, memory=asked.sampling.memory)
             if horizon:
                 found = setting.tangents(
-                    plan, numbers, asked.burn_in, horizon, windows=asked.windows
+                    plan,
+                    numbers,
+                    asked.burn_in,
+                    horizon,
+                    windows=asked.windows,
+                    pause=asked.pause,
                 )
             else:
                 found = setting.moments(plan, numbers, asked.burn_in, 1)

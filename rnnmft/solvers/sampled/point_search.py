@@ -48,8 +48,12 @@ _NOISY = 0.5
 _UNITS = {128: (1 << 9, 8), 0: (1 << 9, 16)}
 # Steps of all perturbations of a repetition, in terms of those that it took to settle: so many cost
 # little beside these; up to so many, more of them are worth more than other units, which have to
-# settle first.
+# settle first. Where that took `_SLOW` steps or more, one perturbation starts as many steps after
+# the other: in between little changes.
 _FOLLOWING, _MOST_FOLLOWING = 0.25, 2
+# Repetitions of a state that took `_SLOW` steps differ for as long, which biases what is not linear
+# in it: more units than those of so many repetitions make them larger, up to so large.
+_REPETITIONS, _LARGE = 16, 1 << 12
 # A state has settled once its moments in the repetitions differ by less than this part of them.
 # Where they differ by more some may be on their way from one state to another, which are too few to
 # be seen against the others.
@@ -108,7 +112,7 @@ class PointSearch:
     ) -> None:
         self.setting, self.tolerance, self.with_growth = setting, tolerance, with_growth
         self.settle_within = settle_within
-        self.sampling = replace(sampling, tolerance=_LEANT_ON * tolerance, work=None)
+        self.sampling = sampling
         self.is_leant_on = False
         self.answer: PointFound | None = None
         self._at: Settled | None = None
@@ -132,9 +136,13 @@ class PointSearch:
         except StopIteration as end:
             self.answer = end.value
 
+    def is_of_one_kind(self, other: PointSearch) -> bool:
+        """Whether runs of two points can be compared."""
+        return self._kind == other._kind
+
     def lean_on(self, other: PointSearch) -> bool:
         """Whether a neighbour's units, with those that there are, make the error small enough."""
-        if other._known is None or self._known is None or self._kind != other._kind:
+        if other._known is None or self._known is None or not self.is_of_one_kind(other):
             return False
         if not _covers(other._known, self._known):
             return False
@@ -175,7 +183,7 @@ class PointSearch:
 
     def _plan(self, steps: int) -> Sampling:
         units = next(units for least, units in _UNITS.items() if steps >= least)
-        return replace(self.sampling, tolerance=None).of(*units)
+        return replace(self.sampling, tolerance=None, work=None).of(*units)
 
     def _grow(
         self, plan: Sampling, steps: int, is_settled: bool
@@ -187,20 +195,29 @@ class PointSearch:
         first = _SHORT if steps == _FIRST_STEPS else _USUAL if steps < _SLOW else _LONG
         effort = Effort(first, _LONGEST, first, plan.per_repetition, noisy=_NOISY)
         repetitions, fewest = plan.repetitions, 2 if first == _SHORT else 1
-        times = max(fewest, int(_FOLLOWING * steps) // first)
+        times = max(fewest, int(_FOLLOWING * steps) // (first + _pause(steps, first)))
         most = _FOR_OTHERS * self.sampling.max_units
-        plan = plan.of(plan.per_repetition, times * repetitions)
-        search = growth_runs(self.sampling, plan, effort, tied=self._tied)
+        # Slow neighbours hardly have runs in common: these points are not for others.
+        part = 1.0 if steps >= _SLOW else _LEANT_ON
+        search = growth_runs(
+            replace(self.sampling, tolerance=part * self.tolerance, work=None),
+            plan.of(plan.per_repetition, times * repetitions),
+            effort,
+            tied=self._tied,
+        )
         wanted, horizon = next(search)
         while True:
-            kind, have = (steps, wanted.per_repetition, horizon), 0
-            windows = _windows(wanted.repetitions // repetitions, steps, horizon)
-            self._asks_for_units = kind == self._kind
+            pause = _pause(steps, horizon)
+            windows = _windows(wanted.total // plan.total, steps, horizon + pause)
+            drawing = _larger(plan, wanted.total // windows, steps)
+            kind, have = (steps, drawing.per_repetition, horizon), 0
+            self._asks_for_units = self._kind is not None and kind[::2] == self._kind[::2]
             if (kind, windows) == (self._kind, self._windows) and self._known is not None:
                 have = self._known.sampling.repetitions
-            more = wanted.of(wanted.per_repetition, wanted.repetitions // windows - have)
-            drawn = yield RunAsked(more, steps, horizon, have, windows, not self._asks_for_units)
-            if self._asks_for_units and self._known is not None:
+            more = drawing.of(drawing.per_repetition, drawing.repetitions - have)
+            is_new = not self._asks_for_units or kind != self._kind
+            drawn = yield RunAsked(more, steps, horizon, have, windows, pause, is_new)
+            if not is_new and self._known is not None:
                 # What few units tell of the bias they have told.
                 drawn = replace(drawn, small=self._known.small, smaller=self._known.smaller)
             self._kind, self._windows = kind, windows
@@ -208,7 +225,8 @@ class PointSearch:
             found = self._found()
             enough = found.status is Status.OK and found.limit.error <= self.tolerance
             try:
-                wanted, horizon = search.send(self._known)
+                # A perturbation that follows another is a repetition more.
+                wanted, horizon = search.send(replace(self._known, sampling=wanted))
             except StopIteration as end:
                 return found if enough else end.value
             # What nobody leans on need not be better than was asked; nor need what could be better
@@ -249,10 +267,26 @@ def _covers(other: Samples, own: Samples) -> bool:
     return all(len(a) >= len(b) and a[0].size >= b[0].size for a, b in logs)
 
 
-def _windows(times: int, steps: int, horizon: int) -> int:
-    """How many perturbations a repetition has where so many times as much is wanted as at first."""
-    most = max(1, min(times, _MOST_FOLLOWING * steps // horizon))
+def _pause(steps: int, horizon: int) -> int:
+    """Steps between perturbations, of a state that took so many to settle."""
+    return max(int(_FOLLOWING * steps) - horizon, 0) if steps >= _SLOW else 0
+
+
+def _windows(times: int, steps: int, period: int) -> int:
+    """How many perturbations a repetition has where so many times as much is wanted as at first.
+
+    One starts so many steps after the other.
+    """
+    most = max(1, min(times, _MOST_FOLLOWING * steps // period))
     return 1 << (most.bit_length() - 1)
+
+
+def _larger(plan: Sampling, units: int, steps: int) -> Sampling:
+    """A first run of so many steps, made larger, to have so many units."""
+    each, count = plan.per_repetition, units // plan.per_repetition
+    if steps >= _SLOW and count > _REPETITIONS:
+        each = min(each * count // _REPETITIONS, _LARGE)
+    return plan.of(each, units // each)
 
 
 def _answer(at: Settled, growth: GrowthFound) -> PointFound:

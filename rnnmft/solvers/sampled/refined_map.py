@@ -2,9 +2,9 @@
 
 Points of every fourth, then of every second value along each axis come first, one axis after the
 other. Before a point is solved it is predicted by a cubic through known points of its row. How good
-that is, every second of these tells: how far is a cubic through the others from it? At half the
-spacing that is a sixteenth where the map is smooth, and about as much where it has a kink; half of
-it is taken for an error. A jump is missed by its own size. What is predicted well enough is not
+that is, every second of these tells: how far are cubics through the others from it? At half the
+spacing that is a sixteenth where the map is smooth, and up to twice as much where it has a kink;
+which of them it is, the same at twice the spacing tells. What is predicted well enough is not
 solved; where predictions miss everything is.
 
 Points share their random numbers: what predictions miss by is the map's shape rather than noise.
@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,9 +39,12 @@ _NODES = 4
 # How often every second value is left out. What is narrower than four values and shows in none of
 # the points around it would not be seen.
 _TIMES = 2
-# The part of a miss that is an error at half the spacing: eight times that of a smooth map. A kink
-# leaves up to 1.2 of it, 2.4 times an error that is below the tolerance already.
-_LEFT = 0.5
+# The part of a miss that is an error at half the spacing. Wherever a kink is it leaves up to 2.4 of
+# that, a small jump up to 2.6.
+_LEFT = 1.0
+# Misses at twice the spacing that are so many times these show a smooth map, whose are 16: beside a
+# kink they are 7 at most. That leaves a sixteenth; four are taken.
+_FALLING, _LEFT_OF_SMOOTH = 8.0, 0.25
 # What a prediction of a moment may be wrong by: its error, or this part of it if that is more.
 _OF_MOMENT = 0.002
 
@@ -91,12 +94,11 @@ class _Guess:
 
 @dataclass(frozen=True)
 class _Cubic:
-    """What a cubic through four points says, the noise of that, and its third derivative's size."""
+    """What a cubic through four points says, and the noise of that."""
 
     nodes: Sequence[int]
     values: Array
     noise: Array
-    bent: float
 
     @classmethod
     def through(cls, nodes: Sequence[int], known: Sequence[_Known], x: int) -> _Cubic:
@@ -105,9 +107,7 @@ class _Cubic:
         weights = np.array(cubic_weights(x, nodes))
         # All of the noise is shared, or none; what is shared in part lies between.
         noise = np.maximum(np.abs(weights @ errors), np.sqrt(weights**2 @ errors**2))
-        apart = [math.prod(b - c for c in nodes if c != b) for b in nodes]
-        bent = abs(float((values[:, 0] / apart).sum()))
-        return cls(nodes, weights @ values, noise, bent)
+        return cls(nodes, weights @ values, noise)
 
 
 class RefinedMap:
@@ -122,7 +122,8 @@ class RefinedMap:
         self.points, self.tolerance = points, tolerance
         self._number = {place: i for i, place in enumerate(points.places)}
         self._known: dict[Place, _Known] = {}
-        self._misses: dict[tuple[Place, int], Array] = {}
+        self._off: dict[Place, Array] = {}
+        self._misses: dict[tuple[Place, int, int], Array] = {}
         sizes = [1 + max(along) for along in zip(*points.places, strict=True)]
         self._axes = [thinned(n) for n in sizes]
 
@@ -139,6 +140,7 @@ class RefinedMap:
             guesses = {p: self._guess(p) for p in order[times]}
             good = {p: g for p, g in guesses.items() if g is not None and self._is_good(g)}
             self._known |= {p: g.known for p, g in good.items()}
+            self._off |= {p: g.off for p, g in good.items()}
             if good:
                 states = len(self.points.cell.states)
                 yield [(self._number[p], g.known.found(states)) for p, g in good.items()]
@@ -167,7 +169,7 @@ class RefinedMap:
         found: list[_Guess] = []
         for a, (times, axis) in enumerate(zip(self._times(place), self._axes, strict=True)):
             if times < len(axis) - 2:
-                found += self._along(place, a, *axis[times + 1 : times + 3])
+                found += self._along(place, a, axis[times + 1 :])
         return min(found, key=lambda g: (not self._is_good(g), g.known.errors[0]), default=None)
 
     def _is_good(self, guess: _Guess) -> bool:
@@ -175,28 +177,45 @@ class RefinedMap:
         allowed = np.maximum(guess.noise, _OF_MOMENT)
         return guess.known.errors[0] <= self.tolerance and bool((guess.off <= allowed)[1:].all())
 
-    def _along(
-        self, place: Place, a: int, sparse: Sequence[int], sparser: Sequence[int]
-    ) -> Iterator[_Guess]:
+    def _along(self, place: Place, a: int, thinned: Sequence[Sequence[int]]) -> Iterator[_Guess]:
         """What a row along axis a says, by some of its values and what half of them miss.
 
-        Through points on both sides, and, as next to a jump, through those on one side of it.
+        Through points on both sides, and, as next to a jump, through more of those on one side.
         """
-        cubics = self._cubics(place, a, sparse)
-        for cubic in cubics:
-            smoothest = min(cubics, key=lambda c: c.bent)
-            checked = [_moved(place, a, x) for x in cubic.nodes if x not in sparser]
-            missed = [self._missed(p, a, sparser) for p in checked]
-            missed.append(np.abs(cubic.values - smoothest.values))
-            yield _Guess(cubic.values, cubic.noise, _LEFT * np.max(missed, axis=0))
+        sparse, sparser, *sparsest = thinned
+        before = self._most_missed(place, a, windows(place[a], sparser), sparsest[:1])
+        for cubic in self._cubics(place, a, sparse):
+            missed = self._most_missed(place, a, [cubic.nodes], [sparser])
+            left = np.where(before > _FALLING * missed, _LEFT_OF_SMOOTH, _LEFT)
+            yield _Guess(cubic.values, cubic.noise, left * missed)
+
+    def _most_missed(
+        self,
+        place: Place,
+        a: int,
+        nodes: Iterable[Sequence[int]],
+        sparser: Sequence[Sequence[int]],
+    ) -> Array | float:
+        """How far cubics through sparser values are from the other nodes of a row, at most."""
+        missed = [
+            self._missed(at, a, values)
+            for values in sparser
+            for x in {x for some in nodes for x in some if x not in values}
+            if (at := _moved(place, a, x)) in self._known
+        ]
+        return np.max(missed, axis=0) if missed else 0.0
 
     def _missed(self, place: Place, a: int, values: Sequence[int]) -> Array:
-        """How far the smoothest cubic through some values of a row is from a known point of it."""
-        if (place, a) not in self._misses:
-            known, cubics = self._known[place].values, self._cubics(place, a, values)
-            found = min(cubics, key=lambda c: c.bent).values if cubics else np.inf
-            self._misses[place, a] = np.abs(found - known)
-        return self._misses[place, a]
+        """How far any cubic through some values of a row is from a known point of it, at most.
+
+        One that was itself predicted lies on a cubic: what it may be off by counts.
+        """
+        known, key = self._known[place].values, (place, a, len(values))
+        if key not in self._misses:
+            missed = [np.abs(cubic.values - known) for cubic in self._cubics(place, a, values)]
+            missed.append(self._off.get(place, np.zeros_like(known)) if missed else known + np.inf)
+            self._misses[key] = np.max(missed, axis=0)
+        return self._misses[key]
 
     def _cubics(self, place: Place, a: int, values: Sequence[int]) -> list[_Cubic]:
         """The cubics through known points at some values of a row, first that in their middle."""

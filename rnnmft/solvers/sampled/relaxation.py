@@ -17,7 +17,7 @@ from rnnmft.units.repetitions import calibrated_error, jackknife, mean_and_error
 __all__ = [
     "Rate",
     "Settling",
-    "alternates",
+    "alternation",
     "decay_rate",
     "settling",
     "slowest_rate",
@@ -80,16 +80,24 @@ def settling(samples: Array) -> Settling:
     return Settling(False, ratio, remaining, slowing, speeding)
 
 
-def alternates(samples: Array) -> bool:
-    """Whether a series (repetitions, steps) goes to and fro between two values at its end.
+def alternation(samples: Array) -> float:
+    """How a series (repetitions, steps) goes to and fro between two values at its end.
 
     Averages over the population can do that (m' = -2 m + ..): there is no stationary state, whose
     mean over a quarter of the steps would look like one.
+
+    Returns:
+        The distance of the two values in the last quarter, in terms of that in the quarter before;
+        0 where either is noise: two quarters are hardly wrong alike.
     """
-    pairs = samples[:, -(samples.shape[1] // 8 * 2) :].reshape(len(samples), -1, 2)
-    apart, error = mean_and_error((pairs[..., 1] - pairs[..., 0]).mean(1))
-    level = float(np.abs(pairs).mean())
-    return abs(float(apart)) > max(_SIGNIFICANT * float(error), _APART * level)
+    quarter = samples.shape[1] // 8 * 2
+    pairs = samples[:, -2 * quarter :].reshape(len(samples), 2, -1, 2)
+    apart, error = mean_and_error((pairs[..., 1] - pairs[..., 0]).mean(2))
+    noise = _CLEAR * calibrated_error(error, len(samples))
+    before, last = np.where(
+        np.abs(apart) > np.maximum(noise, _APART * np.abs(pairs).mean()), apart, 0.0
+    )
+    return max(float(last / before), 0.0) if before else 0.0
 
 
 @dataclass(frozen=True)

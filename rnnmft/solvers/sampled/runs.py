@@ -156,6 +156,7 @@ class SampledSetting:
         horizon: int,
         trajectories: int = 1,
         windows: int = 1,
+        pause: int = 0,
     ) -> dict[str, Array]:
         """The growth of perturbations that start after burn_in steps.
 
@@ -166,7 +167,8 @@ class SampledSetting:
             horizon: steps of the perturbation.
             trajectories: 2 for a perturbation of the cross moments of two trajectories, whose
                 growth rate is log chi(c*) = -1 / xi_c.
-            windows: how many perturbations, each where the last one ended.
+            windows: how many perturbations, one after another.
+            pause: steps between the end of one and the start of the next.
 
         Returns:
             m_1, log_m_1: (R, horizon), of the T-step Jacobian, T = 1, .., horizon (of two
@@ -184,6 +186,8 @@ class SampledSetting:
         if windows == 1:
             self.kept.keep_tangent(which, tangent, recorded)
         for _ in range(1, windows):
+            for _ in range(pause):
+                process.step()
             tangent = AveragedTangent(process, tangent.sides)
             each.append(_perturbed(tangent, {}, horizon))
         found = {n: np.stack([part[n] for part in each], 1) for n in each[0]}

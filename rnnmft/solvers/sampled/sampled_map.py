@@ -164,7 +164,10 @@ class SampledMap:
         first: list[int] = []
         for i in alone:
             if all(self._distance(i, k) >= _APART - 1 for k in first):
-                self._searches[i].is_leant_on = True
+                alike = self._searches[i].is_of_one_kind
+                self._searches[i].is_leant_on = any(
+                    alike(self._searches[k]) for k in poor if 0 < self._distance(i, k) <= _NEAR
+                )
                 first.append(i)
         return leaning, sorted(rich + first)
 

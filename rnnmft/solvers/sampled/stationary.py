@@ -13,7 +13,7 @@ from rnnmft.language import Cell
 from rnnmft.sampling import FEWEST
 from rnnmft.solvers.sampled.checks import check
 from rnnmft.solvers.sampled.readings import cross_moments, second_moments
-from rnnmft.solvers.sampled.relaxation import Settling, alternates, settling
+from rnnmft.solvers.sampled.relaxation import Settling, alternation, settling
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.theory.linearised_unit import never_forgets
 from rnnmft.units.recent_span import directions_of
@@ -36,6 +36,9 @@ _MOST_STEPS = 8192
 _MOST_WORK = 9e9
 # Changes that shrink by less than this from quarter to quarter of a run have no end in sight.
 _ENDLESS = 0.75
+# An alternation that loses less than this from quarter to quarter lasts, in a run of so many steps:
+# by then one that a mode of 600 steps makes has lost as much.
+_LASTING, _LONG_ENOUGH = 0.9, 256
 #: A moment this large is on its way to infinity.
 HUGE = 1e100
 # Errors by which the moments of two runs to one state differ, at most.
@@ -124,14 +127,16 @@ def verdict(
     found = {n: settling(v) for n, v in series.items()}
     remaining = {n: s.remaining for n, s in found.items()}
     if all(s.settled for s in found.values()):
-        if any(alternates(v) for v in second.values()):
+        swing = max(alternation(v) for v in second.values())
+        if swing == 0.0:
+            return Settled(drawn, steps, check(drawn), remaining, setting)
+        if swing > _LASTING and steps >= _LONG_ENOUGH:
             raise ConvergenceError(Status.NO_FIXED_POINT, "Moments alternate between two values.")
-        return Settled(drawn, steps, check(drawn), remaining, setting)
     directions = 2 * int(drawn.values["check/directions"].max())
     work = FEWEST * 2.0 * steps * min(directions, directions_of(2 * steps))
     if steps < most_steps and work <= _MOST_WORK:
         return None
-    endless = [found[n] for n in second if found[n].ratio >= _ENDLESS]
+    endless = [s for s in map(found.get, second) if s and not s.settled and s.ratio >= _ENDLESS]
     if endless:
         raise _endless(endless, setting.cell, steps)
     return Settled(drawn, steps, Status.MAX_STEPS, remaining, setting)

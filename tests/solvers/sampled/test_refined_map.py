@@ -13,6 +13,8 @@ from rnnmft.solvers.sampled.point_search import PointFound
 from rnnmft.solvers.sampled.refined_map import PREDICTED, RefinedMap
 
 TOLERANCE, NOISE = 0.005, 0.002
+# What a kink or a jump leaves of the error that is stated for it: see `refined_map`.
+LEFT_BY_A_BREAK = 2.6
 
 
 class KnownMap:
@@ -103,6 +105,27 @@ def test_where_a_map_breaks_it_is_solved(rate):
     predicted = completed(points)
     assert 150 < len(predicted) < 620
     assert np.abs(z(points, predicted)).max() < 3.0
+
+
+class BrokenRate(KnownMap):
+    """Exact, with moments that do not break."""
+
+    def at(self, i):
+        rate = np.array([self.rate(*self.places[i])]), np.array([1e-9]), Status.OK
+        one = np.ones(1), np.array([1e-9]), Status.OK
+        return PointFound(dict.fromkeys(PREDICTED, one) | {"gradient_growth": rate})
+
+
+@pytest.mark.parametrize("break_at_0", [abs, lambda u: u > 0], ids=["kink", "jump"])
+def test_a_break_too_small_to_be_solved_is_in_the_error(break_at_0):
+    """Wherever it lies; the control states half of the errors."""
+    largest = 0.0
+    for at in np.arange(0.0, 29.0, 0.2713):
+        points = BrokenRate((30,), lambda i, at=at: 0.009 * break_at_0(i - at))
+        predicted = completed(points)
+        largest = max(largest, *np.abs(z(points, predicted)))
+    assert largest < LEFT_BY_A_BREAK
+    assert 2 * largest > LEFT_BY_A_BREAK
 
 
 def test_what_has_no_rate_tells_nothing():

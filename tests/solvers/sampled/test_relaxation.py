@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnmft.solvers.memory_time import integrated_time, memory_time
-from rnnmft.solvers.sampled.relaxation import alternates, decay_rate, settling
+from rnnmft.solvers.sampled.relaxation import alternation, decay_rate, settling
 
 REPETITIONS = 16
 
@@ -31,13 +31,21 @@ def test_a_stationary_series_has_settled():
 
 
 def test_two_values_that_alternate_are_no_stationary_state():
-    """A series alternates by 4 % under noise of 10 %; over 500 seeds without, none is said to."""
-    both = 1.0 + 0.02 * (-1.0) ** np.arange(256)
-    assert alternates(noisy(both, 0.1))
-    assert settling(noisy(both, 0.1)).settled
-    # 32 pairs in 16 repetitions: a standard error of .1 (2 / 512)^(1/2) = .006. 2 % are 3.2 of it,
-    # and 3 measured ones are passed by 0.9 %: at most 4.5 expected in 500, 20 with 1e-7.
-    assert sum(alternates(noisy(np.ones(256), 0.1, seed)) for seed in range(500)) < 20
+    """A series alternates by 10 % under noise of 10 %; over 500 seeds without, none is said to.
+
+    32 pairs a quarter in 16 repetitions: a standard error of .1 (2 / 512)^(1/2) = .006, so that the
+    ratio of the quarters is 1 +- .09. Noise passes four errors in both with less than 1e-7.
+    """
+    sign = (-1.0) ** np.arange(256)
+    assert 0.6 < alternation(noisy(1.0 + 0.05 * sign, 0.1)) < 1.4
+    assert settling(noisy(1.0 + 0.05 * sign, 0.1)).settled
+    assert not any(alternation(noisy(np.ones(256), 0.1, seed)) for seed in range(500))
+
+
+def test_an_alternation_that_dies_tells_how_fast():
+    """(-.99)^t over quarters of 64 steps: .99^64 of it is left."""
+    times = np.arange(256)
+    assert alternation(noisy(1.0 + (-0.99) ** times, 0.0)) == pytest.approx(0.99**64, rel=1e-9)
 
 
 def test_a_drift_is_seen_and_what_remains_is_predicted():

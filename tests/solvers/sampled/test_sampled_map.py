@@ -18,7 +18,7 @@ from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.sampled_map import SampledMap
 from tests.solvers.linear_cells import linear_cell
 
-PLAN = Sampling(units=1 << 18, max_units=1 << 18, dtype="float32", device="cpu")
+PLAN = Sampling(units=1 << 20, max_units=1 << 20, dtype="float32", device="cpu")
 # False alarms of the comparison with single points, in one of so many runs; its control moves every
 # rate by so much.
 ALARM, MOVED = 1e-3, 0.03
@@ -113,6 +113,14 @@ def neighbours():
         (cell.ensemble(e={"sigma_w": w, "sigma_v": 1.39, "mu_b": -1.0}), Inputs(R=0.4616))
         for w in (2.0, 2.4, 2.8)
     ]
+
+
+def test_a_noisy_point_gets_units_until_it_is_good_enough():
+    cell, points = neighbours()
+    (found,) = solved(cell, points[:1], tolerance=0.01)
+    _, (error,), status = found["gradient_growth"]
+    assert status is Status.OK
+    assert error <= 0.01
 
 
 @pytest.mark.slow
