@@ -78,6 +78,8 @@ class _Attempt:
 _MOST_STATES = 8
 # Of states of two widths: the sizes and the pairs of sizes that are tried, so many runs at most.
 _MOST_SIZES, _MOST_PAIRS = 8, 12
+# What no cell has: their weights repeat over places.
+_CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
 
 
 class Search:
@@ -268,6 +270,12 @@ class Search:
             )
         if self._has_one_unit():
             return one_unit(self.module)
+        for path, part in self.module.named_modules():
+            if isinstance(part, _CONVOLUTIONS):
+                return CellError(
+                    f"cannot trace {name}: {path} convolves ({type(part).__name__}): a cell has "
+                    "matrices whose entries are independent, and no weights that repeat over places"
+                )
         place = place_of_error(best.error)
         where = f" (at {place})" if place else ""
         if isinstance(best.error, AmbiguousResultError):

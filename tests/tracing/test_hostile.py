@@ -34,6 +34,18 @@ class Yields(Simple):
         yield torch.tanh(self.pre(x, h))
 
 
+class ConvolvingLSTM(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gates = nn.Conv2d(3 + 8, 32, 3, padding=1)
+
+    def forward(self, x, state):
+        h, c = state
+        i, f, g, o = self.gates(torch.cat([x, h], 1)).chunk(4, 1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
+
+
 class Stubborn(Simple):
     def __deepcopy__(self, memory):
         raise RuntimeError("no copies")
@@ -55,6 +67,7 @@ def in_a_circle() -> nn.Module:
         (lambda: CallsItself(3, 4), "its forward calls itself without end"),
         (lambda: Leaves(3, 4), r"raises SystemExit \(3\)"),
         (lambda: Yields(3, 4), "it returns no tensor"),
+        (ConvolvingLSTM, r"gates convolves \(Conv2d\)"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors", "ignore:Complex modules")
