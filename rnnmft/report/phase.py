@@ -87,7 +87,7 @@ def axis_labels(cell: Cell, name: str) -> tuple[str, str]:
 
     >>> from rnnmft import cells
     >>> axis_labels(cells.lstm(), "f")
-    ('\\\\sigma_{w, f}', '\\\\mu_{b, f}')
+    ('\\sigma_{w, f}', '\\mu_{b, f}')
     """
     index = f", {sp.latex(sp.Symbol(name))}" if len(cell.preactivations) > 1 else ""
     return rf"\sigma_{{w{index}}}", rf"\mu_{{b{index}}}"

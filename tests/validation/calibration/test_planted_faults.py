@@ -54,9 +54,10 @@ def test_sampled_tangents_are_rejected():
     tally = tally_of_tangents(DrawnTangents)
     assert not tally.verdicts["gradient growth"].passed
     assert not tally.passed
-    # The turn comes from below: every growth that is far off is too large.
-    far = [c for c in tally.comparisons if c.kind == "gradient growth" and abs(c.score) > 3]
-    assert far
+    # The turn comes from below: where it has come, growth is far too large.
+    growths = [c for c in tally.comparisons if c.kind == "gradient growth"]
+    far = [c for c in growths if abs(c.value - c.truth) > 1.0]
+    assert any(c.score > 3 for c in far)
     assert all(c.value > c.truth for c in far)
 
 
