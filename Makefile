@@ -27,11 +27,10 @@ report: $(STAMP) ## the theory of the minimalRNN against simulation, one HTML pa
 	@$(BIN)/rnnmft report minimal --output report/minimal.html
 	@echo "$(CURDIR)/report/minimal.html"
 
-# -k: one run names every check that fails; the pages take one core, what is beside them the other;
-# pytest takes both and comes last, so that its verdict closes the output.
-test: $(STAMP) ## every check of the fast set, about 10 minutes on 2 cores at most
-	@failed=0; $(MAKE) --no-print-directory -k -j 2 -O docs lint types derivations || failed=$$?; \
-	  $(MAKE) --no-print-directory pytest && exit $$failed
+# -k: one run names every check that fails. Two at a time: pytest, which begins once lint, types and
+# derivations are done, takes longest, so that its verdict closes the output.
+test: $(STAMP) ## every check of the fast set, about 10 minutes on 2 cores
+	@$(MAKE) --no-print-directory -k -j 2 docs lint types derivations pytest
 
 lint: $(STAMP) ## ruff, rules and format
 	@$(BIN)/ruff check --quiet .

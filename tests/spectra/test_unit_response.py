@@ -103,7 +103,7 @@ def test_torch_gives_what_numpy_gives(name: str, weights: str, tying: str, horiz
 @pytest.mark.parametrize(("name", "weights", "tying", "horizon"), SETTINGS)
 def test_a_gpu_gives_what_the_cpu_gives(name: str, weights: str, tying: str, horizon: int) -> None:
     """The same units on both."""
-    same_on(sampled(name, weights, tying, horizon, units=4096), GPU)
+    same_on(sampled(name, weights, tying, horizon, units=1024), GPU)
 
 
 @pytest.mark.cuda
