@@ -234,6 +234,8 @@ def reached_from(
         if near is not None:
             return near, near.status
         growing = False
+    elif not found and _rises_at_the_end(recursion, point):
+        return None, Status.DIVERGES
     else:
         last, growing = _followed(recursion, point, start, _GROWTH_STEPS)
     if not np.isfinite(last).all() or growing:
@@ -244,6 +246,18 @@ def reached_from(
     if not stable:
         return None, Status.NO_FIXED_POINT
     return min(stable, key=lambda r: float(np.abs(r.moments - last).max())), Status.STALLED
+
+
+def _rises_at_the_end(recursion: UntiedRecursion, point: Point) -> bool:
+    """Whether one moment at the end of the grid is moved beyond it.
+
+    Without a fixed point up to there it then rises from wherever it starts, and leaves the grid.
+    """
+    end = _GRID[-1:, None]
+    if len(recursion.keys) > 1:
+        return False
+    new, error, *_ = recursion.step(end, point)
+    return bool((new - error > end).all())
 
 
 def _approached(

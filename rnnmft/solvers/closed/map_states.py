@@ -29,6 +29,8 @@ Flags = NDArray[np.bool_]
 _BETWEEN, _ROUNDING = np.linspace(0.0, 1.0, 17), 1e-12
 # Steps of a path, looked at every so many; it ends so many times nearer to one root than to any.
 _STEPS, _EVERY, _NEAREST = 4000, 20, 0.05
+# Steps of a path with nowhere to go: what grows by 5 % a step, from 1, has left every bound.
+_LEAVING = 400
 # What a start may move by, of its size, and be at rest: 500 eps.
 _RESTING = 1e-13
 # Fixed points nearer than this part are one: a hundredth of what `map_roots` tells apart.
@@ -121,6 +123,9 @@ def map_states(
             np.full((1, len(none)), _FAR), {s: v[none] for s, v in flat.items()}
         )[0]
         states.diverged[none] = far > (1.0 + _MARGINAL) * _FAR
+    without = np.ones(len(states.diverged), dtype=bool)
+    without[rows[states.reached | (slope < 1.0)]] = False
+    _leave(recursion, flat, start, states, np.flatnonzero(without & ~states.diverged))
     return states
 
 
@@ -214,6 +219,23 @@ def _followed(
         states.reached[best[near]] = True
         values, left = values[:, ~near], left[~near]
         point = {s: v[left] for s, v in flat.items()}
+
+
+def _leave(
+    recursion: TabulatedRecursion, flat: Point, start: Array, states: MapStates, points: Rows
+) -> None:
+    """Mark the points whose paths leave every bound, by steps that grow until they do."""
+    left, before, step = points, start[:, points], np.zeros(len(points))
+    for _ in range(_LEAVING):
+        if not len(left):
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = recursion.stepped(before, {s: v[left] for s, v in flat.items()})
+            last, step = step, np.abs(values - before).max(axis=0)
+            size = np.abs(values).max(axis=0)
+        states.diverged[left[(size > _FAR) & (step > last)]] = True
+        inside = size <= _FAR
+        left, before, step = left[inside], values[:, inside], step[inside]
 
 
 def _nearest(states: MapStates, points: Rows, values: Array) -> tuple[Rows, Array]:

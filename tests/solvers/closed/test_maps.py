@@ -12,6 +12,7 @@ from rnnmft.activations import identity
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid
 from rnnmft.analysis.phase_diagram import phase_diagram
+from rnnmft.errors import ConvergenceError, Status
 from rnnmft.language import Inputs
 
 R, SIGMA_V = 0.4616, 1.39
@@ -150,3 +151,30 @@ def test_a_start_beyond_the_middle_root_reaches_the_upper_one() -> None:
     )
     assert low.second_moment.item() == low.fixed_points.values[0, 0, 0]
     assert high.second_moment.item() == high.fixed_points.values[0, 2, 0]
+
+
+def test_where_moments_leave_every_bound_the_whole_map_says_so() -> None:
+    """A rectified proposal behind a gate has two moments: mean and second; both grow at once."""
+    cell = cells.loads("""
+    name = "rectified"
+    states = ["h"]
+    [preactivations]
+    z = { sees = "h" }
+    g = { sees = "h" }
+    [update]
+    h = "(1 - sigmoid(z)) * h + sigmoid(z) * relu(g)"
+    """)
+    vary = {("g", "sigma_w"): [0.5, 1.2, 1.7, 2.5], ("z", "mu_b"): [-1.0, 1.0]}
+    found = phase_diagram(cell, None, Inputs(R=0.5), vary, ["gradient_growth"], "untied")
+    assert found.attrs["points_one_by_one"] == 0
+    grid = ParameterGrid.of(MeanField(cell, None, Inputs(R=0.5), tying="untied"), vary)
+    seen = found.status.values.reshape(-1).tolist()
+    assert set(seen) == {"OK", "DIVERGES"}
+    for i, status in enumerate(seen):
+        point = MeanField(cell, *grid.setting(i), tying="untied")
+        if status == "OK":
+            assert point.gradient_growth().status is Status.OK
+        else:
+            with pytest.raises(ConvergenceError) as failure:
+                point.gradient_growth()
+            assert failure.value.status is Status.DIVERGES
