@@ -8,7 +8,6 @@ Source: [chen2018].
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,14 @@ from typing import Any
 from rnnmft import cells
 from rnnmft.experiments.baselines import baselines_of
 from rnnmft.experiments.digits import Digits
-from rnnmft.experiments.starts import drawn_from, train_starts
-from rnnmft.experiments.store import kept_run
+from rnnmft.experiments.starts import Starts
 from rnnmft.experiments.tasks import Pixels
 from rnnmft.experiments.training import Course
 from rnnmft.initialization.critical import critical
 from rnnmft.language import Cell, Ensemble, Inputs
 
-__all__ = ["Race", "races", "run_race", "schemes"]
+__all__ = ["Race", "races", "schemes"]
 
-Progress = Callable[[float, float], None]
 #: An off-critical network has so much of the critical sigma_w, or a gate without bias.
 _OFF = 0.5
 
@@ -48,9 +45,30 @@ class Race:
     width: int
     course: Course
 
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.cell}-{self.steps}"
+
     def made(self) -> Cell:
         """The cell."""
         return getattr(cells, self.cell)()
+
+    def starts(self, digits: Digits, folder: Path) -> Starts:
+        """The schemes, and what people use."""
+        cell = self.made()
+        ensembles = schemes(cell)
+        return Starts(
+            cell,
+            ensembles,
+            Pixels(self.steps),
+            digits,
+            self.course,
+            self.seeds,
+            self.width,
+            baselines_of(cell),
+            said={"ensembles": {n: e.to_dict() for n, e in ensembles.items()}},
+        )
 
 
 #: At the test set while a race runs: steps to an accuracy are known to a hundredth of the race.
@@ -95,55 +113,3 @@ def _off(cell: Cell, at: Ensemble) -> Ensemble:
         }
     kinds = {p.name: at[p.name].weights for p in cell.preactivations if p.is_recurrent}
     return cell.ensemble(weights=kinds, **laws)
-
-
-def run_race(
-    race: Race,
-    digits: Digits,
-    folder: Path,
-    *,
-    device: str = "cpu",
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Train from all starts at once; the result is kept in the folder.
-
-    Args:
-        race: which.
-        digits: to learn from.
-        folder: of results and checkpoints; what is there is not done again.
-        device: where networks train.
-        progress: called as progress(done, total), in steps of Adam.
-    """
-    path = folder / f"{race.cell}-{race.steps}.json"
-    return kept_run(path, lambda checkpoint: _raced(race, digits, device, checkpoint, progress))
-
-
-def _raced(
-    race: Race, digits: Digits, device: str, checkpoint: Path, progress: Progress | None
-) -> dict[str, Any]:
-    by_name = schemes(race.made())
-    task = Pixels(race.steps)
-    baselines = baselines_of(race.made())
-    trainees = drawn_from(
-        race.made(),
-        by_name,
-        baselines,
-        seeds=race.seeds,
-        seed=race.course.seed,
-        length=race.steps,
-        width=race.width,
-        features=task.features(digits.images.shape[1]),
-        classes=10,
-        device=device,
-    )
-    learnt = train_starts(
-        trainees, [*by_name, *baselines], task, digits, race.course, checkpoint, progress
-    )
-    return {
-        "cell": race.cell,
-        "length": race.steps,
-        "width": race.width,
-        "digits": digits.source,
-        "ensembles": {n: e.to_dict() for n, e in by_name.items()},
-        **learnt,
-    }

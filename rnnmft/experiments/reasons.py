@@ -12,7 +12,6 @@ Eq. (lyapunov-memoryless), (xi).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,8 +21,7 @@ from rnnmft import cells
 from rnnmft.experiments.digits import Digits
 from rnnmft.experiments.dynamics import schemes
 from rnnmft.experiments.spread import Spread, directions, same_but_spread
-from rnnmft.experiments.starts import drawn_from, train_starts
-from rnnmft.experiments.store import kept_run
+from rnnmft.experiments.starts import Progress, Starts
 from rnnmft.experiments.sweep import Sweep, sweeps
 from rnnmft.experiments.tasks import ImageThenNoise, Pixels
 from rnnmft.experiments.trainability import trainability
@@ -34,13 +32,9 @@ __all__ = [
     "Spreads",
     "again",
     "collective",
-    "run_again",
     "run_collective",
-    "run_spreads",
     "spreads",
 ]
-
-Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
@@ -48,20 +42,47 @@ class Spreads:
     """A race of vanilla networks.
 
     Attributes:
-        name: of its files.
-        starts: what they start from.
+        scale: of the first start: "critical" or "off".
+        spread: what they start from.
         steps: T, the pieces of an image.
         seeds: networks a start.
         width: N.
         course: how they train.
     """
 
-    name: str
-    starts: tuple[Spread, ...]
+    scale: str
+    spread: tuple[Spread, ...]
     steps: int
     seeds: int
     width: int
     course: Course
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"vanilla-{self.scale}"
+
+    def starts(self, digits: Digits, folder: Path) -> Starts:
+        """The critical Gaussian networks, each with every spread of its singular values."""
+        cell = cells.vanilla()
+        critical = schemes(cell)["gaussian critical"]
+        laws = {one.name: one.ensemble(cell, critical) for one in self.spread}
+        surviving = {n: directions(cell, e, self.steps) for n, e in laws.items()}
+        return Starts(
+            cell,
+            dict.fromkeys(laws, critical),
+            Pixels(self.steps),
+            digits,
+            self.course,
+            self.seeds,
+            self.width,
+            change=lambda drawn: same_but_spread(drawn, self.spread, self.course.seed),
+            said={
+                "title": f"vanilla, {self.scale}",
+                "ensembles": {n: e.to_dict() for n, e in laws.items()},
+                "directions": {n: [float(q), float(q.error)] for n, q in surviving.items()},
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -80,6 +101,24 @@ class Again:
     def name(self) -> str:
         """Of its files."""
         return f"{self.sweep.cell}-{self.sweep.lengths[0]}-{self.sweep.width}"
+
+    def starts(self, digits: Digits, folder: Path) -> Starts:
+        """Networks of every value."""
+        sweep, (steps,) = self.sweep, self.sweep.lengths
+        return Starts(
+            sweep.made(),
+            {f"{sweep.parameter} = {value:g}": sweep.ensemble(value) for value in sweep.values},
+            ImageThenNoise(steps),
+            digits,
+            sweep.course,
+            sweep.seeds,
+            sweep.width,
+            said={
+                "title": f"{sweep.cell}, T = {steps}, {sweep.width} units",
+                "values": list(sweep.values),
+                "tried": self.tried,
+            },
+        )
 
 
 #: Orthogonal, Gaussian, and between.
@@ -180,108 +219,3 @@ def run_collective(
     """The map, T by T, as `trainability` makes it."""
     found = trainability(sweep, digits, folder / "collective", device=device, progress=progress)
     return {"title": f"{sweep.cell} over {sweep.parameter}", **found}
-
-
-def run_spreads(
-    race: Spreads,
-    digits: Digits,
-    folder: Path,
-    *,
-    device: str = "cpu",
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Train from all starts at once; the result is kept in the folder.
-
-    Args:
-        race: which.
-        digits: to learn from.
-        folder: of results and checkpoints; what is there is not done again.
-        device: where networks train.
-        progress: called as progress(done, total), in steps of Adam.
-    """
-    path = folder / f"vanilla-{race.name}.json"
-    return kept_run(path, lambda checkpoint: _raced(race, digits, device, checkpoint, progress))
-
-
-def _raced(
-    race: Spreads, digits: Digits, device: str, checkpoint: Path, progress: Progress | None
-) -> dict[str, Any]:
-    cell, task = cells.vanilla(), Pixels(race.steps)
-    critical = schemes(cell)["gaussian critical"]
-    names = [start.name for start in race.starts]
-    trainees = drawn_from(
-        cell,
-        dict.fromkeys(names, critical),
-        {},
-        seeds=race.seeds,
-        seed=race.course.seed,
-        length=race.steps,
-        width=race.width,
-        features=task.features(digits.images.shape[1]),
-        classes=10,
-        device=device,
-    )
-    same_but_spread(trainees, race.starts, race.course.seed)
-    ensembles = {start.name: start.ensemble(cell, critical) for start in race.starts}
-    surviving = {n: directions(cell, e, race.steps) for n, e in ensembles.items()}
-    return {
-        "cell": cell.name,
-        "title": f"vanilla, {race.name}",
-        "length": race.steps,
-        "width": race.width,
-        "digits": digits.source,
-        "ensembles": {n: e.to_dict() for n, e in ensembles.items()},
-        "directions": {n: [float(q), float(q.error)] for n, q in surviving.items()},
-        **train_starts(trainees, names, task, digits, race.course, checkpoint, progress),
-    }
-
-
-def run_again(
-    asked: Again,
-    digits: Digits,
-    folder: Path,
-    *,
-    device: str = "cpu",
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Train networks of all values at once; the result is kept in the folder.
-
-    Args:
-        asked: which.
-        digits: to learn from.
-        folder: of results and checkpoints; what is there is not done again.
-        device: where networks train.
-        progress: called as progress(done, total), in steps of Adam.
-    """
-    path = folder / f"{asked.name}.json"
-    return kept_run(path, lambda checkpoint: _again(asked, digits, device, checkpoint, progress))
-
-
-def _again(
-    asked: Again, digits: Digits, device: str, checkpoint: Path, progress: Progress | None
-) -> dict[str, Any]:
-    sweep, (steps,) = asked.sweep, asked.sweep.lengths
-    parameter, task = sweep.parameter, ImageThenNoise(steps)
-    by_name = {f"{parameter} = {value:g}": sweep.ensemble(value) for value in sweep.values}
-    trainees = drawn_from(
-        sweep.made(),
-        by_name,
-        {},
-        seeds=sweep.seeds,
-        seed=sweep.course.seed,
-        length=steps,
-        width=sweep.width,
-        features=task.features(digits.images.shape[1]),
-        classes=10,
-        device=device,
-    )
-    return {
-        "cell": sweep.cell,
-        "title": f"{sweep.cell}, T = {steps}, {sweep.width} units",
-        "length": steps,
-        "width": sweep.width,
-        "digits": digits.source,
-        "values": list(sweep.values),
-        "tried": asked.tried,
-        **train_starts(trainees, list(by_name), task, digits, sweep.course, checkpoint, progress),
-    }

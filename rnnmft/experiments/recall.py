@@ -9,7 +9,7 @@ Eq. (tied-critical).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,15 @@ import numpy as np
 from rnnmft import cells
 from rnnmft.experiments.baselines import BASELINES
 from rnnmft.experiments.digits import Digits
-from rnnmft.experiments.starts import drawn_from, train_starts
-from rnnmft.experiments.store import kept, kept_run
+from rnnmft.experiments.starts import Starts
+from rnnmft.experiments.store import kept
 from rnnmft.experiments.tasks import ImageThenNoise
-from rnnmft.experiments.trainees import Trainees
 from rnnmft.experiments.training import Course
 from rnnmft.initialization.critical import critical
 from rnnmft.language import Cell, Ensemble, Inputs
 
-__all__ = ["CRITICAL", "Recall", "drawn", "recalls", "run_recall", "symbols"]
+__all__ = ["CRITICAL", "Recall", "recalls", "symbols"]
 
-Progress = Callable[[float, float], None]
 #: Names of the critical starts, by tying.
 CRITICAL: Mapping[str, str] = {"tied": "critical, tied", "untied": "critical, untied (published)"}
 #: Chance is one eighth; the test set makes one standard error of an accuracy .044 at most.
@@ -70,6 +68,23 @@ class Recall:
     def made(self) -> Cell:
         """The cell."""
         return getattr(cells, self.cell)()
+
+    def starts(self, digits: Digits, folder: Path) -> Starts:
+        """Both critical ensembles, and what people use; `digits` are symbols."""
+        ensembles = critical_starts(self, folder)
+        said = {
+            "title": f"{self.cell}, T = {self.steps}, {'noise' if self.noise else 'blanks'}",
+            "seeds": self.seeds,
+            "seed": self.course.seed,
+            "noise": self.noise,
+            "ensembles": {n: e.to_dict() for n, e in ensembles.items()},
+            "reference": CRITICAL["tied"],
+        }
+        task = ImageThenNoise(self.steps, self.noise)
+        size = self.seeds, self.width
+        return Starts(
+            self.made(), ensembles, task, digits, self.course, *size, BASELINES, said=said
+        )
 
 
 _BOTH = ("lstm", "gru")
@@ -125,7 +140,7 @@ def symbols(features: int, seed: int, shuffled: bool = False) -> Digits:
     return Digits(images, labels, test_images, test_labels, f"{_SYMBOLS} symbols")
 
 
-def starts(asked: Recall, folder: Path) -> dict[str, Ensemble]:
+def critical_starts(asked: Recall, folder: Path) -> dict[str, Ensemble]:
     """The critical ensembles by name; kept in the folder, since the tied one takes a minute."""
     path = folder / f"{asked.cell}-{asked.steps}-critical.json"
     size: dict[str, Any] = {"particles": _UNITS, "repetitions": _REPETITIONS, "device": "cpu"}
@@ -141,59 +156,3 @@ def _ensemble(cell: Cell, laws: Mapping[str, Mapping[str, Any]]) -> Ensemble:
     """As `Ensemble.to_dict` wrote it."""
     numbers = {n: {k: v for k, v in law.items() if k != "weights"} for n, law in laws.items()}
     return cell.ensemble(**numbers)
-
-
-def drawn(asked: Recall, ensembles: Mapping[str, Ensemble], device: str) -> Trainees:
-    """Networks of all starts: the critical ones first, then what people use, seed by seed."""
-    return drawn_from(
-        asked.made(),
-        ensembles,
-        BASELINES,
-        seeds=asked.seeds,
-        seed=asked.course.seed,
-        length=asked.steps,
-        width=asked.width,
-        features=asked.width,
-        classes=_SYMBOLS,
-        device=device,
-    )
-
-
-def run_recall(
-    asked: Recall, folder: Path, *, device: str = "cpu", progress: Progress | None = None
-) -> dict[str, Any]:
-    """Train all starts at once; the result is kept in the folder.
-
-    Args:
-        asked: which.
-        folder: of results and checkpoints; what is there is not done again.
-        device: where networks train.
-        progress: called as progress(done, total), in steps of Adam.
-    """
-    path = folder / f"{asked.name}.json"
-    return kept_run(path, lambda checkpoint: _recalled(asked, folder, device, checkpoint, progress))
-
-
-def _recalled(
-    asked: Recall, folder: Path, device: str, checkpoint: Path, progress: Progress | None
-) -> dict[str, Any]:
-    ensembles = starts(asked, folder)
-    trainees = drawn(asked, ensembles, device)
-    task = ImageThenNoise(asked.steps, asked.noise)
-    digits = symbols(asked.width, asked.course.seed)
-    learnt = train_starts(
-        trainees, [*ensembles, *BASELINES], task, digits, asked.course, checkpoint, progress
-    )
-    return {
-        "cell": asked.cell,
-        "title": f"{asked.cell}, T = {asked.steps}, {'noise' if asked.noise else 'blanks'}",
-        "length": asked.steps,
-        "width": asked.width,
-        "seeds": asked.seeds,
-        "seed": asked.course.seed,
-        "noise": asked.noise,
-        "task": digits.source,
-        "ensembles": {n: e.to_dict() for n, e in ensembles.items()},
-        "reference": CRITICAL["tied"],
-        **learnt,
-    }

@@ -14,6 +14,7 @@ from rnnmft.experiments import drift, dynamics, reasons, recall, signal, trainab
 from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
 from rnnmft.experiments.digits import digits_from, sklearn_digits
 from rnnmft.experiments.language import comparisons, run_comparison
+from rnnmft.experiments.starts import run_starts
 from rnnmft.experiments.sweep import sweeps
 
 __all__ = ["run_parts"]
@@ -74,8 +75,8 @@ def _parts(
         asked = signal.propagations(scale)
         return [partial(signal.run_propagation, p, folder, device=device) for p in asked]
     if experiment == "recall":
-        asked = recall.recalls(scale)
-        return [partial(recall.run_recall, r, folder, device=device) for r in asked]
+        asked = [(r, recall.symbols(r.width, r.course.seed)) for r in recall.recalls(scale)]
+        return [partial(run_starts, r, s, folder, device=device) for r, s in asked]
     if experiment == "drift":
         asked = drift.drifts(scale)
         return [partial(drift.run_drift, d, folder, device=device) for d in asked]
@@ -97,9 +98,9 @@ def _with_digits(experiment: str, scale: str) -> list[tuple[_Part, Sequence[Any]
     if experiment == "trainability":
         return [(trainability.trainability, sweeps(scale), _MAP_SIDE)]
     if experiment == "dynamics":
-        return [(dynamics.run_race, dynamics.races(scale), of_races)]
+        return [(run_starts, dynamics.races(scale), of_races)]
     return [
-        (reasons.run_spreads, reasons.spreads(scale), of_races),
-        (reasons.run_again, reasons.again(scale), _MAP_SIDE),
+        (run_starts, reasons.spreads(scale), of_races),
+        (run_starts, reasons.again(scale), _MAP_SIDE),
         (reasons.run_collective, reasons.collective(scale), _MAP_SIDE),
     ]

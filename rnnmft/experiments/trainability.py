@@ -9,7 +9,7 @@ Source: [chen2018]. Eq. (xi).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,13 @@ from rnnmft.experiments.boundary import (
 )
 from rnnmft.experiments.digits import Digits
 from rnnmft.experiments.predictions import predicted_growth, predicted_left, predicted_xi
-from rnnmft.experiments.store import load, save
+from rnnmft.experiments.starts import Progress, Starts
+from rnnmft.experiments.store import kept_run
 from rnnmft.experiments.sweep import Sweep
 from rnnmft.experiments.tasks import ImageThenNoise
-from rnnmft.experiments.trainees import Trainees
-from rnnmft.experiments.training import train
 from rnnmft.parameters import TYINGS
 
 __all__ = ["fits", "trainability"]
-
-Progress = Callable[[float, float], None]
 
 
 def trainability(
@@ -114,31 +111,18 @@ def _trained(
     progress: Progress,
 ) -> dict[str, list[Any]]:
     """Accuracy at the end, and who diverged when, by value and seed; None and 0 if not tried."""
-    name = f"{sweep.cell}-{steps}"
-    known = load(folder / f"{name}.json")
-    if known is not None:
-        return known
     accuracy: list[Any] = [[None] * sweep.seeds for _ in sweep.values]
     diverged: list[Any] = [[0] * sweep.seeds for _ in sweep.values]
     if not tried:
         return {"accuracy": accuracy, "diverged": diverged}
-    ensembles = [sweep.ensemble(sweep.values[v]) for v in tried for _ in range(sweep.seeds)]
-    task = ImageThenNoise(steps)
-    trainees = Trainees(
-        sweep.made(),
-        ensembles,
-        width=sweep.width,
-        features=task.features(digits.images.shape[1]),
-        classes=10,
-        seed=sweep.course.seed,
-        device=device,
-    )
-    checkpoint = folder / f"{name}.npz"
-    seen = train(trainees, task, digits, sweep.course, checkpoint=checkpoint, progress=progress)
-    for rows, ends in ((accuracy, seen.accuracy[-1]), (diverged, seen.diverged)):
-        for value, own in zip(tried, np.reshape(ends, (len(tried), -1)).tolist(), strict=True):
-            rows[value] = own
-    found = {"accuracy": accuracy, "diverged": diverged}
-    save(folder / f"{name}.json", found)
-    checkpoint.unlink(missing_ok=True)
-    return found
+    by_value = {str(v): sweep.ensemble(sweep.values[v]) for v in tried}
+    size = sweep.seeds, sweep.width
+    starts = Starts(sweep.made(), by_value, ImageThenNoise(steps), digits, sweep.course, *size)
+
+    def compute(checkpoint: Path) -> dict[str, list[Any]]:
+        seen = starts.train(checkpoint, device, progress)
+        for v in tried:
+            accuracy[v], diverged[v] = seen["accuracy"][str(v)][-1], seen["diverged"][str(v)]
+        return {"accuracy": accuracy, "diverged": diverged}
+
+    return kept_run(folder / f"{sweep.cell}-{steps}.json", compute)

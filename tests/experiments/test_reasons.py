@@ -10,7 +10,8 @@ import pytest
 from rnnmft.experiments.digits import sklearn_digits
 from rnnmft.experiments.dynamics import races
 from rnnmft.experiments.page import sentences
-from rnnmft.experiments.reasons import again, collective, run_again, spreads
+from rnnmft.experiments.reasons import again, collective, spreads
+from rnnmft.experiments.starts import run_starts
 from rnnmft.experiments.sweep import sweeps
 
 
@@ -43,7 +44,7 @@ def test_the_map_over_sigma_w_is_the_other_maps_where_it_meets_it(scale: str) ->
 
 def test_what_is_trained_again_is_told_beside_the_map(tmp_path: Path) -> None:
     (asked,) = again("smoke")
-    found = run_again(asked, sklearn_digits(8), tmp_path)
+    found = run_starts(asked, sklearn_digits(8), tmp_path)
     assert found["steps"][-1] == asked.sweep.course.iterations
     (name,) = found["accuracy"]
     table = np.array(found["accuracy"][name])

@@ -12,7 +12,8 @@ from rnnmft import cells
 from rnnmft.experiments.digits import Digits
 from rnnmft.experiments.outcome import outcome
 from rnnmft.experiments.page import sentences
-from rnnmft.experiments.recall import CRITICAL, Recall, drawn, run_recall, symbols
+from rnnmft.experiments.recall import CRITICAL, Recall, symbols
+from rnnmft.experiments.starts import run_starts
 from rnnmft.experiments.store import save
 from rnnmft.experiments.tasks import ImageThenNoise
 from rnnmft.experiments.trainees import Trainees
@@ -65,8 +66,7 @@ def test_shuffled_symbols_teach_nothing() -> None:
 
 
 def test_every_start_has_networks_of_its_own(tmp_path: Path) -> None:
-    law = cells.gru().ensemble(z={"mu_b": 2.0})
-    found = drawn(ASKED, dict.fromkeys(CRITICAL.values(), law), "cpu")
+    found = ASKED.starts(symbols(16, 0), prepared(tmp_path)).draw()
     w, bias = (found.parameters[name].detach() for name in ("W_z", "b_z"))
     assert len({tuple(row.ravel().tolist()) for row in w}) == 5
     means = bias.mean(1).tolist()
@@ -78,7 +78,7 @@ def test_every_start_has_networks_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_interrupted_gives_the_same(tmp_path: Path) -> None:
-    whole = run_recall(ASKED, prepared(tmp_path / "whole"))
+    whole = run_starts(ASKED, symbols(16, 0), prepared(tmp_path / "whole"))
 
     def stop(done: float, total: float) -> None:
         if done == 13:
@@ -86,8 +86,8 @@ def test_a_run_that_was_interrupted_gives_the_same(tmp_path: Path) -> None:
 
     cut = prepared(tmp_path / "cut")
     with pytest.raises(KeyboardInterrupt):
-        run_recall(ASKED, cut, progress=stop)
-    assert run_recall(ASKED, cut) == whole
+        run_starts(ASKED, symbols(16, 0), cut, progress=stop)
+    assert run_starts(ASKED, symbols(16, 0), cut) == whole
     paths = [tmp_path / kind / f"{ASKED.name}.json" for kind in ("whole", "cut")]
     assert paths[0].read_bytes() == paths[1].read_bytes()
     # Nothing follows from 20 steps, and the page says so of every start.

@@ -12,10 +12,11 @@ from rnnmft.cli import main
 from rnnmft.errors import ParameterError
 from rnnmft.experiments import dynamics
 from rnnmft.experiments.drift import drifts
-from rnnmft.experiments.dynamics import races, run_race, schemes
+from rnnmft.experiments.dynamics import races, schemes
 from rnnmft.experiments.recall import recalls
 from rnnmft.experiments.reproduce import run_parts
 from rnnmft.experiments.signal import propagations
+from rnnmft.experiments.starts import run_starts
 from rnnmft.experiments.sweep import sweeps
 from rnnmft.experiments.training import Course
 
@@ -54,15 +55,15 @@ def test_a_run_that_was_interrupted_gives_the_same(
     from rnnmft.experiments.digits import sklearn_digits
 
     (race,), digits = races("smoke"), sklearn_digits(8)
-    whole = run_race(race, digits, tmp_path / "whole")
+    whole = run_starts(race, digits, tmp_path / "whole")
 
     def stop(done: float, total: float) -> None:
         if done == 7:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_race(race, digits, tmp_path / "cut", progress=stop)
-    assert run_race(race, digits, tmp_path / "cut") == whole
+        run_starts(race, digits, tmp_path / "cut", progress=stop)
+    assert run_starts(race, digits, tmp_path / "cut") == whole
 
 
 def test_every_scale_is_defined() -> None:
