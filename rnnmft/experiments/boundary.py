@@ -41,7 +41,7 @@ THRESHOLD = 0.5
 _SAMPLES, _SHARE = 2000, 0.95
 #: A threshold is looked for down to exp(-40) of what is left where it was last seen.
 _LEAST = 40.0
-#: Networks without which a scatter means nothing.
+#: Values without which a scatter, or a trend, means nothing.
 _FEWEST = 3
 
 
@@ -52,7 +52,8 @@ class BoundaryFit(Record):
     Attributes:
         multiple: median of T* / xi over the networks whose T* lies within the lengths tried.
         scatter: exp of the standard deviation of log(T* / xi), a factor.
-        rank: Spearman's correlation of T* and xi over all networks.
+        rank: Spearman's correlation of T* and xi over all networks; nan for fewer than three
+            values, which have an order and no trend.
         rank_interval: its 95 % bootstrap interval over values.
         within: how many networks have a T* within the lengths tried.
         networks: how many there are.
@@ -123,9 +124,11 @@ def fit_boundary(longest: Array, xi: Array, seed: int = 0) -> BoundaryFit:
     logs = _logs(longest, xi)
     multiple = float(np.exp(np.median(logs))) if len(logs) else math.nan
     scatter = float(np.exp(logs.std(ddof=1))) if len(logs) > 1 else math.nan
-    ranks = [_rank(longest[rows], xi[rows]) for rows in _resampled(len(xi), seed)]
-    interval = _interval(ranks)
-    return BoundaryFit(multiple, scatter, _rank(longest, xi), interval, len(logs), longest.size)
+    rank, interval = math.nan, (math.nan, math.nan)
+    if len(np.unique(xi)) >= _FEWEST:
+        rank = _rank(longest, xi)
+        interval = _interval([_rank(longest[r], xi[r]) for r in _resampled(len(xi), seed)])
+    return BoundaryFit(multiple, scatter, rank, interval, len(logs), longest.size)
 
 
 def fit_threshold(longest: Array, xi: Array, left: Array) -> ThresholdFit | None:

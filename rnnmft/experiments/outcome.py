@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from rnnmft.experiments.boundary import THRESHOLD
+from rnnmft.experiments.boundary import THRESHOLD, of_part
 from rnnmft.experiments.comparison import compare
 from rnnmft.experiments.departure import departures
 from rnnmft.parameters import TYINGS
@@ -22,6 +22,8 @@ Part = Mapping[str, Any]
 _WITHIN = 1.5
 #: Below this chance of steps that differ as much, starts differ.
 _CHANCE = 0.05
+#: From here on a number has no decimals, and from there on it is a power of ten.
+_WHOLE, _POWERS = 1e3, 1e6
 #: Of intervals, and what counts as the same cost: what the comparison set out to show.
 _SHARE, _SAME = 0.95, 0.1
 
@@ -41,13 +43,15 @@ def outcome(part: Part) -> tuple[str, str]:
 
 
 def number(value: Any) -> str:
-    """Three digits; "never" for what was not reached.
+    """Three digits, whole from a thousand on; "never" for what was not reached.
 
-    >>> number(0.12345), number("inf"), number("nan")
-    ('0.123', 'never', 'unknown')
+    >>> number(0.12345), number(1200), number("inf"), number("nan")
+    ('0.123', '1200', 'never', 'unknown')
     """
     x = float(value)
-    return "never" if x == np.inf else "unknown" if np.isnan(x) else f"{x:.3g}"
+    if not np.isfinite(x):
+        return "never" if x > 0 else "unknown"
+    return f"{x:.0f}" if _WHOLE <= abs(x) < _POWERS else f"{x:.3g}"
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
@@ -101,13 +105,29 @@ def _learnt(part: Part) -> tuple[str, str]:
     within = f"{fit['within']} of {fit['networks']} networks"
     told = f"The longest length that is learnt lies within those tried in {within}."
     if np.isnan(low) or np.isnan(high):
-        return "nothing to compare.", told
+        return _between_two(part) or ("nothing to compare.", told)
     told = f"Rank correlation {number(fit['rank'])}, 95 % interval {low:.2g} to {high:.2g}. {told}"
     if low > 0:
         return "networks learn longer sequences where a longer timescale is predicted.", told
     if high < 0:
         return "networks learn longer sequences where a shorter timescale is predicted.", told
     return "whether the lengths learnt follow the predicted timescale stays open.", told
+
+
+def _between_two(part: Part) -> tuple[str, str] | None:
+    """What the second of two values changes, where all networks of both have a T*; else None."""
+    longest, xi = of_part(part)
+    if len(longest) != 2 or not (np.isfinite(longest) & (longest > 0)).all():
+        return None
+    middle, half = mean_and_half(np.log(longest[1] / longest[0]).tolist())
+    low, middle, high = np.exp([middle - half, middle, middle + half])
+    predicted = ", ".join(f"{tying} xi {number(of[1] / of[0])}" for tying, of in xi.items())
+    first, second = part["values"]
+    return (
+        f"from {part['parameter']} = {first:g} to {second:g} T* changes by a factor of "
+        f"{number(middle)}, 95 % interval {number(low)} to {number(high)}.",
+        f"Predicted: {predicted}. Two values show no trend.",
+    )
 
 
 def one_multiple(found: Part) -> tuple[str, str]:

@@ -243,15 +243,19 @@ def _map_sentences(part: Mapping[str, Any]) -> Iterator[str]:
         if not fit["within"]:
             yield f"{tying}: T* lies outside of the lengths tried in all networks."
             continue
+        others = " (the others lie outside of the lengths tried)"
+        trend = (
+            f"; rank correlation {number(fit['rank'])}, 95 % interval "
+            f"{' to '.join(map(number, fit['rank_interval']))}"
+        )
         yield (
             f"{tying}: T* is {number(fit['multiple'])} xi, times or over "
-            f"{number(fit['scatter'])}, "
-            f"in {fit['within']} of {fit['networks']} networks (the others lie outside of the "
-            f"lengths tried); rank correlation {number(fit['rank'])}, 95 % interval "
-            f"{' to '.join(map(number, fit['rank_interval']))}."
+            f"{number(fit['scatter'])}, in {fit['within']} of {fit['networks']} networks"
+            f"{others if fit['within'] < fit['networks'] else ''}"
+            f"{trend if np.isfinite(float(fit['rank'])) else ''}."
         )
-    if "tied_less_untied_scatter" in part:
-        difference, *interval = part["tied_less_untied_scatter"]
+    difference, *interval = part.get("tied_less_untied_scatter", (np.nan,))
+    if np.isfinite(float(difference)):
         yield (
             f"spread of log(T* / xi), tied less untied: {number(difference)}, 95 % interval "
             f"{' to '.join(map(number, interval))}."
@@ -268,10 +272,13 @@ def threshold_sentence(part: Mapping[str, Any]) -> Iterator[str]:
     fit = part.get("threshold")
     if fit is not None:
         difference, *interval = fit["less_multiple"]
+        spread = (
+            f"; spread of the logarithm less that of T* / xi, tied: {number(difference)}, "
+            f"95 % interval {' to '.join(map(number, interval))}"
+        )
         yield (
             f"T* is where {number(fit['threshold'])} of the first input is left, times or over "
-            f"{number(fit['scatter'])}; spread of the logarithm less that of T* / xi, tied: "
-            f"{number(difference)}, 95 % interval {' to '.join(map(number, interval))}."
+            f"{number(fit['scatter'])}{spread if np.isfinite(float(difference)) else ''}."
         )
 
 

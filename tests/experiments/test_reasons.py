@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rnnmft.experiments.digits import sklearn_digits
 from rnnmft.experiments.dynamics import races
+from rnnmft.experiments.outcome import outcome
 from rnnmft.experiments.page import sentences
 from rnnmft.experiments.reasons import again, collective, spreads
 from rnnmft.experiments.starts import run_starts
 from rnnmft.experiments.sweep import sweeps
+from rnnmft.experiments.trainability import fits
 
 
 @pytest.mark.parametrize("scale", ["smoke", "small", "full"])
@@ -52,6 +55,36 @@ def test_what_is_trained_again_is_told_beside_the_map(tmp_path: Path) -> None:
     assert f"{table[-1].mean():.2f} after {found['steps'][-1]} steps" in told
     assert f"after {asked.tried} steps" in told
     assert not list(tmp_path.glob("*.npz"))
+
+
+def over_two_values(lengths: list[list[float]]) -> dict[str, Any]:
+    """A part of two values at which T* of each network is as given, exactly."""
+    asked = [10.0, 20.0, 40.0, 80.0]
+    accuracy = [[[1.0 if t < x else 0.0 for x in row] for row in lengths] for t in asked]
+    part = {
+        "cell": "lstm",
+        "parameter": "e.sigma_w",
+        "values": [0.5, 1.0],
+        "lengths": asked,
+        "accuracy": accuracy,
+        "xi": {"tied": [2.0, 6.0], "untied": [2.0, 2.0]},
+        "left": [[1.0, 0.5], [1.0, 0.5]],
+    }
+    return {**part, **fits([part])}
+
+
+def test_two_values_show_a_factor_and_no_trend() -> None:
+    part = over_two_values([[15.0, 15.0, 30.0], [30.0, 30.0, 60.0]])
+    for fit in part["fit"].values():
+        assert np.isnan(np.array([fit["rank"], *fit["rank_interval"]], float)).all()
+    verdict, told = outcome(part)
+    # Every T* is doubled: 2, without any spread.
+    assert verdict.endswith("by a factor of 2, 95 % interval 2 to 2.")
+    assert "tied xi 3, untied xi 1" in told
+    assert not any("rank" in s or "spread" in s for s in sentences(part))
+    # Where one network learns all lengths there is no factor.
+    beyond = over_two_values([[15.0, 15.0, 30.0], [30.0, 30.0, 100.0]])
+    assert outcome(beyond)[0] == "nothing to compare."
 
 
 def test_a_race_of_spreads_is_told_by_directions_and_ratios() -> None:
