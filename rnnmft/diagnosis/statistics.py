@@ -17,6 +17,7 @@ import torch
 from rnnmft.diagnosis.structure import Structure, structure_of
 from rnnmft.errors import ParameterError
 from rnnmft.language import Constant, Empirical, Ensemble, Law
+from rnnmft.page.numbers import rounded
 from rnnmft.records import Record
 from rnnmft.tracing import Layer
 
@@ -72,8 +73,8 @@ class GateStatistics(Record):
         ]
         if self.shift > 1.0:
             found.append(
-                f"W of {self.name} has entries with a common mean, which is {self.shift:.2g} times "
-                "as large as its random part in one direction"
+                f"W of {self.name} has entries with a common mean, which is "
+                f"{rounded(self.shift, 2)} times as large as its random part in one direction"
             )
         return found
 

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from scipy.sparse.csgraph import connected_components
 
+from rnnmft.page.numbers import rounded
 from rnnmft.records import Record
 
 __all__ = ["Structure", "structure_of"]
@@ -98,8 +99,8 @@ class Structure(Record):
             yield f"{w} has {(1 + abs(self.triangle)) / 2:.0%} of its weight in the {half} triangle"
         if self.connections < min(_CONNECTIONS, self.width / 4):
             yield (
-                f"{w} has about {self.connections:.2g} connections a unit that count: sums over so "
-                "few are not Gaussian"
+                f"{w} has about {rounded(self.connections, 2)} connections a unit that count: "
+                "sums over so few are not Gaussian"
             )
         if 1 < self.component <= self.width / 2:
             yield (
@@ -121,8 +122,8 @@ class Structure(Record):
         width, chance = self.width, chance_of_spread(self.width)
         if self.spread > max(2.0, 1.0 + chance):
             yield (
-                f"{w} has a few dominating singular values (their squares vary {self.spread:.3g} "
-                "times as much as those of independent entries)"
+                f"{w} has a few dominating singular values (their squares vary "
+                f"{rounded(self.spread)} times as much as those of independent entries)"
             )
         elif min(self.spread, abs(self.spread - 1.0)) > chance:
             yield (

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 from rnnmft.diagnosis.record import STATES, DiagnosisRecord, LayerDiagnosis
 from rnnmft.diagnosis.remarks import shown
+from rnnmft.page.numbers import rounded
 
 __all__ = ["apart_sentence", "describe", "fate", "memory_sentence", "phase_sentence", "seen"]
 
@@ -101,7 +102,7 @@ def _pace(layer: LayerDiagnosis) -> str:
     if not math.isfinite(layer.log10_mean) or layer.log10_mean == 0.0:
         return ""
     change = "loses" if layer.log10_mean < 0 else "gains"
-    return f"; a gradient {change} a factor of 10 in {layer.steps_per_decade:.3g} steps"
+    return f"; a gradient {change} a factor of 10 in {rounded(layer.steps_per_decade)} steps"
 
 
 def memory_sentence(layer: LayerDiagnosis) -> str:
@@ -110,17 +111,17 @@ def memory_sentence(layer: LayerDiagnosis) -> str:
     if times.xi_q is None or times.xi_c is None:
         return "memory: its timescales are not known"
     return (
-        f"memory: xi_q = {times.xi_q:.3g} steps for the variance of the states, xi_c = "
-        f"{times.xi_c:.3g} for a difference of inputs (untied)"
+        f"memory: xi_q = {rounded(times.xi_q)} steps for the variance of the states, xi_c = "
+        f"{rounded(times.xi_c)} for a difference of inputs (untied)"
     )
 
 
 def seen(inputs: Inputs) -> str:
     """The input in words."""
     if isinstance(inputs.temporal, str):
-        return f"{inputs.temporal} inputs with R = {inputs.R:.3g}"
+        return f"{inputs.temporal} inputs with R = {rounded(inputs.R)}"
     lags = ", ".join(f"{k:.2f}" for k in inputs.temporal[1:4])
-    return f"inputs with R = {inputs.R:.3g}, correlated in time: {lags}, .. at lags 1, 2, 3"
+    return f"inputs with R = {rounded(inputs.R)}, correlated in time: {lags}, .. at lags 1, 2, 3"
 
 
 def _table(gates: tuple[GateStatistics, ...]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from scipy.stats import t as student
 from rnnmft.experiments.boundary import THRESHOLD, of_part
 from rnnmft.experiments.comparison import compare
 from rnnmft.experiments.departure import departures
+from rnnmft.page.numbers import rounded
 from rnnmft.parameters import TYINGS
 
 __all__ = ["diverged", "mean_and_half", "number", "one_multiple", "outcome", "sooner"]
@@ -22,8 +23,6 @@ Part = Mapping[str, Any]
 _WITHIN = 1.5
 #: Below this chance of steps that differ as much, starts differ.
 _CHANCE = 0.05
-#: From here on a number has no decimals, and from there on it is a power of ten.
-_WHOLE, _POWERS = 1e3, 1e6
 #: Of intervals, and what counts as the same cost: what the comparison set out to show.
 _SHARE, _SAME = 0.95, 0.1
 
@@ -51,7 +50,7 @@ def number(value: Any) -> str:
     x = float(value)
     if not np.isfinite(x):
         return "never" if x > 0 else "unknown"
-    return f"{x:.0f}" if _WHOLE <= abs(x) < _POWERS else f"{x:.3g}"
+    return rounded(x)
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:

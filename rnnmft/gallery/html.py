@@ -13,6 +13,7 @@ from rnnmft.gallery.entries import KINDS
 from rnnmft.gallery.exhibit import HORIZON, Exhibit
 from rnnmft.gallery.region import FACTOR, SPAN
 from rnnmft.gallery.thumbnail import thumbnail
+from rnnmft.language import Ensemble
 from rnnmft.page.document import Section, markup, render, render_page
 from rnnmft.page.mathml import mathml
 from rnnmft.page.numbers import plus_minus, significant
@@ -111,8 +112,7 @@ def render_exhibit(found: Exhibit, version: str) -> str:
     key, name, says = _MATRICES
     rows = [(m.name, m.says, *_text(m, merits[m.key])) for m in _MERITS]
     rows.append((name, says, str(merits[key]), ""))
-    own = f"At a setting of its own: {found.ensemble}."
-    place = "At its critical answer." if found.is_critical else own
+    place = "At its critical answer." if found.is_critical else _own_place(found.ensemble)
     lead = render(
         _TEMPLATES, "lead.html", entry=entry, place=place, merits=rows, missing=found.missing
     )
@@ -120,6 +120,16 @@ def render_exhibit(found: Exhibit, version: str) -> str:
     heading = render(_TEMPLATES, "heading.html", title=entry.title, equations=equations)
     title = f"{entry.title}: gallery of recurrent cells"
     return render_page(title, heading, lead, list(_sections(found)), _FOOT.format(version))
+
+
+def _own_place(ensemble: Ensemble) -> str:
+    """Where a cell stands that is not at its critical answer: every number that is not 0."""
+    told = [
+        f"{name}: {', '.join(f'{n} = {significant(x)}' for n in _SCALES if (x := getattr(law, n)))}"
+        for name, law in ensemble.items()
+    ]
+    told += [f"{name}: {law!r}" for name, law in ensemble.parameters.items()]
+    return f"At a setting of its own. {'; '.join(told)}."
 
 
 def _sections(found: Exhibit) -> Iterator[Section]:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["MINUS", "count", "percent", "percent_error", "plus_minus", "significant"]
+__all__ = [
+    "MINUS",
+    "count",
+    "percent",
+    "percent_error",
+    "plus_minus",
+    "rounded",
+    "significant",
+]
 
 MINUS = "\N{MINUS SIGN}"
+# From here on a number is written with a power of ten: more zeros are not counted at a glance.
+_POWERS = 1e6
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -27,6 +37,16 @@ def significant(value: float, digits: int = 4) -> str:
         return _signed(f"{value:.{max(digits - 1 - exponent, 0)}f}")
     mantissa = _signed(f"{value / 10.0**exponent:.{digits - 1}f}")
     return f"{mantissa} × {_power_of_ten(exponent)}"  # noqa: RUF001
+
+
+def rounded(value: float, digits: int = 3) -> str:
+    """For plain text: so many digits, and whole where the value has more before the point.
+
+    >>> rounded(0.12345), rounded(1234.5), rounded(-123.4, 2), rounded(1.5e7)
+    ('0.123', '1234', '-123', '1.5e+07')
+    """
+    whole = 10.0**digits <= abs(value) < _POWERS
+    return f"{value:.0f}" if whole else f"{value:.{digits}g}"
 
 
 def _signed(text: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import sympy as sp
+
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.errors import Status
 from rnnmft.page.numbers import percent, plus_minus, significant
@@ -120,23 +122,24 @@ def _reading(
 def _fixed_point(mean_field: MeanField) -> Iterator[_Reading]:
     at = mean_field.fixed_point()
     sampled = at.units is not None
-    for state in (s.name for s in mean_field.cell.states):
-        error = at.errors.get("second_moment", {}).get(state, at.error)
-        latex = rf"\mathbb{{E}}[{state}^2]"
+    for state in mean_field.cell.states:
+        error = at.errors.get("second_moment", {}).get(state.name, at.error)
+        latex = rf"\mathbb{{E}}[{sp.latex(state)}^2]"
         says = "stationary second moment"
-        yield _reading(latex, says, at.second_moment[state], error, sampled)
-    for name, value in at.preactivation_variance.items():
-        error = at.errors.get("preactivation_variance", {}).get(name, at.error)
-        yield _reading(f"q^*_{{{name}}}", "variance of the preactivation", value, error, sampled)
+        yield _reading(latex, says, at.second_moment[state.name], error, sampled)
+    for e in mean_field.cell.preactivations:
+        error = at.errors.get("preactivation_variance", {}).get(e.name, at.error)
+        latex, value = f"q^*_{{{sp.latex(e)}}}", at.preactivation_variance[e.name]
+        yield _reading(latex, "variance of the preactivation", value, error, sampled)
 
 
 def _correlation(mean_field: MeanField) -> Iterator[_Reading]:
     at = mean_field.correlation_fixed_point()
     sampled = at.units is not None
-    for state in (s.name for s in mean_field.cell.states):
-        error = at.errors.get("correlation", {}).get(state, at.error)
-        says = "correlation of two runs"
-        yield _reading(f"c^*_{{{state}}}", says, at.correlation[state], error, sampled)
+    for state in mean_field.cell.states:
+        error = at.errors.get("correlation", {}).get(state.name, at.error)
+        latex, says = f"c^*_{{{sp.latex(state)}}}", "correlation of two runs"
+        yield _reading(latex, says, at.correlation[state.name], error, sampled)
 
 
 def _timescales(mean_field: MeanField) -> Iterator[_Reading]:
