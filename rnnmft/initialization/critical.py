@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from rnnmft.cells.populations import Populations
 from rnnmft.cells.stack import Stack
 from rnnmft.errors import InfeasibleError, ParameterError
 from rnnmft.initialization.design.burn_in import stationary_after
@@ -119,16 +120,19 @@ def critical(
     if tying == "untied" and solution.design.gating.gains:
         reasons.append(_FOR_REAL_NETWORKS)
     if tying == "tied":
-        name = solution.design.main
+        names = _moved(request, solution.design.main)
         measure = TiedGrowth(cell, request.inputs, sampling, request.horizon)
-        tied = solve_tied(measure, ensemble, name, float(tolerance))
+        tied = solve_tied(measure, ensemble, names, float(tolerance))
         ensemble = tied.ensemble
         growth = {"untied answer": tied.growth_before, "answer": tied.growth}
-        if name is not None and tied.sigma_w != solution.ensemble[name].sigma_w:
+        if tied.factor != 1.0:
+            (first, *others), value = names, ensemble[names[0]].sigma_w
+            at = f"sigma_w of {first} = {value:.6g}"
+            if others:
+                at = f"{tied.factor:.6g} times every sigma_w"
             reasons.append(
                 "With one set of weights gradients would then grow by "
-                f"{float(tied.growth_before):.3g} per step: at sigma_w of {name} = "
-                f"{tied.sigma_w:.6g} they do not."
+                f"{float(tied.growth_before):.3g} per step: at {at} they do not."
             )
     return Initialization(
         solution.design,
@@ -143,6 +147,18 @@ def critical(
         stationary_after(request.horizon),
         sampling,
     )
+
+
+def _moved(request: Request, main: str | None) -> list[str]:
+    """Whose sigma_w is moved for tied weights: the one that was solved for.
+
+    Of populations, whose matrices are blocks of one, all that are not fixed: every path of a
+    gradient goes through several, and one of them alone may not be able to do it.
+    """
+    if main is None or not isinstance(request.cell, Populations):
+        return [] if main is None else [main]
+    fixed = [name for name, given in request.fixed.items() if "sigma_w" in given]
+    return [main, *(n for n in gating(request.cell).recurrent if n not in (main, *fixed))]
 
 
 def _check_asked(cell: Cell, inputs: Inputs | None) -> None:

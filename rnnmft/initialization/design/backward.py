@@ -105,10 +105,19 @@ class Backward:
         Raises:
             InfeasibleError: no ensemble is; the message says which inequality fails.
         """
+        return self._at(design, self._variances(design, near))[0]
+
+    def balance(self, design: Design, name: str, q: float) -> float:
+        """What its equation leaves for the balance of one preactivation at variance q, over q."""
+        asked = design.with_(name, q=q)
+        return self._at(asked, self._variances(asked), check=False)[1][name] / q
+
+    def _variances(self, design: Design, near: Solution | None = None) -> dict[str, float]:
+        """Every q: those that are chosen, and those that agree with the numbers that are fixed."""
         unknown = [n for n, c in design.choices.items() if c.q is None]
         known = {n: c.q for n, c in design.choices.items() if c.q is not None}
         if not unknown:
-            return self._at(design, known)[0]
+            return known
 
         def gap(logs: list[float]) -> list[float]:
             q = {**known, **{n: math.exp(v) for n, v in zip(unknown, logs, strict=True)}}
@@ -127,13 +136,7 @@ class Backward:
                     f"no variances q of {', '.join(unknown)} agree with the fixed numbers",
                     "q = sigma_w^2 E[y^2] + sigma_v^2 R + sigma_b^2",
                 )
-        q = {**known, **{n: math.exp(v) for n, v in zip(unknown, logs, strict=True)}}
-        return self._at(design, q)[0]
-
-    def balance(self, design: Design, name: str, q: float) -> float:
-        """What its equation leaves for the balance of one preactivation at variance q, over q."""
-        known = {n: c.q for n, c in design.choices.items() if c.q is not None}
-        return self._at(design, {**known, name: q}, check=False)[1][name] / q
+        return {**known, **{n: math.exp(v) for n, v in zip(unknown, logs, strict=True)}}
 
     def _at(
         self, design: Design, q: Mapping[str, float], check: bool = True

@@ -16,7 +16,7 @@ Eq. (tied-critical).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -57,20 +57,15 @@ class TiedAnswer:
     """A tied-critical ensemble.
 
     Attributes:
-        name: the preactivation whose sigma_w was moved; None where all are fixed.
+        factor: of every sigma_w that was moved.
         growth: of tied gradients there, per step.
         growth_before: of tied gradients at the untied answer.
     """
 
     ensemble: Ensemble
-    name: str | None
+    factor: float
     growth: Quantity
     growth_before: Quantity
-
-    @property
-    def sigma_w(self) -> float:
-        """The solved standard deviation; nan where none was."""
-        return math.nan if self.name is None else self.ensemble[self.name].sigma_w
 
 
 @dataclass(frozen=True)
@@ -138,16 +133,16 @@ class TiedGrowth:
 
 
 def solve_tied(
-    growth: TiedGrowth, ensemble: Ensemble, name: str | None, tolerance: float
+    growth: TiedGrowth, ensemble: Ensemble, names: Sequence[str], tolerance: float
 ) -> TiedAnswer:
-    """Move sigma_w of one preactivation until tied gradients neither grow nor decay.
+    """Move sigma_w of some preactivations alike until tied gradients neither grow nor decay.
 
     Eq. (tied-critical).
 
     Args:
         growth: measures it.
         ensemble: the untied answer.
-        name: of the preactivation; None where every sigma_w is fixed.
+        names: of the preactivations; none where every sigma_w is fixed.
         tolerance: how near to 0 the measured growth shall be, per step.
 
     Raises:
@@ -159,8 +154,8 @@ def solve_tied(
     if abs(float(untied)) <= tolerance:
         untied = growth(ensemble, units)
     if abs(float(untied)) <= tolerance:
-        return TiedAnswer(ensemble, name, untied, untied)
-    if name is None:
+        return TiedAnswer(ensemble, 1.0, untied, untied)
+    if not names:
         raise InfeasibleError(
             "every sigma_w is fixed: nothing is left to make tied growth 0, and it is "
             f"{float(untied):.3g} per step",
@@ -168,17 +163,19 @@ def solve_tied(
         )
 
     def moved(log_scale: float) -> Ensemble:
-        law = replace(ensemble[name], sigma_w=ensemble[name].sigma_w * math.exp(log_scale))
-        return Ensemble({**ensemble.laws, name: law}, ensemble.parameters)
+        scale = math.exp(log_scale)
+        laws = {n: replace(ensemble[n], sigma_w=ensemble[n].sigma_w * scale) for n in names}
+        return Ensemble({**ensemble.laws, **laws}, ensemble.parameters)
 
     @cache
     def measured(log_scale: float, units: int) -> Quantity:
         return growth(moved(log_scale), units)
 
-    what = f"the untied sigma_w of {name!r}"
+    told = ", ".join(map(repr, names))
+    what = f"the untied sigma_w of {told}"
     at, slope = _root(lambda v: float(measured(v, few)), _COARSE * tolerance, what, _FIRST_STEP)
-    at = _polished(lambda v: float(measured(v, units)), at, slope, tolerance, name)
-    return TiedAnswer(moved(at), name, measured(at, units), untied)
+    at = _polished(lambda v: float(measured(v, units)), at, slope, tolerance, told)
+    return TiedAnswer(moved(at), math.exp(at), measured(at, units), untied)
 
 
 def root_of_growth(
@@ -197,7 +194,8 @@ def _root(
 ) -> tuple[float, float]:
     """Where growth is 0, and its slope there: a bracket by growing steps, then regula falsi.
 
-    Growth rises with the weights, nearly in a line; steps are doubled at least. A step halves the
+    Growth rises with the weights, nearly in a line: a step goes to where the line through the last
+    two values is 0 and a little farther, or is doubled where that is far. A step halves the
     remembered value of an end that does not move (the Illinois rule).
     """
     value = growth(0.0)
@@ -218,7 +216,7 @@ def _root(
         rise = abs(f_low) - abs(f_high)
         asked = _OVER * step * abs(f_high) / rise if rise > 0.0 else math.inf
         near = abs(high) + asked <= _FARTHEST and asked <= _STRETCH * step
-        step = max(2.0 * step, asked) if near else 2.0 * step
+        step = asked if near else 2.0 * step
     at, slope = high, (f_high - f_low) / (high - low)
     for _ in range(_MOST_TRIES):
         at = (low * f_high - high * f_low) / (f_high - f_low)
@@ -235,7 +233,7 @@ def _root(
 
 
 def _polished(
-    growth: Callable[[float], float], at: float, slope: float, tolerance: float, name: str
+    growth: Callable[[float], float], at: float, slope: float, tolerance: float, told: str
 ) -> float:
     """A few Newton steps with the slope that fewer units gave."""
     value = math.nan
@@ -245,7 +243,7 @@ def _polished(
             return at
         at -= max(-_LARGEST_STEP, min(_LARGEST_STEP, value / slope))
     raise InfeasibleError(
-        f"growth 0 was not met by moving sigma_w of {name!r} (last {value:.3g} per step at "
+        f"growth 0 was not met by moving sigma_w of {told} (last {value:.3g} per step at "
         f"{math.exp(at):.4g} times the untied value)",
         "growth = 0",
     )

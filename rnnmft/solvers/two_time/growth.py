@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 from scipy.sparse.linalg import LinearOperator, eigs
 
-from rnnmft.solvers.two_time.lags import gain
+from rnnmft.solvers.two_time.lags import Lags, gain
 from rnnmft.solvers.two_time.linear_states import LinearStates
 from rnnmft.solvers.two_time.response import PerturbationResponse
 
@@ -57,9 +57,9 @@ _DENSE = 60
 # Relative to the edge: below this a mode counts as not bound: 500 roundings, and where it is
 # decided wrongly the growth is off by this.
 _UNBOUND = 1e-13
-# The longest window (4 MiB an array), and the change of lambda at which it is long enough; the last
-# change is part of the error.
-_MOST_LAGS, _AGREED = 1 << 19, 1e-12
+# The longest window (4 MiB an array), and what it may leave of lambda, in the error: no more than
+# the integrals of the kernel (`quadrature.RTOL`).
+_MOST_LAGS, _AGREED = 1 << 19, 1e-11
 
 
 def resolvent(response: PerturbationResponse, growth: complex) -> Array:
@@ -77,11 +77,16 @@ def bound_eigenvalues(response: PerturbationResponse, growth: float, count: int 
     if not bump.any():
         return np.zeros(count)
     gamma = resolvent(response, growth)
+    # Where S is at its plateau W is 0: of Gamma lags up to twice the last of the others are seen.
+    last = int(np.flatnonzero(bump.any(0))[-1])
+    near = Lags(1 << (2 * last + 1).bit_length())
+    if near.length < lags.length:
+        gamma = near.spectrum(lags.values(gamma)[..., : near.length + 1])
+        bump, lags = bump[:, : near.length + 1], near
 
     def apply(x: Array) -> Array:
         return (bump * lags.filtered(gamma, x.reshape(bump.shape))).ravel()
 
-    # Where S is at its plateau W is 0: the operator lives on the other lags.
     inside = np.flatnonzero(bump.ravel())
 
     def within(x: Array) -> Array:
@@ -161,34 +166,48 @@ def leading_growth(response: PerturbationResponse) -> tuple[float, float]:
 
     The window grows until that makes no difference.
     """
-    found, moved = _on_window(response), 0.0
-    while response.lags.length < _MOST_LAGS and response.bump.any():
-        response = response.widened()
-        before, found = found, _on_window(response)
-        moved = abs(found - before)
-        if moved <= _AGREED * max(found, _TINY):
-            break
-    return found, moved
-
-
-def _on_window(response: PerturbationResponse) -> float:
     system = response.system
     low = edge(system, response.far)
     high = edge(system, np.abs(response.far) + np.abs(response.bump).max(1, initial=0.0))
     width = high - low
     if width <= _UNBOUND * max(low, _TINY):
-        return low
+        return low, 0.0
+    ends = math.log(_UNBOUND * max(low, width)), math.log(width)
 
-    def excess(log_above: float) -> float:
-        return float(bound_eigenvalues(response, low + math.exp(log_above))[0]) - 1.0
+    def on(window: PerturbationResponse, near: float, reach: float) -> float:
+        def excess(log_above: float) -> float:
+            return float(bound_eigenvalues(window, low + math.exp(log_above))[0]) - 1.0
 
-    return low + math.exp(_root(excess, math.log(_UNBOUND * max(low, width)), math.log(width)))
+        return _root(excess, *ends, near, reach)
+
+    at = on(response, -math.inf, math.inf)
+    reach, moved, error = math.inf, 0.0, 0.0
+    while response.lags.length < _MOST_LAGS and response.bump.any():
+        response = response.widened()
+        before, at = at, on(response, at, reach)
+        reach, last, moved = abs(at - before), moved, abs(math.exp(at) - math.exp(before))
+        # A window of L lags leaves C exp(-kappa L): from the last two changes follows the next.
+        error = moved * (moved / last) ** 2 if moved < last else moved
+        if error <= _AGREED * max(low + math.exp(at), _TINY):
+            break
+    return low + math.exp(at), error
 
 
-def _root(excess: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function is 0; -inf where it is negative at the lower end."""
+def _root(
+    excess: Callable[[float], float], low: float, high: float, near: float, reach: float
+) -> float:
+    """Where a falling function is 0; -inf where it is negative at the lower end.
+
+    `near` is where it is on a shorter window, and `reach` by how much that one moved it: it is
+    looked for there first.
+    """
+    inside = reach > 0.0 and low < near - reach and near + reach < high
+    if inside and excess(near - reach) > 0 > excess(near + reach):
+        return _solved(excess, near - reach, near + reach)
     if excess(low) <= 0:
         return -math.inf
-    if excess(high) >= 0:
-        return high
+    return high if excess(high) >= 0 else _solved(excess, low, high)
+
+
+def _solved(excess: Callable[[float], float], low: float, high: float) -> float:
     return float(brentq(excess, low, high, xtol=_LOG_XTOL, rtol=_RTOL))
