@@ -32,14 +32,18 @@ def reproduce(
             "of train, valid and test. Else what ships with scikit-learn, and with Python."
         ),
     ] = None,
+    cell: Annotated[
+        list[str] | None, typer.Option(help="Only this cell; may be repeated. All by default.")
+    ] = None,
     device: Device = "cpu",
     cluster: Cluster = None,
     as_json: AsJson = False,
 ) -> None:
     """Run an experiment of the papers: does the theory of initialization predict training?
 
-    Writes FOLDER/EXPERIMENT-SCALE.json and .html; interrupted, it goes on where it was. With
-    --cluster cells and tasks train side by side, on machines that all see FOLDER.
+    Writes FOLDER/EXPERIMENT-SCALE.json and .html, with --data EXPERIMENT-SCALE-NAME of the data;
+    interrupted, it goes on where it was. With --cluster cells and tasks train side by side, on
+    machines that all see FOLDER.
     """
     for name, value, known in (
         ("experiment", experiment, _EXPERIMENTS),
@@ -52,21 +56,21 @@ def reproduce(
     from rnnmft.experiments.store import load, save
     from rnnmft.validation.provenance import provenance
 
-    stem = f"{experiment}-{scale}"
+    stem = f"{experiment}-{scale}" if data is None else f"{experiment}-{scale}-{data.stem}"
     with progress_bar(stem) as progress:
-        places = {"data": data, "device": device, "cluster": cluster}
-        parts = run_parts(experiment, scale, folder / stem, **places, progress=progress)
+        asked = {"data": data, "cells": cell, "device": device, "cluster": cluster}
+        parts = run_parts(experiment, scale, folder / stem, **asked, progress=progress)
     content = {
         "experiment": experiment,
         "scale": scale,
         "provenance": provenance(device, command_line()).to_dict(),
         "parts": parts,
     }
-    path = folder / f"{stem}.json"
+    path, page = folder / f"{stem}.json", folder / f"{stem}.html"
     save(path, content)
     stored = load(path)
-    path.with_suffix(".html").write_text(render_experiments(stored), encoding="utf-8")
+    page.write_text(render_experiments(stored), encoding="utf-8")
     if as_json:
         print_json(stored)
         return
-    say(f"{path.with_suffix('.html')}")
+    say(f"{page}")

@@ -139,6 +139,8 @@ def _map(part: Mapping[str, Any]) -> Figure:
         axes.set(
             yscale="log", xlabel=part["parameter"], ylabel="T", ylim=lows_and_highs[1][[0, -1]]
         )
+        axes.set_yticks(lengths, [f"{steps}" for steps in lengths])
+        axes.minorticks_off()
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right", facecolor=BLACK, frameon=True, labelcolor="white")
 
@@ -259,6 +261,8 @@ def _map_sentences(part: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"spread of log(T* / xi), tied less untied: {number(difference)}, 95 % interval "
             f"{' to '.join(map(number, interval))}."
+            if any((difference, *interval))
+            else "both theories have the same timescale, and the same spread."
         )
     yield from threshold_sentence(part)
     if "growth" in part:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rnnmft.campaigns.executors import open_executor
 from rnnmft.campaigns.one_thread import one_thread
+from rnnmft.errors import ParameterError
 from rnnmft.experiments import drift, dynamics, reasons, recall, signal, trainability
 from rnnmft.experiments.corpus import corpus, pydoc_text, text_from
 from rnnmft.experiments.digits import digits_from, sklearn_digits
@@ -19,7 +20,8 @@ from rnnmft.experiments.sweep import sweeps
 
 __all__ = ["run_parts"]
 
-_Part = Callable[..., dict[str, Any]]
+_Part = partial[dict[str, Any]]
+_Run = Callable[..., dict[str, Any]]
 #: Pixels along an edge: every feature of a step for maps, four a step of 196 for races.
 _MAP_SIDE, _RACE_SIDE = 8, 28
 
@@ -30,6 +32,7 @@ def run_parts(
     folder: Path,
     *,
     data: Path | None = None,
+    cells: Sequence[str] | None = None,
     device: str = "cpu",
     cluster: Any = None,
     progress: Callable[[float, float], object] | None = None,
@@ -42,15 +45,16 @@ def run_parts(
         folder: of results and checkpoints, which every worker must see; what is there is not done
             again.
         data: digits or a text of the user's; see `digits_from` and `text_from`.
+        cells: only these; all if None.
         device: where networks train.
         cluster: where parts run side by side, see `rnnmft.campaigns.executors.open_executor`; here
             if None.
         progress: called as progress(done, total): in steps of each part here, in parts elsewhere.
 
     Raises:
-        ParameterError: a cluster that is none, or data that are none.
+        ParameterError: a cluster that is none, data that are none, or a cell that has no part.
     """
-    parts = _parts(experiment, scale, folder, data, device)
+    parts = _of_cells(_parts(experiment, scale, folder, data, device), cells)
     with open_executor(cluster, len(parts)) as executor:
         if executor is None:
             return [part(progress=progress) for part in parts]
@@ -92,7 +96,19 @@ def _parts(
     return found
 
 
-def _with_digits(experiment: str, scale: str) -> list[tuple[_Part, Sequence[Any], int]]:
+def _of_cells(parts: list[_Part], cells: Sequence[str] | None) -> list[_Part]:
+    """What is asked of these cells; a comparison of cells with each other is of none."""
+    if not cells:
+        return parts
+    of = [getattr(part.args[0], "cell", None) for part in parts]
+    unknown = sorted(set(cells) - set(of))
+    if unknown:
+        known = ", ".join(sorted({cell for cell in of if cell})) or "none"
+        raise ParameterError(f"there is no part for {', '.join(unknown)}; cells here: {known}")
+    return [part for part, cell in zip(parts, of, strict=True) if cell in cells]
+
+
+def _with_digits(experiment: str, scale: str) -> list[tuple[_Run, Sequence[Any], int]]:
     """What runs, what is asked of it, and the pixels along an edge of its digits."""
     of_races = _MAP_SIDE if scale == "smoke" else _RACE_SIDE
     if experiment == "trainability":

@@ -175,6 +175,13 @@ def test_what_a_model_cost_is_said() -> None:
     assert "diverged" not in gru
 
 
+def test_no_interval_of_what_is_the_same_for_both_theories() -> None:
+    same = learnt(0.2, 0.8) | {"tied_less_untied_scatter": [0.0, 0.0, 0.0]}
+    assert "both theories have the same timescale, and the same spread." in list(sentences(same))
+    other = learnt(0.2, 0.8) | {"tied_less_untied_scatter": [0.0, -0.1, 0.1]}
+    assert any(s.endswith("0, 95 % interval -0.1 to 0.1.") for s in sentences(other))
+
+
 def test_networks_that_diverged_are_counted() -> None:
     part = learnt(0.2, 0.8) | {"diverged": [[[0], [3]], [[0], [12]]]}
     assert [s for s in sentences(part) if s.startswith("2 of 4 networks diverged")]

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rnnmft.cli import main
@@ -118,3 +119,29 @@ def test_parts_side_by_side_are_those_of_one_after_the_other(
     assert steps == [(1, 2), (2, 2)]
     with pytest.raises(ParameterError, match="cluster must be"):
         run_parts("dynamics", "smoke", there, cluster=3)
+
+
+def test_some_cells_of_ones_own_digits_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    """What is kept of other digits is not taken for theirs."""
+    random = np.random.default_rng(0)
+    for digit in range(10):
+        pixels = random.random(20 * 28 * 28).round(2).tolist()
+        content = json.dumps({"data": pixels})
+        (tmp_path / "noise").mkdir(exist_ok=True)
+        (tmp_path / "noise" / f"{digit}.json").write_text(content, "utf-8")
+    words = ["reproduce", "trainability", "--scale", "smoke", "--folder", str(tmp_path)]
+    assert main(words) == 0
+    assert main([*words, "--data", str(tmp_path / "noise"), "--cell", "minimal"]) == 0
+    (whole, own) = (
+        json.loads((tmp_path / f"{name}.json").read_text("utf-8"))["parts"]
+        for name in ("trainability-smoke", "trainability-smoke-noise")
+    )
+    assert [part["digits"] for part in (*whole, *own)] == ["scikit-learn digits", "noise"]
+    assert whole[0]["accuracy"] != own[0]["accuracy"]
+    assert (tmp_path / "trainability-smoke-noise.html").exists()
+
+
+@pytest.mark.parametrize("experiment", ["trainability", "language"])
+def test_a_cell_that_has_no_part(tmp_path: Path, experiment: str) -> None:
+    with pytest.raises(ParameterError, match=r"no part for mgu; cells here: (minimal|none)"):
+        run_parts(experiment, "smoke", tmp_path, cells=["mgu"])
