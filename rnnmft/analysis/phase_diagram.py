@@ -285,7 +285,10 @@ def _fill_jointly(
     )
     # Predictions are judged by what they miss of a rate; timescales have none that is as good.
     judged = found.with_growth and set(wanted) <= {*PREDICTED, "chi_1"}
-    points = RefinedMap(found, effort["tolerance"]).completed() if judged else found.completed()
+    if judged:
+        points = RefinedMap(found, effort["tolerance"], wanted).completed()
+    else:
+        points = found.completed()
     table.fill_joint(points, rows, progress)
 
 

@@ -11,7 +11,7 @@ import pytest
 from rnnmft import Inputs, Status, cells
 from rnnmft.language.laws import Uniform
 from rnnmft.sampling import Sampling
-from rnnmft.solvers.sampled.growth_search import search_growth
+from rnnmft.solvers.sampled.growth_search import Effort, growth_runs, search_growth
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.solvers.sampled.sampled_units import SampledUnits
 from rnnmft.units.growth_limit import growth_limit
@@ -314,6 +314,35 @@ def test_the_longest_run_that_leaves_too_much_open_says_so():
     assert found.status is Status.MAX_STEPS
     assert times == [32, 64, 128, 256, 512]
     assert abs(found.limit.value) < 3 * found.limit.error
+
+
+def searched(search, draw):
+    """The end of a search whose runs are drawn one by one."""
+    asked = next(search)
+    try:
+        while True:
+            asked = search.send(draw(*asked))
+    except StopIteration as end:
+        return end.value
+
+
+@pytest.mark.parametrize("deciding", [4.0, 0.0])
+def test_where_few_units_decide_there_are_more_of_them_or_no_answer(deciding):
+    """One unit in a hundred decides: 8192 have 82 of them, which is too few, 32768 have enough."""
+    plan = Sampling(1 << 13, 16, normals="random", tolerance=0.01)
+    totals = []
+
+    def draw(asked, horizon):
+        totals.append(asked.total)
+        each = np.full((asked.repetitions, horizon), asked.per_repetition / 100)
+        logs = np.tile(0.1 * np.arange(1.0, horizon + 1), (asked.repetitions, 1))
+        return Samples({"log_m_1": logs, "check/effective": each}, asked)
+
+    effort = Effort(deciding=deciding, most_units=512)
+    found = searched(growth_runs(plan, plan, effort, tied=True), draw)
+    assert found.status is (Status.OK if deciding else Status.NOT_CONVERGED)
+    assert totals == ([1 << 13, 1 << 15] if deciding else [1 << 13])
+    assert found.units == totals[-1]
 
 
 def test_two_trajectories_go_through_the_same_search():

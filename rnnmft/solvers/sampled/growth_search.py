@@ -83,6 +83,8 @@ class Effort:
         wanted: error, where the sampling has no tolerance of its own.
         noisy: the part of an error from which on noise is worth more units ..
         patient: .. from so many steps on: fewer are worth more of them, which see less noise, too.
+        least, more: times the units that are asked for next, at least and at most.
+        deciding: and where so few of them decide that their spread is no guide; 0: that is the end.
     """
 
     first_horizon: int = _FIRST_HORIZON
@@ -92,6 +94,9 @@ class Effort:
     wanted: float = _WANTED
     noisy: float = _NOISY
     patient: int = 0
+    least: float = 2.0
+    more: float = _MORE
+    deciding: float = 0.0
 
 
 #: Asks for runs of given units over given steps, and ends with the rate.
@@ -160,15 +165,18 @@ def growth_runs(sampling: Sampling, first: Sampling, effort: Effort, *, tied: bo
         limit = limit_of(drawn, horizon, tied)
         found = GrowthFound(limit, Status.OK, horizon, plan.total)
         if not decided_by_many(drawn.values, horizon):
-            return replace(found, status=Status.NOT_CONVERGED)
+            if not 0.0 < effort.deciding * plan.total <= most:
+                return replace(found, status=Status.NOT_CONVERGED)
+            plan = _more(plan, effort.deciding, effort.most_units)
+            continue
         if math.isnan(limit.value):
             return replace(found, status=Status.UNDEFINED)
         if limit.error <= wanted:
             return found
         noisy = limit.noise > effort.noisy * limit.error
         if noisy and 2 * plan.total <= most and horizon >= effort.patient:
-            factor = _units_missing(limit, wanted)
-            plan = _more(plan, min(factor, most // plan.total), effort.most_units)
+            factor = _units_missing(limit, wanted, effort)
+            plan = _more(plan, min(factor, most / plan.total), effort.most_units)
         elif horizon == effort.last_horizon or (noisy and horizon >= effort.long):
             if not noisy:
                 return replace(found, status=Status.MAX_STEPS)
@@ -275,22 +283,22 @@ def _resolved(samples: Array, least: float) -> int:
     return max(end, 1)
 
 
-def _units_missing(limit: GrowthLimit, wanted: float) -> int:
+def _units_missing(limit: GrowthLimit, wanted: float, effort: Effort) -> float:
     """How many times the units make an error as small as wanted, so far as its noise tells.
 
-    At most four: the noise of few repetitions is hardly known.
+    The noise of few repetitions is hardly known: no more than so many times.
     """
     left = wanted**2 - (limit.error**2 - limit.noise**2)
     needed = limit.noise**2 / left if left > 0.0 else math.inf
-    return max(2, math.ceil(min(needed, _MORE)))
+    return max(effort.least, min(needed, effort.more))
 
 
-def _more(plan: Sampling, factor: int, most: int) -> Sampling:
-    """So many times the units."""
-    each = plan.per_repetition
-    if factor * each <= most:
-        return plan.of(factor * each, plan.repetitions)
-    return plan.of(each, factor * plan.repetitions)
+def _more(plan: Sampling, factor: float, most: int) -> Sampling:
+    """So many times the units, or a few more."""
+    each = math.ceil(factor * plan.per_repetition)
+    if each <= most:
+        return plan.of(each, plan.repetitions)
+    return plan.of(plan.per_repetition, math.ceil(factor * plan.repetitions))
 
 
 def _fewer(plan: Sampling, noise: float, wanted: float) -> Sampling:

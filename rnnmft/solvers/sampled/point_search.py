@@ -27,7 +27,7 @@ from rnnmft.solvers.sampled.readings import READ, second_moments
 from rnnmft.solvers.sampled.relaxation import Rate, slowest_rate, timescale_of
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.solvers.sampled.stationary import Settled, verdict
-from rnnmft.units.repetitions import Samples
+from rnnmft.units.repetitions import Samples, calibrated_error
 
 __all__ = ["PointFound", "PointSearch"]
 
@@ -42,6 +42,9 @@ _FIRST_STEPS = 32
 _SHORT, _USUAL, _LONG, _SLOW, _LONGEST = 16, 32, 64, 256, 256
 # The part of an error that is noise where units are missing; below it steps are.
 _NOISY = 0.5
+# Times the units, at least and at most, that follow a run which was too noisy. Where there are as
+# many repetitions as are known well a little more is drawn beside these; others begin again.
+_LEAST, _MOST, _MOST_OF_FEW = 1.25, 4.0, 12.0
 # Units of a repetition and repetitions, by the steps from which on they are enough: a slow state is
 # averaged over more of them. One repetition more is worth more than a larger one, for the spread is
 # known better.
@@ -193,8 +196,12 @@ class PointSearch:
         One of a state that has not settled.
         """
         first = _SHORT if steps == _FIRST_STEPS else _USUAL if steps < _SLOW else _LONG
-        effort = Effort(first, _LONGEST, first, plan.per_repetition, noisy=_NOISY)
-        repetitions, fewest = plan.repetitions, 2 if first == _SHORT else 1
+        each, repetitions = plan.per_repetition, plan.repetitions
+        more = _MOST if repetitions >= _REPETITIONS else _MOST_OF_FEW
+        effort = Effort(
+            first, _LONGEST, first, each, noisy=_NOISY, least=_LEAST, more=more, deciding=_MOST
+        )
+        fewest = 2 if first == _SHORT else 1
         times = max(fewest, int(_FOLLOWING * steps) // (first + _pause(steps, first)))
         most = _FOR_OTHERS * self.sampling.max_units
         # Slow neighbours hardly have runs in common: these points are not for others.
@@ -208,8 +215,7 @@ class PointSearch:
         wanted, horizon = next(search)
         while True:
             pause = _pause(steps, horizon)
-            windows = _windows(wanted.total // plan.total, steps, horizon + pause)
-            drawing = _larger(plan, wanted.total // windows, steps)
+            drawing, windows = _divided(plan, wanted.total, steps, horizon + pause)
             kind, have = (steps, drawing.per_repetition, horizon), 0
             self._asks_for_units = self._kind is not None and kind[::2] == self._kind[::2]
             if (kind, windows) == (self._kind, self._windows) and self._known is not None:
@@ -272,21 +278,23 @@ def _pause(steps: int, horizon: int) -> int:
     return max(int(_FOLLOWING * steps) - horizon, 0) if steps >= _SLOW else 0
 
 
-def _windows(times: int, steps: int, period: int) -> int:
-    """How many perturbations a repetition has where so many times as much is wanted as at first.
+def _divided(plan: Sampling, units: int, steps: int, period: int) -> tuple[Sampling, int]:
+    """Repetitions, and how many perturbations each has, where so many units are wanted.
 
     One starts so many steps after the other.
     """
-    most = max(1, min(times, _MOST_FOLLOWING * steps // period))
-    return 1 << (most.bit_length() - 1)
-
-
-def _larger(plan: Sampling, units: int, steps: int) -> Sampling:
-    """A first run of so many steps, made larger, to have so many units."""
-    each, count = plan.per_repetition, units // plan.per_repetition
+    least, each, count = plan.repetitions, plan.per_repetition, plan.repetitions
+    most = max(1, _MOST_FOLLOWING * steps // period)
+    if units > most * plan.total or (units > plan.total and least < _REPETITIONS):
+        count = max(_REPETITIONS, least)
+        known = calibrated_error(np.ones(()), count) / calibrated_error(np.ones(()), least)
+        units = math.ceil(units * float(known) ** 2)
+    windows = max(1, min(most, math.ceil(units / (each * count))))
+    count = max(count, math.ceil(units / (each * windows)))
     if steps >= _SLOW and count > _REPETITIONS:
-        each = min(each * count // _REPETITIONS, _LARGE)
-    return plan.of(each, units // each)
+        each = min(math.ceil(each * count / _REPETITIONS), _LARGE)
+        count = max(_REPETITIONS, math.ceil(units / (each * windows)))
+    return plan.of(each, count), windows
 
 
 def _answer(at: Settled, growth: GrowthFound) -> PointFound:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,10 +116,16 @@ class RefinedMap:
     Args:
         points: the map, with growth rates.
         tolerance: standard error of a growth rate, per step.
+        asked: what must be predicted well; of the rest only the error is told.
     """
 
-    def __init__(self, points: SampledMap, tolerance: float) -> None:
+    def __init__(
+        self, points: SampledMap, tolerance: float, asked: Collection[str] = PREDICTED
+    ) -> None:
         self.points, self.tolerance = points, tolerance
+        cell = points.cell
+        counts = zip(PREDICTED, (1, len(cell.states), len(cell.preactivations)), strict=True)
+        self._asked = np.concatenate([np.full(n, name in asked) for name, n in counts])
         self._number = {place: i for i, place in enumerate(points.places)}
         self._known: dict[Place, _Known] = {}
         self._off: dict[Place, Array] = {}
@@ -175,7 +181,8 @@ class RefinedMap:
     def _is_good(self, guess: _Guess) -> bool:
         """Whether nothing needs to be solved."""
         allowed = np.maximum(guess.noise, _OF_MOMENT)
-        return guess.known.errors[0] <= self.tolerance and bool((guess.off <= allowed)[1:].all())
+        right = (guess.off <= allowed) | ~self._asked
+        return guess.known.errors[0] <= self.tolerance and bool(right[1:].all())
 
     def _along(self, place: Place, a: int, thinned: Sequence[Sequence[int]]) -> Iterator[_Guess]:
         """What a row along axis a says, by some of its values and what half of them miss.

@@ -41,9 +41,9 @@ class KnownMap:
         return PointFound(dict.fromkeys(PREDICTED, moment) | {"gradient_growth": one})
 
 
-def completed(points):
+def completed(points, asked=PREDICTED):
     """Every point once; those that were predicted, by place."""
-    found = [pair for some in RefinedMap(points, TOLERANCE).completed() for pair in some]
+    found = [pair for some in RefinedMap(points, TOLERANCE, asked).completed() for pair in some]
     assert sorted(i for i, _ in found) == list(range(len(points.places)))
     return {points.places[i]: f for i, f in found if f.is_predicted}
 
@@ -126,6 +126,32 @@ def test_a_break_too_small_to_be_solved_is_in_the_error(break_at_0):
         largest = max(largest, *np.abs(z(points, predicted)))
     assert largest < LEFT_BY_A_BREAK
     assert 2 * largest > LEFT_BY_A_BREAK
+
+
+class BrokenMoment(KnownMap):
+    """A smooth rate, and a second moment that breaks."""
+
+    def at(self, i):
+        found, (x, y) = super().at(i), self.places[i]
+        moment, error, status = found.values["second_moment"]
+        jump = 0.4 * (x + 0.7 * y > 21.3)
+        return PointFound({**found.values, "second_moment": (moment * (1 + jump), error, status)})
+
+
+def test_what_is_not_asked_for_need_not_be_predicted():
+    """A break of a moment costs points only where moments are asked for; its error says so."""
+    points = BrokenMoment((30, 25), smooth)
+    both, rates = completed(points), completed(points, ["gradient_growth"])
+    assert len(both) < len(rates) == len(completed(KnownMap((30, 25), smooth)))
+    assert np.abs(z(points, rates)).max() < 3.0
+    off = []
+    for place, found in rates.items():
+        (value,), (error,), _ = found.values["second_moment"]
+        (truth,), _, _ = points.at(points.places.index(place)).values["second_moment"]
+        off.append([abs(value - truth), error])
+    gap, error = np.array(off).T
+    assert gap.max() > 0.1  # the break is missed by more than any noise
+    assert (gap / error).max() < 3.0
 
 
 def test_what_has_no_rate_tells_nothing():
