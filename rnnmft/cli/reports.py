@@ -61,8 +61,8 @@ def report(
         typer.Argument(
             metavar="CELL [CELL]",
             autocompletion=complete_cells,
-            help="As for other commands, or a .toml file with a setting (cell, [ensemble.e], "
-            "[inputs]); two are compared.",
+            help="As for other commands, or a .toml file with a setting (cell, \\[ensemble.e], "
+            "\\[inputs]); two are compared.",
         ),
     ],
     output: Output = None,

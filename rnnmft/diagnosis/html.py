@@ -88,15 +88,20 @@ def _layer(layer: LayerDiagnosis, draw_scale: bool) -> Any:
         one_step=significant(10.0 ** float(layer.measured.log10[0]), 4),
         isometry=significant(layer.isometry[0], 3),
         isometry_predicted=significant(layer.isometry[2], 3),
-        phase=phase_sentence(layer),
+        phase=_sentence(phase_sentence(layer)),
         memory=memory_sentence(layer),
         seen=seen(layer.inputs),
         gates=[_gate(g) for g in layer.gates],
         apart=apart_sentence(layer) if layer.apart else "",
         remarks=layer.warnings,
-        reasons=list(dict.fromkeys(reasons)),
+        reasons=list(dict.fromkeys(map(_sentence, reasons))),
         figures=figures,
     )
+
+
+def _sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 
 def _means(layer: LayerDiagnosis) -> list[dict[str, str]]:
@@ -116,8 +121,8 @@ def _means(layer: LayerDiagnosis) -> list[dict[str, str]]:
             {
                 "name": "infinite width",
                 "says": f"{answer.tying} weights",
-                "mean": "" if answer.log10_mean is None else significant(answer.log10_mean, 4),
-                "growth": "" if answer.growth is None else significant(answer.growth, 3),
+                "mean": "none" if answer.log10_mean is None else significant(answer.log10_mean, 4),
+                "growth": "none" if answer.growth is None else significant(answer.growth, 3),
             }
         )
     return rows

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sympy as sp
+
 from rnnmft.errors import Status
 from rnnmft.gallery.entries import KINDS
 from rnnmft.gallery.exhibit import HORIZON, Exhibit
@@ -153,7 +155,8 @@ def _critical(found: Exhibit) -> Markup:
     """The critical answer, why, and how to have it again; without one, where the cell stands."""
     ensemble = found.ensemble if found.init is None else found.init.ensemble
     rows = [
-        (name, [significant(getattr(law, n)) for n in _SCALES]) for name, law in ensemble.items()
+        (sp.latex(sp.Symbol(name)), [significant(getattr(law, n)) for n in _SCALES])
+        for name, law in ensemble.items()
     ]
     return render(
         _TEMPLATES,

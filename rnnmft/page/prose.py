@@ -24,8 +24,8 @@ _GREEK = frozenset(
 )
 _MARK = r"(?:[A-Za-z0-9]+|\*)"
 _SYMBOL = re.compile(
-    rf"(?<![\w\\])(?P<stem>J J(?=\^)|[A-Za-z]+)(?P<sub>_{_MARK})?(?P<sup>\^{_MARK})?"
-    rf"(?P<star>\*(?=_))?(?P<late>_{_MARK})?(?!\w)"
+    rf"(?<![\w\\])(?P<stem>J J(?=\^)|[A-Za-z]+)(?P<sub>(?:_{_MARK})+)?(?P<sup>\^{_MARK})?"
+    rf"(?P<star>\*(?=_))?(?P<late>(?:_{_MARK})+)?(?!\w)"
 )
 #: What plain text writes in ASCII. A minus stands before a number that begins a word: ranges and
 #: options of commands stay.
@@ -41,7 +41,7 @@ def prose(text: str) -> Markup:
     """The text as HTML, escaped, with its symbols typeset.
 
     A word is a symbol where it is one letter or a Greek name and carries a sub- or superscript, or
-    is a Greek name by itself.
+    is a Greek name by itself; a longer word is one where it is raised to a number.
 
     >>> print(prose("h -> c: -1.5 +- 0.1, pre-2 and a=-1 stay"))
     h → c: −1.5 ± 0.1, pre-2 and a=-1 stay
@@ -64,9 +64,10 @@ def prose(text: str) -> Markup:
 def _latex(found: re.Match[str]) -> str | None:
     stem, below = found["stem"], found["sub"] or found["late"]
     above = "^*" if found["star"] else found["sup"]
-    greek = stem in _GREEK
-    if not greek and (len(stem.split()[0]) > 1 or not (below or above)):
+    greek, long = stem in _GREEK, len(stem.split()[0]) > 1
+    raised = above is not None and above[1:].isdigit() and not below
+    if not greek and ((long and not raised) or not (below or above)):
         return None
-    text = f"\\{stem}" if greek else stem
-    text += f"_{{{below[1:]}}}" if below else ""
+    text = f"\\{stem}" if greek else rf"\mathrm{{{stem}}}" if long else stem
+    text += f"_{{{' '.join(below[1:].split('_'))}}}" if below else ""
     return text + (f"^{{{above[1:]}}}" if above else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,8 @@ def phase_figure(
     x_name, y_name = growth.dims
     x, y, z = growth[x_name].values, growth[y_name].values, growth.values.T
     finite = z[np.isfinite(z)]
-    limit = float(np.clip(np.abs(finite).max(initial=0.1), 0.1, 1.0))
+    # The largest rate, up to the next multiple of .02: half of it is a short number too.
+    limit = math.ceil(50 * float(np.clip(np.abs(finite).max(initial=0.1), 0.1, 1.0))) / 50
 
     def draw(drawing: Any) -> Surface:
         axes = drawing.subplots()

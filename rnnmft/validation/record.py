@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rnnmft.language import Cell, Ensemble, Inputs
+from rnnmft.page.numbers import rounded
 from rnnmft.records import STANDARD_ERROR, Measured, Record, json_safe
 from rnnmft.solvers.results import Trajectory
 from rnnmft.validation.extrapolation import Extrapolation, WidthDesign
@@ -239,7 +240,7 @@ class ValidationRecord(Record):
                 text += names if few else f"{len(limited)} of them"
                 # Errors fall like one over the root of their number.
                 times = max(c.verdict.resolution / self.control for c in limited) ** 2
-                text += f" (about {times:.2g} times as many would do)"
+                text += f" (about {rounded(times, 2)} times as many would do)"
         return f"{text}; none is rejected."
 
     def to_dict(self) -> dict[str, Any]:

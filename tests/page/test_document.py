@@ -42,7 +42,14 @@ def test_prose_is_escaped_and_words_stay_words(text: str, shown: str) -> None:
     assert prose(text) == shown
 
 
-@pytest.mark.parametrize("symbol", ["sigma_w^2", "Q_ab", "q*_e", "h^2", "chi", "J J^T"])
+def test_prose_keeps_every_index_of_a_name() -> None:
+    first, second = prose("e_1_2 stands"), prose("e_1_1 stands")
+    assert first != second
+    assert first.count("<mn>") == 2
+    assert "below" in prose("q^*_e_2_below is")
+
+
+@pytest.mark.parametrize("symbol", ["sigma_w^2", "Q_ab", "q*_e", "h^2", "chi", "J J^T", "gain^2"])
 def test_prose_typesets_symbols(symbol: str) -> None:
     shown = prose(f"the {symbol} there")
     assert shown.startswith("the <math>")
