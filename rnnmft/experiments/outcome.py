@@ -42,15 +42,15 @@ def outcome(part: Part) -> tuple[str, str]:
 
 
 def number(value: Any) -> str:
-    """Three digits, whole from a thousand on; "never" for what was not reached.
+    """Three digits, and all of a whole number; "never" for what was not reached.
 
-    >>> number(0.12345), number(1200), number("inf"), number("nan")
-    ('0.123', '1200', 'never', 'unknown')
+    >>> number(0.12345), number(1275), number(1234.5), number("inf"), number("nan")
+    ('0.123', '1275', '1230', 'never', 'unknown')
     """
     x = float(value)
     if not np.isfinite(x):
         return "never" if x > 0 else "unknown"
-    return rounded(x)
+    return f"{x:.0f}" if x == round(x) else rounded(x)
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:

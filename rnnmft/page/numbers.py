@@ -40,13 +40,13 @@ def significant(value: float, digits: int = 4) -> str:
 
 
 def rounded(value: float, digits: int = 3) -> str:
-    """For plain text: so many digits, and whole where the value has more before the point.
+    """For plain text: so many digits, with zeros instead of a power of ten up to a million.
 
     >>> rounded(0.12345), rounded(1234.5), rounded(-123.4, 2), rounded(1.5e7)
-    ('0.123', '1234', '-123', '1.5e+07')
+    ('0.123', '1230', '-120', '1.5e+07')
     """
-    whole = 10.0**digits <= abs(value) < _POWERS
-    return f"{value:.0f}" if whole else f"{value:.{digits}g}"
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if 10.0**digits <= abs(value) < _POWERS else text
 
 
 def _signed(text: str) -> str:

@@ -21,6 +21,7 @@ from rnnmft.activations import relu
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.cells import Inputs
 from rnnmft.errors import ParameterError
+from rnnmft.page.numbers import rounded
 from rnnmft.records import Quantity
 from rnnmft.solvers.results import Trajectory
 from rnnmft.spectra.law import JacobianLaw
@@ -308,7 +309,8 @@ def test_too_few_networks_say_so() -> None:
     assert found.outcomes("inconclusive")
     assert "too few networks" in found.summary()
     worst = max(c.verdict.resolution for c in found.outcomes("inconclusive"))
-    assert f"(about {(worst / found.control) ** 2:.2g} times as many would do)" in found.summary()
+    times = rounded((worst / found.control) ** 2, 2)
+    assert f"(about {times} times as many would do)" in found.summary()
 
 
 def test_a_pilot_finds_the_size_that_sees_the_control() -> None:
