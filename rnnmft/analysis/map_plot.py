@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnmft.errors import ParameterError
+from rnnmft.errors import ParameterError, Status
 from rnnmft.page.figure import BLACK, BLUE, GREY, STYLE
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _draw_plane(diagram: xarray.Dataset, name: str, parameters: list[str], axes:
         *_critical_line(diagram, x, y, axes),
         *_lengths(diagram, x, y, axes),
         *_coexistence(diagram, x, y, axes),
-        *_blank(values),
+        *_blank(diagram, name, values),
     ]
     if keys:
         axes.figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)
@@ -294,12 +294,19 @@ def _coexistence(diagram: xarray.Dataset, x: Array, y: Array, axes: Any) -> list
     return [Patch(facecolor="none", edgecolor=BLACK, hatch="////", label="stable states coexist")]
 
 
-def _blank(values: Array) -> list[Any]:
+def _blank(diagram: xarray.Dataset, name: str, values: Array) -> list[Any]:
+    """Where there is no value, and the statuses that say why."""
     from matplotlib.patches import Patch
 
-    if np.isfinite(values).all():
+    missing = ~np.isfinite(values)
+    if not missing.any():
         return []
-    return [Patch(facecolor="#e8eaed", edgecolor=GREY, label="no value (see status)")]
+    label = "no value"
+    if "status" in diagram and name in diagram["quantity"]:
+        status = _values(diagram.assign(s=diagram["status"].sel(quantity=name)), "s").values.T
+        why = sorted(set(status[missing].tolist()) - {Status.OK.name})
+        label += f": {', '.join(why)}" if why else ""
+    return [Patch(facecolor="#e8eaed", edgecolor=GREY, label=label)]
 
 
 def _finite(values: Array) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rnnmft import cells
+from rnnmft.activations import relu
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.phase_dataset import PhaseDataset, open_phase_diagram
 from rnnmft.analysis.phase_diagram import phase_diagram
@@ -85,6 +86,13 @@ def test_a_plot_has_its_lines_hatches_and_scales(diagram: PhaseDataset, tmp_path
     diagram.isel({"e.mu_b": 4}).plot("xi_c", path=tmp_path / "curve.svg")
     assert "<svg" in (tmp_path / "curve.svg").read_text(encoding="utf-8")
     diagram.plot("fixed_points", select={"e.mu_b": 5.0})
+
+
+def test_a_plot_says_why_there_is_no_value() -> None:
+    vary = {("e", "sigma_w"): [1.0, 1.2, 2.0], ("e", "mu_b"): [0.0, 0.5]}
+    found = phase_diagram(cells.vanilla(relu), None, None, vary, ["second_moment"], "untied")
+    (label,) = (t.get_text() for t in found.plot().legends[0].get_texts())
+    assert label == "no value: DIVERGES"
 
 
 def test_a_plot_that_is_none_says_why(diagram: PhaseDataset, tmp_path: Path) -> None:
