@@ -65,7 +65,12 @@ def test_the_present_rules_accept_what_is_committed_and_seldom_reject_what_is_ri
     content = committed().content
     tally = committed().tally
     assert tally.passed, said(tally)
-    assert {k: v.to_dict() for k, v in tally.verdicts.items()} == content["verdicts"]
+    # But for the roundings of SciPy's distributions, which its versions differ in.
+    for kind, verdict in tally.verdicts.items():
+        for name, value in verdict.to_dict().items():
+            kept = content["verdicts"][kind][name]
+            rounded = pytest.approx(kept, rel=1e-12) if isinstance(kept, float) else kept
+            assert value == rounded, (kind, name)
     rates = content["false_alarm_rate"]
     assert false_alarm_rate(tally.comparisons, 0.8) == rates["sharing"] < FALSE_ALARMS
     assert false_alarm_rate(tally.comparisons, 0.0) == rates["independent"] < FALSE_ALARMS
