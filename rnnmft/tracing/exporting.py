@@ -105,7 +105,7 @@ def check(module: Any) -> None:
         raise CellError(f"{name} has parameters without a shape yet: call it once before tracing")
     if not hasattr(torch.export, "default_decompositions"):
         raise CellError(
-            f"from_torch needs torch 2.10 or newer to decompose a graph; this is {torch.__version__}"
+            f"from_torch needs torch 2.10 or newer to decompose a graph, not {torch.__version__}"
         )
 
 

@@ -490,7 +490,7 @@ def test_without_a_line_the_file_is_named():
 
 def test_an_old_torch_is_named(monkeypatch):
     monkeypatch.delattr(torch.export, "default_decompositions")
-    with pytest.raises(CellError, match=r"torch 2.10 or newer .* this is 2\."):
+    with pytest.raises(CellError, match=r"torch 2.10 or newer .* not 2\."):
         from_torch(modules.MGU())
 
 
