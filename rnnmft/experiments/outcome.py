@@ -15,7 +15,7 @@ from rnnmft.experiments.departure import departures
 from rnnmft.page.numbers import rounded
 from rnnmft.parameters import TYINGS
 
-__all__ = ["diverged", "mean_and_half", "number", "one_multiple", "outcome", "sooner"]
+__all__ = ["diverged", "listed", "mean_and_half", "number", "one_multiple", "outcome", "sooner"]
 
 Part = Mapping[str, Any]
 #: Root mean square differences of up to so many standard errors are the errors' own: 1 is expected,
@@ -200,14 +200,14 @@ def _recalled(part: Part) -> tuple[str, str]:
     none = [name for name, row in rows.items() if not row.count]
     some = [name for name in rows if name not in (*every, *none)]
     groups = (("every network", every), ("some networks", some), ("none", none))
-    told = [f"{_listed(names)} in {where}" for where, names in groups if names]
+    told = [f"{listed(names)} in {where}" for where, names in groups if names]
     verdict = f"reached accuracy .8 in {last} steps: {'; '.join(told)}."
     apart = [name for name, row in rows.items() if row.p_steps < _CHANCE]
     best = rows[reference].median
     slower = [name for name in apart if rows[name].median > best]
     faster = [name for name in apart if rows[name].median < best]
     sides = [
-        f"{_listed(names)} {how}" for how, names in (("later", slower), ("sooner", faster)) if names
+        f"{listed(names)} {how}" for how, names in (("later", slower), ("sooner", faster)) if names
     ]
     if not sides:
         return verdict, f"No start took other steps than {reference} beyond chance (5 %)."
@@ -223,7 +223,7 @@ def _drifted(part: Part) -> tuple[str, str]:
         until = f"up to step {followed[-1].step} of {rows[-1].step}" if followed else "at no step"
         told.append(f"{start}: {until}")
         steps = [str(row.step) for row in rows if row.more]
-        more.append(f"{start}: {f'at step {_listed(steps)}' if steps else 'at no step'}")
+        more.append(f"{start}: {f'at step {listed(steps)}' if steps else 'at no step'}")
     verdict = f"theory fed with the current moments predicts m_1({part['horizon']})"
     return (
         f"{verdict} of the networks that learn within a factor of 2 ({'; '.join(told)}).",
@@ -231,10 +231,10 @@ def _drifted(part: Part) -> tuple[str, str]:
     )
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     """One, two and three.
 
-    >>> _listed(["a", "b", "c"])
+    >>> listed(["a", "b", "c"])
     'a, b and c'
     """
     *first, last = names

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnmft.experiments.drift_page import draw_drift, drift_sentences
 from rnnmft.experiments.language_page import draw_models, model_sentences
-from rnnmft.experiments.outcome import diverged, number, one_multiple, outcome, sooner
+from rnnmft.experiments.outcome import diverged, listed, number, one_multiple, outcome, sooner
 from rnnmft.experiments.reasons_page import reason_sentences
 from rnnmft.experiments.recall_page import recall_sentences
 from rnnmft.experiments.trainability import fits
@@ -92,7 +92,7 @@ def _outcomes(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[s
     """The verdict on every part; where timescales were fitted, on all of them together, too."""
     yield from ((title_of(part), outcome(part)) for part in parts)
     if len(parts) > 1 and all("fit" in part for part in parts):
-        yield "all cells", one_multiple(fits(parts))
+        yield f"{listed([title_of(part) for part in parts])} together", one_multiple(fits(parts))
 
 
 def title_of(part: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from rnnmft.experiments.trainability import fits
 
 @pytest.mark.parametrize("scale", ["smoke", "small", "full"])
 def test_comparisons_are_those_of_the_experiments(scale: str) -> None:
-    (vanilla,) = (race for race in races(scale) if race.cell == "vanilla")
+    vanilla, *_ = (race for race in races(scale) if race.cell == "vanilla")
     for race in spreads(scale):
         assert (race.steps, race.width) == (vanilla.steps, vanilla.width)
     maps = {sweep.cell: sweep for sweep in sweeps(scale)}
