@@ -21,6 +21,7 @@ from rnnmft.experiments.store import load_arrays, save_arrays
 from rnnmft.experiments.tasks import ImageThenNoise, Pixels, generator
 from rnnmft.experiments.trainees import Trainees
 from rnnmft.parameters import check_count
+from rnnmft.simulation.subnormal import subnormal_as_zero
 
 __all__ = ["Course", "Training", "train"]
 
@@ -110,11 +111,12 @@ def train(
     for step in range(first, course.iterations):
         own = generator(course.seed, step, _BATCH)
         rows = torch.randint(len(images), (course.batch,), generator=own).to(trainees.device)
-        loss = _loss(trainees, task, images[rows], labels[rows], course, step)
-        optimizer.zero_grad()
-        loss.sum().backward()
-        finite = clip(trainees.parameters, course.clip).tolist()
-        optimizer.step()
+        with subnormal_as_zero():
+            loss = _loss(trainees, task, images[rows], labels[rows], course, step)
+            optimizer.zero_grad()
+            loss.sum().backward()
+            finite = clip(trainees.parameters, course.clip).tolist()
+            optimizer.step()
         done = step + 1
         noted = zip(seen.diverged, finite, strict=True)
         seen.diverged = [before or (0 if fine else done) for before, fine in noted]
