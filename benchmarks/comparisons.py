@@ -70,6 +70,16 @@ LISTED = (
         ("lstm", "seconds", "ours, processor"),
         ("lstm", "seconds", "single points, all by the sample"),
     ),
+    *(
+        (
+            "kernels",
+            f"kernels of all pairs, {name}",
+            "neural-tangents",
+            (name, "seconds", "ours"),
+            (name, "seconds", "neural-tangents"),
+        )
+        for name in ("erf", "tanh, 25 nodes", "tanh, 200 nodes")
+    ),
     (
         "campaigns",
         "map in chunks, two workers, wall",

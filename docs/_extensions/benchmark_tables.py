@@ -11,7 +11,7 @@ from tables import Table
 
 from benchmarks.comparisons import Ratio, machine, ratios, read_results
 
-__all__ = ["compared", "machines", "measured", "where_we_lose"]
+__all__ = ["compared", "kernels", "machines", "measured", "where_we_lose"]
 
 # What need not be said of a time.
 _SAID = ("runs", "seconds", "cells", "cpu_seconds", "processor_seconds")
@@ -52,6 +52,17 @@ def machines() -> Table:
     """On what each file was measured."""
     results = read_results()
     return Table(("`benchmarks.`", "measured on"), [(f, machine(c)) for f, c in results.items()])
+
+
+def kernels() -> Table:
+    """Bounds and differences of the kernels that two programs compute."""
+    found = read_results()["kernels"]
+    rows = [
+        (name, f"{one['our largest bound']:.1g}", f"{one['largest difference']:.1g}")
+        for name, one in found.items()
+        if isinstance(one, Mapping) and "largest difference" in one
+    ]
+    return Table(("kernel", "our bound", "neural-tangents less ours, at most"), rows)
 
 
 def measured(file: str) -> Table:
