@@ -10,6 +10,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 # Imports only go down: from a unit (a file or folder directly under the package) to a lower floor.
@@ -98,7 +99,7 @@ LONGER = {
 }
 
 
-@dataclass
+@dataclass(frozen=True)
 class Import:
     """One import statement's target, where it stands and how it is guarded."""
 
@@ -108,14 +109,27 @@ class Import:
     typing_only: bool
 
 
+@dataclass(frozen=True)
+class Source:
+    """What the text of a file says by itself.
+
+    `imports` are (module, name imported from it or "", line, in a function, for types only);
+    `breaches` are those of its form, its safety and its size; `classes` are its classes' names.
+    """
+
+    imports: tuple[tuple[str, str, int, bool, bool], ...]
+    breaches: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
 @dataclass
 class Module:
-    """A parsed module of the package."""
+    """A module of the package."""
 
     name: str
     unit: str
-    tree: ast.Module
     text: str
+    source: Source
     imports: list[Import] = field(default_factory=list)
     loads: set[str] = field(default_factory=set)
 
@@ -125,14 +139,14 @@ def modules(package: Path) -> dict[str, Module]:
     found = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts
-        unit = parts[1]
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         text = path.read_text(encoding="utf-8")
-        found[name] = Module(name, unit, ast.parse(text, str(path)), text)
+        found[name] = Module(name, parts[1], text, _source(name, parts[1], text))
     for module in found.values():
-        module.imports = list(_imports(module.tree, set(found)))
-    for name, module in found.items():
-        module.loads = _loads(name, found, set())
+        for base, name, *where in module.source.imports:
+            whole = f"{base}.{name}"
+            module.imports.append(Import(whole if whole in found else base, *where))
+    _add_loads(found)
     return found
 
 
@@ -142,9 +156,7 @@ def violations(package: Path) -> list[str]:
     declared = HEAVY | {"typer", package.name}
     said = []
     for module in found.values():
-        said += _form(module)
-        said += _safety(module)
-        said += _size(module)
+        said += module.source.breaches
         for one in module.imports:
             if (module.name, one.target) not in ALLOWED:
                 said += [
@@ -154,44 +166,54 @@ def violations(package: Path) -> list[str]:
     return list(dict.fromkeys(said + _circles(found)))
 
 
-def _imports(tree: ast.Module, known: set[str]) -> Iterator[Import]:
-    def visit(node: ast.AST, in_function: bool, typing_only: bool) -> Iterator[Import]:
+@cache
+def _source(name: str, unit: str, text: str) -> Source:
+    """Read a file once, however often the package is asked for; its tree is not kept."""
+    tree = ast.parse(text, name)
+    imports: list[tuple[str, str, int, bool, bool]] = []
+
+    def visit(node: ast.AST, in_function: bool, typing_only: bool) -> None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             in_function = True
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             for child in node.body:
-                yield from visit(child, in_function, True)
+                visit(child, in_function, True)
             for child in node.orelse:
-                yield from visit(child, in_function, typing_only)
+                visit(child, in_function, typing_only)
             return
+        where = in_function, typing_only
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield Import(alias.name, node.lineno, in_function, typing_only)
+            imports.extend((alias.name, "", node.lineno, *where) for alias in node.names)
         if isinstance(node, ast.ImportFrom):
             base = "." * node.level + (node.module or "")
-            for alias in node.names:
-                whole = f"{base}.{alias.name}"
-                target = whole if whole in known else base
-                yield Import(target, node.lineno, in_function, typing_only)
+            imports.extend((base, alias.name, node.lineno, *where) for alias in node.names)
         for child in ast.iter_child_nodes(node):
-            yield from visit(child, in_function, typing_only)
+            visit(child, *where)
 
-    yield from visit(tree, False, False)
+    visit(tree, False, False)
+    breaches = [
+        *_form(name, unit, text, tree),
+        *_safety(name, unit, tree),
+        *_size(name, text, tree),
+    ]
+    classes = tuple(node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    return Source(tuple(imports), tuple(breaches), classes)
 
 
-def _loads(name: str, found: dict[str, Module], seen: set[str]) -> set[str]:
-    """The heavy libraries that importing a module of the package loads, parents included."""
-    loaded: set[str] = set()
-    parents = [name.rsplit(".", n)[0] for n in range(1, name.count("."))]
-    for one in [name, *parents]:
-        if one in seen or one not in found:
-            continue
-        seen.add(one)
-        for each in found[one].imports:
-            if not each.in_function and not each.typing_only:
-                top = each.target.split(".")[0]
-                loaded |= {top} if top in HEAVY else _loads(each.target, found, seen)
-    return loaded
+def _add_loads(found: dict[str, Module]) -> None:
+    """The heavy libraries that importing each module of the package loads, parents included."""
+    targets: dict[str, set[str]] = {}
+    for name, module in found.items():
+        parents = {name.rsplit(".", n)[0] for n in range(1, name.count("."))}
+        loaded = {o.target for o in module.imports if not o.in_function and not o.typing_only}
+        targets[name] = (loaded | parents) & set(found)
+        module.loads = {target.split(".")[0] for target in loaded} & HEAVY
+    grown = True
+    while grown:
+        grown = False
+        for name, module in found.items():
+            loads = module.loads.union(*(found[target].loads for target in targets[name]))
+            grown, module.loads = grown or loads != module.loads, loads
 
 
 def _import_breaches(
@@ -203,6 +225,8 @@ def _import_breaches(
         return
     if top not in declared and top not in sys.stdlib_module_names:
         yield f"imports {top}, which is not a declared dependency"
+    if top in ("pickle", "marshal", "shelve", "dill", "cloudpickle"):
+        yield f"imports {one.target}, which unpickles"
     if module.unit in SYMBOLIC and top in NUMERIC:
         yield f"imports {top}; {module.unit} is symbolic"
     if top == module.name.split(".")[0]:
@@ -230,27 +254,24 @@ def _floor_breaches(module: Module, one: Import, rest: list[str]) -> Iterator[st
         )
 
 
-def _form(module: Module) -> Iterator[str]:
-    if module.unit not in FLOORS:
-        yield f"{module.name}: {module.unit} has no floor in tests/import_law.py"
-    if not module.text.startswith(('"""', 'r"""')) or ast.get_docstring(module.tree) is None:
-        yield f"{module.name}:1: the first line must be a docstring that says what the file is"
+def _form(name: str, unit: str, text: str, tree: ast.Module) -> Iterator[str]:
+    if unit not in FLOORS:
+        yield f"{name}: {unit} has no floor in tests/import_law.py"
+    if not text.startswith(('"""', 'r"""')) or ast.get_docstring(tree) is None:
+        yield f"{name}:1: the first line must be a docstring that says what the file is"
 
 
-def _safety(module: Module) -> Iterator[str]:
-    for one in module.imports:
-        if one.target.split(".")[0] in ("pickle", "marshal", "shelve", "dill", "cloudpickle"):
-            yield f"{module.name}:{one.line}: imports {one.target}, which unpickles"
-    for node in ast.walk(module.tree):
+def _safety(name: str, unit: str, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func)
         last = called.rsplit(".", 1)[-1]
-        where = f"{module.name}:{node.lineno}"
+        where = f"{name}:{node.lineno}"
         keywords = {k.arg: k.value for k in node.keywords}
         if called in ("eval", "exec", "__import__", "builtins.eval", "builtins.exec"):
             yield f"{where}: calls {called}"
-        if last == "import_module" and module.unit not in ("__init__", "cli"):
+        if last == "import_module" and unit not in ("__init__", "cli"):
             yield f"{where}: import_module hides an import from the law"
         if last in ("parse_expr", "parse_latex") or called in ("S", "sp.S", "sympy.S"):
             yield f"{where}: calls {called}, which evaluates text"
@@ -261,18 +282,18 @@ def _safety(module: Module) -> Iterator[str]:
             yield f"{where}: torch.load unpickles"
 
 
-def _size(module: Module) -> Iterator[str]:
-    lines = module.text.count("\n")
-    most, _ = LONGER.get(module.name, (FILE_LINES, ""))
+def _size(name: str, text: str, tree: ast.Module) -> Iterator[str]:
+    lines = text.count("\n")
+    most, _ = LONGER.get(name, (FILE_LINES, ""))
     if lines > most:
-        yield f"{module.name}: {lines} lines, and {most} are enough for one idea"
-    for node in ast.walk(module.tree):
+        yield f"{name}: {lines} lines, and {most} are enough for one idea"
+    for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
             lines = (node.end_lineno or 0) - body[0].lineno + 1
-            most, _ = LONGER.get(f"{module.name}.{node.name}", (FUNCTION_LINES, ""))
+            most, _ = LONGER.get(f"{name}.{node.name}", (FUNCTION_LINES, ""))
             if lines > most:
-                yield f"{module.name}:{node.lineno}: {node.name} has {lines} lines, {most} may be"
+                yield f"{name}:{node.lineno}: {node.name} has {lines} lines, {most} may be"
 
 
 def _circles(found: dict[str, Module]) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,27 @@ from rnnmft.cells import Inputs
 from rnnmft.errors import ParameterError
 from rnnmft.page.numbers import rounded
 from rnnmft.records import Quantity
+from rnnmft.simulation import Simulation
 from rnnmft.solvers.results import Trajectory
 from rnnmft.spectra.law import JacobianLaw
 from rnnmft.validation import ValidationReport, validate
 from rnnmft.validation.extrapolation import WidthDesign, extrapolate
-from rnnmft.validation.setting import make_setting
+from rnnmft.validation.setting import SimulationSetting, make_setting
 from rnnmft.validation.theories import Units, solve_theory
 from rnnmft.validation.verdicts import Prediction, judge
 
 WIDTHS = (24, 48, 96)
 
 
+LAW: dict[str, Any] = {"e": {"sigma_w": 1.2, "sigma_v": 0.8, "sigma_b": 0.3}}
+INPUTS = Inputs(R=0.7, correlation=0.6)
+
+
 def run(**options: Any) -> ValidationReport:
     cell = cells.vanilla()
-    ensemble = cell.ensemble(e={"sigma_w": 1.2, "sigma_v": 0.8, "sigma_b": 0.3})
     given = {"widths": WIDTHS, "steps": 9, "seed": 3, "device": "cpu", "tyings": ("untied",)}
     given |= {"horizons": (1,), "lags": ()} | options
-    return validate(cell, ensemble, Inputs(R=0.7, correlation=0.6), **given)
+    return validate(cell, cell.ensemble(**LAW), INPUTS, **given)
 
 
 @pytest.fixture(scope="module")
@@ -250,10 +255,10 @@ def scaled(which: str, factor: float) -> Callable[[Trajectory], Trajectory]:
 
 
 def late(trajectory: Trajectory) -> Trajectory:
-    """Off by 3 % at the third step alone."""
+    """Off by 5 % at the third step alone."""
     values = {k: np.array(v) for k, v in trajectory.second_moment.items()}
     for v in values.values():
-        v[2] *= 1.03
+        v[2] *= 1.05
     return dataclasses.replace(trajectory, second_moment=values)
 
 
@@ -265,6 +270,17 @@ BROKEN = {
 }
 
 
+RUN = SimulationSetting.run
+
+
+@cache
+def drawn_once(*which: Any) -> Simulation:
+    """What is broken is the theory: the networks of `run` are drawn once."""
+    cell = cells.vanilla()
+    setting = make_setting(cell, cell.ensemble(**LAW), INPUTS, 9, (), (), 3, "cpu", "float32")
+    return RUN(setting, *which)
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_theory_is_rejected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(MeanField):
@@ -272,8 +288,8 @@ def test_a_broken_theory_is_rejected(name: str, monkeypatch: pytest.MonkeyPatch)
             return BROKEN[name](super().evolve(steps))
 
     monkeypatch.setattr("rnnmft.validation.theories.MeanField", Broken)
-    # 3 % at one step takes more networks than 2 % at all of them.
-    found = run(gap=False, networks=5000 if name == "one step" else 2000, horizons=())
+    monkeypatch.setattr(SimulationSetting, "run", lambda _, *which, **__: drawn_once(*which))
+    found = run(gap=False, networks=2000, horizons=())
     assert found.rejected
     assert not found.passed
     want = "E[h^2]" if name == "one step" else name
