@@ -1,6 +1,7 @@
 // Roots of one function on a grid, Newton's method for several, and small matrices.
 
-const CLOSED = 1e-6, NEAR = 0.3, ROUNDS = 5;
+// Near a root, relative to it; which dips of |gap / x| are looked into; how finely, in steps of the grid.
+const CLOSED = 1e-6, NEAR = 0.34, FINEST = 1e-6, GOLDEN = (sqrt(5) - 1) / 2;
 
 // A bracket closed by Chandrupatla's method.
 function closeBracket(gap, low, high, fLow, fHigh) {
@@ -23,21 +24,36 @@ function closeBracket(gap, low, high, fLow, fHigh) {
   return a;
 }
 
-const withPoints = (gap, points, extra) =>
-  extra.length ? [...points, ...extra.map((x) => [x, gap(x)])].sort((p, q) => p[0] - q[0]) : points;
+const withPoints = (points, extra) =>
+  extra.length ? [...points, ...extra].sort((p, q) => p[0] - q[0]) : points;
 
 // Points around minima of |gap / x| that come near zero without a change of sign: two roots may hide.
-function nearTangencies(points) {
+function nearTangencies(gap, points) {
   const ratio = points.map(([x, f]) => (x === 0 ? NaN : f / abs(x))), found = [];
   for (let i = 1; i + 1 < points.length; i++) {
     const [l, m, r] = [ratio[i - 1], ratio[i], ratio[i + 1]];
     const dips = abs(m) < abs(l) && abs(m) <= abs(r) && abs(m) < NEAR;
-    if (dips && sign(l) === sign(m) && sign(r) === sign(m) && max(abs(l), abs(r)) - abs(m) > 1e-12) {
-      const [from, to] = [points[i - 1][0], points[i + 1][0]];
-      for (let k = 1; k < 25; k++) found.push(from + ((to - from) * k) / 25);
-    }
+    if (dips && sign(l) === sign(m) && sign(r) === sign(m) && max(abs(l), abs(r)) - abs(m) > 1e-12)
+      found.push(...floorOf(gap, points[i - 1], points[i], points[i + 1]));
   }
-  return found.filter((x) => !points.some((p) => p[0] === x));
+  return found;
+}
+
+// The floor of a dip by golden sections: done where the sign changes, where the walls are lower than
+// the floor is high (a smooth dip then ends above zero), or where two roots would be one.
+function floorOf(gap, left, middle, right) {
+  const height = ([x, f]) => abs(f / x), found = [], finest = FINEST * (right[0] - left[0]);
+  while (right[0] - left[0] > finest) {
+    const leftwards = middle[0] - left[0] > right[0] - middle[0];
+    const x = middle[0] + (1 - GOLDEN) * ((leftwards ? left : right)[0] - middle[0]), next = [x, gap(x)];
+    found.push(next);
+    if (sign(next[1]) !== sign(middle[1])) break;
+    if (height(next) < height(middle)) [left, middle, right] = leftwards ? [left, next, middle] : [middle, next, right];
+    else if (leftwards) left = next;
+    else right = next;
+    if (max(height(left), height(right)) < 2 * height(middle)) break;
+  }
+  return found;
 }
 
 // The grid's own roots would hide the sign on their other side.
@@ -58,12 +74,8 @@ function scalarRoots(gap, grid) {
     return Number.isNaN(f) || f === Infinity ? 1e300 : f;
   };
   let points = grid.map((x) => [x, safe(x)]);
-  points = withPoints(safe, points, besideZeros(points));
-  for (let round = 0; round < ROUNDS; round++) {
-    const extra = nearTangencies(points);
-    if (!extra.length) break;
-    points = withPoints(safe, points, extra);
-  }
+  points = withPoints(points, besideZeros(points).map((x) => [x, safe(x)]));
+  points = withPoints(points, nearTangencies(safe, points));
   const found = points.filter((p) => p[1] === 0).map((p) => p[0]);
   for (let i = 1; i < points.length; i++) {
     const [[a, fa], [b, fb]] = [points[i - 1], points[i]];

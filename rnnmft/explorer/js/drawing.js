@@ -11,10 +11,16 @@ function refresh() {
   state.timings.evaluate = performance.now() - began;
   drawNumbers();
   drawMaps();
-  drawEvolution();
   drawPhaseAxes();
   drawRecursions();
   state.timings.step = performance.now() - began;
+  // The networks follow later anyway: their charts are drawn once a frame, however many steps it has.
+  cancelAnimationFrame(refresh.frame);
+  refresh.frame = requestAnimationFrame(() => {
+    const starts = performance.now();
+    drawEvolution();
+    state.timings.frame = performance.now() - starts;
+  });
   clearTimeout(refresh.later);
   refresh.later = setTimeout(() => {
     keepLink(`#${settingText()}`);

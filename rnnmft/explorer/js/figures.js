@@ -89,17 +89,27 @@ function keyOf(entries, below) {
     `<text class="key-${kind}" x="${width - right - 4}" y="${first + 15 * i}" text-anchor="end">${escaped(words)}</text>`).join("");
 }
 
+// Straight pieces of a drawn curve: each is five pixels wide.
+const PIECES = 64;
+
 // The map of a moment: curve, diagonal, cobweb from `start`, roots.
 function drawMap(svg, map, range, labels, roots, start) {
   const low = range.log ? range.low : range.low ?? 0, scale = { ...range, low };
   const chart = axes(svg, { ...scale, label: labels[0] }, { ...scale, label: labels[1] });
-  const points = Array.from({ length: 97 }, (_, i) => {
-    const at = range.log ? low * (range.high / low) ** (i / 96) : low + ((range.high - low) * i) / 96;
+  const placeOf = (at) => PIECES * (range.log ? Math.log(at / low) / Math.log(range.high / low) : (at - low) / (range.high - low));
+  const points = Array.from({ length: PIECES + 1 }, (_, i) => {
+    const at = range.log ? low * (range.high / low) ** (i / PIECES) : low + ((range.high - low) * i) / PIECES;
     return [at, map(at)];
   });
+  // The staircase goes between the diagonal and the curve as it is drawn.
+  const drawn = (at) => {
+    const place = placeOf(at), i = Math.min(PIECES - 1, Math.floor(place)), t = place - i;
+    return place >= 0 && place <= PIECES ? (1 - t) * points[i][1] + t * points[i + 1][1] : NaN;
+  };
   let at = start, web = [[at, range.log ? low : Math.max(low, 0)]];
-  for (let step = 0; step < 60 && isFinite(at); step++) {
-    const next = map(at);
+  for (let step = 0; step < 60; step++) {
+    const next = drawn(at);
+    if (!isFinite(next)) break;
     web.push([at, next], [next, next]);
     if (Math.abs(next - at) < 1e-4 * (range.high - low)) break;
     at = next;

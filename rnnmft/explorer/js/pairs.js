@@ -5,8 +5,8 @@
 
 // Beside Hermite functions a Gaussian's density counts to 11 deviations.
 const PAIR_REACH = 11;
-// Terms of the series, at most, and what may be left of E[f^2] when it ends, or of its use.
-const TERMS = 4000, PANEL_TERMS = 1200, TAIL = 1e-12, NEGLIGIBLE = 1e-10;
+// Terms of the series, at most, and what may be left of E[f^2] when it ends or where it is used.
+const TERMS = 4000, PANEL_TERMS = 600, NEGLIGIBLE = 1e-10;
 
 const makePairs = (family, products) => ({
   family, products, mu: NaN, q: NaN, series: null, whole: null, left: 0, terms: 0,
@@ -17,13 +17,14 @@ const makePairs = (family, products) => ({
 function pairRule(family, mu, deviation, terms, smooth) {
   const places = [], weights = [];
   if (smooth) {
-    const step = min(0.2, 2 / sqrt(terms));
+    // Hermite functions have wave numbers up to sqrt(terms), and so does what they are multiplied by.
+    const step = min(0.2, 2.5 / sqrt(terms));
     for (let x = -PAIR_REACH; x <= PAIR_REACH; x += step) {
       places.push(x);
       weights.push(step);
     }
   } else {
-    onPanels(panelEnds(family, mu, deviation, PAIR_REACH, 0.5), (x, w) => {
+    onPanels(panelEnds(family, mu, deviation, PAIR_REACH, 0.7), (x, w) => {
       places.push(x);
       weights.push(w);
     });
@@ -35,7 +36,8 @@ function pairRule(family, mu, deviation, terms, smooth) {
 function expand(pairs, mu, q) {
   const spread = sqrt(q) * pairs.family.sharpness;
   const smooth = !pairs.family.kinked && spread < 10;
-  let terms = smooth ? min(TERMS, 60 + Math.ceil(15 * spread * spread)) : PANEL_TERMS;
+  // The coefficients of a function with a pole at i w fall as exp(-w sqrt(2 k)).
+  let terms = smooth ? min(TERMS, 60 + Math.ceil(55 * spread * spread)) : PANEL_TERMS;
   while (!expandTo(pairs, mu, q, terms, smooth) && smooth && terms < TERMS) terms = min(TERMS, 3 * terms);
   [pairs.mu, pairs.q] = [mu, q];
 }
@@ -53,7 +55,7 @@ function expandTo(pairs, mu, q, terms, smooth) {
   const norms = values.map((v) => inner(v, v)), left = norms.slice();
   const coefficients = values.map(() => []);
   let now = Float64Array.from(envelope), before = new Float64Array(n);
-  const ended = () => left.every((rest, i) => rest <= TAIL * norms[i]);
+  const ended = () => left.every((rest, i) => rest <= NEGLIGIBLE * norms[i]);
   for (let k = 0; k < terms && !ended(); k++) {
     for (let i = 0; i < size; i++) {
       const row = values[i];

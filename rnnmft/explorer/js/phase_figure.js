@@ -83,7 +83,7 @@ function drawPhaseAxes() {
   const chart = axes(byId("phase-axes"), x, y, f), data = state.phase;
   let text = chart.text;
   if (data && data.quantity === "growth" && data.x.place === x.place && data.y.place === y.place)
-    text += criticalLines(data, chart);
+    text += data.lines ??= criticalLines(data, chart);
   const [a, b] = [state.p[x.place], state.p[y.place]];
   if (a <= x.high && b <= y.high && a >= x.low && b >= y.low) {
     const at = `cx="${chart.x(a)}" cy="${chart.y(b)}" r="6"`;

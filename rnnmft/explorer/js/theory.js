@@ -3,9 +3,9 @@
 // `programs` is generated from the derived expressions: step(m, p), linear(m, p), slope(m, p),
 // tangent(m, p), crossStep(c, m, p), .. each returns a fresh array. Moments m start at zero.
 
-// Where roots are bracketed: 24 a decade, 8 where one expectation lies in another and each is dear.
-const gridOf = (each) => [0, ...Array.from({ length: 15 * each + 1 }, (_, i) => 10 ** (-10 + i / each)), 1e6, 1e7, 1e8];
-const GRID = gridOf(24), SPARSE = gridOf(8);
+// Where roots are bracketed, 8 points a decade. Between two of them Q grows by a third: where a growing
+// map G touches Q in between, |G(Q)/Q - 1| at one of the two is below NEAR.
+const GRID = [0, ...Array.from({ length: 121 }, (_, i) => 10 ** (-10 + i / 8)), 1e6, 1e7, 1e8];
 const BESIDE = 1e-14, MOST_STEPS = 4000, EVERY = 20, NEAREST = 0.05;
 const size = (v) => v.reduce((most, x) => max(most, abs(x)), 0);
 const distance = (u, v) => u.reduce((most, x, i) => max(most, abs(x - v[i])), 0);
@@ -52,7 +52,7 @@ function fixedPoints(p) {
   let found;
   if (!model.drivers.length) found = [stationaryAt([], p)].filter((m) => m.every(isFinite));
   else if (model.drivers.length === 1) {
-    const grid = (model.nested ? SPARSE : GRID).filter((q) => q <= model.largest);
+    const grid = GRID.filter((q) => q <= model.largest);
     const roots = scalarRoots((q) => stationaryAt([q], p)[at] - q, grid);
     found = roots.map((q) => stationaryAt([q], p));
   } else {
@@ -83,8 +83,8 @@ function restsAt(found, moments, p) {
   return found.find((r) => distance(r.moments, moments) <= 1e-6 * size(moments)) || null;
 }
 
-function nearestRoot(found, moments, ratio) {
-  const sorted = found.map((r) => [distance(r.moments, moments), r]).sort((a, b) => a[0] - b[0]);
+function nearestRoot(found, at, ratio, of = (root) => root.moments) {
+  const sorted = found.map((r) => [distance(of(r), at), r]).sort((a, b) => a[0] - b[0]);
   return sorted.length < 2 || sorted[0][0] < ratio * sorted[1][0] ? sorted[0][1] : null;
 }
 
@@ -146,7 +146,8 @@ function crossRoots(moments, p) {
   });
 }
 
-function reachedCross(found, p) {
+// That which two trajectories from zero reach; decided where the moments stay and one root is far nearer.
+function reachedCross(found, settled, p) {
   const stable = found.filter((r) => r.stable);
   if (stable.length < 2) return stable[0] || null;
   let moments = new Array(model.count).fill(0), cross = new Array(model.crossCount).fill(0);
@@ -155,6 +156,9 @@ function reachedCross(found, p) {
     const moved = distance(next, cross);
     [moments, cross] = [programs.step(moments, p), next];
     if (moved <= 1e-13 * size(moments)) break;
+    if (distance(moments, settled) > 1e-3 * size(settled)) continue;
+    const near = nearestRoot(found, cross, NEAREST, (root) => root.cross);
+    if (near && near.stable) return near;
   }
   return stable.reduce((a, b) => (distance(b.cross, cross) < distance(a.cross, cross) ? b : a));
 }
@@ -183,7 +187,7 @@ function evaluate(p) {
   result.growth = log(result.chi_1);
   if (!model.cross || !model.squares.every((i) => moments[i] > 0)) return result;
   result.crosses = crossRoots(moments, p);
-  const chosen = reachedCross(result.crosses, p);
+  const chosen = reachedCross(result.crosses, moments, p);
   if (!chosen) return result;
   result.c = model.pairs.map((i, s) => chosen.cross[i] / moments[model.squares[s]]);
   result.xi_c = timescale(chosen.slope);
