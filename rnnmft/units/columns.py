@@ -50,32 +50,34 @@ class Columns:
         if rows == self.repetitions:
             return self
         found = Columns(self.like, rows, self.units)
-        for block in self._filled(self.count):
-            for column in block.unbind(1):
-                found.append(spread(column, rows))
+        found.blocks = [spread(block, rows) for block in self.blocks]
+        found.count, found._room = self.count, self._room
         return found
 
     def rotate(self, rotation: Tensor) -> None:
         """The columns' sums with the weights (R, n, n') in place of the columns."""
-        shape = (self.repetitions, rotation.shape[2], self.units)
-        columns = self.add(self.like.new_zeros(shape), rotation.transpose(1, 2))
-        self.blocks, self.count, self._room = [], 0, 0
-        for column in columns.unbind(1):
-            self.append(column)
+        count = rotation.shape[2]
+        block = self.like.new_empty((self.repetitions, count + _FIRST_BLOCK, self.units))
+        block[:, :count] = 0.0
+        self._add_to(block[:, :count], rotation.transpose(1, 2), 1.0)
+        self.blocks, self.count, self._room = [block], count, _FIRST_BLOCK
 
     def overlap(self, values: Tensor) -> Tensor:
         """Averages over units of each column times each of P rows: (R, P, M) -> (R, P, n)."""
         found = [torch.bmm(values, b.transpose(1, 2)) for b in self._filled(self.count)]
         if not found:
             return values.new_zeros((*values.shape[:2], 0))
-        return torch.cat(found, 2) / self.units
+        return torch.cat(found, 2).div_(self.units)
 
     def add(self, values: Tensor, coefficients: Tensor, factor: float = 1.0) -> Tensor:
         """`values` (R, P, M) plus a factor times sums of the first n columns, (R, P, n)."""
+        return self._add_to(values.clone(), coefficients, factor)
+
+    def _add_to(self, values: Tensor, coefficients: Tensor, factor: float) -> Tensor:
         first = 0
         for block in self._filled(coefficients.shape[2]):
             part = coefficients[:, :, first : first + block.shape[1]]
-            values = torch.baddbmm(values, part, block, alpha=factor)
+            values.baddbmm_(part, block, alpha=factor)
             first += block.shape[1]
         return values
 
