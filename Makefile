@@ -53,11 +53,12 @@ docs: $(STAMP) ## the documentation, every page executed, warnings are errors
 # faster than two that fight.
 pytest test-slow oldest docs derivations: export OMP_NUM_THREADS = 1
 
+# worksteal: each process has its half of the files, so that what a file's tests share is made once.
 pytest: $(STAMP)
-	@$(BIN)/pytest --quiet --numprocesses 2
+	@$(BIN)/pytest --quiet --numprocesses 2 --dist worksteal
 
 test-slow: $(STAMP) ## the tests that need longer
-	@$(BIN)/pytest --quiet --numprocesses 2 -m slow
+	@$(BIN)/pytest --quiet --numprocesses 2 --dist worksteal -m slow
 
 oldest: $(STAMP) ## the fast tests with the oldest dependencies that are allowed
 	@$(BIN)/python -m tests.oldest > $(VENV)/oldest.txt
@@ -97,6 +98,8 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	echo "Setting up $(VENV) with $$python (once; a few minutes) ..."; \
 	"$$python" -m venv $(VENV)
-	@$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' \
+	@$(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable '.[dev]' \
 	  > $(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log; exit 1; }
+# pip would compile on one core, the packages' own tests as well; some files are templates, no code.
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib || true
 	@touch $@
