@@ -31,7 +31,8 @@ def gallery(
         typer.Option(
             "--seconds",
             min=1.0,
-            help="That each part of a page may take; what takes longer is left out, and said.",
+            help="Of the processor, that each part of a page may take; what takes longer is left "
+            "out, and said.",
         ),
     ] = 120.0,
     fresh: Annotated[

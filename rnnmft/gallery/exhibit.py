@@ -6,6 +6,7 @@ place or their entry says otherwise.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -77,13 +78,13 @@ def exhibit(entry: Entry, seconds: float = 120.0) -> Exhibit:
 
     Args:
         entry: the cell.
-        seconds: that each part may take.
+        seconds: of the processor, that each part may take.
     """
     missing: list[str] = []
 
     def part(what: str, compute: Callable[[], T]) -> T | None:
         def within() -> T:
-            with deadline(seconds):
+            with deadline(seconds, time.process_time):
                 return compute()
 
         return try_compute(what, within, missing)

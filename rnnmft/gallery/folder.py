@@ -36,7 +36,8 @@ def make_gallery(
     Args:
         folder: is made if it is not there.
         entries: in the order of the index.
-        seconds: that each part of a page may take; what takes longer is left out, and said.
+        seconds: of the processor, that each part of a page may take; what takes longer is left
+            out, and said.
         fresh: compute every page again.
         progress: called as progress(done, total) after each page.
     """

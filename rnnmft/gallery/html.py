@@ -18,7 +18,7 @@ from rnnmft.gallery.thumbnail import thumbnail
 from rnnmft.language import Ensemble
 from rnnmft.page.document import Section, markup, render, render_page
 from rnnmft.page.mathml import mathml
-from rnnmft.page.numbers import plus_minus, significant
+from rnnmft.page.numbers import law_in_words, plus_minus, significant
 from rnnmft.parameters import TYINGS
 from rnnmft.records import STANDARD_ERROR
 from rnnmft.report.html import derivations_html, memory_html, spectra_html
@@ -130,7 +130,7 @@ def _own_place(ensemble: Ensemble) -> str:
         f"{name}: {', '.join(f'{n} = {significant(x)}' for n in _SCALES if (x := getattr(law, n)))}"
         for name, law in ensemble.items()
     ]
-    told += [f"{name}: {law!r}" for name, law in ensemble.parameters.items()]
+    told += [f"{name}: {law_in_words(law.to_dict())}" for name, law in ensemble.parameters.items()]
     return f"At a setting of its own. {'; '.join(told)}."
 
 
@@ -164,7 +164,7 @@ def _critical(found: Exhibit) -> Markup:
         horizon=HORIZON,
         columns=[rf"\{n}" for n in _SCALES],
         rows=rows,
-        laws=[(name, repr(law)) for name, law in ensemble.parameters.items()],
+        laws=[(name, law_in_words(law.to_dict())) for name, law in ensemble.parameters.items()],
         reasons=found.init.reasons if found.init is not None else (),
         word=found.entry.word,
         text=found.entry.text.strip(),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 __all__ = [
     "MINUS",
     "count",
+    "law_in_words",
     "percent",
     "percent_error",
     "plus_minus",
@@ -18,6 +21,21 @@ MINUS = "\N{MINUS SIGN}"
 # From here on a number is written with a power of ten: more zeros are not counted at a glance.
 _POWERS = 1e6
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def law_in_words(law: Mapping[str, Any]) -> str:
+    """The dictionary of a law, its numbers to four digits.
+
+    >>> law_in_words({"law": "log_uniform", "low": 0.1234567, "high": 1.0})
+    'log uniform, low 0.1235, high 1.000'
+    """
+    told = [str(law["law"]).replace("_", " ")]
+    for name, value in law.items():
+        if isinstance(value, (list, tuple)):
+            told.append(count(len(value), name.removesuffix("s")))
+        elif name != "law":
+            told.append(f"{name.replace('_', ' ')} {significant(value)}")
+    return ", ".join(told)
 
 
 def significant(value: float, digits: int = 4) -> str:

@@ -97,7 +97,7 @@ def _rows(comparison: ReportComparison, tying: str) -> list[dict[str, Any]]:
     """A number a row: of both, and by how much the second differs where that is no noise."""
     found = [{n.latex: n for n in r.numbers if tying in n.values} for r in comparison.reports]
     rows = []
-    for latex in dict.fromkeys([*found[0], *found[1]]):
+    for latex in _in_order(list(found[0]), list(found[1])):
         pair = [numbers.get(latex) for numbers in found]
         known = next(n for n in pair if n is not None)
         texts = ["none" if n is None else n.text[tying] for n in pair]
@@ -105,6 +105,20 @@ def _rows(comparison: ReportComparison, tying: str) -> list[dict[str, Any]]:
         gap = "" if None in pair else _gap(*(n.values[tying] for n in pair if n is not None))
         rows.append({"latex": latex, "says": says, "texts": texts, "gap": gap})
     return rows
+
+
+def _in_order(first: list[str], second: list[str]) -> list[str]:
+    """Both as each has them: what only the second has stands behind what it follows there.
+
+    >>> _in_order(["Q", "q_e", "m_2"], ["Q", "q_r", "m_2", "m_3"])
+    ['Q', 'q_r', 'q_e', 'm_2', 'm_3']
+    """
+    merged, place = list(first), 0
+    for name in second:
+        if name not in merged:
+            merged.insert(place, name)
+        place = merged.index(name) + 1
+    return merged
 
 
 def _gap(one: Any, other: Any) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnmft.page.document import Section, render, render_page
-from rnnmft.page.numbers import count, percent_error, plus_minus, significant
+from rnnmft.page.numbers import count, law_in_words, percent_error, plus_minus, significant
 from rnnmft.validation.figures import comparison_figures
 from rnnmft.validation.record import Claim, Comparison, ValidationRecord
 
@@ -226,7 +226,9 @@ def setting_html(report: ValidationRecord) -> Markup:
         "setting.html",
         columns=[rf"\{n}" for n in names],
         rows=rows,
-        laws=[(name, repr(law)) for name, law in report.ensemble.parameters.items()],
+        laws=[
+            (name, law_in_words(law.to_dict())) for name, law in report.ensemble.parameters.items()
+        ],
         R=f"{inputs.R:g}",
         correlation=f"{inputs.correlation:g}",
         temporal=temporal,

@@ -114,20 +114,25 @@ function drawEvolution() {
 }
 
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
-const ratesOf = (n) => n.growth.map((run) => mean(run.slice(STEPS / 2)));
+
+// The rate at which perturbations grew in the networks' second half, with its standard error.
+function rateOf(n) {
+  const rates = n.growth.map((run) => mean(run.slice(STEPS / 2))), rate = mean(rates);
+  return { rate, error: Math.sqrt(mean(rates.map((b) => (b - rate) ** 2)) / (rates.length - 1)) };
+}
 
 // What the networks, which are tied, say to the headline.
 function witness(n) {
-  const rate = mean(ratesOf(n));
+  const { rate, error } = rateOf(n);
   if (!isFinite(rate)) return "";
+  if (Math.abs(rate) < 3 * error) return `In ${NETWORKS} networks of ${WIDTH} units, whose weights are tied, whether it grows or shrinks is not beyond what they differ by.`;
   const way = rate < 0 ? "shrinks" : "grows";
   return `In networks of ${WIDTH} units, whose weights are tied, it ${way} by e every ${shown(Math.abs(1 / rate), 2)} steps.`;
 }
 
-// The rate at which perturbations grew in the networks' second half, with its standard error.
+// That rate beside the theories.
 function grown(n, growth) {
-  const rates = ratesOf(n), rate = mean(rates);
-  const error = Math.sqrt(mean(rates.map((b) => (b - rate) ** 2)) / (rates.length - 1));
+  const { rate, error } = rateOf(n);
   if (!isFinite(rate)) return "In the networks, gradients vanish altogether.";
   const live = isFinite(growth) ? `${shown(growth, 3)} in theory (untied)` : "no stationary state in theory (untied)";
   const others = MAPS.map((map) => [map.tying, state.stored[map.tying].growth]).filter(([, v]) => v)

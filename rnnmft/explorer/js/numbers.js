@@ -1,10 +1,14 @@
 // The answer in words and numbers: how long a gradient lives, what the stored maps say.
 
-// How long a gradient lives, in a sentence; critical within the error of what is only interpolated.
-function life(growth, tying = "untied", error = 0) {
+// Below such a growth a step gradients are said to neither vanish nor explode.
+const CRITICAL = 1e-3;
+
+// How long a gradient lives, in a sentence; nothing is said of a sign that is not beyond `errors` errors.
+function life(growth, tying = "untied", error = 0, errors = 1) {
   if (!isFinite(growth)) return `In the ${tying} theory a gradient does not survive one step.`;
-  const steps = Math.abs(1 / growth), sure = Math.max(1e-3, error);
-  if (Math.abs(growth) < sure) return `In the ${tying} theory gradients neither vanish nor explode: critical to ${shown(sure, 1)} a step.`;
+  const steps = Math.abs(1 / growth);
+  if (Math.abs(growth) < errors * error) return `In the ${tying} theory gradients are critical within the error: their squares grow by ${plusMinus({ value: growth, error })} a step.`;
+  if (Math.abs(growth) < CRITICAL) return `In the ${tying} theory gradients neither vanish nor explode: critical to ${shown(CRITICAL, 1)} a step.`;
   const words = steps < 1 ? "within one step" : `every ${shown(steps, 3)} steps`;
   return growth < 0
     ? `In the ${tying} theory a gradient’s square shrinks by a factor of e ${words}; a tenth is left after ${shown(Math.log(10) * steps, 3)}.`
@@ -41,7 +45,8 @@ function headline(r) {
   const known = MAPS.find((map) => state.stored[map.tying].growth);
   if (!known) return `No theory here: ${state.stored[MAPS[0].tying].missing ?? "no growth rate is stored"}.`;
   const { value, error } = state.stored[known.tying].growth;
-  return life(value, known.tying, error);
+  // Of standard errors three, of bounds one.
+  return life(value, known.tying, error, known.standardError ? 3 : 1);
 }
 
 // A value with its error, whose second digit decides how many of the value are shown.
