@@ -98,8 +98,6 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	echo "Setting up $(VENV) with $$python (once; a few minutes) ..."; \
 	"$$python" -m venv $(VENV)
-	@$(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable '.[dev]' \
+	@$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' \
 	  > $(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log; exit 1; }
-# pip would compile on one core, the packages' own tests as well; some files are templates, no code.
-	@$(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib || true
 	@touch $@
