@@ -15,6 +15,7 @@ function refresh() {
   drawRecursions();
   state.timings.step = performance.now() - began;
   // The networks follow later anyway: their charts are drawn once a frame, however many steps it has.
+  state.timings.frame = null;
   cancelAnimationFrame(refresh.frame);
   refresh.frame = requestAnimationFrame(() => {
     const starts = performance.now();
