@@ -53,12 +53,11 @@ docs: $(STAMP) ## the documentation, every page executed, warnings are errors
 # faster than two that fight.
 pytest test-slow oldest docs derivations: export OMP_NUM_THREADS = 1
 
-# worksteal: each process has its half of the files, so that what a file's tests share is made once.
 pytest: $(STAMP)
-	@$(BIN)/pytest --quiet --numprocesses 2 --dist worksteal
+	@$(BIN)/pytest --quiet --numprocesses 2
 
 test-slow: $(STAMP) ## the tests that need longer
-	@$(BIN)/pytest --quiet --numprocesses 2 --dist worksteal -m slow
+	@$(BIN)/pytest --quiet --numprocesses 2 -m slow
 
 oldest: $(STAMP) ## the fast tests with the oldest dependencies that are allowed
 	@$(BIN)/python -m tests.oldest > $(VENV)/oldest.txt
