@@ -239,11 +239,12 @@ HEAVY = [
 
 
 @pytest.mark.parametrize("text", HEAVY, ids=range(len(HEAVY)))
-def test_a_heavy_expression_takes_under_a_second(text: str) -> None:
+def test_a_heavy_expression_is_read_or_refused_before_long(text: str) -> None:
+    """Half a second here; without limits minutes to hours, which no slow machine explains."""
     start = time.process_time()
     with contextlib.suppress(ParseError):
         read(text)
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < 20.0
 
 
 # --- writing -------------------------------------------------------------------------------------
