@@ -1,7 +1,6 @@
 """Digits to learn from: scikit-learn's 1,797 of 8 x 8 pixels, or MNIST from a user's own files.
 
-Images shrink by averages over the area of a pixel, and grow by interpolation. Pixels are
-standardized over the set, so that the second moment of an input is R = 1.
+Pixels are standardized over the set, so that the second moment of an input is R = 1.
 """
 
 from __future__ import annotations
@@ -131,12 +130,9 @@ def _split(
     images: NDArray[np.float64], labels: NDArray[np.int64], side: int, seed: int, source: str
 ) -> Digits:
     """Resampled, standardized over the set, shuffled and split."""
-    if side > images.shape[1]:
+    if side != images.shape[1]:
         # The ratio that gives exactly `side` pixels: splines of first order, as for a screen.
         images = zoom(images, (1, side / images.shape[1], side / images.shape[2]), order=1)
-    elif side < images.shape[1]:
-        rows, columns = (_shares(old, side) for old in images.shape[1:])
-        images = rows @ images @ columns.T
     flat = images.reshape(len(images), -1)
     flat = ((flat - flat.mean()) / flat.std()).astype(np.float32)
     order = np.random.default_rng(seed).permutation(len(flat))
@@ -144,15 +140,3 @@ def _split(
     kept, learnt = order[:test], order[test:]
     classes = labels.astype(np.int64)
     return Digits(flat[learnt], classes[learnt], flat[kept], classes[kept], source)
-
-
-def _shares(old: int, new: int) -> NDArray[np.float64]:
-    """(new, old): the part of each of the new pixels along an edge that lies on each old one.
-
-    >>> _shares(3, 2)
-    array([[0.66666667, 0.33333333, 0.        ],
-           [0.        , 0.33333333, 0.66666667]])
-    """
-    left = np.arange(old)
-    borders = np.arange(new + 1)[:, None] * old / new
-    return np.diff(np.clip(borders - left, 0, 1), axis=0) * new / old

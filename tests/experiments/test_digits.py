@@ -55,18 +55,6 @@ def test_json_files(tmp_path: Path) -> None:
     assert found.images.shape == (24, 196)
 
 
-def test_images_shrink_by_averages(tmp_path: Path) -> None:
-    means = IMAGES.reshape(30, 14, 2, 14, 2).mean((2, 4))
-    for name, images in (("whole", IMAGES), ("means", means), ("others", IMAGES[:, ::2, ::2])):
-        np.savez(tmp_path / f"{name}.npz", x_train=images, y_train=LABELS)
-    shrunk, same, other = (
-        digits_from(tmp_path / f"{name}.npz", side=14) for name in ("whole", "means", "others")
-    )
-    # Rounding of single precision, of numbers of order 1.
-    np.testing.assert_allclose(shrunk.images, same.images, atol=1e-5)
-    assert np.abs(shrunk.images - other.images).max() > 1
-
-
 def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES)[:-1])
     with pytest.raises(ParseError, match="fewer bytes than its head says"):
