@@ -104,7 +104,7 @@ def test_weights_by_name() -> None:
 @pytest.mark.parametrize("kind", ["orthogonl", "", None, 3, {"e": "haar"}])
 def test_an_unknown_kind_of_weights(kind: object) -> None:
     # Kinds that others registered in this process stand behind the two.
-    with pytest.raises(ParameterError, match="weights must be one of gaussian, orthogonal.*, got"):
+    with pytest.raises(ParameterError, match=r"weights must be one of gaussian, orthogonal.*, got"):
         cells.minimal().ensemble(kind)  # type: ignore[arg-type]
 
 
