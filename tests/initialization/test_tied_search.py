@@ -40,6 +40,30 @@ def test_the_root_is_found_with_few_runs(start: float) -> None:
     assert KnownGrowth.calls <= 9
 
 
+@pytest.mark.parametrize("start", [2.5, 19.0, 50.0])
+def test_a_growth_that_hardly_moves_is_followed_far(start: float) -> None:
+    """As for long horizons: near enough for few units at once, and the slope there says little."""
+
+    class Slow(TiedGrowth):
+        def __call__(self, ensemble: Ensemble, units: int) -> Quantity:
+            return Quantity("growth", 0.0042 * math.tanh(math.log(ensemble["e"].sigma_w)), 0.0)
+
+    growth = Slow(CELL, Inputs(), Sampling(units=1 << 14), 500.0)
+    found = solve_tied(growth, CELL.ensemble(e={"sigma_w": start}), ["e"], 1e-3)
+    assert abs(float(found.growth)) <= 1e-3
+    assert abs(math.log(found.ensemble["e"].sigma_w)) <= math.atanh(1 / 4.2)
+
+
+def test_a_jump_over_0_is_refused() -> None:
+    class Jump(TiedGrowth):
+        def __call__(self, ensemble: Ensemble, units: int) -> Quantity:
+            return Quantity("growth", math.copysign(0.1, ensemble["e"].sigma_w - 2.0), 0.0)
+
+    growth = Jump(CELL, Inputs(), Sampling(units=1 << 14), 10.0)
+    with pytest.raises(InfeasibleError, match="growth jumps across 0"):
+        solve_tied(growth, CELL.ensemble(e={"sigma_w": 3.0}), ["e"], 1e-3)
+
+
 def test_several_are_moved_alike() -> None:
     cell = cells.get("two_populations")
 

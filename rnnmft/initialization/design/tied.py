@@ -148,19 +148,6 @@ def solve_tied(
     Raises:
         InfeasibleError: no sigma_w near the untied one does.
     """
-    units = growth.sampling.units
-    few = min(_FEW, units)
-    untied = growth(ensemble, few)
-    if abs(float(untied)) <= tolerance:
-        untied = growth(ensemble, units)
-    if abs(float(untied)) <= tolerance:
-        return TiedAnswer(ensemble, 1.0, untied, untied)
-    if not names:
-        raise InfeasibleError(
-            "every sigma_w is fixed: nothing is left to make tied growth 0, and it is "
-            f"{float(untied):.3g} per step",
-            "growth = 0",
-        )
 
     def moved(log_scale: float) -> Ensemble:
         scale = math.exp(log_scale)
@@ -171,11 +158,34 @@ def solve_tied(
     def measured(log_scale: float, units: int) -> Quantity:
         return growth(moved(log_scale), units)
 
-    told = ", ".join(map(repr, names))
-    what = f"the untied sigma_w of {told}"
-    at, slope = _root(lambda v: float(measured(v, few)), _COARSE * tolerance, what, _FIRST_STEP)
-    at = _polished(lambda v: float(measured(v, units)), at, slope, tolerance, told)
-    return TiedAnswer(moved(at), math.exp(at), measured(at, units), untied)
+    units = growth.sampling.units
+    few = min(_FEW, units)
+    untied = measured(0.0, few)
+    if abs(float(untied)) <= tolerance:
+        untied = measured(0.0, units)
+    if abs(float(untied)) <= tolerance:
+        return TiedAnswer(ensemble, 1.0, untied, untied)
+    if not names:
+        raise InfeasibleError(
+            "every sigma_w is fixed: nothing is left to make tied growth 0, and it is "
+            f"{float(untied):.3g} per step",
+            "growth = 0",
+        )
+
+    what = f"the untied sigma_w of {', '.join(map(repr, names))}"
+    near, slope = _root(lambda v: float(measured(v, few)), _COARSE * tolerance, what, _FIRST_STEP)
+    # From there one Newton step with the slope that fewer units gave, which mostly is enough.
+    left = abs(float(measured(near, units)))
+    newton = min(left / slope, _LARGEST_STEP) if slope > 0.0 else _FIRST_STEP
+    at, _ = _root(lambda v: float(measured(v, units)), tolerance, what, newton, near)
+    found = measured(at, units)
+    if abs(float(found)) > tolerance:
+        raise InfeasibleError(
+            f"growth jumps across 0 where {what} is moved (last {float(found):.3g} per step at "
+            f"{math.exp(at):.4g} times)",
+            "growth = 0",
+        )
+    return TiedAnswer(moved(at), math.exp(at), found, untied)
 
 
 def root_of_growth(
@@ -186,11 +196,11 @@ def root_of_growth(
     Raises:
         InfeasibleError: there is none between e^-4 and e^4.
     """
-    return 0.0 if abs(growth(0.0)) <= tolerance else _root(growth, tolerance, what, first)[0]
+    return _root(growth, tolerance, what, first)[0]
 
 
 def _root(
-    growth: Callable[[float], float], tolerance: float, what: str, first: float
+    growth: Callable[[float], float], tolerance: float, what: str, first: float, start: float = 0.0
 ) -> tuple[float, float]:
     """Where growth is 0, and its slope there: a bracket by growing steps, then regula falsi.
 
@@ -198,13 +208,15 @@ def _root(
     two values is 0 and a little farther, or is doubled where that is far. A step halves the
     remembered value of an end that does not move (the Illinois rule).
     """
-    value = growth(0.0)
+    value = growth(start)
+    if abs(value) <= tolerance:
+        return start, 0.0
     direction = -1.0 if value > 0 else 1.0
-    low, f_low, high, f_high, step = 0.0, value, 0.0, value, first
+    low, f_low, high, f_high, step = start, value, start, value, first
     while f_low * f_high > 0:
         low, f_low = high, f_high
-        high += direction * step
-        if abs(high) > _FARTHEST:
+        high = max(-_FARTHEST, min(_FARTHEST, high + direction * step))
+        if high == low:
             raise InfeasibleError(
                 f"growth 0 is not met between {math.exp(-_FARTHEST):.2g} and "
                 f"{math.exp(_FARTHEST):.2g} times {what} (last {f_low:.3g} per step)",
@@ -230,20 +242,3 @@ def _root(
         slope = (value - f_high) / (at - high) if at != high else slope
         high, f_high = at, value
     return at, abs(slope)
-
-
-def _polished(
-    growth: Callable[[float], float], at: float, slope: float, tolerance: float, told: str
-) -> float:
-    """A few Newton steps with the slope that fewer units gave."""
-    value = math.nan
-    for _ in range(_MOST_TRIES):
-        value = growth(at)
-        if abs(value) <= tolerance:
-            return at
-        at -= max(-_LARGEST_STEP, min(_LARGEST_STEP, value / slope))
-    raise InfeasibleError(
-        f"growth 0 was not met by moving sigma_w of {told} (last {value:.3g} per step at "
-        f"{math.exp(at):.4g} times the untied value)",
-        "growth = 0",
-    )
