@@ -9,22 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+from rnnmft.cli.at_setting import at_setting
 from rnnmft.cli.options import (
     AsJson,
-    CellName,
-    Correlation,
-    Laws,
-    SecondMoment,
     Seed,
-    Sets,
-    Start,
     Steps,
-    Temporal,
     Tying,
-    Weights,
 )
 from rnnmft.cli.output import command_line, print_json, print_table, progress_bar, say
-from rnnmft.cli.setting import resolve_setting
+from rnnmft.cli.setting import Setting
 from rnnmft.errors import CompileError, ConvergenceError, DerivationError
 from rnnmft.records import Record
 
@@ -43,15 +36,9 @@ class Timing(Record):
     status: str
 
 
+@at_setting
 def bench(
-    cell: CellName,
-    sets: Sets = None,
-    weights: Weights = None,
-    laws: Laws = None,
-    R: SecondMoment = 1.0,
-    correlation: Correlation = 0.5,
-    temporal: Temporal = "white",
-    start: Start = None,
+    s: Setting,
     tying: Tying = "tied",
     steps: Steps = 30,
     horizon: Annotated[int, typer.Option(help="T of the Jacobian whose spectrum is timed.")] = 1,
@@ -59,8 +46,6 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Time the theory of a cell on this machine: first calls, nothing cached."""
-    inputs = (R, correlation, temporal)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.mean_field import MeanField
     from rnnmft.theory.derivation import derive
     from rnnmft.validation.provenance import provenance

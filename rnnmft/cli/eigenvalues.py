@@ -7,23 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rnnmft.cli.at_setting import at_setting
 from rnnmft.cli.options import (
     AsJson,
-    CellName,
-    Correlation,
     Device,
     Drawn,
-    Laws,
-    SecondMoment,
     Seed,
-    Sets,
-    Start,
-    Temporal,
     Tying,
-    Weights,
 )
 from rnnmft.cli.output import check_figure, print_json, print_table, say
-from rnnmft.cli.setting import Setting, resolve_setting
+from rnnmft.cli.setting import Setting
 from rnnmft.page.figure import BLACK, BLUE, draw_figure
 from rnnmft.page.numbers import count
 from rnnmft.parameters import check_count
@@ -40,8 +33,9 @@ _PARTS, _SLOW = (0.25, 0.5, 0.75), (0.01, 0.1)
 _STEPS = 100
 
 
+@at_setting
 def eigenvalues(
-    cell: CellName,
+    s: Setting,
     units: Annotated[
         int, typer.Option(help="Units, where they are sampled.", rich_help_panel=_PANEL)
     ] = 4_096,
@@ -53,13 +47,6 @@ def eigenvalues(
         ),
     ] = 0,
     plot: Drawn = None,
-    sets: Sets = None,
-    weights: Weights = None,
-    laws: Laws = None,
-    R: SecondMoment = 1.0,
-    correlation: Correlation = 0.5,
-    temporal: Temporal = "white",
-    start: Start = None,
     tying: Tying = "tied",
     seed: Seed = 0,
     device: Device = "auto",
@@ -70,8 +57,6 @@ def eigenvalues(
     --plot draws the boundary of the cloud into an SVG file, with the eigenvalues of a simulated
     network under it where --width is given.
     """
-    inputs = (R, correlation, temporal)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     check_count("width", width, 0)
     check_figure(plot)
     from rnnmft.analysis.mean_field import MeanField

@@ -7,23 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rnnmft.cli.at_setting import at_setting
 from rnnmft.cli.options import (
     AsJson,
-    CellName,
-    Correlation,
     Device,
     Drawn,
-    Laws,
-    SecondMoment,
     Seed,
-    Sets,
-    Start,
-    Temporal,
     Tying,
-    Weights,
 )
 from rnnmft.cli.output import check_figure, print_json, print_table, say
-from rnnmft.cli.setting import resolve_setting
+from rnnmft.cli.setting import Setting
 from rnnmft.page.figure import BLUE, draw_figure
 
 if TYPE_CHECKING:
@@ -37,8 +30,9 @@ _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _DRAWN = tuple((k + 0.5) / 100 for k in range(100))
 
 
+@at_setting
 def lyapunov(
-    cell: CellName,
+    s: Setting,
     spectrum: Annotated[
         bool,
         typer.Option(
@@ -62,13 +56,6 @@ def lyapunov(
         ),
     ] = 100,
     plot: Drawn = None,
-    sets: Sets = None,
-    weights: Weights = None,
-    laws: Laws = None,
-    R: SecondMoment = 1.0,
-    correlation: Correlation = 0.5,
-    temporal: Temporal = "white",
-    start: Start = None,
     tying: Tying = "tied",
     seed: Seed = 0,
     device: Device = "auto",
@@ -80,8 +67,6 @@ def lyapunov(
     `-R 0 --start 1` asks for those of the autonomous network. --plot draws the spectrum into an
     SVG file.
     """
-    inputs = (R, correlation, temporal)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     check_figure(plot)
     from rnnmft.analysis.mean_field import MeanField
 

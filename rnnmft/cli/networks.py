@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rnnmft.cli.at_setting import at_setting
 from rnnmft.cli.options import (
     AsJson,
-    CellName,
     Chunk,
     Cluster,
     Correlation,
@@ -39,7 +39,7 @@ from rnnmft.cli.output import (
 )
 from rnnmft.cli.over_time import drawn_over_time
 from rnnmft.cli.sequences import read_inputs
-from rnnmft.cli.setting import numbers, resolve_cell, resolve_setting
+from rnnmft.cli.setting import Setting, numbers, resolve_cell, resolve_setting
 from rnnmft.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ if TYPE_CHECKING:
 __all__ = ["simulate", "validate"]
 
 
+@at_setting
 def simulate(
-    cell: CellName,
+    s: Setting,
     width: Annotated[int, typer.Option(help="N.", rich_help_panel="Networks")] = 512,
     networks: Annotated[int, typer.Option(help="How many.", rich_help_panel="Networks")] = 8,
     steps: Steps = 30,
@@ -60,13 +61,6 @@ def simulate(
     lyapunov: Annotated[
         int, typer.Option(help="Also measure so many of the largest Lyapunov exponents.")
     ] = 0,
-    sets: Sets = None,
-    weights: Weights = None,
-    laws: Laws = None,
-    R: SecondMoment = 1.0,
-    correlation: Correlation = 0.5,
-    temporal: Temporal = "white",
-    start: Start = None,
     seed: Seed = 0,
     device: Device = "auto",
     plot: Plot = None,
@@ -74,8 +68,6 @@ def simulate(
 ) -> None:
     """Run random networks of finite width and measure them."""
     check_figure(plot)
-    inputs = (R, correlation, temporal)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.simulation import simulate as run
 
     with progress_bar("networks") as progress:

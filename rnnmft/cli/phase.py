@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rnnmft.cli.at_setting import at_setting
 from rnnmft.cli.options import (
     AsJson,
-    CellName,
     Chunk,
     Cluster,
-    Correlation,
     Device,
-    Laws,
-    SecondMoment,
-    Sets,
-    Start,
     StoreFolder,
-    Temporal,
-    Weights,
 )
 from rnnmft.cli.output import (
     announced,
@@ -31,7 +24,7 @@ from rnnmft.cli.output import (
     progress_bar,
     say,
 )
-from rnnmft.cli.setting import Setting, axis_values, resolve_setting
+from rnnmft.cli.setting import Setting, axis_values
 
 if TYPE_CHECKING:
     from rnnmft.analysis.phase_dataset import PhaseDataset
@@ -39,8 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["phase"]
 
 
+@at_setting
 def phase(
-    cell: CellName,
+    s: Setting,
     vary: Annotated[
         list[str],
         typer.Option(
@@ -55,13 +49,6 @@ def phase(
             "gradient_growth, m_1, m_2 or fixed_points; more than once for several."
         ),
     ] = None,
-    sets: Sets = None,
-    weights: Weights = None,
-    laws: Laws = None,
-    R: SecondMoment = 1.0,
-    correlation: Correlation = 0.5,
-    temporal: Temporal = "white",
-    start: Start = None,
     tying: Annotated[
         str | None,
         typer.Option(
@@ -100,8 +87,6 @@ def phase(
     for path in filter(None, (plot, output)):
         if not path.parent.is_dir():
             raise FileNotFoundError(2, "No such folder", str(path.parent))
-    inputs = (R, correlation, temporal)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.phase_diagram import phase_diagram
 
     in_chunks = store is not None or cluster is not None

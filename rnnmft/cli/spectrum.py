@@ -7,23 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rnnmft.cli.at_setting import at_setting
 from rnnmft.cli.options import (
     AsJson,
-    CellName,
-    Correlation,
     Device,
     Drawn,
-    Laws,
-    SecondMoment,
     Seed,
-    Sets,
-    Start,
-    Temporal,
     Tying,
-    Weights,
 )
 from rnnmft.cli.output import check_figure, print_json, print_table, say
-from rnnmft.cli.setting import resolve_setting
+from rnnmft.cli.setting import Setting
 from rnnmft.errors import ParameterError
 from rnnmft.page.figure import BLUE, draw_figure
 from rnnmft.parameters import check_count
@@ -39,8 +32,9 @@ _QUANTILES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 _BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 
 
+@at_setting
 def spectrum(
-    cell: CellName,
+    s: Setting,
     horizon: Annotated[
         int, typer.Option(help="T, the steps that the Jacobian spans.", rich_help_panel=_PANEL)
     ] = 1,
@@ -65,13 +59,6 @@ def spectrum(
         int, typer.Option(help="Steps before the Jacobian.", rich_help_panel=_PANEL)
     ] = 30,
     plot: Drawn = None,
-    sets: Sets = None,
-    weights: Weights = None,
-    laws: Laws = None,
-    R: SecondMoment = 1.0,
-    correlation: Correlation = 0.5,
-    temporal: Temporal = "white",
-    start: Start = None,
     tying: Tying = "tied",
     seed: Seed = 0,
     device: Device = "auto",
@@ -81,8 +68,6 @@ def spectrum(
 
     --plot draws the density into an SVG file.
     """
-    inputs = (R, correlation, temporal)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     check_count("points", points, 0)
     check_figure(plot)
     if plot is not None and not points:

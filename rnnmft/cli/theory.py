@@ -6,24 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
+from rnnmft.cli.at_setting import at_setting
 from rnnmft.cli.options import (
     AsJson,
     CellName,
-    Correlation,
-    Laws,
     Plot,
-    SecondMoment,
     Seed,
-    Sets,
-    Start,
     Steps,
-    Temporal,
     Tying,
-    Weights,
 )
 from rnnmft.cli.output import check_figure, print_json, print_table, say, write_figure
 from rnnmft.cli.over_time import drawn_over_time
-from rnnmft.cli.setting import resolve_cell, resolve_setting
+from rnnmft.cli.setting import Setting, resolve_cell
 
 __all__ = ["cells", "derive", "evolve"]
 
@@ -68,15 +62,9 @@ def derive(
         say(found.latex() if latex else found.to_markdown())
 
 
+@at_setting
 def evolve(
-    cell: CellName,
-    sets: Sets = None,
-    weights: Weights = None,
-    laws: Laws = None,
-    R: SecondMoment = 1.0,
-    correlation: Correlation = 0.5,
-    temporal: Temporal = "white",
-    start: Start = None,
+    s: Setting,
     tying: Tying = "tied",
     steps: Steps = 30,
     seed: Seed = 0,
@@ -85,8 +73,6 @@ def evolve(
 ) -> None:
     """Follow second moments and correlations from t = 0 on."""
     check_figure(plot)
-    inputs = (R, correlation, temporal)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
     from rnnmft.analysis.mean_field import MeanField
 
     field = MeanField(s.cell, s.ensemble, s.inputs, tying=tying, seed=seed, start=s.start)

@@ -15,7 +15,16 @@ from rnnmft.experiments.departure import departures
 from rnnmft.page.numbers import rounded
 from rnnmft.parameters import TYINGS
 
-__all__ = ["diverged", "listed", "mean_and_half", "number", "one_multiple", "outcome", "sooner"]
+__all__ = [
+    "diverged",
+    "listed",
+    "mean_and_half",
+    "number",
+    "one_multiple",
+    "outcome",
+    "reached",
+    "sooner",
+]
 
 Part = Mapping[str, Any]
 #: Root mean square differences of up to so many standard errors are the errors' own: 1 is expected,
@@ -51,6 +60,19 @@ def number(value: Any) -> str:
     if not np.isfinite(x):
         return "never" if x > 0 else "unknown"
     return f"{x:.0f}" if x == round(x) else rounded(x)
+
+
+def reached(steps: Sequence[Any]) -> str:
+    """At which step each network got there.
+
+    >>> reached([75, 50]), reached([75, "inf"]), reached(["inf", "inf"])
+    ('at step 75, 50', 'at step 75, in 1 never', 'in none of 2 networks')
+    """
+    known = [number(s) for s in steps if np.isfinite(float(s))]
+    if not known:
+        return f"in none of {len(steps)} networks"
+    missing = len(steps) - len(known)
+    return f"at step {', '.join(known)}" + (f", in {missing} never" if missing else "")
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:

@@ -11,7 +11,15 @@ import numpy as np
 
 from rnnmft.experiments.drift_page import draw_drift, drift_sentences
 from rnnmft.experiments.language_page import draw_models, model_sentences
-from rnnmft.experiments.outcome import diverged, listed, number, one_multiple, outcome, sooner
+from rnnmft.experiments.outcome import (
+    diverged,
+    listed,
+    number,
+    one_multiple,
+    outcome,
+    reached,
+    sooner,
+)
 from rnnmft.experiments.reasons_page import reason_sentences
 from rnnmft.experiments.recall_page import recall_sentences
 from rnnmft.experiments.trainability import fits
@@ -215,7 +223,7 @@ def sentences(part: Mapping[str, Any]) -> Iterator[str]:
     if "fit" in part:
         yield from _map_sentences(part)
     for name, steps in part.get("to_80", {}).items():
-        yield f"{name}: accuracy .8 at step {', '.join(map(number, steps))}."
+        yield f"{name}: accuracy .8 {reached(steps)}."
     yield from sooner(part)
     yield from reason_sentences(part)
     for row in part.get("rows", ()):

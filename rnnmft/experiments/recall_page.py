@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rnnmft.experiments.comparison import compare
-from rnnmft.experiments.outcome import number
+from rnnmft.experiments.outcome import number, reached
 
 __all__ = ["recall_sentences"]
 
@@ -14,7 +14,7 @@ __all__ = ["recall_sentences"]
 def recall_sentences(part: Mapping[str, Any]) -> Iterator[str]:
     """Every start with its interval, and against the reference."""
     for name, row in compare(part["to_80"], part["reference"]).items():
-        steps = ", ".join(map(number, part["to_80"][name]))
+        when = f", {reached(part['to_80'][name])}; median {number(row.median)}"
         against = ""
         if name != part["reference"]:
             against = (
@@ -23,6 +23,5 @@ def recall_sentences(part: Mapping[str, Any]) -> Iterator[str]:
             )
         yield (
             f"{name}: {row.count} of {row.seeds} networks reach .8 (95 % interval of the "
-            f"share {' to '.join(map(number, row.share))}), at step {steps}; "
-            f"median {number(row.median)}{against}."
+            f"share {' to '.join(map(number, row.share))}){when if row.count else ''}{against}."
         )

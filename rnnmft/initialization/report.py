@@ -85,19 +85,14 @@ def _predictions(init: CriticalEnsemble) -> str:
         return lambda tying: f"{settled(tying).preactivation_variance[name][-1]:.5g}"
 
     star = "" if grows else "*"
-    rows += [_row(f"Q{star} = E[{s.name}^2]{at}", init, second(s.name)) for s in init.cell.states]
-    rows += [_row(f"q{star} of {name}{at}", init, variance(name)) for name in init.ensemble]
-    rows.append(_row("m_1(1)", init, lambda t: _number(init.mean_square(1, t))))
-    rows.append(_row("growth of m_1(T) per step", init, lambda t: _growth(init, t)))
-    rows.append(_row("sigma^2(1)", init, lambda t: _number(init.variance(1, t))))
+    rows += [_row(f"Q{star} = E[{s.name}^2]{at}", second(s.name)) for s in init.cell.states]
+    rows += [_row(f"q{star} of {name}{at}", variance(name)) for name in init.ensemble]
+    rows.append(_row("m_1(1)", lambda t: _number(init.mean_square(1, t))))
+    rows.append(_row("growth of m_1(T) per step", lambda t: _growth(init, t)))
+    rows.append(_row("sigma^2(1)", lambda t: _number(init.variance(1, t))))
     for label, key in (("xi_q, steps", "xi_q"), ("xi_c, steps", "xi_c"), ("chi_1", "chi_1")):
         rows.append(
-            _row(
-                label,
-                init,
-                lambda t, k=key: f"{getattr(init.timescales(t), k):.5g}",
-                tied=False,
-            )
+            _row(label, lambda t, k=key: f"{getattr(init.timescales(t), k):.5g}", tied=False)
         )
     return "\n".join(rows)
 
@@ -113,7 +108,7 @@ def _growth(init: CriticalEnsemble, tying: str) -> str:
     return f"{float(found):.2g} +- {float(found.error):.1g}"
 
 
-def _row(label: str, init: CriticalEnsemble, value: Callable[[str], str], tied: bool = True) -> str:
+def _row(label: str, value: Callable[[str], str], tied: bool = True) -> str:
     cells = []
     for tying in ("untied", "tied"):
         if tying == "tied" and not tied:

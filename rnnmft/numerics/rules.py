@@ -34,7 +34,7 @@ class Level:
 
 
 @lru_cache(maxsize=256)
-def _fractions(backend: Backend, intervals: int, level: int) -> Any:
+def _fractions(intervals: int, level: int) -> Any:
     """j / n for level 0, the midpoints of the grid before for the others."""
     import numpy as np
 
@@ -47,7 +47,7 @@ def _fractions(backend: Backend, intervals: int, level: int) -> Any:
 @lru_cache(maxsize=256)
 def plain(backend: Backend, intervals: int, level: int) -> Level:
     """The plain rule that starts with `intervals` intervals."""
-    place = _fractions(backend, intervals, level)
+    place = _fractions(intervals, level)
     weight = 0.0 * place + 1.0 / (intervals << level)
     return Level(backend.asarray(place), backend.asarray(weight))
 
@@ -57,7 +57,7 @@ def double_exponential(backend: Backend, intervals: int, level: int) -> Level:
     """The double-exponential rule x = 1 / (1 + exp(-pi sinh tau)), |tau| <= 3.2."""
     import numpy as np
 
-    tau = _TAU * (2 * _fractions(backend, intervals, level) - 1)
+    tau = _TAU * (2 * _fractions(intervals, level) - 1)
     place = 1 / (1 + np.exp(-np.pi * np.sinh(tau)))
     slope = np.pi * np.cosh(tau) * place / (1 + np.exp(np.pi * np.sinh(tau)))
     return Level(backend.asarray(place), backend.asarray(slope * 2 * _TAU / (intervals << level)))

@@ -78,7 +78,7 @@ class LawDerivation(StepsRecord):
             sides = [
                 theory.on(self.cell.update[state], t, trajectories) for t in range(trajectories)
             ]
-            return self._over_law(sides[0] * sides[-1], trajectories)
+            return self._over_law(sides[0] * sides[-1])
         news = [self.notation.on(form.new, t, trajectories) for t in range(trajectories)]
         total = sp.S.Zero
         for j in form.readouts[state]:
@@ -90,7 +90,7 @@ class LawDerivation(StepsRecord):
                 total += weight * LawExpectation(values, *news)
         return total
 
-    def _over_law(self, product: sp.Expr, trajectories: int) -> sp.Expr:
+    def _over_law(self, product: sp.Expr) -> sp.Expr:
         inside = sorted(product.free_symbols - set(self.cell.averages), key=str)
         return LawExpectation(product, *inside)
 
@@ -124,7 +124,7 @@ class LawDerivation(StepsRecord):
         seen = self.cell.sees[p]
         sides = [theory.on(seen, t, trajectories) for t in range(trajectories)]
         drive = n.R if trajectories == 1 else n.c_x * n.R
-        square = n.sigma_w[p] ** 2 * self._over_law(sides[0] * sides[-1], trajectories)
+        square = n.sigma_w[p] ** 2 * self._over_law(sides[0] * sides[-1])
         wide = n.sigma_v[p] ** 2 * drive if p.has_input else sp.S.Zero
         return square + wide + n.sigma_b[p] ** 2
 

@@ -100,7 +100,7 @@ def roots(recursion: UntiedRecursion, point: Point) -> list[Root]:
         scalar = scalar_roots(lambda q: stationary(q[None])[at] - q, grid)
         found = [stationary(np.array([[q]]))[:, 0] for q in scalar]
     else:
-        starts = _starts(recursion, [recursion.keys[i] for i in drivers])
+        starts = _starts([recursion.keys[i] for i in drivers])
         starts.append(_followed(recursion, point, np.zeros(count), _FIRST_STEPS)[0][drivers])
         found = several_driver_roots(stationary, drivers, starts)
         found = [m for m in found if _admissible(recursion, m)]
@@ -130,7 +130,7 @@ def linear_error(slope: Array, residual: Array) -> Array:
 # --- several drivers -----------------------------------------------------------------------------
 
 
-def _starts(recursion: UntiedRecursion, drivers: list[MomentKey]) -> list[Array]:
+def _starts(drivers: list[MomentKey]) -> list[Array]:
     """Starting points: even moments at one size, odd ones (means) at nothing or half its root."""
     even = np.array([_even(key) for key in drivers])
     return [
