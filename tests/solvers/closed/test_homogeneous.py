@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -77,8 +76,7 @@ class TestFixedPoints:
     @both_tyings
     @by_activation
     def test_without_a_drive_zero_is_stable_below_and_left_above(self, activation, a, tying):
-        """This took minutes: gap / q is constant, and each point looked like a tangency."""
-        start = time.perf_counter()
+        """gap / q is constant: each point looks like a tangency."""
         below = field(activation, tying, sigma_w=math.sqrt(0.98 / a), sigma_v=0.0)
         assert below.fixed_point().second_moment == {"h": 0.0}
         assert below.fixed_point().slope == pytest.approx(0.98, rel=1e-12)
@@ -92,8 +90,6 @@ class TestFixedPoints:
             with pytest.raises(ConvergenceError) as caught:
                 field(activation, tying, start=1e-3, **law).fixed_point()
             assert caught.value.status is Status.DIVERGES
-        # Half a second on an idle core; what is guarded against is a hundred times as much.
-        assert time.perf_counter() - start < 20.0
 
     @by_activation
     def test_above_with_a_drive(self, activation, a):
@@ -220,12 +216,10 @@ class TestOtherActivations:
     @pytest.mark.parametrize("gain", [0.3, 1.0, 1.5, 10.0])
     def test_a_sine(self, gain):
         """Q = (1 - exp(-2 q)) / 2; its averages over wide Gaussians are not needed, Q < 1."""
-        start = time.perf_counter()
         found = field(sin, sigma_w=gain, sigma_v=0.1).fixed_point()
         q = found.preactivation_variance["e"]
         assert found.second_moment["h"] == pytest.approx(0.5 * -math.expm1(-2 * q), rel=1e-10)
         assert found.slope == pytest.approx(gain**2 * math.exp(-2 * q), rel=1e-8, abs=1e-14)
-        assert time.perf_counter() - start < 10.0
 
     def test_a_sine_without_a_drive_has_no_root_where_its_average_is_unknown(self):
         """At sigma_w = 1, (1 - exp(-2 Q)) / 2 = Q at zero alone: a bracket closed on a jump."""
