@@ -50,7 +50,7 @@ const TRAPEZOID = Array.from({ length: LEVELS }, (_, level) => {
   return { step, places, weights };
 });
 
-const accuracy = { change: CHANGE, unsure: 0, table: null };
+const accuracy = { change: CHANGE, table: null };
 
 function average(family, mu, q) {
   if (!(q > 0)) {

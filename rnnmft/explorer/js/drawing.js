@@ -55,8 +55,8 @@ function drawMaps() {
     const log = values.length > 1 && small.length > 1 && Math.min(...small) < 0.03 * largest;
     const range = log ? { log, low: Math.min(...small) / 10, high: 3 * largest } : { low: 0, high: top };
     drawMap(byId("q-map"), map, range, ["Q", "Q after one step"], log ? values.filter(([v]) => v > 0) : values, log ? range.low : 0);
-    byId("q-says").textContent = `Stable fixed points are filled, unstable ones open; the staircase starts at ${log ? shown(range.low, 2) : "zero"}.`
-      + (model.count > 1 ? " The mean is kept at its stationary value." : "");
+    say(byId("q-says"), `Stable fixed points are filled, unstable ones open; the staircase starts at ${log ? shown(range.low, 2) : "zero"}.`
+      + (model.count > 1 ? " The mean is kept at its stationary value." : ""));
   }
   const pairs = r.crosses && model.crossDrivers.length === 1;
   byId("c-map").closest("figure").hidden = !pairs;
@@ -70,13 +70,13 @@ function drawMaps() {
     const values = r.crosses.map((root) => [root.cross[on] / limit, root.stable]);
     const low = Math.min(0, p[1], ...values.map(([v]) => v)) < 0 ? -1 : 0;
     drawMap(byId("c-map"), map, { low, high: 1 }, ["c", "c after one step"], values, 0);
-    byId("c-says").innerHTML = lowered(`Two trajectories whose inputs have correlation ${shown(p[1], 3)}; the slope at the stable point gives ξ_c.`);
+    write(byId("c-says"), lowered(`Two trajectories whose inputs have correlation ${shown(p[1], 3)}; the slope at the stable point gives ξ_c.`));
   }
 }
 
 function drawRecursions() {
   document.querySelectorAll("mn[data-p]").forEach((mark) => {
-    mark.textContent = String(+state.p[Number(mark.dataset.p)].toPrecision(4)).replace("-", "−");
+    say(mark, String(+state.p[Number(mark.dataset.p)].toPrecision(4)).replace("-", "−"));
   });
 }
 
@@ -91,12 +91,12 @@ function drawEvolution() {
   const grows = high > 1e4 ? { log: true, low: Math.max(1e-3, Math.min(...finite, 1)) } : { low: 0 };
   const chart = axes(byId("evolution"), { low: 0, high: STEPS, label: "step" }, { ...grows, high, label });
   const networks = n ? n.second.map((run) => chart.line(run.map((v, t) => [t + 1, v]), "network")).join("") : "";
-  byId("evolution").innerHTML = chart.text + networks + chart.line(q, "theory")
+  drawChart(byId("evolution"), chart.text, networks + chart.line(q, "theory")
     + levels.map(([v, kind]) => chart.line([[0, v], [STEPS, v]], `${kind} stored`)).join("")
-    + keyOf(KEY, true);
-  byId("evolution-says").textContent = n
+    + keyOf(KEY, true));
+  say(byId("evolution-says"), n
     ? `${NETWORKS} networks of ${WIDTH} units, simulated in this page. They keep their weights from step to step (tied), as real networks do; the untied theory redraws them. Where the two part, the closure is what fails.${levels.length ? " Dashed: where a stored map has the second moment settle." : ""}`
-    : "Networks are being simulated …";
+    : "Networks are being simulated …");
   const r = state.result, growth = r.reached ? r.growth : NaN;
   const runs = n ? n.growth.map((run) => { let sum = 0; return run.map((g, t) => [t + 1, (sum += g)]); }) : [];
   const ends = runs.flat().map(([, v]) => v).filter(isFinite);
@@ -104,14 +104,14 @@ function drawEvolution() {
   const lows = [0, growth * STEPS, ...rates.map(([v]) => v * STEPS), ...ends].filter(isFinite);
   const [low, top] = [Math.min(...lows, -1), Math.max(...lows, 1)], pad = 0.08 * (top - low);
   const second = axes(byId("gradient"), { low: 0, high: STEPS, label: "step" }, { low: low - pad, high: top + pad, label: "log of the square" });
-  byId("gradient").innerHTML = second.text + second.line([[0, 0], [STEPS, 0]], "diagonal")
+  drawChart(byId("gradient"), second.text, second.line([[0, 0], [STEPS, 0]], "diagonal")
     + runs.map((run) => second.line([[0, 0], ...run], "network")).join("")
     + (isFinite(growth) ? second.line([[0, 0], [STEPS, growth * STEPS]], "theory") : "")
     + rates.map(([v, kind]) => second.line([[0, 0], [STEPS, v * STEPS]], `${kind} stored`)).join("")
-    + keyOf(KEY, top > -low);
-  byId("gradient-says").textContent = n ? grown(n, growth) : "Networks are being simulated …";
+    + keyOf(KEY, top > -low));
+  say(byId("gradient-says"), n ? grown(n, growth) : "Networks are being simulated …");
   drawSpectrum(n);
-  byId("witness").textContent = n ? witness(n) : "";
+  say(byId("witness"), n ? witness(n) : "");
 }
 
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
@@ -145,8 +145,8 @@ function grown(n, growth) {
 // Of the first network; for one state the theory knows their mean square, which is chi_1.
 function drawSpectrum(n) {
   if (!n || !n.singular.every(isFinite)) {
-    byId("spectrum").innerHTML = "";
-    byId("spectrum-says").textContent = n ? "The network has overflowed." : "Networks are being simulated …";
+    drawChart(byId("spectrum"), "", "");
+    say(byId("spectrum-says"), n ? "The network has overflowed." : "Networks are being simulated …");
     return;
   }
   const bins = 24, r = state.result, chi = r.reached && model.stateCount === 1 ? Math.sqrt(r.chi_1) : NaN;
@@ -159,9 +159,9 @@ function drawSpectrum(n) {
     return `<rect class="bar" x="${x}" y="${y}" width="${chart.x(((k + 1) * high) / bins) - x - 1}" height="${chart.y(0) - y}"/>`;
   });
   const curve = own ? d.places.map((s, i) => [s, (d.density[i] * n.singular.length * high) / bins]) : [];
-  byId("spectrum").innerHTML = chart.text + bars.join("")
-    + chart.line(curve, "theory") + (isFinite(chi) ? chart.line([[chi, 0], [chi, 1e9]], "theory stored") : "");
-  byId("spectrum-says").textContent = "The state-to-state Jacobian of the first network at the last step; an isometry has all of them at 1."
+  drawChart(byId("spectrum"), chart.text, bars.join("")
+    + chart.line(curve, "theory") + (isFinite(chi) ? chart.line([[chi, 0], [chi, 1e9]], "theory stored") : ""));
+  say(byId("spectrum-says"), "The state-to-state Jacobian of the first network at the last step; an isometry has all of them at 1."
     + (own ? ` The curve is their density in wide networks of units like these (${d.units} of them).` : "")
-    + (isFinite(chi) && chi < high ? " Dashed: their root mean square in the untied theory, √χ₁." : "");
+    + (isFinite(chi) && chi < high ? " Dashed: their root mean square in the untied theory, √χ₁." : ""));
 }

@@ -4,6 +4,20 @@ const NS = "http://www.w3.org/2000/svg";
 const FRAME = { width: 380, height: 250, left: 52, right: 10, top: 10, bottom: 34 };
 const escaped = (text) => String(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
+// Only what differs from what is there is written, and laid out, again.
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+function write(element, html) {
+  if (element.written !== html) element.innerHTML = element.written = html;
+}
+
+// The frame of a chart, with its numbers, and what is drawn in it change apart from each other.
+function drawChart(svg, frame, drawn) {
+  svg.parts ??= [0, 1].map(() => svg.appendChild(document.createElementNS(NS, "g")));
+  [frame, drawn].forEach((html, k) => write(svg.parts[k], html));
+}
+
 // A number as the page shows it.
 function shown(value, digits = 4) {
   if (value === null || value === undefined || Number.isNaN(value)) return "undefined";
@@ -42,7 +56,7 @@ function decades(low, high) {
 // Scales and axes of a chart. `x` and `y`: { low, high, label, log }.
 function axes(svg, x, y, frame = FRAME) {
   const { width, height, left, right, top, bottom } = frame;
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  if (!svg.hasAttribute("viewBox")) svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const place = (axis, from, to) => (value) => {
     const v = axis.log ? Math.log(Math.max(value, axis.low)) : value;
     const [a, b] = axis.log ? [Math.log(axis.low), Math.log(axis.high)] : [axis.low, axis.high];
@@ -114,7 +128,7 @@ function drawMap(svg, map, range, labels, roots, start) {
     if (Math.abs(next - at) < 1e-4 * (range.high - low)) break;
     at = next;
   }
-  svg.innerHTML = chart.text + chart.line([[low, low], [range.high, range.high]], "diagonal")
+  drawChart(svg, chart.text, chart.line([[low, low], [range.high, range.high]], "diagonal")
     + chart.line(points, "theory") + chart.line(web, "cobweb")
-    + roots.map(([v, stable]) => chart.point(v, v, stable ? "stable" : "unstable")).join("");
+    + roots.map(([v, stable]) => chart.point(v, v, stable ? "stable" : "unstable")).join(""));
 }

@@ -26,9 +26,9 @@ function drawNumbers() {
     entries.push(["χ₁", r.chi_1], ["ξ_q", r.xi_q]);
     if (r.xi_c !== null) entries.push(["ξ_c", r.xi_c]);
   }
-  byId("numbers").innerHTML = entries.map(([k, v]) => `<div><dt>${lowered(k)}</dt><dd>${shown(v, 5)}</dd></div>`).join("");
-  byId("headline").textContent = headline(r);
-  byId("stored").innerHTML = MAPS.map(storedSays).join("");
+  write(byId("numbers"), entries.map(([k, v]) => `<div><dt>${lowered(k)}</dt><dd>${shown(v, 5)}</dd></div>`).join(""));
+  say(byId("headline"), headline(r));
+  write(byId("stored"), MAPS.map(storedSays).join(""));
   const notes = [];
   if (r.roots.length > 1) {
     const kinds = r.roots.filter((root) => root.stable).length;
@@ -36,7 +36,7 @@ function drawNumbers() {
   }
   if (r.reached && !r.reached.stable) notes.push("The zero state stays where it is, but is unstable.");
   if (model.closed && !model.cross) notes.push("No correlation map for this cell: its pairs have no series in the page.");
-  byId("note").textContent = notes.join(" ");
+  say(byId("note"), notes.join(" "));
 }
 
 function headline(r) {

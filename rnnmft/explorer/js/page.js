@@ -86,6 +86,23 @@ function listen() {
   addEventListener("hashchange", applyHash);
 }
 
+// A browser compiles what has run often: while nothing else is to be done the theory is computed at
+// settings between the ends of all sliders, so that the first touch of one is as quick as the next.
+const WARMING = 24;
+function warmUp(count = 0) {
+  state.warm = count >= WARMING;
+  if (state.warm) return;
+  const later = window.requestIdleCallback ?? ((task) => setTimeout(task, 10));
+  later(() => {
+    const p = [...state.p];
+    // Multiples of the golden ratio leave no large part of a slider out.
+    active().forEach((q, k) => (p[q.place] = q.low + ((0.618034 * (2 * k + 1) * (count + 1)) % 1) * (q.high - q.low)));
+    evaluate(p);
+    warmUp(count + 1);
+  });
+}
+
 buildControls();
 listen();
 applyHash();
+warmUp(model.closed ? 0 : WARMING);

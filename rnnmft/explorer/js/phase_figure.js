@@ -34,7 +34,7 @@ function drawPhase(data) {
     second: range && `Pale to dark: Q from ${shown(Math.exp(range[0]), 2)} to ${shown(Math.exp(range[1]), 2)}, by its logarithm.`,
     xi_q: range && `Pale to dark: memory from ${shown(Math.exp(range[0]), 2)} to ${shown(Math.exp(range[1]), 2)} steps, by its logarithm.`,
   }[quantity];
-  byId("phase-says").textContent = `${words} ${originOf(data)} Click to go there; arrow keys move the point.`;
+  say(byId("phase-says"), `${words} ${originOf(data)} Click to go there; arrow keys move the point.`);
 }
 
 // Where a map's numbers come from.
@@ -81,7 +81,7 @@ function criticalLines({ values, over, xs, ys, theory }, chart) {
 function drawPhaseAxes() {
   const x = phaseAxis("phase-x"), y = phaseAxis("phase-y"), f = PHASE_FRAME;
   const chart = axes(byId("phase-axes"), x, y, f), data = state.phase;
-  let text = chart.text;
+  let text = "";
   if (data && data.quantity === "growth" && data.x.place === x.place && data.y.place === y.place)
     text += data.lines ??= criticalLines(data, chart);
   const [a, b] = [state.p[x.place], state.p[y.place]];
@@ -89,7 +89,7 @@ function drawPhaseAxes() {
     const at = `cx="${chart.x(a)}" cy="${chart.y(b)}" r="6"`;
     text += `<circle class="here-edge" ${at}/><circle class="here" ${at}/>`;
   }
-  byId("phase-axes").innerHTML = text;
+  drawChart(byId("phase-axes"), chart.text, text);
   Object.assign(byId("phase").style, {
     left: `${(100 * f.left) / f.width}%`, top: `${(100 * f.top) / f.height}%`,
     width: `${(100 * (f.width - f.left - f.right)) / f.width}%`,

@@ -174,7 +174,6 @@ function chiOne(moments, p) {
 
 // Everything at one setting. Undefined quantities are null; c is of the first state.
 function evaluate(p) {
-  accuracy.unsure = 0;
   const roots = fixedPoints(p), reached = reachedRoot(roots, p);
   const result = { roots, reached, second: null, xi_q: null, chi_1: null, c: null, xi_c: null };
   if (!reached) return result;
