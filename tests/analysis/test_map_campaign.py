@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray
+import xarray.testing
 
 from rnnmft import cells
 from rnnmft.analysis.map_chunks import blocks
@@ -160,8 +161,11 @@ def test_a_sampled_chunk_knows_nothing_of_its_neighbours(tmp_path: Path) -> None
     setting = (cells.minimal(), None, None, vary, ["second_moment"])
     alone = phase_diagram(*setting, store=tmp_path / "a", chunk=1)
     pairs = phase_diagram(*setting, cluster="processes:2", store=tmp_path / "b", chunk=2)
+    assert alone.attrs == pairs.attrs
     assert alone.attrs["error_kind"] == "standard error"
-    assert alone.identical(pairs)
+    # Two points move together: products of other matrices, of which single precision is the
+    # rounding. Other random numbers would make errors of a hundredth.
+    xarray.testing.assert_allclose(alone, pairs, rtol=1e-6)
 
 
 def test_both_theories_have_the_tied_one_in_chunks(tmp_path: Path) -> None:

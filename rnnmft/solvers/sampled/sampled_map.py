@@ -109,11 +109,16 @@ class SampledMap:
     def _side_by_side(self, batches: Sequence[tuple[RunAsked, list[int]]]) -> Iterator[list[int]]:
         """Run batches, and give the points of each when it is done.
 
-        Every run has one thread of its own, so that its rounding is that of one.
+        On a processor every run has one thread of its own, so that its rounding is that of one;
+        another device has its own ways to do much at once.
         """
+        if choose_device(self.device).type != "cpu":
+            for asked, chosen in batches:
+                self._run(asked, chosen)
+                yield chosen
+            return
         threads = torch.get_num_threads()
-        on_cpu = choose_device(self.device).type == "cpu"
-        pool = ThreadPoolExecutor(threads if on_cpu else 1, "points", torch.set_num_threads, (1,))
+        pool = ThreadPoolExecutor(threads, "points", torch.set_num_threads, (1,))
         try:
             # The end of the time is known in every thread.
             tasks = {
