@@ -14,10 +14,11 @@ import numpy as np
 from rnnmft.page.document import Section, render, render_page
 from rnnmft.page.figure import BLUE, RED, Figure, draw_figure, label_decades
 from rnnmft.page.mathml import mathml
-from rnnmft.page.numbers import count, percent
+from rnnmft.page.numbers import count, percent, significant
 from rnnmft.parameters import TYINGS
 from rnnmft.report.assemble import Report, write_whole
 from rnnmft.report.numbers import report_numbers
+from rnnmft.report.singular_values import resolved_from
 from rnnmft.validation import html as of_validation
 
 if TYPE_CHECKING:
@@ -192,9 +193,10 @@ def _spectrum(comparison: ReportComparison, kept: Sequence[dict[int, Any]], hori
     values = [np.asarray(k[horizon]).ravel() for k in kept]
     values = [v[np.isfinite(v) & (v > 0)] for v in values]
     every = np.concatenate(values)
-    ends = np.quantile(every, (0.02, 0.9995)) if every.size else (0.1, 1.0)
+    low, high = np.quantile(every, (0.02, 0.9995)) if every.size else (0.1, 1.0)
+    least = max((resolved_from(v) for v in values), default=0.0)
     # Of histograms: a choice, as in a report.
-    edges = np.geomspace(ends[0], 1.2 * ends[1], 49)
+    edges = np.geomspace(max(low, least), 1.2 * high, 49)
 
     def draw(axes: Any) -> None:
         for name, value, style in zip(comparison.names, values, _STYLES, strict=True):
@@ -207,7 +209,10 @@ def _spectrum(comparison: ReportComparison, kept: Sequence[dict[int, Any]], hori
         axes.set_ylabel("density per decade")
 
     alt = f"Histograms of the singular values over {count(horizon, 'step')} of both, tied networks."
-    return _figure(draw, alt, f"T = {horizon}: tied networks of each.")
+    caption = f"T = {horizon}: tied networks of each."
+    if low < least:
+        caption += f" Below {significant(least, 1)} are the roundings of single precision."
+    return _figure(draw, alt, caption)
 
 
 def _figure(draw: Callable[[Any], None], alt: str, caption: str) -> Figure:

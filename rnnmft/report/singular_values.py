@@ -22,7 +22,7 @@ from rnnmft.report.try_compute import try_compute
 from rnnmft.simulation import Estimate
 from rnnmft.spectra.law import JacobianLaw
 
-__all__ = ["MomentRow", "Spectra", "solve_spectra"]
+__all__ = ["MomentRow", "Spectra", "resolved_from", "solve_spectra"]
 
 Array = NDArray[np.float64]
 # Moments that are listed: mean, spread and skewness.
@@ -91,6 +91,15 @@ def solve_spectra(
     measured = networks.runs["tied"].jacobian
     samples = {T: np.asarray(measured[T].singular_values, dtype=float) for T in networks.horizons}
     return Spectra(figures, moments, missing, samples)
+
+
+def resolved_from(singular_values: Array) -> float:
+    """Below this, singular values of networks in single precision are its rounding.
+
+    Products of matrices round by an eps of their largest singular value, and less than a tenth of
+    that reaches a single one.
+    """
+    return float(np.finfo(np.float32).eps * singular_values.max(initial=0.0))
 
 
 # --- moments -----------------------------------------------------------------------------------
