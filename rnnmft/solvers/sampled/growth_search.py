@@ -161,7 +161,8 @@ def growth_runs(sampling: Sampling, first: Sampling, effort: Effort, *, tied: bo
     while True:
         drawn = yield plan, horizon
         if drawn.sampling.total < plan.total:  # all that a run of so many steps may have
-            plan, most = drawn.sampling, drawn.sampling.total
+            most = drawn.sampling.total
+        plan = drawn.sampling
         limit = limit_of(drawn, horizon, tied)
         found = GrowthFound(limit, Status.OK, horizon, plan.total)
         if not decided_by_many(drawn.values, horizon):

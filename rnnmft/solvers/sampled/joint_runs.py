@@ -45,7 +45,6 @@ class RunAsked:
         first: number of the first repetition: those before are drawn already.
         windows: how many perturbations, one after another.
         pause: steps between two of them.
-        with_small: whether the bias of few units is asked for as well.
     """
 
     sampling: Sampling
@@ -54,7 +53,6 @@ class RunAsked:
     first: int = 0
     windows: int = 1
     pause: int = 0
-    with_small: bool = True
 
     @property
     def steps(self) -> int:
@@ -131,7 +129,6 @@ class JointRuns:
             size,
             gradient_readings if asked.horizon else late_readings,
             asked.first,
-            with_small=asked.with_small,
         )
         return [
             replace(drawn, values=_of(drawn.values, b), small=drawn.small and _of(drawn.small, b))
@@ -155,8 +152,11 @@ def joined(known: Samples | None, more: Samples) -> Samples:
     sampling = more.sampling.of(
         more.sampling.per_repetition, known.sampling.repetitions + more.sampling.repetitions
     )
-    return replace(
-        more,
-        values={n: np.concatenate([known.values[n], v]) for n, v in more.values.items()},
-        sampling=sampling,
-    )
+    # What few units tell of the bias gets better with what it is compared to.
+    small = more.small and known.small and _together(known.small, more.small)
+    values = _together(known.values, more.values)
+    return replace(more, values=values, small=small, sampling=sampling)
+
+
+def _together(known: Mapping[str, Array], more: Mapping[str, Array]) -> dict[str, Array]:
+    return {n: np.concatenate([known[n], v]) for n, v in more.items()}

@@ -215,17 +215,14 @@ class PointSearch:
         wanted, horizon = next(search)
         while True:
             pause = _pause(steps, horizon)
-            drawing, windows = _divided(plan, wanted.total, steps, horizon + pause)
+            drawing, windows, worth = _divided(plan, wanted.total, steps, horizon + pause)
+            wanted = wanted.of(wanted.per_repetition, math.ceil(worth / wanted.per_repetition))
             kind, have = (steps, drawing.per_repetition, horizon), 0
             self._asks_for_units = self._kind is not None and kind[::2] == self._kind[::2]
             if (kind, windows) == (self._kind, self._windows) and self._known is not None:
                 have = self._known.sampling.repetitions
             more = drawing.of(drawing.per_repetition, drawing.repetitions - have)
-            is_new = not self._asks_for_units or kind != self._kind
-            drawn = yield RunAsked(more, steps, horizon, have, windows, pause, is_new)
-            if not is_new and self._known is not None:
-                # What few units tell of the bias they have told.
-                drawn = replace(drawn, small=self._known.small, smaller=self._known.smaller)
+            drawn = yield RunAsked(more, steps, horizon, have, windows, pause)
             self._kind, self._windows = kind, windows
             self._known = joined(self._known if have else None, drawn)
             found = self._found()
@@ -278,23 +275,36 @@ def _pause(steps: int, horizon: int) -> int:
     return max(int(_FOLLOWING * steps) - horizon, 0) if steps >= _SLOW else 0
 
 
-def _divided(plan: Sampling, units: int, steps: int, period: int) -> tuple[Sampling, int]:
+def _divided(plan: Sampling, wanted: int, steps: int, period: int) -> tuple[Sampling, int, float]:
     """Repetitions, and how many perturbations each has, where so many units are wanted.
 
-    One starts so many steps after the other.
+    One starts so many steps after the other. All numbers are round ones: points that ask for as
+    many move together, at a fraction of what they cost one by one. What comes third is how many
+    units could have been wanted for the same.
     """
     least, each, count = plan.repetitions, plan.per_repetition, plan.repetitions
+    units = wanted
     most = max(1, _MOST_FOLLOWING * steps // period)
     if units > most * plan.total or (units > plan.total and least < _REPETITIONS):
         count = max(_REPETITIONS, least)
         known = calibrated_error(np.ones(()), count) / calibrated_error(np.ones(()), least)
         units = math.ceil(units * float(known) ** 2)
-    windows = max(1, min(most, math.ceil(units / (each * count))))
-    count = max(count, math.ceil(units / (each * windows)))
+    windows = min(most, _round(units / (each * count)))
+    count = max(count, _round(units / (each * windows)))
     if steps >= _SLOW and count > _REPETITIONS:
-        each = min(math.ceil(each * count / _REPETITIONS), _LARGE)
-        count = max(_REPETITIONS, math.ceil(units / (each * windows)))
-    return plan.of(each, count), windows
+        each = min(_round(each * count / _REPETITIONS), _LARGE)
+        count = max(_REPETITIONS, _round(units / (each * windows)))
+    return plan.of(each, count), windows, wanted * max(1.0, each * count * windows / units)
+
+
+def _round(number: float) -> int:
+    """The next of 1, 2, 3, 4, 6, 8, 12, ..
+
+    >>> [_round(n) for n in (0.2, 2.5, 5, 9, 25)]
+    [1, 3, 6, 12, 32]
+    """
+    power = 1 << max(0, math.ceil(math.log2(number)))
+    return 3 * power // 4 if power > 2 and number <= 3 * power // 4 else power
 
 
 def _answer(at: Settled, growth: GrowthFound) -> PointFound:

@@ -15,6 +15,7 @@ from rnnmft.cells import Inputs
 from rnnmft.deadline import deadline
 from rnnmft.errors import OutOfTimeError, Status
 from rnnmft.sampling import Sampling
+from rnnmft.solvers.sampled.joint_runs import JointRuns, RunAsked, joined
 from rnnmft.solvers.sampled.sampled_map import SampledMap
 from tests.solvers.linear_cells import linear_cell
 
@@ -137,6 +138,26 @@ def test_neighbours_are_leant_on_and_differ_in_nothing_else():
     assert error <= 0.005
     own = MeanField(cell, *points[leaning], seed=1).gradient_growth()
     assert abs(value - float(own)) < 4 * math.hypot(error, float(own.error))
+
+
+def test_repetitions_that_follow_tell_of_the_bias_too():
+    """Four and four more are eight, of many units and of few; others are not these."""
+    cell, points = neighbours()
+
+    def drawn(repetitions, first=0):
+        runs = JointRuns(cell, points[:2], "tied", {})
+        return runs.draw(RunAsked(PLAN.of(256, repetitions), 4, 16, first))[1]
+
+    first, others = drawn(4), drawn(4, first=4)
+    whole, parts = drawn(8), joined(first, others)
+    assert parts.sampling == whole.sampling
+    assert parts.smaller == whole.smaller
+    for kind in ("values", "small"):
+        one, other = (getattr(found, kind)["log_m_1"] for found in (whole, parts))
+        # Sums over 256 units in single precision, over 20 steps.
+        np.testing.assert_allclose(one, other, atol=1e-4)
+        apart = getattr(first, kind)["log_m_1"] - getattr(others, kind)["log_m_1"]
+        assert np.abs(apart[:, -1]).min() > 1e-3
 
 
 CASES = {
