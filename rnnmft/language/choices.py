@@ -160,7 +160,7 @@ def _vanishes(function: sp.Expr, at: sp.Symbol) -> bool:
     zero = sp.expand(_at_numbers(function.xreplace({at: sp.S.Zero})))
     if zero.free_symbols and zero.count_ops() < _LONG:
         zero = sp.simplify(zero)
-    return zero == 0 or bool(zero.is_number and abs(zero) < _ROUNDING)
+    return zero == 0 or (zero.is_number and (abs(zero) < _ROUNDING) is sp.true)
 
 
 # What simplify is not asked to look at; it would take seconds.

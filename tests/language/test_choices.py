@@ -54,6 +54,12 @@ def test_a_jump_stays():
     assert np.array_equal(values, np.where((GRID < -1) | (GRID > 2), 1.0, 0.0))
 
 
+def test_what_has_no_value_at_the_jump_keeps_it():
+    """erf(1 / 0) is no number that could be compared with 0."""
+    pole = step(e) * sp.erf(1 / e)
+    assert without_jumps(pole) == pole
+
+
 def test_conditions():
     assert condition(sp.true) == 1
     with pytest.raises(CellError, match="comparison by < or >"):
