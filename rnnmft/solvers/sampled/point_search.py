@@ -47,15 +47,16 @@ _NOISY = 0.5
 _LEAST, _MOST, _MOST_OF_FEW = 1.25, 4.0, 12.0
 # Units of a repetition and repetitions, by the steps from which on they are enough: a slow state is
 # averaged over more of them. One repetition more is worth more than a larger one, for the spread is
-# known better.
-_UNITS = {128: (1 << 9, 8), 0: (1 << 9, 16)}
+# known better; but next to criticality the rates of small ones are biased by more than 1 / M tells
+# (of a GRU, by .007 with 512 units).
+_UNITS = {128: (1 << 10, 8), 0: (1 << 10, 16)}
 # Steps of all perturbations of a repetition, in terms of those that it took to settle: so many cost
 # little beside these; up to so many, more of them are worth more than other units, which have to
 # settle first. Where that took `_SLOW` steps or more, one perturbation starts as many steps after
 # the other: in between little changes.
 _FOLLOWING, _MOST_FOLLOWING = 0.25, 2
-# Repetitions of a state that took `_SLOW` steps differ for as long, which biases what is not linear
-# in it: more units than those of so many repetitions make them larger, up to so large.
+# More units than those of so many repetitions make these larger, up to so large: nothing else makes
+# their bias smaller.
 _REPETITIONS, _LARGE = 16, 1 << 12
 # A state has settled once its moments in the repetitions differ by less than this part of them.
 # Where they differ by more some may be on their way from one state to another, which are too few to
@@ -291,7 +292,7 @@ def _divided(plan: Sampling, wanted: int, steps: int, period: int) -> tuple[Samp
         units = math.ceil(units * float(known) ** 2)
     windows = min(most, _round(units / (each * count)))
     count = max(count, _round(units / (each * windows)))
-    if steps >= _SLOW and count > _REPETITIONS:
+    if count > _REPETITIONS:
         each = min(_round(each * count / _REPETITIONS), _LARGE)
         count = max(_REPETITIONS, _round(units / (each * windows)))
     return plan.of(each, count), windows, wanted * max(1.0, each * count * windows / units)
