@@ -103,12 +103,13 @@ def test_a_map_of_laws_is_its_points() -> None:
     quantities = ["second_moment", "preactivation_variance", "gradient_growth", "xi_q", "xi_c"]
     found = mft.phase_diagram(CELL, None, INPUTS, vary, quantities, "untied")
     assert (found.points_one_by_one, set(found.status.values.ravel())) == (0, {"OK"})
+    names = found.state.values.tolist()
     for i, j in np.ndindex(2, 2):
         law = {"sigma_w": vary["f", "sigma_w"][i], "mu_b": vary["f", "mu_b"][j]}
         field = mft.MeanField(CELL, CELL.ensemble(f=law), INPUTS, "untied")
         at, times = field.fixed_point(), field.timescales()
         alone = {
-            "second_moment": (list(at.second_moment.values()), at.error),
+            "second_moment": ([at.second_moment[n] for n in names], at.error),
             "gradient_growth": (float(field.gradient_growth()), field.gradient_growth().error),
             "xi_q": (float(times.quantity("xi_q")), times.quantity("xi_q").error),
             "xi_c": (float(times.quantity("xi_c")), times.quantity("xi_c").error),
