@@ -16,8 +16,9 @@ from rnnmft.units.particles import UnitProcess
 
 __all__ = ["KeptRuns"]
 
-#: Times the memory of runs that a perturbation may take: a batch's, for the one that goes on.
-_TANGENTS = 4
+#: Times the memory of runs that a perturbation may take: a batch's, for the one that goes on; and
+#: all of them, of which the oldest is forgotten first.
+_TANGENTS, _ALL_TANGENTS = 4, 16
 
 Tensor = torch.Tensor
 #: What was recorded at each step, by name.
@@ -44,6 +45,7 @@ class KeptRuns:
         self.memory = memory
         self.runs: dict[Hashable, _Kept] = {}
         self.tangents: dict[Hashable, Perturbed] = {}
+        self._sizes: dict[Hashable, int] = {}
 
     def resume(
         self, which: Hashable, steps: int, start: Callable[[], UnitProcess], *, recorded: bool
@@ -93,6 +95,7 @@ class KeptRuns:
     ) -> tuple[AveragedTangent, Recorded] | None:
         """A perturbation of no more steps than that, and its record: whoever takes it goes on."""
         kept = self.tangents.pop(which, None)
+        self._sizes.pop(which, None)
         if kept is None or any(len(rows) > horizon for rows in kept[1].values()):
             return None
         return kept
@@ -105,9 +108,15 @@ class KeptRuns:
         steps = max(len(rows) for rows in recorded.values())
         numbers = numbers_a_unit(process.cell, steps, tangent.sides, process.tied)
         size = numbers * process.shape[0] * process.shape[2] * process.like.element_size()
-        if process.bytes + size <= _TANGENTS * self.memory:
-            self.tangents[which] = tangent, recorded
+        size += process.bytes
+        if size > _TANGENTS * self.memory:
+            return
+        while self.tangents and sum(self._sizes.values()) + size > _ALL_TANGENTS * self.memory:
+            oldest = next(iter(self.tangents))
+            del self.tangents[oldest], self._sizes[oldest]
+        self.tangents[which], self._sizes[which] = (tangent, recorded), size
 
     def release(self) -> None:
         """Forget all perturbations."""
         self.tangents.clear()
+        self._sizes.clear()

@@ -84,3 +84,17 @@ def test_a_perturbation_goes_on_where_it_ended(name):
     assert not again.kept.tangents
     resumed.kept.release()
     assert not resumed.kept.tangents
+
+
+def test_perturbations_of_many_batches_stay_within_their_memory():
+    """The oldest of twelve are forgotten, and begin anew; the last one goes on."""
+    inputs, memory = Inputs(correlation=0.5), 1 << 18
+    resumed, again = setting("minimal", inputs, memory), setting("minimal", inputs, 0)
+    batches = [range(2 * k, 2 * k + 2) for k in range(12)]
+    for batch in batches:
+        resumed.tangents(PLAN, batch, 6, 8)
+    assert 2 < len(resumed.kept.tangents) < len(batches)
+    assert [which[1] for which in resumed.kept.tangents][-1] == tuple(batches[-1])
+    for batch in (batches[0], batches[-1]):
+        ours, theirs = (s.tangents(PLAN, batch, 6, 14) for s in (resumed, again))
+        assert all(np.array_equal(ours[n], theirs[n]) for n in theirs)
