@@ -12,6 +12,7 @@ import pytest
 from rnnmft import cells
 from rnnmft.cli.sequences import read_inputs
 from rnnmft.errors import ParameterError, ParseError
+from rnnmft.parameters import TYINGS
 from rnnmft.validation.files import read_claims
 
 ROOT = Path(__file__).parents[2] / "validation"
@@ -172,8 +173,9 @@ def test_the_committed_results_are_of_the_committed_claims(path: Path) -> None:
     assert found["seed"] == request.options["seed"]
     assert found["control"] == request.options.get("control", 0.02)
     assert found["horizons"] == request.options["horizons"]
-    assert list(found["verdicts"]) == request.options["tyings"]
-    for tying in request.options["tyings"]:
+    tyings = request.options.get("tyings", list(TYINGS))
+    assert list(found["verdicts"]) == tyings
+    for tying in tyings:
         assert found["design"][tying]["widths"] == request.options["widths"]
         assert found["design"][tying]["networks"] == request.options["networks"]
     assert found["passed"] is (path.stem not in UNDECIDED)
