@@ -49,7 +49,8 @@ def run(**options: Any) -> ValidationReport:
 
 @pytest.fixture(scope="module")
 def report() -> ValidationReport:
-    return run(networks=2500)
+    # A control of 4 % takes a quarter of the networks that one of 2 % does.
+    return run(networks=650, control=0.04)
 
 
 def test_a_true_theory_passes(report: ValidationReport) -> None:
@@ -87,8 +88,8 @@ def test_theory_and_networks_start_alike(
     """Autonomous and chaotic: from zero there is nothing to test, from elsewhere all holds."""
     cell = cells.vanilla()
     ensemble, still = cell.ensemble(e={"sigma_w": 2.0}), Inputs(R=0.0, correlation=0.7)
-    options: dict[str, Any] = {"steps": 9, "horizons": (1,), "lags": (), "tyings": ("tied",)}
-    options |= {"networks": 400, "seed": 3, "device": "cpu"}
+    options: dict[str, Any] = {"steps": 9, "horizons": (), "lags": (), "tyings": ("tied",)}
+    options |= {"networks": 400, "seed": 3, "device": "cpu", "gap": False}
     found = validate(cell, ensemble, still, WIDTHS, start=1.0, **options)
     assert not found.rejected, found
     assert {"E[h^2]", "E[h_a h_b]", "c_h", "q*_e"} <= {c.name for c in found.claims}
@@ -255,17 +256,17 @@ def scaled(which: str, factor: float) -> Callable[[Trajectory], Trajectory]:
 
 
 def late(trajectory: Trajectory) -> Trajectory:
-    """Off by 5 % at the third step alone."""
+    """Off by 10 % at the third step alone."""
     values = {k: np.array(v) for k, v in trajectory.second_moment.items()}
     for v in values.values():
-        v[2] *= 1.05
+        v[2] *= 1.1
     return dataclasses.replace(trajectory, second_moment=values)
 
 
 BROKEN = {
-    "E[h^2]": scaled("second_moment", 1.02),
-    "E[h_a h_b]": scaled("cross_moment", 0.98),
-    "c_h": scaled("correlation", 1.02),
+    "E[h^2]": scaled("second_moment", 1.04),
+    "E[h_a h_b]": scaled("cross_moment", 0.96),
+    "c_h": scaled("correlation", 1.04),
     "one step": late,
 }
 
@@ -289,7 +290,7 @@ def test_a_broken_theory_is_rejected(name: str, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("rnnmft.validation.theories.MeanField", Broken)
     monkeypatch.setattr(SimulationSetting, "run", lambda _, *which, **__: drawn_once(*which))
-    found = run(gap=False, networks=2000, horizons=())
+    found = run(gap=False, networks=500, horizons=())
     assert found.rejected
     assert not found.passed
     want = "E[h^2]" if name == "one step" else name
@@ -301,7 +302,7 @@ def test_broken_gradients_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(MeanField):
         def jacobian_means(self, horizon: int, *, burn_in: int = 30) -> Quantity:
             found = super().jacobian_means(horizon, burn_in=burn_in)
-            growing = 1.02 ** np.arange(1, horizon + 1)
+            growing = 1.04 ** np.arange(1, horizon + 1)
             return dataclasses.replace(found, value=np.asarray(found.value) * growing)
 
         def jacobian(self, horizon: int = 1, **rest: Any) -> JacobianLaw:
@@ -309,12 +310,12 @@ def test_broken_gradients_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
 
             def compute(highest: int) -> Any:
                 values, errors, status = law.known.compute(highest)
-                return np.asarray(values) * 1.02, errors, status
+                return np.asarray(values) * 1.04, errors, status
 
             return dataclasses.replace(law, known=dataclasses.replace(law.known, compute=compute))
 
     monkeypatch.setattr("rnnmft.validation.theories.MeanField", Broken)
-    found = run(gap=False, networks=1500, horizons=(1, 2, 3))
+    found = run(gap=False, networks=400, horizons=(1, 3))
     assert {"m_1", "growth(1-3)"} <= {c.name for c in found.outcomes("rejected")}
 
 
@@ -330,7 +331,7 @@ def test_too_few_networks_say_so() -> None:
 
 
 def test_a_pilot_finds_the_size_that_sees_the_control() -> None:
-    found = run(gap=False, horizons=())
+    found = run(gap=False, horizons=(), control=0.04)
     pilot = found.pilot["untied"]
     assert found.design["untied"].networks == (pilot.networks,) * 3
     assert pilot.networks >= pilot.wanted
@@ -390,7 +391,7 @@ def test_a_zero_cross_moment_is_a_claim_too() -> None:
     cell = cells.vanilla()
     ensemble = cell.ensemble(e={"sigma_w": 0.7})
     found = validate(
-        cell, ensemble, Inputs(correlation=0.0), WIDTHS, 5000, 4, 2, ("untied",), (), gap=False
+        cell, ensemble, Inputs(correlation=0.0), WIDTHS, 2000, 4, 2, ("untied",), (), gap=False
     )
     claim = next(c for c in found.claims if c.name == "E[h_a h_b]")
     assert np.abs(claim.target.prediction.value).max() < 1e-12
