@@ -27,10 +27,10 @@ report: $(STAMP) ## the theory of the minimalRNN against simulation, one HTML pa
 	@$(BIN)/rnnmft report minimal --output report/minimal.html
 	@echo "$(CURDIR)/report/minimal.html"
 
-# -k: one run names every check that fails. Two at a time: pytest, which begins once lint, types and
-# derivations are done, takes longest, so that its verdict closes the output.
+# -k: one run names every check that fails. Two at a time: pytest, which begins once lint and types
+# are done, takes longest, so that its verdict closes the output. The derivations are among its tests.
 test: $(STAMP) ## every check of the fast set, about 10 minutes on 2 cores
-	@$(MAKE) --no-print-directory -k -j 2 docs lint types derivations pytest
+	@$(MAKE) --no-print-directory -k -j 2 docs lint types pytest
 
 lint: $(STAMP) ## ruff, rules and format
 	@$(BIN)/ruff check --quiet .

@@ -100,6 +100,7 @@ class Search:
         self.module, self.signature, self.hints = module, signature, hints
         self.closest: _Attempt | None = None
         self._buffers = dict(module.named_buffers())
+        self._named = named(module)
 
     def fits(self) -> Iterator[Fit]:
         """Every call that fits, one for each form of the states, likely ones first."""
@@ -249,7 +250,7 @@ class Search:
 
     def _likelihood(self, call: Call, widths: Sequence[int], inputs: int) -> int:
         """In how many ways it is what the module's attributes name, and what most people write."""
-        state, x = named(self.module)
+        state, x = self._named
         same = {*widths} == {state}
         return same + (inputs == x) + (call.form.tensor == "rows")
 

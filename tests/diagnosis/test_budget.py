@@ -75,6 +75,7 @@ def test_long_sequences_are_continued_at_their_growth(length) -> None:
     assert layer.verdict == "vanishing"
 
 
+@pytest.mark.slow
 def test_a_power_law_is_not_continued_in_silence() -> None:
     """u uniform up to 1 gives m_1(T) = 1 / (2 T + 1): from 1000 steps to 10^5, two decades."""
 

@@ -16,10 +16,13 @@ from scipy.stats import norm
 from rnnmft import Explorer, MeanField, activations, cells
 from rnnmft.explorer.variants import zoo_variants
 from rnnmft.numerics.compile import compile_elementwise
-from tests.explorer.browser import CONTRAST, Page, opened
+from tests.explorer.browser import CONTRAST, Page, looks, opened
 from tests.explorer.settings import CELLS, LAWS, THREE_ROOTS, compared, settings, theory
 
 pytestmark = pytest.mark.browser
+
+# Of cells with gates; more of the others is below.
+FAST = ("minimal", "gru")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,9 @@ def file_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
 # --- numbers -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in FAST else pytest.mark.slow) for n in CELLS]
+)
 def test_numbers_are_those_of_python(page: Page, file_of: Any, name: str) -> None:
     three = compared(opened(page, file_of(name)), name, settings(name, 4)).three
     assert three >= 2 or name not in THREE_ROOTS
@@ -265,8 +270,7 @@ def test_the_density_of_a_linear_step_is_a_quarter_circle(page: Page, file_of: A
 
 
 @pytest.mark.parametrize("name", ["minimal", "gru"])
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@looks
 def test_it_is_quiet_fits_and_can_be_read(
     page: Page, file_of: Any, name: str, width: int, dark: bool
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rnnmft import Explorer, MeanField, cells
 from rnnmft.explorer import stored_map
 from rnnmft.explorer.variants import zoo_variants
-from tests.explorer.browser import CONTRAST, Page, opened
+from tests.explorer.browser import CONTRAST, Page, looks, opened
 from tests.explorer.maps import known_map
 
 pytestmark = pytest.mark.browser
@@ -170,8 +170,7 @@ def test_the_tied_line_is_drawn_over_the_untied_map(page: Page, of_vanilla: Path
     page.wait("state.phase && state.phase.theory === 'live'")
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@looks
 def test_pages_with_maps_are_quiet_fit_and_can_be_read(
     page: Page, of_lstm: Path, of_vanilla: Path, width: int, dark: bool
 ) -> None:

@@ -14,7 +14,7 @@ from rnnmft.cli import main
 from rnnmft.errors import InfeasibleError
 from rnnmft.gallery import exhibit as room
 from rnnmft.gallery import folder, make_gallery, read_entries
-from tests.explorer.browser import CONTRAST, Page, browser
+from tests.explorer.browser import CONTRAST, Page, browser, looks
 
 TWO = """
 [papers]
@@ -147,8 +147,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("name", ["index", "one", "two"])
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@looks
 def test_a_page_is_quiet_fits_and_can_be_read(
     page: Page, made: Path, name: str, width: int, dark: bool
 ) -> None:

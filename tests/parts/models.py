@@ -59,7 +59,7 @@ class Translator(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.decoder = nn.GRU(8, 16, batch_first=True), nn.GRUCell(8, 16)
+        self.encoder, self.decoder = nn.RNN(8, 16, batch_first=True), nn.RNNCell(8, 16)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         _, last = self.encoder(source)

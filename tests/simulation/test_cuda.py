@@ -9,8 +9,15 @@ from tests.stand_in_device import GPU
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
-@pytest.mark.parametrize("tying", ["tied", "untied"])
+@pytest.mark.parametrize(
+    ("tying", "weights"),
+    [
+        ("tied", "gaussian"),
+        ("untied", "orthogonal"),
+        pytest.param("tied", "orthogonal", marks=pytest.mark.slow),
+        pytest.param("untied", "gaussian", marks=pytest.mark.slow),
+    ],
+)
 def test_cuda_and_cpu_agree(weights, tying):
     """64 networks of width 128 on each. Control: 10 % off."""
     cell = cells.minimal()

@@ -119,12 +119,12 @@ def test_the_factors_are_those_of_the_determinant(name):
         assert float(of.log_slope(by).xreplace(values)) == pytest.approx(quotient, rel=1e-9)
 
 
-def test_two_stages_and_several_matrices_in_one_cell():
+@pytest.mark.parametrize("name", ["gru", "two states", "lstm"])
+def test_two_stages_and_several_matrices_in_one_cell(name):
     """The same to m_2 where it is slow to m_4."""
-    for name in ("gru", "two states", "lstm"):
-        theory = atomic(name)
-        kinds = kinds_of(theory, "mixed")
-        assert series_moments(theory, kinds, 2) == exact_moments(theory, kinds, 2)
+    theory = atomic(name)
+    kinds = kinds_of(theory, "mixed")
+    assert series_moments(theory, kinds, 2) == exact_moments(theory, kinds, 2)
 
 
 @pytest.mark.parametrize("kind", ENSEMBLES)
@@ -161,7 +161,7 @@ SETTINGS = [
     ("vanilla", "orthogonal"),
     ("minimal", "gaussian"),
     ("minimal", "orthogonal"),
-    ("gru", "mixed"),
+    pytest.param("gru", "mixed", marks=pytest.mark.slow),
     pytest.param("lstm", "gaussian", marks=pytest.mark.slow),
 ]
 COMPARISONS = (HIGHEST + 1) * len(SETTINGS)

@@ -125,6 +125,8 @@ SETTINGS = {
     "two states gaussian": (two_states(), "gaussian"),
     "two states mixed": (two_states(), {"f": "orthogonal"}),
 }
+# One of each: exact, random slopes, a matrix within another's preactivation, several states.
+FAST = ("vanilla orthogonal", "minimal gaussian", "gru_torch mixed", "two states mixed")
 COMPARISONS = HIGHEST * len(SETTINGS)
 R = 0.6
 
@@ -193,7 +195,9 @@ def p_values(prediction, mean, sem):
     return 2 * stats.t.sf(np.abs(mean - prediction) / sem, min(NETWORKS) - 1)
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize(
+    "setting", [pytest.param(s, marks=[] if s in FAST else pytest.mark.slow) for s in SETTINGS]
+)
 def test_against_finite_matrices(setting):
     cell, weights = SETTINGS[setting]
     kinds = kinds_of(cell, weights)

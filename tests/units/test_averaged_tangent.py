@@ -205,7 +205,10 @@ SETTINGS = {
 
 @pytest.mark.parametrize("tying", ["tied", "untied"])
 @pytest.mark.parametrize("sides", [(0, 0), (1, 1), (0, 1), (1, 0)], ids=str)
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n == "peephole_lstm")) for n in SETTINGS],
+)
 def test_moments_are_those_of_the_gaussian_functional(name, sides, tying):
     """Nested preactivations, several states, one trajectory or two: past a block of steps."""
     cell, inputs, steps = cells.get(name), Inputs(correlation=0.4), 10

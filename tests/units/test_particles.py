@@ -74,7 +74,7 @@ def test_the_tangent_process_of_linear_cells_is_met(gain):
     assert not agree(found.value, found.error, CONTROL * truth)
 
 
-@pytest.mark.parametrize("name", ["minimal", "gru"])
+@pytest.mark.parametrize("name", ["minimal", pytest.param("gru", marks=pytest.mark.slow)])
 def test_untied_units_agree_with_closed_moments(name):
     """Sampling and quadrature of one theory: moments, gradients, and the sampled settling."""
     cell = cells.get(name)
@@ -255,7 +255,7 @@ def test_an_ensemble_of_another_cell_is_refused():
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", [pytest.param("float64", marks=pytest.mark.slow), "float32"])
 def test_a_gpu_follows_the_cpu(dtype):
     """Other numbers are drawn there: both precisions agree with double on the CPU within errors.
 

@@ -30,7 +30,12 @@ GIVEN = Inputs(R=1.0, correlation=0.4, temporal=(1.0, 0.6, 0.3, 0.1))
 
 @pytest.mark.parametrize(
     ("leak", "g", "exponent"),
-    [(0.5, 2.0, 0.1077886), (0.5, 5.0, 0.3788908), (1.0, 1.25, 0.0235347), (1.0, 3.0, 0.3102493)],
+    [
+        (0.5, 2.0, 0.1077886),
+        pytest.param(0.5, 5.0, 0.3788908, marks=pytest.mark.slow),
+        (1.0, 1.25, 0.0235347),
+        (1.0, 3.0, 0.3102493),
+    ],
 )
 def test_the_largest_lyapunov_exponent_of_chaotic_rate_networks(leak, g, exponent):
     """Growth / 2 per unit of time, of h' = (1 - d) h + d g W tanh(h) without input."""
@@ -65,7 +70,9 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "chaos")) for n in SETTINGS]
+)
 def test_the_recursion_ends_where_the_stationary_equation_says(name):
     """Forward in time, without knowledge of stationarity: moments, cross moments and C(tau)."""
     f, leak, inputs, law = SETTINGS[name]
