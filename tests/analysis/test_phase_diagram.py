@@ -215,7 +215,10 @@ def test_laws_have_their_own_arguments(axis: tuple[str, str], sentence: str) -> 
 
 @pytest.mark.parametrize(
     ("cell", "name"),
-    [(cells.stack(cells.vanilla(), 2), "e_2_below"), (cells.two_populations(), "e_1_2")],
+    [
+        (cells.stack(cells.vanilla(), 2), "e_2_below"),
+        pytest.param(cells.two_populations(), "e_1_2", marks=pytest.mark.slow),
+    ],
 )
 def test_a_map_varies_any_preactivation_of_a_joined_cell(cell: Cell, name: str) -> None:
     """One that a stack or populations make, by its own name: within four errors of single answers.

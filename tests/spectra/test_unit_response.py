@@ -122,7 +122,7 @@ def test_units_sampled_on_a_gpu_stay_there() -> None:
     ensemble = cell.ensemble(e={"sigma_w": 4.0, "mu_b": 0.5, "sigma_b": 0.3})
     laws = [
         MeanField(cell, ensemble, Inputs(), device=device, seed=seed, tying="untied").jacobian(
-            5, units=1 << 12
+            3, units=1 << 10
         )
         for seed, device in enumerate((GPU, "cpu"))
     ]

@@ -258,7 +258,7 @@ def test_a_run_of_a_gated_cell_says_what_it_lost():
     """400 steps of a minimalRNN at mu_b = 4: the gaps are there, and within chance."""
     cell = cells.minimal()
     ensemble = cell.ensemble(e={"sigma_w": 4.0, "mu_b": 4.0})
-    sampled = SampledUnits(cell, ensemble, Inputs(), "tied", Sampling(8192, 8, device="cpu"))
+    sampled = SampledUnits(cell, ensemble, Inputs(), "tied", Sampling(4096, 8, device="cpu"))
     drawn = sampled.setting.moments(sampled.sampling, range(8), 400, 1)
     assert drawn["check/square_gap"].max() > 0
     assert drawn["check/directions"].max() <= recent_span.KEPT + 1
