@@ -1,9 +1,10 @@
-"""Commands of one cell at one setting: CELL and the options that say where, written once."""
+"""Commands at a setting: CELL and the options that say where, written once."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -19,10 +20,31 @@ from rnnmft.cli.options import (
 )
 from rnnmft.cli.setting import Setting, resolve_setting
 
-__all__ = ["at_setting"]
+__all__ = ["Where", "at_setting", "somewhere"]
+
+Command = Callable[..., Any]
 
 
-def at_setting(command: Callable[..., None]) -> Callable[..., None]:
+@dataclass(frozen=True)
+class Where:
+    """The options of a setting, as they are given on the command line."""
+
+    sets: Sets = None
+    weights: Weights = None
+    laws: Laws = None
+    R: SecondMoment = 1.0
+    correlation: Correlation = 0.5
+    temporal: Temporal = "white"
+    start: Start = None
+
+    def of(self, cell: str) -> Setting:
+        """The setting of the cell that a word names."""
+        words = (self.sets or (), self.weights or (), self.laws or ())
+        inputs = (self.R, self.correlation, self.temporal)
+        return resolve_setting(cell, *words, *inputs, self.start or ())
+
+
+def at_setting(command: Command) -> Command:
     """A command with CELL and the options of a setting in place of its first argument.
 
     Args:
@@ -36,29 +58,37 @@ def at_setting(command: Callable[..., None]) -> Callable[..., None]:
     >>> at_setting(show)(cell="minimal", R=2.0)
     minimal 2.0 3
     """
-    cell, *options = inspect.signature(_setting, eval_str=True).parameters.values()
+    return _with_options(command, lambda cell, **options: Where(**options).of(cell), _CELL)
+
+
+def somewhere(command: Command) -> Command:
+    """A command with the options of a setting in place of its first argument.
+
+    Args:
+        command: whose first argument is a `Where`; what it is of, if anything, is its own matter.
+
+    >>> def show(where: Where, cells: list[str]) -> None:
+    ...     print([where.of(cell).inputs.R for cell in cells])
+    >>> somewhere(show)(cells=["minimal", "gru"], R=2.0)
+    [2.0, 2.0]
+    """
+    return _with_options(command, Where)
+
+
+_CELL = inspect.Parameter("cell", inspect.Parameter.KEYWORD_ONLY, annotation=CellName)
+
+
+def _with_options(command: Command, make: Callable[..., Any], *first: inspect.Parameter) -> Command:
+    """What `make` is made of in place of the first argument: before and after the other ones."""
+    options = inspect.signature(Where, eval_str=True).parameters.values()
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
-    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (cell, *own, *options)]
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*first, *own, *options)]
 
     @wraps(command)
-    def called(**given: Any) -> None:
-        where = {p.name: given.pop(p.name) for p in (cell, *options) if p.name in given}
-        command(_setting(**where), **given)
+    def called(**given: Any) -> Any:
+        where = {p.name: given.pop(p.name) for p in (*first, *options) if p.name in given}
+        return command(make(**where), **given)
 
     called.__annotations__ = {p.name: p.annotation for p in parameters}
     setattr(called, "__signature__", inspect.Signature(parameters))  # noqa: B010
     return called
-
-
-def _setting(
-    cell: CellName,
-    sets: Sets = None,
-    weights: Weights = None,
-    laws: Laws = None,
-    R: SecondMoment = 1.0,
-    correlation: Correlation = 0.5,
-    temporal: Temporal = "white",
-    start: Start = None,
-) -> Setting:
-    words = (sets or (), weights or (), laws or ())
-    return resolve_setting(cell, *words, R, correlation, temporal, start or ())

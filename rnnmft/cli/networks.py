@@ -7,25 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rnnmft.cli.at_setting import at_setting
+from rnnmft.cli.at_setting import Where, at_setting, somewhere
 from rnnmft.cli.options import (
     AsJson,
     Chunk,
     Cluster,
-    Correlation,
     Device,
-    Laws,
     Networks,
     Plot,
-    SecondMoment,
     Seed,
-    Sets,
-    Start,
     Steps,
     StoreFolder,
-    Temporal,
     Tying,
-    Weights,
     Widths,
 )
 from rnnmft.cli.output import (
@@ -39,7 +32,7 @@ from rnnmft.cli.output import (
 )
 from rnnmft.cli.over_time import drawn_over_time
 from rnnmft.cli.sequences import read_inputs
-from rnnmft.cli.setting import Setting, numbers, resolve_cell, resolve_setting
+from rnnmft.cli.setting import Setting, numbers, resolve_cell
 from rnnmft.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -117,7 +110,9 @@ def _print_measured(found: Simulation) -> None:
         say(f"Lyapunov exponents: {found.lyapunov.status}")
 
 
+@somewhere
 def validate(
+    where: Where,
     cell: Annotated[
         str | None,
         typer.Argument(metavar="[CELL]", help="A cell; the files of claims if not given."),
@@ -132,13 +127,6 @@ def validate(
         ),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page (for a cell).")] = None,
-    sets: Sets = None,
-    weights: Weights = None,
-    laws: Laws = None,
-    R: SecondMoment = 1.0,
-    correlation: Correlation = 0.5,
-    temporal: Temporal = "white",
-    start: Start = None,
     tying: Annotated[
         list[str] | None,
         typer.Option(help="The theory to test: tied or untied; both, tied first, if not given."),
@@ -165,8 +153,7 @@ def validate(
     places = {"cluster": cluster, "chunk": chunk}
     if cell is None:
         return _validate_files(claims, output, as_json, store, device=device, **places)
-    inputs = (R, correlation, temporal)
-    s = resolve_setting(cell, sets or (), weights or (), laws or (), *inputs, start or ())
+    s = where.of(cell)
     from rnnmft.validation import validate as run
 
     with progress_bar("networks") as progress:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rnnmft.cli.at_setting import Where, somewhere
 from rnnmft.cli.options import (
     AsJson,
     CellName,
@@ -21,14 +23,11 @@ from rnnmft.cli.options import (
     SecondMoment,
     Seed,
     Sets,
-    Start,
     Steps,
-    Temporal,
-    Weights,
     complete_cells,
 )
 from rnnmft.cli.output import WORDS, announced, command_line, print_json, progress_bar, say
-from rnnmft.cli.setting import Setting, axis_values, resolve_cell, resolve_setting
+from rnnmft.cli.setting import Setting, axis_values, resolve_cell
 from rnnmft.errors import ParameterError
 from rnnmft.parameters import check_start
 
@@ -55,7 +54,9 @@ _MAPPED: dict[str, Sequence[str]] = {
 _OF_SETTING = ("--set", "--weights", "--law", "-R", "--correlation", "--temporal", "--start")
 
 
+@somewhere
 def report(
+    where: Where,
     cell: Annotated[
         list[str],
         typer.Argument(
@@ -66,13 +67,6 @@ def report(
         ),
     ],
     output: Output = None,
-    sets: Sets = None,
-    weights: Weights = None,
-    laws: Laws = None,
-    R: SecondMoment = 1.0,
-    correlation: Correlation = 0.5,
-    temporal: Temporal = "white",
-    start: Start = None,
     networks: Networks = None,
     steps: Steps = 30,
     seed: Seed = 0,
@@ -91,8 +85,7 @@ def report(
     Without --set, minimal, gru and lstm stand where tied and untied weights differ (the page says
     where). Exits with 1 when a claim is rejected.
     """
-    given = (sets, weights, laws, R, correlation, temporal, start)
-    settings = [_setting(name, *given) for name in cell]
+    settings = [_setting(name, where) for name in cell]
     if len(settings) > 2:
         raise ParameterError(f"a report is of one cell, or of two side by side; got {len(cell)}")
     names = _names(cell, settings)
@@ -128,16 +121,7 @@ def report(
     return _told(found, path, time.monotonic() - began, as_json)
 
 
-def _setting(
-    name: str,
-    sets: Sequence[str] | None,
-    weights: Sequence[str] | None,
-    laws: Sequence[str] | None,
-    R: float,
-    correlation: float,
-    temporal: str,
-    start: Sequence[str] | None,
-) -> Setting:
+def _setting(name: str, where: Where) -> Setting:
     """What a word names: a cell with these options, or a file with a setting of its own."""
     path = Path(name)
     from rnnmft.validation.files import is_setting, read_setting
@@ -150,9 +134,12 @@ def _setting(
         names = [state.name for state in found.cell.states]
         stds = check_start(found.options.get("start", 0.0), names)
         return Setting(found.cell, found.ensemble, found.inputs, stds)
-    given = sets or _TELLING.get(name, ())
-    laws, start = laws or (), start or ()
-    return resolve_setting(name, given, weights or (), laws, R, correlation, temporal, start)
+    return _telling(name, where)
+
+
+def _telling(name: str, where: Where) -> Setting:
+    """The setting of a cell, which without --set stands where it tells most."""
+    return replace(where, sets=where.sets or [*_TELLING.get(name, ())]).of(name)
 
 
 def _names(words: Sequence[str], settings: Sequence[Setting]) -> tuple[str, ...]:
@@ -255,8 +242,7 @@ def explore(
     reads between the points of maps that are computed now and stored in it. It opens at the setting
     given here; a cell of the zoo that has an activation or a leak to choose comes with all of them.
     """
-    given = sets or _TELLING.get(cell, ())
-    s = resolve_setting(cell, given, (), laws or (), R, correlation, "white", ())
+    s = _telling(cell, Where(sets=sets, laws=laws, R=R, correlation=correlation))
     path = output or Path(f"{s.cell.name}_explorer.html")
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "No such folder", str(path.parent))
