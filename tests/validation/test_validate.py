@@ -256,10 +256,10 @@ def scaled(which: str, factor: float) -> Callable[[Trajectory], Trajectory]:
 
 
 def late(trajectory: Trajectory) -> Trajectory:
-    """Off by 10 % at the third step alone."""
+    """Off by 5 % at the third step alone."""
     values = {k: np.array(v) for k, v in trajectory.second_moment.items()}
     for v in values.values():
-        v[2] *= 1.1
+        v[2] *= 1.05
     return dataclasses.replace(trajectory, second_moment=values)
 
 
@@ -282,15 +282,20 @@ def drawn_once(*which: Any) -> Simulation:
     return RUN(setting, *which)
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_theory_is_rejected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "networks"),
+    [(name, 2000 if name == "one step" else 500) for name in BROKEN],
+)
+def test_a_broken_theory_is_rejected(
+    name: str, networks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Broken(MeanField):
         def evolve(self, steps: int) -> Trajectory:
             return BROKEN[name](super().evolve(steps))
 
     monkeypatch.setattr("rnnmft.validation.theories.MeanField", Broken)
     monkeypatch.setattr(SimulationSetting, "run", lambda _, *which, **__: drawn_once(*which))
-    found = run(gap=False, networks=500, horizons=())
+    found = run(gap=False, networks=networks, horizons=())
     assert found.rejected
     assert not found.passed
     want = "E[h^2]" if name == "one step" else name
