@@ -44,7 +44,7 @@ def test_without_an_example_parts_run_on_white_noise() -> None:
 
 
 def test_wrapped_and_parametrized_modules() -> None:
-    rnn = nn.GRU(4, 8)
+    rnn = nn.RNN(4, 8)
     plain = diagnose(rnn, 8, **FAST).layers[0]
     wrapped = diagnose(in_parallel(rnn), 8, **FAST).layers[0]
     assert wrapped.log10_mean == plain.log10_mean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,6 +137,11 @@ def test_some_cells_of_ones_own_digits_in_a_folder_of_their_own(
         (tmp_path / "noise" / f"{digit}.json").write_text(content, "utf-8")
     words = ["reproduce", "trainability", "--scale", "smoke", "--folder", str(tmp_path)]
     assert main(words) == 0
+    # The theory, which knows nothing of digits, is not asked again.
+    beside = tmp_path / "trainability-smoke-noise"
+    beside.mkdir()
+    for theory in (tmp_path / "trainability-smoke").glob("minimal-[!0-9]*.json"):
+        shutil.copy(theory, beside)
     assert main([*words, "--data", str(tmp_path / "noise"), "--cell", "minimal"]) == 0
     (whole, own) = (
         json.loads((tmp_path / f"{name}.json").read_text("utf-8"))["parts"]

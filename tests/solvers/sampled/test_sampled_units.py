@@ -212,7 +212,7 @@ def test_a_slow_approach_is_waited_for():
     assert times.xi_q == pytest.approx(-1 / (2 * math.log(a)), abs=5 * times.error["xi_q"] + 2)
 
 
-@pytest.mark.parametrize("gain", [1.0, 1.2])
+@pytest.mark.parametrize("gain", [pytest.param(1.0, marks=pytest.mark.slow), 1.2])
 def test_growth_without_bound_is_an_error(gain):
     h = State("h")
     cell = Cell("walk", update={h: gain * h + Preactivation("e", 0)})
