@@ -50,8 +50,8 @@ _MAPPED: dict[str, Sequence[str]] = {
     "coupled_lstm": ("g.sigma_w=0.5:8:12", "f.mu_b=-3:3:10"),
 }
 
-# Options that a file with a setting answers itself.
-_OF_SETTING = ("--set", "--weights", "--law", "-R", "--correlation", "--temporal", "--start")
+# Options that a file with a setting answers itself, beside -R, whose number may follow at once.
+_OF_SETTING = ("--set", "--weights", "--law", "--correlation", "--temporal", "--start")
 
 
 @somewhere
@@ -128,7 +128,7 @@ def _setting(name: str, where: Where) -> Setting:
 
     if path.suffix == ".toml" and path.is_file() and is_setting(path):
         for word in WORDS.get():
-            if word.partition("=")[0] in _OF_SETTING:
+            if word.partition("=")[0] in _OF_SETTING or word.startswith("-R"):
                 raise ParameterError(f"{name} is a setting: say there what {word} would say")
         found = read_setting(path, resolve_cell)
         names = [state.name for state in found.cell.states]

@@ -45,7 +45,7 @@ def test_a_setting_is_read(file: Path, tmp_path: Path) -> None:
 def test_options_that_a_setting_answers_are_refused(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for words in (["--set", "e.sigma_w=1"], ["-R", "1"], ["--correlation=0.1"]):
+    for words in (["--set", "e.sigma_w=1"], ["-R", "1"], ["-R2"], ["--correlation=0.1"]):
         assert main(["report", str(file), "--quick", *words]) == 2
         assert "is a setting" in capsys.readouterr().err
 
