@@ -19,7 +19,7 @@ from rnnmft.errors import CellError
 from rnnmft.tracing.calls import Call, calls, joined_calls
 from rnnmft.tracing.examples import batch_size, examples, own_randomness
 from rnnmft.tracing.hints import Hints, drawn_arguments
-from rnnmft.tracing.refusal import further_argument, one_unit, unchanged
+from rnnmft.tracing.refusal import further_argument, looks_up, of_tokens, one_unit, unchanged
 from rnnmft.tracing.results import (
     AmbiguousResultError,
     ResultError,
@@ -239,6 +239,8 @@ class Search:
             name = type(self.module).__name__
             raise CellError(f"cannot trace {name}: its forward calls itself without end") from None
         except (Exception, SystemExit) as error:
+            if looks_up(error):
+                raise of_tokens(type(self.module).__name__, place_of_error(error)) from error
             finished = isinstance(error, ResultError) + isinstance(error, AmbiguousResultError)
             likely = self._likelihood(call, widths, inputs)
             reach = (finished, likely, counter.count)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from traceback import walk_tb
+
+import torch
 
 from rnnmft.errors import CellError
 
@@ -12,6 +15,8 @@ __all__ = [
     "RefusalError",
     "TwoPlacesError",
     "further_argument",
+    "looks_up",
+    "of_tokens",
     "one_unit",
     "scripted",
     "unchanged",
@@ -39,6 +44,21 @@ def one_unit(module: object) -> CellError:
     return CellError(
         f"{type(module).__name__} has one unit, and a mean field is the limit of many: give it "
         "with two units or more (for example hidden_size=64), which is the same cell"
+    )
+
+
+def looks_up(error: BaseException) -> bool:
+    """Whether a table of embeddings was given something else than whole numbers."""
+    table = torch.nn.functional.embedding.__code__
+    return any(frame.f_code is table for frame, _ in walk_tb(error.__traceback__))
+
+
+def of_tokens(module: str, place: object) -> CellError:
+    """No real number is a place in a table of embeddings: no call fits."""
+    where = f" (at {place})" if place else ""
+    return CellError(
+        f"cannot trace {module}: it looks up embeddings of what it is given{where}, and a cell takes "
+        "real numbers; give the module that its embeddings enter"
     )
 
 

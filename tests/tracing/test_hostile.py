@@ -46,6 +46,15 @@ class ConvolvingLSTM(nn.Module):
         return o.sigmoid() * c.tanh(), c
 
 
+class OfTokens(Simple):
+    def __init__(self):
+        super().__init__(3, 4)
+        self.table = nn.Embedding(20, 3)
+
+    def forward(self, x, h):
+        return torch.tanh(self.pre(self.table(x), h))
+
+
 class Stubborn(Simple):
     def __deepcopy__(self, memory):
         raise RuntimeError("no copies")
@@ -68,6 +77,7 @@ def in_a_circle() -> nn.Module:
         (lambda: Leaves(3, 4), r"raises SystemExit \(3\)"),
         (lambda: Yields(3, 4), "it returns no tensor"),
         (ConvolvingLSTM, r"gates convolves \(Conv2d\)"),
+        (OfTokens, "looks up embeddings of what it is given"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors", "ignore:Complex modules")
