@@ -57,8 +57,8 @@ def of_tokens(module: str, place: object) -> CellError:
     """No real number is a place in a table of embeddings: no call fits."""
     where = f" (at {place})" if place else ""
     return CellError(
-        f"cannot trace {module}: it looks up embeddings of what it is given{where}, and a cell takes "
-        "real numbers; give the module that its embeddings enter"
+        f"cannot trace {module}: it looks up embeddings of what it is given{where}, and a cell "
+        "takes real numbers; give the module that its embeddings enter"
     )
 
 
