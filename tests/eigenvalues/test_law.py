@@ -189,6 +189,7 @@ def test_discs_hold_what_networks_have_in_them(name: str) -> None:
     assert _worst(name, 2.0, 400) < _ALARM
 
 
+@pytest.mark.slow
 def test_discs_of_a_narrow_minimal_rnn() -> None:
     assert _worst("minimal", 2.0, 200) < _ALARM
     # The control: a gain 20 % off is seen.

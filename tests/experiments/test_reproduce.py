@@ -123,6 +123,7 @@ def test_parts_side_by_side_are_those_of_one_after_the_other(
         run_parts("dynamics", "smoke", there, cluster=3)
 
 
+@pytest.mark.slow
 def test_some_cells_of_ones_own_digits_in_a_folder_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
