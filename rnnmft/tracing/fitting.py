@@ -190,7 +190,7 @@ class Search:
 
     def of_two_widths(self) -> Iterator[Fit]:
         """Calls with states of their own, of which one has another width than the others."""
-        if self.hints.widths is not None or self.signature.further:
+        if self.hints.widths is not None or self.signature.further or self._is_ambiguous:
             return
         for call in calls(self.signature, self.hints.states, self.hints.arguments):
             if call.form.separate and not call.form.group and len(call.states) > 1:

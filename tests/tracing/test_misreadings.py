@@ -103,6 +103,20 @@ def test_where_nothing_tells_nothing_is_guessed():
     assert [p.name for p in read.preactivations] == ["read"]
 
 
+def test_what_is_ambiguous_is_refused_soon():
+    """Calls with more states, of other widths, would be thousands, and tell no more."""
+    asked = []
+
+    class Counted(Unnamed):
+        def forward(self, x, h):
+            asked.append(1)
+            return super().forward(x, h)
+
+    with pytest.raises(CellError, match="could all be the new state"):
+        from_torch(Counted())
+    assert 0 < len(asked) < 1000
+
+
 class Delay(Base):
     """The old state is kept for one step more."""
 
