@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnmft.analysis.fixed_point_map import FixedPointMap
+from rnnmft.analysis.joint_points import JOINT, fill_jointly
 from rnnmft.analysis.map_dataset import map_dataset
-from rnnmft.analysis.map_table import MAPPED, QUANTITIES, MapTable, PointFunction
+from rnnmft.analysis.map_table import QUANTITIES, MapTable, PointFunction
 from rnnmft.analysis.mean_field import MeanField
 from rnnmft.analysis.parameter_grid import ParameterGrid, in_domain
 from rnnmft.analysis.tied_beside import beside, with_tied_growth
@@ -40,13 +40,8 @@ Array = NDArray[np.float64]
 
 #: Of a growth rate, per step: what a map of one hue in a hundred shows.
 TOLERANCE = 0.005
-#: The quantities that sampled units of many points tell together.
-JOINT = MAPPED
 # Seconds between two looks at a map that is being computed.
 WATCHED = 5.0
-# The most units that one of them takes, each as often as it carries a perturbation; the quantities
-# that need one.
-MOST_UNITS, GROWTH = 1 << 20, ("gradient_growth", "chi_1")
 #: The quantity that is all fixed points, stable or not.
 FIXED_POINTS = "fixed_points"
 
@@ -188,7 +183,7 @@ def _fill(
             rest = whole.by_tables(table.left)
             table.fill_map(rest, table.left)
     if field.is_sampled:
-        _fill_jointly(table, grid, effort, progress)
+        fill_jointly(table, grid, effort, progress)
     if field.has_law:
         table.fill_laws(grid, progress)
     return whole, table.fill_points(grid, progress)
@@ -243,53 +238,6 @@ def _checked_quantities(
     if not found:
         raise ParameterError(f"quantities must name at least one of {', '.join(known)}")
     return found
-
-
-def _fill_jointly(
-    table: MapTable,
-    grid: ParameterGrid,
-    effort: Mapping[str, Any],
-    progress: Callable[[int, int], object] | None,
-) -> None:
-    """The quantities that units of many points tell together."""
-    wanted = [name for name in JOINT if name in table.open and name not in table.own]
-    rows = np.flatnonzero(grid.valid).tolist()
-    if not wanted or not rows:
-        return
-    # Sampling needs torch: only settings that are sampled load it.
-    from rnnmft.solvers.sampled.refined_map import PREDICTED, RefinedMap
-    from rnnmft.solvers.sampled.sampled_map import SampledMap
-
-    field = grid.field
-    points = []
-    for i in rows:
-        ensemble, inputs = grid.setting(i)
-        # One trajectory does not know how alike two are.
-        points.append((ensemble, replace(inputs, correlation=field.inputs.correlation)))
-    found = SampledMap(
-        field.cell,
-        points,
-        [tuple(map(int, np.unravel_index(i, grid.shape))) for i in rows],
-        field.tying,
-        # Over many steps of tied weights Sobol numbers are no more even than others, and dearer.
-        sampling=replace(
-            field.sampling,
-            dtype="float32",
-            normals="random",
-            units=MOST_UNITS,
-            max_units=MOST_UNITS,
-        ),
-        start=field.start,
-        with_growth=any(name in GROWTH for name in wanted),
-        **effort,
-    )
-    # Predictions are judged by what they miss of a rate; timescales have none that is as good.
-    judged = found.with_growth and set(wanted) <= {*PREDICTED, "chi_1"}
-    if judged:
-        points = RefinedMap(found, effort["tolerance"], wanted).completed()
-    else:
-        points = found.completed()
-    table.fill_joint(points, rows, progress)
 
 
 def _closed(field: MeanField, recursion: UntiedRecursion, grid: ParameterGrid) -> ClosedGrid:

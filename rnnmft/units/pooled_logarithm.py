@@ -40,6 +40,8 @@ def pooled_logarithm(logarithms: Array) -> Array:
     """
     count, steps = len(logarithms), logarithms.shape[-1]
     rows = logarithms.reshape(count, -1, steps)
+    # Of an average that precision does not hold any more nothing follows.
+    rows = np.where(np.isfinite(rows), rows, np.nan)
     # Sums over all repetitions, and over all but one: no difference of large numbers.
     chosen = np.concatenate([np.ones((1, count)), 1.0 - np.eye(count)])
     chosen /= chosen.sum(1, keepdims=True)

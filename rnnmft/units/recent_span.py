@@ -82,8 +82,10 @@ class RecentSpan:
         chosen = self.chosen()
         rows = torch.cat([widened(row, count) for row in chosen], 1)
         size = rows.norm(dim=2, keepdim=True)
+        # A state that has outgrown its precision has no direction any more.
+        rows = torch.where((size > 0) & size.isfinite(), rows / size, 0.0)
         # A few dozen numbers squared: not worth a GPU.
-        rows = (rows / torch.where(size > 0, size, 1.0)).double().cpu()
+        rows = rows.double().cpu()
         _, lengths, directions = torch.linalg.svd(rows, full_matrices=False)
         shown = lengths.square() > resolution
         # A direction that one repetition lacks is zero there.

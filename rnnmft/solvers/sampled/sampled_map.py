@@ -13,15 +13,13 @@ Eq. (tied-kernel), Eq. (averaged-tangent), Eq. (control-variate).
 
 from __future__ import annotations
 
-import contextvars
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-
-import torch
+from functools import partial
 
 from rnnmft.language import Cell, Ensemble, Inputs
 from rnnmft.numerics.devices import choose_device
+from rnnmft.numerics.side_by_side import side_by_side
 from rnnmft.sampling import SETTLE_WITHIN, Sampling
 from rnnmft.solvers.sampled.joint_runs import JointRuns, RunAsked, points_together
 from rnnmft.solvers.sampled.point_search import PointFound, PointSearch
@@ -95,7 +93,9 @@ class SampledMap:
                     waiting[self._searches[i].asked].append(i)
                 continue
             batches = _taken(waiting)
-            for chosen in self._side_by_side(batches):
+            runs = [partial(self._run, *batch) for batch in batches]
+            for k, _ in side_by_side(runs, choose_device(self.device)):
+                chosen = batches[k][1]
                 ended = [i for i in chosen if self._searches[i].answer is not None]
                 if ended:
                     yield self._answers(ended)
@@ -105,32 +105,6 @@ class SampledMap:
                     poor.append(i)
                 elif search.answer is None:
                     waiting[search.asked].append(i)
-
-    def _side_by_side(self, batches: Sequence[tuple[RunAsked, list[int]]]) -> Iterator[list[int]]:
-        """Run batches, and give the points of each when it is done.
-
-        On a processor every run has one thread of its own, so that its rounding is that of one;
-        another device has its own ways to do much at once.
-        """
-        if choose_device(self.device).type != "cpu":
-            for asked, chosen in batches:
-                self._run(asked, chosen)
-                yield chosen
-            return
-        threads = torch.get_num_threads()
-        pool = ThreadPoolExecutor(threads, "points", torch.set_num_threads, (1,))
-        try:
-            # The end of the time is known in every thread.
-            tasks = {
-                pool.submit(contextvars.copy_context().run, self._run, *batch): batch[1]
-                for batch in batches
-            }
-            for task in as_completed(tasks):
-                task.result()
-                yield tasks[task]
-        finally:
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(threads)
 
     def _run(self, asked: RunAsked, chosen: list[int]) -> None:
         """Let points move together, and go on with those that ask for what follows this run."""

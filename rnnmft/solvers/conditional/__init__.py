@@ -1,0 +1,1 @@
+"""Cells that are linear given their gate: paths of the gate, all else averaged in closed form."""

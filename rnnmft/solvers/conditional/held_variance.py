@@ -1,0 +1,191 @@
+"""A stationary state of given variance of W h: the weights it needs and its growth, with noise.
+
+A few repetitions find out how long covariances are and what the rate is nearly; all of them then
+tell the numbers. What each of them has of chance moves the shape of the covariance, the weights
+and the rate together: their standard errors and covariance are those over repetitions.
+
+Eq. (given-gate-covariance), Eq. (given-gate-growth), Eq. (given-gate-noise).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rnnmft.numerics.backend import Backend
+from rnnmft.solvers.conditional.gate_paths import GatePaths
+from rnnmft.solvers.conditional.growth import RoundsRate, solve
+from rnnmft.solvers.conditional.lag_grid import LagGrid
+from rnnmft.solvers.conditional.linear_cell import GateAverages
+from rnnmft.solvers.conditional.perturbations import Past, PerturbationRounds
+from rnnmft.solvers.conditional.settling import Iteration, SettledGate, small_part
+
+__all__ = ["HeldVariance", "Weights", "needed_weights", "solve_held"]
+
+Array = NDArray[np.float64]
+Tensor = torch.Tensor
+# Lags of the shortest and the longest covariance; all of the first of them are there.
+SHORTEST, _LONGEST, _NEAR = 16, 8192, 8
+# A shape has ended where it is this part of itself, and a covariance of perturbations where the
+# last lags change the rate by no more than this part of what is asked.
+_ENDED, _UNIMPORTANT, _LAST_LAGS = 2e-3, 0.1, 0.7
+# And where only weights are asked for, roughly.
+_ENDED_ROUGHLY = 1e-2
+# Repetitions, those that look ahead at a rate, and those that tell weights roughly.
+_REPETITIONS, _FEW, _SOME = 16, 2, 4
+# Steps of all paths for a lag, at least, so that a repetition has a path.
+_FOR_A_LAG = 2 * _REPETITIONS
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a state needs: log sigma_w^2 R, and the lags over which it is correlated."""
+
+    log_scale: float
+    lags: int
+
+
+@dataclass(frozen=True)
+class HeldVariance:
+    """A state with a variance of W h.
+
+    Attributes:
+        log_scale: log of the sigma_w^2 R that it needs.
+        growth: of mean squared gradients, per step.
+        covariance: of the noise of these two, (2, 2).
+        steps: of all paths.
+    """
+
+    log_scale: float
+    growth: float
+    covariance: Array
+    steps: int
+
+
+def needed_weights(
+    averages: GateAverages, variance: float, steps: int, seed: int, backend: Backend, lags: int
+) -> Weights | None:
+    """Roughly what weights a state needs, from few paths; None where there is none."""
+    while lags <= _LONGEST:
+        iteration = Iteration(averages, LagGrid(lags, _NEAR), variance)
+        total = max(steps, 2 * _SOME * lags)
+        settled = iteration.settle(
+            GatePaths.drawn(lags, _SOME, total, seed, backend), until_short=True
+        )
+        if settled is None:
+            return None
+        if settled.end <= _ENDED_ROUGHLY:
+            return Weights(math.log(settled.scale), lags)
+        lags *= 2
+    return None
+
+
+def solve_held(
+    averages: GateAverages,
+    variance: float,
+    steps: int,
+    seed: int,
+    backend: Backend,
+    resolution: float,
+    lags: int = SHORTEST,
+) -> HeldVariance | None:
+    """The state.
+
+    Args:
+        averages: of the cell.
+        variance: of W h.
+        steps: of all paths together, at least.
+        seed: of their numbers.
+        backend: torch.
+        resolution: what may be left of a rate's search.
+        lags: over which covariances are thought to reach.
+
+    Returns:
+        None where there is no such state, or its memory is too long.
+    """
+    while lags <= _LONGEST:
+        paths = GatePaths.drawn(lags, _REPETITIONS, max(steps, _FOR_A_LAG * lags), seed, backend)
+        iteration = Iteration(averages, LagGrid(lags, _NEAR), variance)
+        settled = iteration.settle(paths, until_short=True)
+        if settled is None:
+            return None
+        if settled.end <= _ENDED:
+            near = _look_ahead(iteration, paths, settled, resolution)
+            if near is None:
+                return None
+            rate, past, is_complete = near
+            if is_complete:
+                return _found(iteration, paths, settled, resolution, rate, past)
+        lags *= 2
+    return None
+
+
+def _look_ahead(
+    iteration: Iteration, paths: GatePaths, settled: SettledGate, resolution: float
+) -> tuple[RoundsRate, int, bool] | None:
+    """The rate of a few repetitions, the past they sum, and whether the lags are enough for it."""
+    few = paths.some(_FEW)
+    at = iteration.at(few, settled.shape)
+    rounds = PerturbationRounds(few, iteration.averages, iteration.grid, at, total=paths.total)
+    rate = solve(rounds, resolution)
+    if rate is None:
+        return None
+    cut = rate.kernel.clone()
+    lags = torch.tensor(rounds.grid.lags)
+    cut[lags > _LAST_LAGS * rounds.grid.last] = 0.0
+    missing = (_inverse(rounds, cut, rate) - _inverse(rounds, rate.kernel, rate)) / rate.slope
+    return rate, rounds.past, abs(missing) <= _UNIMPORTANT * resolution
+
+
+def _found(
+    iteration: Iteration,
+    paths: GatePaths,
+    settled: SettledGate,
+    resolution: float,
+    near: RoundsRate,
+    past: int,
+) -> HeldVariance | None:
+    """What all repetitions tell."""
+    rounds = PerturbationRounds(paths, iteration.averages, iteration.grid, settled, past)
+    rate = solve(rounds, resolution, near)
+    if rate is None:
+        return None
+    small = small_part(paths)
+    moved = iteration.at(paths, settled.shape[:, None] + small * iteration.answer(paths, settled))
+    own, back = (_array(at.moments) for at in (settled, moved))
+    # More of the state takes less of the weights.
+    scales = -(own / own.mean() - 1.0) - np.log(back / own) / small
+    weights = settled.scale * torch.exp(small * torch.as_tensor(scales)).to(settled.shape)
+    there = PerturbationRounds(
+        paths, iteration.averages, iteration.grid, moved, past, scale=weights
+    )
+    rates = rate.each + _changes(rounds, there, rate) / small
+    covariance = np.cov(scales, rates) / len(scales)
+    covariance[1, 1] += rate.off**2 + rate.bias**2
+    return HeldVariance(math.log(settled.scale), rate.value, covariance, paths.total)
+
+
+def _changes(here: PerturbationRounds, there: PerturbationRounds, rate: RoundsRate) -> Array:
+    """Of the rate, if each repetition alone were all there is and went from here to there."""
+    past, moved = (_past(rounds, rate.kernel, rate) for rounds in (here, there))
+    count = len(past.known)
+    first = float(rate.kernel[0])
+    ends = np.array([first / past.replaced(moved, i).total() for i in range(count)])
+    return -count * (ends - first / past.total()) / rate.slope
+
+
+def _inverse(rounds: PerturbationRounds, kernel: Tensor, rate: RoundsRate) -> float:
+    """1 / lambda at a rate."""
+    return float(rate.kernel[0]) / _past(rounds, kernel, rate).total()
+
+
+def _past(rounds: PerturbationRounds, kernel: Tensor, rate: RoundsRate) -> Past:
+    return rounds.round(kernel, rate.value, with_kernel=False).past
+
+
+def _array(values: Tensor) -> Array:
+    return values.double().cpu().numpy()

@@ -1,0 +1,168 @@
+"""The points of a map from states whose W h has a given variance.
+
+Over x = log s, with s^2 the variance of W h, and one more parameter p, the weights that a state
+needs and its growth are smooth: states that are stable and unstable at given weights lie on one
+surface. A few states tell it everywhere (`kriging`); at given weights the state that is reached
+from h = 0 is the first x at which the surface comes up to them.
+
+The noise of a rate at given weights is that of growth and, by d growth / d log sigma_w, that of the
+weights. Next to the end of a state's range that slope is large, and so is the error.
+
+Eq. (given-gate-surface).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from rnnmft.numerics.kriging import Kriging
+from rnnmft.solvers.conditional.held_variance import HeldVariance
+
+__all__ = ["Surface", "Told"]
+
+Array = NDArray[np.float64]
+# Values of x at which the surface is looked at, to find where it comes up to some weights.
+_LOOKED_AT = 257
+# Steps of Newton's from there: each squares what a hundredth of the range leaves.
+_STEPS = 3
+# Of errors of the weights: how far another state may be.
+_WITHIN = 3.0
+# What the logarithm of a variance is more than that of its estimate from 16 numbers, on average.
+_OF_LOGARITHM = float(np.log(15 / 2) - special.digamma(15 / 2))
+
+
+@dataclass(frozen=True)
+class Told:
+    """Of some points; nan where the surface does not come up to their weights.
+
+    Attributes:
+        size: log s.
+        size_error: its standard error.
+        growth: per step.
+        growth_error: its standard error.
+    """
+
+    size: Array
+    size_error: Array
+    growth: Array
+    growth_error: Array
+
+
+class Surface:
+    """The surface through some states.
+
+    Args:
+        places: (log s, p) of each, (n, 2).
+        states: that were found there.
+    """
+
+    def __init__(self, places: Array, states: Sequence[HeldVariance]) -> None:
+        self._ends = places[:, 0].min(), places[:, 0].max()
+        noise = _smoothed_noise(places, states)
+        needed = np.array([state.log_scale for state in states])
+        growth = np.array([state.growth for state in states])
+        self._needed = Kriging(places, needed, noise[:, 0, 0])
+        self._growth = Kriging(places, growth, noise[:, 1, 1])
+        # Where values miss what others predict by more than their errors these are too small.
+        self._needed_times, self._growth_times = (
+            max(1.0, float(np.sqrt((k.misses**2).mean()))) for k in (self._needed, self._growth)
+        )
+        self._shared = noise[:, 0, 1]
+
+    def at(self, log_scale: Array, p: Array) -> Told:
+        """The states at weights and p, (m,) and (m, d)."""
+        x, low, high = np.full((3, len(log_scale)), np.nan)
+        for value in np.unique(p, axis=0):
+            here = (p == value).all(1)
+            x[here], low[here], high[here] = self._crossings(log_scale[here], value)
+        known = np.isfinite(x)
+        found = np.full((4, len(x)), np.nan)
+        if known.any():
+            found[:, known] = self._told(*(v[known] for v in (log_scale, p, x, low, high)))
+        return Told(*found)
+
+    def _crossings(self, log_scale: Array, p: Array) -> tuple[Array, Array, Array]:
+        """Where the surface comes up to weights; and to fewer and more, by what it is unsure of."""
+        x = np.linspace(*self._ends, _LOOKED_AT)
+        places = np.column_stack([x, np.tile(p, (len(x), 1))])
+        needed = self._needed.at(places)
+        unsure = _WITHIN * self._needed_times * needed.errors
+        each = (needed.values, needed.values + unsure, needed.values - unsure)
+        middle, low, high = (_first_above(x, values, log_scale) for values in each)
+        return middle, low, high
+
+    def _told(self, log_scale: Array, p: Array, x: Array, low: Array, high: Array) -> Array:
+        step = (self._ends[1] - self._ends[0]) / _LOOKED_AT
+
+        def places(at: Array) -> Array:
+            return np.column_stack([at, p])
+
+        start = x
+        for _ in range(_STEPS):
+            slope = self._slope(self._needed, x, p, step)
+            missing = log_scale - self._needed.at(places(x)).values
+            # The surface may turn round between two places that were looked at.
+            move = np.where(slope > 0.0, missing / np.where(slope > 0.0, slope, 1.0), 0.0)
+            x = np.clip(x + move, start - step, start + step)
+        needed, growth = self._needed.at(places(x)), self._growth.at(places(x))
+        slope = self._slope(self._needed, x, p, step)
+        ratio = self._slope(self._growth, x, p, step) / slope
+        unsure, noise = self._needed_times * needed.errors, self._growth_times * growth.errors
+        shared = (growth.weights * needed.weights) @ self._shared
+        shared *= self._needed_times * self._growth_times
+        variance = noise**2 + ratio**2 * unsure**2 - 2 * ratio * shared
+        # Slopes change: what the ends of the range say counts where it is more.
+        ends = [np.where(np.isfinite(v), v, x) for v in (low, high)]
+        rates = [self._growth.at(places(v)).values for v in ends]
+        unknown = np.where(np.isfinite(low) & np.isfinite(high), 0.0, np.inf)
+        apart = np.abs(rates[1] - rates[0]) / (2 * _WITHIN) + unknown
+        wide = np.abs(ends[1] - ends[0]) / (2 * _WITHIN) + unknown
+        error = np.maximum(np.sqrt(np.maximum(variance, noise**2 / 4)), apart)
+        size_error = np.maximum(unsure / np.maximum(slope, np.finfo(float).tiny), wide)
+        return np.stack([x, size_error, growth.values, error])
+
+    @staticmethod
+    def _slope(of: Kriging, x: Array, p: Array, step: float) -> Array:
+        ahead, behind = (of.at(np.column_stack([x + s, p])).values for s in (step / 2, -step / 2))
+        return (ahead - behind) / step
+
+
+def _smoothed_noise(places: Array, states: Sequence[HeldVariance]) -> Array:
+    """The covariance of each state's noise, (n, 2, 2), as a smooth function of its place.
+
+    What few repetitions say of their noise goes with what they say of the rest: states whose noise
+    happens to look small would count for more than others, and bias what is told.
+    """
+    own = np.array([state.covariance for state in states])
+    steps = np.array([state.steps for state in states])[:, None]
+    variances = np.diagonal(own, axis1=1, axis2=2)
+    sizes = np.exp(_quadratic(places, np.log(variances * steps)) + _OF_LOGARITHM) / steps
+    correlation = own[:, :1, 1] / np.sqrt(variances.prod(1, keepdims=True))
+    shared = np.clip(_quadratic(places, correlation), -1.0, 1.0) * np.sqrt(
+        sizes.prod(1, keepdims=True)
+    )
+    return np.stack([sizes[:, :1], shared, shared, sizes[:, 1:]], 1).reshape(-1, 2, 2)
+
+
+def _quadratic(places: Array, values: Array) -> Array:
+    """The polynomial of second degree that is nearest to some values, at their places."""
+    z = (places - places.mean(0)) / np.maximum(np.ptp(places, axis=0), np.finfo(float).tiny)
+    powers = [z[:, i] * z[:, k] for i in range(z.shape[1]) for k in range(i + 1)]
+    terms = np.column_stack([np.ones(len(z)), z, *powers])
+    return terms @ np.linalg.lstsq(terms, values, rcond=None)[0]
+
+
+def _first_above(x: Array, values: Array, wanted: Array) -> Array:
+    """The first x at which values come up to what is wanted, on straight lines; nan: nowhere."""
+    # The highest so far comes up to something when the values first do.
+    highest = np.maximum.accumulate(values)
+    right = np.searchsorted(highest, wanted)
+    is_inside = (right > 0) & (right < len(x))
+    right = np.clip(right, 1, len(x) - 1)
+    part = (wanted - values[right - 1]) / (values[right] - values[right - 1])
+    return np.where(is_inside, x[right - 1] + part * (x[right] - x[right - 1]), np.nan)
