@@ -33,6 +33,7 @@ NO_FORMULA = {
         "followed",
         "given_ensemble",
         "kept_runs",
+        "lag_grid",
         "readings",
         "relaxation",
         "scalar_roots",

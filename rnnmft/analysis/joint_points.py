@@ -15,6 +15,7 @@ import numpy as np
 
 from rnnmft.analysis.map_table import MAPPED, MapTable
 from rnnmft.analysis.parameter_grid import ParameterGrid
+from rnnmft.numerics.backends import torch_backend
 
 if TYPE_CHECKING:
     from rnnmft.solvers.sampled.point_search import PointFound
@@ -72,7 +73,6 @@ def _by_surfaces(
     grid: ParameterGrid, rows: Sequence[int], tolerance: float
 ) -> Iterator[list[tuple[int, PointFound]]]:
     """The points that surfaces of states tell."""
-    from rnnmft.numerics.backends import torch_backend
     from rnnmft.solvers.conditional.gated_map import GatedMap
     from rnnmft.solvers.conditional.linear_cell import is_conditionally_linear
 

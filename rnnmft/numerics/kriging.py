@@ -8,7 +8,7 @@ What is predicted has a standard error, of the noise and of what lies between th
 combined linearly, so that functions measured at the same places can be told together. Whether the
 function is as smooth as that supposes, each value says that is predicted from all others.
 
-Eq. (kriging). Cressie 1993, Statistics for Spatial Data, ch. 3.
+Eq. (kriging) [cressie1993].
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize
 
-__all__ = ["Kriging", "Prediction"]
+__all__ = ["Kriged", "Kriging"]
 
 Array = NDArray[np.float64]
 # Degree of the polynomial, at most; one less than the number of different values of a coordinate.
@@ -38,7 +38,7 @@ _ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Kriged:
     """At some places: values, their standard errors, and what each has of the given values."""
 
     values: Array
@@ -68,7 +68,7 @@ class Kriging:
         self._unit = max(float(rest.std()), float(np.sqrt(variances.mean())), np.finfo(float).tiny)
         self._search()
 
-    def at(self, places: Array) -> Prediction:
+    def at(self, places: Array) -> Kriged:
         """What the function is at places (m, d)."""
         z = self._scaled(places)
         cross = linalg.solve_triangular(self._root, self._covariance(self._z, z), lower=True)
@@ -78,7 +78,7 @@ class Kriging:
             self._root, cross + self._trend_white @ by_trend, lower=True, trans="T"
         ).T
         variance = self._size**2 - (cross**2).sum(0) + (missing * by_trend).sum(0)
-        return Prediction(weights @ self._y, np.sqrt(np.maximum(variance, 0.0)), weights)
+        return Kriged(weights @ self._y, np.sqrt(np.maximum(variance, 0.0)), weights)
 
     @property
     def misses(self) -> Array:

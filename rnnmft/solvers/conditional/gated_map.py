@@ -28,12 +28,12 @@ from rnnmft.solvers.conditional.held_variance import HeldVariance, solve_held
 from rnnmft.solvers.conditional.linear_cell import EXACT, GateAverages
 from rnnmft.solvers.conditional.map_slices import (
     MapSlice,
-    Parameters,
+    PointParameters,
     parameters_of,
     slices,
     weight_of,
 )
-from rnnmft.solvers.conditional.surface import Surface, Told
+from rnnmft.solvers.conditional.surface import StateSurface, Told
 from rnnmft.solvers.conditional.weight_range import most_in_a_row, range_of_sizes, towards_ends
 from rnnmft.solvers.sampled.point_search import PointFound
 
@@ -104,7 +104,7 @@ class GatedMap:
         for count in range(_TIMES + 1):
             if len(points.states) < _VARIANCES:
                 return
-            told = Surface(np.array(points.places), points.states).at(
+            told = StateSurface(np.array(points.places), points.states).at(
                 points.log_scale, points.p[:, None]
             )
             good = told.growth_error <= self.tolerance
@@ -156,7 +156,7 @@ class GatedMap:
         )
         return replace(found, is_predicted=False)
 
-    def _drive(self, at: Parameters) -> float:
+    def _drive(self, at: PointParameters) -> float:
         """The variance of the fresh part of e."""
         return at.sigma_v**2 * at.R if self._has_input else 0.0
 

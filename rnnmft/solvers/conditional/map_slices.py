@@ -18,12 +18,12 @@ from rnnmft.language import Ensemble, Inputs
 from rnnmft.solvers.conditional.held_variance import HeldVariance
 from rnnmft.solvers.conditional.weight_range import SizeRange
 
-__all__ = ["MapSlice", "Parameters", "parameters_of", "slices", "weight_of"]
+__all__ = ["MapSlice", "PointParameters", "parameters_of", "slices", "weight_of"]
 
 Array = NDArray[np.float64]
 
 
-class Parameters(NamedTuple):
+class PointParameters(NamedTuple):
     """Of a point, beside sigma_w."""
 
     mu_b: float
@@ -49,7 +49,7 @@ class MapSlice:
 
     numbers: list[int]
     log_scale: Array
-    parameters: list[Parameters]
+    parameters: list[PointParameters]
     varies: str
     p: Array
     is_logarithm: bool
@@ -57,7 +57,7 @@ class MapSlice:
     places: list[tuple[float, float]] = field(default_factory=list)
     states: list[HeldVariance] = field(default_factory=list)
 
-    def at(self, p: float) -> Parameters:
+    def at(self, p: float) -> PointParameters:
         """The parameters at a value of p, which none of the points may have."""
         value = math.exp(p) if self.is_logarithm else p
         return self.parameters[0]._replace(**{self.varies: value})
@@ -69,10 +69,10 @@ def weight_of(ensemble: Ensemble) -> float:
     return law.sigma_w
 
 
-def parameters_of(ensemble: Ensemble, inputs: Inputs) -> Parameters:
+def parameters_of(ensemble: Ensemble, inputs: Inputs) -> PointParameters:
     """What else a point is."""
     (law,) = ensemble.values()
-    return Parameters(law.mu_b, law.sigma_v, inputs.R)
+    return PointParameters(law.mu_b, law.sigma_v, inputs.R)
 
 
 def slices(points: Sequence[tuple[Ensemble, Inputs]]) -> list[MapSlice]:
@@ -96,7 +96,7 @@ def slices(points: Sequence[tuple[Ensemble, Inputs]]) -> list[MapSlice]:
                 those,
                 np.array([scales[i] for i in those]),
                 [rows[i] for i in those],
-                Parameters._fields[along],
+                PointParameters._fields[along],
                 np.log(along_p) if is_logarithm else along_p,
                 is_logarithm,
             )

@@ -18,7 +18,7 @@ Eq. (given-gate-covariance), Eq. (given-gate-noise).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -27,7 +27,7 @@ from rnnmft.solvers.conditional.gate_paths import GatePaths, later, wrapped
 from rnnmft.solvers.conditional.lag_grid import LagGrid
 from rnnmft.solvers.conditional.linear_cell import GateAverages
 
-__all__ = ["Iteration", "SettledGate", "lag_means", "moving_sum", "small_part"]
+__all__ = ["Iteration", "SettledGate", "kept_of", "lag_means", "moving_sum", "small_part"]
 
 Tensor = torch.Tensor
 # A shape, 1 at lag 0, that a round changes by no more than this is the end; after so many rounds
@@ -54,12 +54,14 @@ class SettledGate:
             each repetition is another.
         variance: v at every step of the paths, (T, R, M).
         covariances: of h, relative to R, that each repetition makes of it, (lags, R).
+        kept: what is left of a variance after all steps of a path, on average (`kept_of`).
     """
 
     size: float
     shape: Tensor
     variance: Tensor
     covariances: Tensor
+    kept: float = 0.0
 
     @property
     def covariance(self) -> Tensor:
@@ -88,8 +90,8 @@ class SettledGate:
 
     @property
     def end(self) -> float:
-        """The shape at the last lag."""
-        return abs(float(self.shape[-1]))
+        """The shape at the last lag, or what is kept, where that is more."""
+        return max(abs(float(self.shape[-1])), self.kept)
 
 
 @dataclass(frozen=True)
@@ -106,17 +108,13 @@ class Iteration:
     grid: LagGrid
     size: float
 
-    def round(self, paths: GatePaths, shape: Tensor) -> tuple[Tensor, Tensor]:
-        """Cov(h) / R of each repetition's paths, (lags, R), and v, of a shape."""
+    def at(self, paths: GatePaths, shape: Tensor) -> SettledGate:
+        """What a round makes of a shape."""
         check_deadline()
         w = paths.with_covariance(self.size * shape)
         moved = self.averages.transition(w)
         variance, _ = moving_sum(moved.aa, moved.bb, paths.steps)
-        return self.grid.at_all_lags(lag_means(variance, moved.a, self.grid)), variance
-
-    def at(self, paths: GatePaths, shape: Tensor) -> SettledGate:
-        """A state whose shape is known."""
-        covariances, variance = self.round(paths, shape)
+        covariances = self.grid.at_all_lags(lag_means(variance, moved.a, self.grid))
         return SettledGate(self.size, shape, variance, covariances)
 
     def settle(
@@ -137,19 +135,22 @@ class Iteration:
             shape[0] = 1.0
         last = torch.zeros_like(shape)
         for count in range(1, _MOST_ROUNDS):
-            each, _ = self.round(paths, shape)
-            mean = each.mean(1)
+            mean = self.at(paths, shape).covariances.mean(1)
             if not 0.0 < float(mean[0]) < _HUGE or not bool(torch.isfinite(mean).all()):
                 return None
             step = mean / mean[0] - shape
             shape = shape + step
             is_short = count >= _EARLY and abs(float(shape[-1])) > _FAR_FROM_ENDED
             if (until_short and is_short) or float(step.abs().max()) <= _UNCHANGED:
-                return self.at(paths, shape)
+                return replace(self.at(paths, shape), kept=self._kept(paths, shape))
             if count % _AHEAD_EVERY == 0:
                 shape = shape + step * _to_come(step, last)
             last = step
         return None
+
+    def _kept(self, paths: GatePaths, shape: Tensor) -> float:
+        w = paths.with_covariance(self.size * shape)
+        return kept_of(self.averages.transition(w).aa, paths.steps)
 
     def answer(self, paths: GatePaths, at: SettledGate) -> Tensor:
         """How far each repetition, were it all there is, would move the shape, (lags, R).
@@ -162,6 +163,21 @@ class Iteration:
             moved = self.at(paths, at.shape[:, None] + part * found)
             found = at.deviation + (moved.shapes - at.shapes) / part
         return found
+
+
+def kept_of(aa: Tensor, steps: int) -> float:
+    """What is left of a variance after so many steps: the most that any number of them says.
+
+    E[a^2 .. a^2]^(steps / n) over n steps. Long products are decided by rare paths, which few paths
+    lack; short ones do not know how gates are correlated. A state whose variance has no bound keeps
+    all of it in one of these.
+    """
+    product, reach, logs = aa, 1, [-math.inf]
+    while reach < steps:
+        mean = float(product.double().mean())
+        logs.append(math.log(mean) * (steps / reach) if mean > 0.0 else -math.inf)
+        product, reach = product * later(product, reach), 2 * reach
+    return math.exp(min(max(logs), 0.0))
 
 
 def small_part(paths: GatePaths) -> float:

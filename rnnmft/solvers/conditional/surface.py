@@ -23,7 +23,7 @@ from scipy import special
 from rnnmft.numerics.kriging import Kriging
 from rnnmft.solvers.conditional.held_variance import HeldVariance
 
-__all__ = ["Surface", "Told"]
+__all__ = ["StateSurface", "Told"]
 
 Array = NDArray[np.float64]
 # Values of x at which the surface is looked at, to find where it comes up to some weights.
@@ -53,7 +53,7 @@ class Told:
     growth_error: Array
 
 
-class Surface:
+class StateSurface:
     """The surface through some states.
 
     Args:
@@ -94,6 +94,8 @@ class Surface:
         unsure = _WITHIN * self._needed_times * needed.errors
         each = (needed.values, needed.values + unsure, needed.values - unsure)
         middle, low, high = (_first_above(x, values, log_scale) for values in each)
+        # Beyond its ends nothing is known of a surface.
+        low, high = (np.where(np.isnan(v), end, v) for v, end in ((low, x[0]), (high, x[-1])))
         return middle, low, high
 
     def _told(self, log_scale: Array, p: Array, x: Array, low: Array, high: Array) -> Array:
@@ -117,11 +119,9 @@ class Surface:
         shared *= self._needed_times * self._growth_times
         variance = noise**2 + ratio**2 * unsure**2 - 2 * ratio * shared
         # Slopes change: what the ends of the range say counts where it is more.
-        ends = [np.where(np.isfinite(v), v, x) for v in (low, high)]
-        rates = [self._growth.at(places(v)).values for v in ends]
-        unknown = np.where(np.isfinite(low) & np.isfinite(high), 0.0, np.inf)
-        apart = np.abs(rates[1] - rates[0]) / (2 * _WITHIN) + unknown
-        wide = np.abs(ends[1] - ends[0]) / (2 * _WITHIN) + unknown
+        rates = [self._growth.at(places(v)).values for v in (low, high)]
+        apart = np.abs(rates[1] - rates[0]) / (2 * _WITHIN)
+        wide = (high - low) / (2 * _WITHIN)
         error = np.maximum(np.sqrt(np.maximum(variance, noise**2 / 4)), apart)
         size_error = np.maximum(unsure / np.maximum(slope, np.finfo(float).tiny), wide)
         return np.stack([x, size_error, growth.values, error])
@@ -151,7 +151,8 @@ def _smoothed_noise(places: Array, states: Sequence[HeldVariance]) -> Array:
 
 def _quadratic(places: Array, values: Array) -> Array:
     """The polynomial of second degree that is nearest to some values, at their places."""
-    z = (places - places.mean(0)) / np.maximum(np.ptp(places, axis=0), np.finfo(float).tiny)
+    wide = np.ptp(places, axis=0)
+    z = (places - places.min(0)) / np.where(wide > 0.0, wide, 1.0)
     powers = [z[:, i] * z[:, k] for i in range(z.shape[1]) for k in range(i + 1)]
     terms = np.column_stack([np.ones(len(z)), z, *powers])
     return terms @ np.linalg.lstsq(terms, values, rcond=None)[0]

@@ -113,7 +113,7 @@ def _between(known: dict[float, Weights], low: float, high: float) -> SizeRange 
     if needed[0] > low:
         return None
     above = np.flatnonzero(needed >= high)
-    last = int(above[0]) if len(above) else len(x) - 1
+    last = int(above[0]) if len(above) else int(np.argmax(needed))
     first = int(np.flatnonzero(needed[: last + 1] <= low)[-1])
     if first == last:
         return None

@@ -35,7 +35,7 @@ def solved(those, seed=0, tolerance=TOLERANCE):
 @pytest.mark.parametrize(
     "places",
     [
-        pytest.param([(w, mu) for w in (5.0, 6.0, 7.0) for mu in (0.0, 1.0)], id="fast"),
+        pytest.param([(w, mu) for w in (7.0, 8.0) for mu in (0.0, 1.0)], id="fast"),
         pytest.param(
             [(w, mu) for w in (4.0, 9.0, 12.0) for mu in (3.0, 4.5)],
             marks=pytest.mark.slow,
@@ -47,8 +47,8 @@ def test_units_say_the_same_at_every_point(places):
     those = points(*places)
     found = solved(those)
     assert sorted(found) == list(range(len(those)))
-    for i in range(0, len(those), 2):
-        field = MeanField(cells.minimal(), *those[i], seed=5, tolerance=TOLERANCE / 2)
+    for i in range(0, len(those), 3):
+        field = MeanField(cells.minimal(), *those[i], seed=5, particles=1 << 16)
         growth = field.gradient_growth()
         value, error, status = (np.ravel(v)[0] for v in found[i].values["gradient_growth"])
         assert status is Status.OK
@@ -59,15 +59,15 @@ def test_units_say_the_same_at_every_point(places):
 
 
 def test_errors_are_those_of_other_seeds():
-    """Six seeds at six points: z of differences, half of which neighbours share."""
+    """Four seeds at six points: z of differences, half of which neighbours share."""
     those = points(*((w, mu) for w in (5.0, 6.0, 7.0) for mu in (0.0, 1.0)))
-    each = [solved(those, seed=s) for s in range(6)]
+    each = [solved(those, seed=s) for s in range(4)]
     for name in ("gradient_growth", "second_moment", "preactivation_variance"):
         values = np.array([[e[i].values[name][0][0] for i in range(6)] for e in each])
         errors = np.array([[e[i].values[name][1][0] for i in range(6)] for e in each])
         chi = float((((values - values.mean(0)) / errors) ** 2).mean(1).sum())
-        # 5 degrees of freedom if all points moved together: one false alarm in 10^4.
-        assert chi < 25.7
+        # 3 degrees of freedom if all points moved together: one false alarm in 10^4.
+        assert chi < 21.1
         assert (errors > 0.0).all()
 
 
@@ -93,7 +93,8 @@ def test_threads_change_no_number():
     try:
         for count in (1, 3):
             torch.set_num_threads(count)
-            found.append([solved(those)[i].values["gradient_growth"][0][0] for i in range(3)])
+            told = solved(those, tolerance=0.02)
+            found.append([told[i].values["gradient_growth"][0][0] for i in range(3)])
     finally:
         torch.set_num_threads(threads)
     assert found[0] == found[1]
@@ -106,10 +107,11 @@ def test_what_memory_is_too_long_for_is_left_to_others():
 
 def test_next_to_the_end_of_a_state_the_error_is_told():
     """At mu_b 4.83 the lower state ends near sigma_w 10.3: the error there is no smaller."""
-    found = solved(points(*((w, 4.83) for w in (8.0, 10.28, 11.5))))
-    assert found[0].values["gradient_growth"][2] is Status.OK
-    value, error, status = found[1].values["gradient_growth"]
-    assert status is Status.OK or error[0] > TOLERANCE
+    found = solved(points(*((w, 4.83) for w in (8.0, 10.28, 11.5))), tolerance=0.01)
+    errors = [found[i].values["gradient_growth"][1][0] for i in range(3)]
+    statuses = [found[i].values["gradient_growth"][2] for i in range(3)]
+    assert errors[1] > 2 * max(errors[0], errors[2])
+    assert statuses == [Status.OK, Status.NOT_CONVERGED, Status.OK]
     assert found[0].values["second_moment"][0][0] < found[2].values["second_moment"][0][0] / 3
 
 

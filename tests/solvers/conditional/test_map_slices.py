@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnmft import Inputs, cells
-from rnnmft.solvers.conditional.map_slices import Parameters, slices
+from rnnmft.solvers.conditional.map_slices import PointParameters, slices
 
 
 def points(*each):
@@ -21,8 +21,8 @@ def test_one_surface_for_every_value_of_what_varies_less():
     first, second = found
     assert first.varies == "mu_b"
     assert first.p.tolist() == [0, 1, 2, 0, 1, 2]
-    assert first.at(0.3) == Parameters(0.3, 1.0, 0.5)
-    assert second.at(0.3) == Parameters(0.3, 1.0, 1.0)
+    assert first.at(0.3) == PointParameters(0.3, 1.0, 0.5)
+    assert second.at(0.3) == PointParameters(0.3, 1.0, 1.0)
     assert np.exp(first.log_scale) == pytest.approx([0.5] * 3 + [2.0] * 3)
 
 
@@ -30,7 +30,7 @@ def test_what_is_spaced_evenly_in_its_logarithm_is_taken_by_it():
     (found,) = slices(points(*((2.0, 0.0, R) for R in (0.01, 0.1, 1.0))))
     assert found.is_logarithm
     assert found.p == pytest.approx(np.log([0.01, 0.1, 1.0]))
-    assert found.at(np.log(0.3)).R == pytest.approx(0.3)
+    assert list(found.at(np.log(0.3))) == pytest.approx([0.0, 1.0, 0.3])
     (found,) = slices(points(*((2.0, 0.0, R) for R in (0.5, 1.0, 1.5))))
     assert not found.is_logarithm
 

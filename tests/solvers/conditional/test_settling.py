@@ -13,7 +13,13 @@ from rnnmft.numerics.backends import torch_backend
 from rnnmft.solvers.conditional.gate_paths import GatePaths
 from rnnmft.solvers.conditional.lag_grid import LagGrid
 from rnnmft.solvers.conditional.linear_cell import GateAverages
-from rnnmft.solvers.conditional.settling import Iteration, lag_means, moving_sum, small_part
+from rnnmft.solvers.conditional.settling import (
+    Iteration,
+    kept_of,
+    lag_means,
+    moving_sum,
+    small_part,
+)
 
 BACKEND = torch_backend("cpu", "float64")
 GRID = LagGrid(16, 4)
@@ -67,10 +73,10 @@ def test_without_weights_the_gate_is_fresh_at_every_step():
 def test_what_it_comes_to_is_what_a_round_keeps():
     iteration, paths, found = settled(4.0)
     assert found is not None
-    each, variance = iteration.round(paths, found.shape)
-    shape = each.mean(1) / each[0].mean()
+    again = iteration.at(paths, found.shape)
+    shape = again.covariances.mean(1) / again.moments.mean()
     assert (shape - found.shape).abs().max() <= 5e-4
-    assert torch.equal(variance, found.variance)
+    assert torch.equal(again.variance, found.variance)
     assert found.covariance[0] == 4.0
     # A start near it comes to the same, sooner.
     again = iteration.settle(paths, found.shape)
@@ -114,6 +120,29 @@ def test_states_without_bounds_are_not_found():
     cell = Cell("growing", update={h: 2 * sigmoid(e) * h + x})
     iteration = Iteration(GateAverages(cell, 2.0, 1.0, BACKEND), GRID, 1.0)
     assert iteration.settle(GatePaths.drawn(16, 4, 1 << 12, 0, BACKEND)) is None
+
+
+def test_what_no_path_forgets_has_not_ended():
+    """<a^2> above 1 on average: the sum over a path is finite, and no state."""
+    h, x = State("h"), Input("x")
+    e = Preactivation("e", h)
+    cell = Cell("growing", update={h: 1.5 * sigmoid(e) * h + x})
+    ends = []
+    for size in (0.01, 100.0):
+        iteration = Iteration(GateAverages(cell, -1.0, 1.0, BACKEND), GRID, size)
+        found = iteration.settle(GatePaths.drawn(16, 4, 1 << 14, 0, BACKEND))
+        ends.append(1.0 if found is None else found.end)
+    assert ends[0] < 1e-2
+    assert ends[1] == 1.0
+
+
+def test_what_is_kept_is_what_short_products_say_where_long_ones_are_rare():
+    rng = torch.Generator().manual_seed(0)
+    shut = (torch.rand((256, 8), generator=rng) < 0.5).double()
+    # Of 256 steps that are open no path is there: their mean is 1.2^256 all the same.
+    assert kept_of(2.4 * shut, 256) == 1.0
+    assert kept_of(1.6 * shut, 256) == pytest.approx(0.8**256, abs=1e-10)
+    assert kept_of(torch.full((256, 8), 0.99), 256) == pytest.approx(0.99**256, rel=1e-4)
 
 
 def test_lags_that_are_too_few_are_seen_soon():
