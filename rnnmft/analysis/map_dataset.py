@@ -95,7 +95,7 @@ def _statuses(grid: ParameterGrid, table: MapTable, whole: ClosedGrid | None) ->
 
 def predictions(grid: ParameterGrid, table: MapTable) -> tuple[Any, ...]:
     """The variable that tells which points were predicted by others."""
-    meaning = {"long_name": "1 where numbers are those of points around it, by cubics"}
+    meaning = {"long_name": "1 where numbers are told by points or states around it"}
     return grid.names, table.predicted.reshape(grid.shape).astype(np.int8), meaning
 
 

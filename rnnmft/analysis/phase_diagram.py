@@ -115,12 +115,13 @@ def phase_diagram(
         the grid (and over `state` or `preactivation`) with its unit; `<quantity>_error` of the same
         shape (a bound, or a standard error where units are sampled: the attribute `error_kind`);
         `status` over `quantity` and the grid (the names of `Status`); `fixed_point_error`, the
-        largest error of the moments, where they close; where units are sampled `predicted`, 1 at
-        points that had none because those around tell as much, by cubics. With "fixed_points":
-        `fixed_points` (E[s^2]) and its error over `state`, `fixed_point` and the grid, nan beyond
-        the last, `fixed_point_stable` and `fixed_point_count`. Attributes say what was computed and
-        how: cell, ensemble, inputs, start, tying, method, how the integrals were computed, how many
-        points were solved one by one, the version.
+        largest error of the moments, where they close; of tied weights with memory `predicted`, 1
+        at points that others tell, by cubics through those whose units were sampled or by a surface
+        of states. With "fixed_points": `fixed_points` (E[s^2]) and its error over `state`,
+        `fixed_point` and the grid, nan beyond the last, `fixed_point_stable` and
+        `fixed_point_count`. Attributes say what was computed and how: cell, ensemble, inputs,
+        start, tying, method, how the integrals were computed, how many points were solved one by
+        one, the version.
 
     Raises:
         ParameterError: an unknown quantity, parameter or preactivation, or an empty grid.
