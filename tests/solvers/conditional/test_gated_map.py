@@ -58,6 +58,7 @@ def test_units_say_the_same_at_every_point(places):
         assert abs(value + MOVED - float(growth)) > ALARM * noise
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_other_seeds():
     """Four seeds at six points: z of differences, half of which neighbours share."""
     those = points(*((w, mu) for w in (5.0, 6.0, 7.0) for mu in (0.0, 1.0)))
