@@ -49,7 +49,7 @@ _ADDED, _APART, _TIMES, _IN_VAIN, _FEW = 16, 0.04, 40, 2, 2
 _STEPS, _TOLERANCE, _MOST_STEPS = 1 << 15, 0.0025, 1 << 21
 # How many times as many where the noise of a rate is above so many tolerances.
 _MORE, _NOISY = 4, 2.0
-# In terms of the tolerance: next to a jump more is not mended by a few states.
+# In terms of the tolerance: more is not mended by a few states.
 _HOPELESS = 3.0
 # What is left of a rate's search, of the tolerance.
 _RESOLVED = 0.2
@@ -115,7 +115,9 @@ class GatedMap:
             few = (open_ & good).sum() < min(_FEW, worst.sum())
             in_vain = in_vain + 1 if few else 0
             is_last = count == _TIMES or in_vain == _IN_VAIN or not worst.any()
-            ended = open_ & (good | (np.isfinite(told.growth) & is_last))
+            # What is far from good enough, and not for the sake of a jump, units tell better.
+            is_near = told.growth_error <= _HOPELESS * self.tolerance
+            ended = open_ & (good | (is_last & (is_near | told.is_beside_jump)))
             yield [
                 (points.numbers[i], self._found(points, told, i))
                 for i in np.flatnonzero(ended).tolist()

@@ -22,6 +22,7 @@ from scipy import special
 
 from rnnmft.numerics.kriging import Kriging
 from rnnmft.solvers.conditional.held_variance import HeldVariance
+from rnnmft.solvers.conditional.linear_cell import EXACT
 
 __all__ = ["StateSurface", "Told"]
 
@@ -30,8 +31,9 @@ Array = NDArray[np.float64]
 _LOOKED_AT = 257
 # Steps of Newton's from there: each squares what a hundredth of the range leaves.
 _STEPS = 3
-# Of errors of the weights: how far another state may be.
-_WITHIN = 3.0
+# Of errors of the weights: how far another state may be; and what it must say of an error, in terms
+# of what the slope says.
+_WITHIN, _MOSTLY = 3.0, 1.5
 # What the logarithm of a variance is more than that of its estimate from 16 numbers, on average.
 _OF_LOGARITHM = float(np.log(15 / 2) - special.digamma(15 / 2))
 
@@ -45,12 +47,14 @@ class Told:
         size_error: its standard error.
         growth: per step.
         growth_error: its standard error.
+        is_beside_jump: whether most of that is what another state may say.
     """
 
     size: Array
     size_error: Array
     growth: Array
     growth_error: Array
+    is_beside_jump: NDArray[np.bool_]
 
 
 class StateSurface:
@@ -81,10 +85,12 @@ class StateSurface:
             here = (p == value).all(1)
             x[here], low[here], high[here] = self._crossings(log_scale[here], value)
         known = np.isfinite(x)
-        found = np.full((4, len(x)), np.nan)
+        found, beside = np.full((4, len(x)), np.nan), np.zeros(len(x), dtype=bool)
         if known.any():
-            found[:, known] = self._told(*(v[known] for v in (log_scale, p, x, low, high)))
-        return Told(*found)
+            *numbers, beside[known] = self._told(*(v[known] for v in (log_scale, p, x, low, high)))
+            found[:, known] = numbers
+        size, size_error, growth, growth_error = found
+        return Told(size, size_error, growth, growth_error, beside)
 
     def _crossings(self, log_scale: Array, p: Array) -> tuple[Array, Array, Array]:
         """Where the surface comes up to weights; and to fewer and more, by what it is unsure of."""
@@ -98,7 +104,9 @@ class StateSurface:
         low, high = (np.where(np.isnan(v), end, v) for v, end in ((low, x[0]), (high, x[-1])))
         return middle, low, high
 
-    def _told(self, log_scale: Array, p: Array, x: Array, low: Array, high: Array) -> Array:
+    def _told(
+        self, log_scale: Array, p: Array, x: Array, low: Array, high: Array
+    ) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]]:
         step = (self._ends[1] - self._ends[0]) / _LOOKED_AT
 
         def places(at: Array) -> Array:
@@ -122,9 +130,10 @@ class StateSurface:
         rates = [self._growth.at(places(v)).values for v in (low, high)]
         apart = np.abs(rates[1] - rates[0]) / (2 * _WITHIN)
         wide = (high - low) / (2 * _WITHIN)
-        error = np.maximum(np.sqrt(np.maximum(variance, noise**2 / 4)), apart)
+        straight = np.sqrt(np.maximum(variance, noise**2 / 4))
         size_error = np.maximum(unsure / np.maximum(slope, np.finfo(float).tiny), wide)
-        return np.stack([x, size_error, growth.values, error])
+        error = np.maximum(straight, apart)
+        return x, size_error, growth.values, error, apart > _MOSTLY * straight
 
     @staticmethod
     def _slope(of: Kriging, x: Array, p: Array, step: float) -> Array:
@@ -140,7 +149,8 @@ def _smoothed_noise(places: Array, states: Sequence[HeldVariance]) -> Array:
     """
     own = np.array([state.covariance for state in states])
     steps = np.array([state.steps for state in states])[:, None]
-    variances = np.diagonal(own, axis1=1, axis2=2)
+    # Where gates are all shut states have hardly any.
+    variances = np.maximum(np.diagonal(own, axis1=1, axis2=2), EXACT**2)
     sizes = np.exp(_quadratic(places, np.log(variances * steps)) + _OF_LOGARITHM) / steps
     correlation = own[:, :1, 1] / np.sqrt(variances.prod(1, keepdims=True))
     shared = np.clip(_quadratic(places, correlation), -1.0, 1.0) * np.sqrt(
