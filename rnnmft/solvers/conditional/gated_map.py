@@ -104,9 +104,8 @@ class GatedMap:
         for count in range(_TIMES + 1):
             if len(points.states) < _VARIANCES:
                 return
-            told = StateSurface(np.array(points.places), points.states).at(
-                points.log_scale, points.p[:, None]
-            )
+            surface = StateSurface(np.array(points.places), points.states, points.ends)
+            told = surface.at(points.log_scale, points.p)
             good = told.growth_error <= self.tolerance
             errors = np.where(open_ & ~good & np.isfinite(told.growth), told.growth_error, 0.0)
             worst = errors > self.tolerance

@@ -6,6 +6,7 @@ Eq. (given-gate-surface).
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,13 @@ class MapSlice:
         """The parameters at a value of p, which none of the points may have."""
         value = math.exp(p) if self.is_logarithm else p
         return self.parameters[0]._replace(**{self.varies: value})
+
+    def ends(self, p: float) -> tuple[float, float]:
+        """Between which log s there are states: as at the known p on both sides."""
+        known = sorted(self.ranges)
+        right = min(bisect_left(known, p), len(known) - 1)
+        beside = [self.ranges[q] for q in known[max(right - 1, 0) : right + 1]]
+        return min(r.low for r in beside), max(r.high for r in beside)
 
 
 def weight_of(ensemble: Ensemble) -> float:

@@ -13,7 +13,7 @@ Eq. (given-gate-surface).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,10 +63,16 @@ class StateSurface:
     Args:
         places: (log s, p) of each, (n, 2).
         states: that were found there.
+        ends: between which log s there are states at a p; beyond it nothing is told.
     """
 
-    def __init__(self, places: Array, states: Sequence[HeldVariance]) -> None:
-        self._ends = places[:, 0].min(), places[:, 0].max()
+    def __init__(
+        self,
+        places: Array,
+        states: Sequence[HeldVariance],
+        ends: Callable[[float], tuple[float, float]],
+    ) -> None:
+        self._ends = ends
         noise = _smoothed_noise(places, states)
         needed = np.array([state.log_scale for state in states])
         growth = np.array([state.growth for state in states])
@@ -79,10 +85,10 @@ class StateSurface:
         self._shared = noise[:, 0, 1]
 
     def at(self, log_scale: Array, p: Array) -> Told:
-        """The states at weights and p, (m,) and (m, d)."""
+        """The states at weights and p, (m,) each."""
         x, low, high = np.full((3, len(log_scale)), np.nan)
-        for value in np.unique(p, axis=0):
-            here = (p == value).all(1)
+        for value in np.unique(p).tolist():
+            here = p == value
             x[here], low[here], high[here] = self._crossings(log_scale[here], value)
         known = np.isfinite(x)
         found, beside = np.full((4, len(x)), np.nan), np.zeros(len(x), dtype=bool)
@@ -92,11 +98,10 @@ class StateSurface:
         size, size_error, growth, growth_error = found
         return Told(size, size_error, growth, growth_error, beside)
 
-    def _crossings(self, log_scale: Array, p: Array) -> tuple[Array, Array, Array]:
+    def _crossings(self, log_scale: Array, p: float) -> tuple[Array, Array, Array]:
         """Where the surface comes up to weights; and to fewer and more, by what it is unsure of."""
-        x = np.linspace(*self._ends, _LOOKED_AT)
-        places = np.column_stack([x, np.tile(p, (len(x), 1))])
-        needed = self._needed.at(places)
+        x = np.linspace(*self._ends(p), _LOOKED_AT)
+        needed = self._needed.at(np.column_stack([x, np.full(len(x), p)]))
         unsure = _WITHIN * self._needed_times * needed.errors
         each = (needed.values, needed.values + unsure, needed.values - unsure)
         middle, low, high = (_first_above(x, values, log_scale) for values in each)
@@ -107,7 +112,8 @@ class StateSurface:
     def _told(
         self, log_scale: Array, p: Array, x: Array, low: Array, high: Array
     ) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]]:
-        step = (self._ends[1] - self._ends[0]) / _LOOKED_AT
+        ends = np.array([self._ends(value) for value in p.tolist()])
+        step = (ends[:, 1] - ends[:, 0]) / _LOOKED_AT
 
         def places(at: Array) -> Array:
             return np.column_stack([at, p])
@@ -136,7 +142,7 @@ class StateSurface:
         return x, size_error, growth.values, error, apart > _MOSTLY * straight
 
     @staticmethod
-    def _slope(of: Kriging, x: Array, p: Array, step: float) -> Array:
+    def _slope(of: Kriging, x: Array, p: Array, step: Array) -> Array:
         ahead, behind = (of.at(np.column_stack([x + s, p])).values for s in (step / 2, -step / 2))
         return (ahead - behind) / step
 

@@ -7,6 +7,7 @@ import pytest
 
 from rnnmft import Inputs, cells
 from rnnmft.solvers.conditional.map_slices import PointParameters, slices
+from rnnmft.solvers.conditional.weight_range import SizeRange
 
 
 def points(*each):
@@ -33,6 +34,17 @@ def test_what_is_spaced_evenly_in_its_logarithm_is_taken_by_it():
     assert list(found.at(np.log(0.3))) == pytest.approx([0.0, 1.0, 0.3])
     (found,) = slices(points(*((2.0, 0.0, R) for R in (0.5, 1.0, 1.5))))
     assert not found.is_logarithm
+
+
+def test_ends_are_those_of_the_known_values_on_both_sides():
+    (found,) = slices(points(*((2.0, mu, 1.0) for mu in (0.0, 1.0, 2.0))))
+    x, lags = np.zeros(2), np.full(2, 16)
+    ends = {0.0: (0.0, 3.0), 1.0: (-1.0, 2.0), 2.0: (-2.0, 0.0)}
+    found.ranges = {p: SizeRange(*at, x, lags) for p, at in ends.items()}
+    assert found.ends(0.5) == (-1.0, 3.0)
+    assert found.ends(1.5) == (-2.0, 2.0)
+    assert found.ends(0.0) == (0.0, 3.0)
+    assert found.ends(2.0) == (-2.0, 2.0)
 
 
 def test_points_without_weights_are_on_no_surface():

@@ -18,7 +18,16 @@ def growth(x, p):
     return 0.2 * np.tanh(x) + 0.1 * p
 
 
-def states(noise=1e-3, seed=0, correlation=0.0):
+def ends(p):
+    return -1.7, 1.7
+
+
+def states(*given, **options):
+    """The surface of such states."""
+    return StateSurface(*made(*given, **options), ends)
+
+
+def made(noise=1e-3, seed=0, correlation=0.0):
     """Eleven sizes at nine values of p, with their noise."""
     rng = np.random.default_rng(seed)
     places, found = [], []
@@ -32,11 +41,11 @@ def states(noise=1e-3, seed=0, correlation=0.0):
                 HeldVariance(float(needed(x, p)) + off[0], float(growth(x, p)) + off[1], told, 1)
             )
             places.append((x, p))
-    return StateSurface(np.array(places), found)
+    return np.array(places), found
 
 
 def column(values, p):
-    return np.array(values), np.full((len(values), 1), p)
+    return np.array(values), np.full(len(values), p)
 
 
 def test_the_first_state_with_such_weights_is_the_one():
@@ -77,6 +86,12 @@ def test_weights_that_no_state_has_are_not_told():
     assert np.isnan(told.growth).tolist() == [True, False, True]
 
 
+def test_beyond_the_ends_at_a_p_nothing_is_told():
+    surface = StateSurface(*made(), lambda p: (0.5, 1.7))
+    assert np.isnan(surface.at(*column([-1.0, 0.1], 1.0)).growth).all()
+    assert np.isfinite(surface.at(*column([0.6], 1.0)).growth).all()
+
+
 def test_errors_grow_where_values_miss_each_other():
     quiet = states(noise=1e-3)
     places, found = [], []
@@ -87,6 +102,6 @@ def test_errors_grow_where_values_miss_each_other():
             told = 1e-6 * np.eye(2)
             found.append(HeldVariance(needed(x, p) + off[0], growth(x, p) + off[1], told, 1))
             places.append((x, p))
-    wild = StateSurface(np.array(places), found)
+    wild = StateSurface(np.array(places), found, ends)
     at = column([0.5], 0.0)
     assert wild.at(*at).growth_error[0] > 2 * quiet.at(*at).growth_error[0]
