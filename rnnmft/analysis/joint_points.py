@@ -18,7 +18,7 @@ from rnnmft.analysis.parameter_grid import ParameterGrid
 from rnnmft.numerics.backends import torch_backend
 
 if TYPE_CHECKING:
-    from rnnmft.solvers.sampled.point_search import PointFound
+    from rnnmft.solvers.sampled.point_found import PointFound
 
 __all__ = ["JOINT", "fill_jointly"]
 
@@ -54,7 +54,7 @@ def _completed(
 ) -> Iterator[list[tuple[int, PointFound]]]:
     """Points, by their number in `rows`, and what was found there."""
     # Sampling needs torch: only settings that are sampled load it.
-    from rnnmft.solvers.sampled.refined_map import PREDICTED
+    from rnnmft.solvers.sampled.point_surface import PREDICTED
 
     # Predictions are judged by what they miss of a rate; timescales have none that is as good.
     can_be_told = set(wanted) <= {*PREDICTED, "chi_1"} and not set(wanted).isdisjoint(_GROWTH)
@@ -100,7 +100,7 @@ def _by_units(
     can_be_told: bool,
 ) -> Iterator[list[tuple[int, PointFound]]]:
     """The points whose units move together."""
-    from rnnmft.solvers.sampled.refined_map import RefinedMap
+    from rnnmft.solvers.sampled.kriged_map import KrigedMap
     from rnnmft.solvers.sampled.sampled_map import SampledMap
 
     field = grid.field
@@ -127,5 +127,5 @@ def _by_units(
         **effort,
     )
     if can_be_told:
-        return RefinedMap(found, effort["tolerance"], wanted).completed()
+        return KrigedMap(found, effort["tolerance"], wanted).completed()
     return found.completed()

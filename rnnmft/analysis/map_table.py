@@ -23,7 +23,7 @@ from rnnmft.solvers.transport.accumulated import TransportedLaw
 from rnnmft.solvers.transport.stationary_laws import begin
 
 if TYPE_CHECKING:
-    from rnnmft.solvers.sampled.point_search import PointFound
+    from rnnmft.solvers.sampled.point_found import PointFound
 
 __all__ = ["CODES", "MAPPED", "QUANTITIES", "MapTable", "PointFunction"]
 
@@ -67,7 +67,7 @@ class MapTable:
     """Values and errors (k, B), status codes (B,) and what is still open (B,) of each quantity.
 
     `own`: the quantities that are functions of a point, by name; `predicted`: points whose numbers
-    are those of others (`refined_map`).
+    are those of others (`kriged_map`, `gated_map`).
     """
 
     values: dict[str, Array]
@@ -132,12 +132,12 @@ class MapTable:
         """What points that move together tell, as they are completed.
 
         Args:
-            points: numbers of points, and what was found there.
+            points: numbers of points, and what was found there; what comes again is better known.
             rows: where each of these points stands in the table.
             progress: called as progress(done, total).
         """
         names = [q for q in self.values if q in MAPPED and q not in self.own]
-        done = 0
+        done: set[int] = set()
         try:
             for completed in points:
                 for place, found in completed:
@@ -147,9 +147,9 @@ class MapTable:
                         row = rows[place]
                         self.values[name][:, row], self.errors[name][:, row] = value, error
                         self._settle(name, np.arange(len(self.codes[name])) == row, status)
-                done += len(completed)
+                done |= {place for place, _ in completed}
                 if progress is not None:
-                    progress(done, len(rows))
+                    progress(len(done), len(rows))
         except OutOfTimeError:
             for name in names:
                 left = np.zeros(len(self.codes[name]), dtype=bool)

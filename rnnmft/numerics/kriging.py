@@ -53,6 +53,11 @@ class Kriging:
         places: (n, d).
         values: (n,).
         variances: of their noise, (n,).
+
+    Attributes:
+        freedom: how many values there are beyond the polynomial's terms.
+        misses: each value less what the others predict, over the error of this: normal numbers.
+        miss_errors: that error.
     """
 
     def __init__(self, places: Array, values: Array, variances: Array) -> None:
@@ -64,9 +69,11 @@ class Kriging:
         degrees = np.ndindex(*(min(_DEGREE + 1, n) for n in counts))
         self._powers = [each for each in degrees if sum(each) <= _DEGREE]
         self._trend = self._polynomials(self._z)
+        self.freedom = len(values) - len(self._powers)
         rest = values - self._trend @ np.linalg.lstsq(self._trend, values, rcond=None)[0]
         self._unit = max(float(rest.std()), float(np.sqrt(variances.mean())), np.finfo(float).tiny)
         self._search()
+        self.misses, self.miss_errors = self._missed()
 
     def at(self, places: Array) -> Kriged:
         """What the function is at places (m, d)."""
@@ -80,14 +87,13 @@ class Kriging:
         variance = self._size**2 - (cross**2).sum(0) + (missing * by_trend).sum(0)
         return Kriged(weights @ self._y, np.sqrt(np.maximum(variance, 0.0)), weights)
 
-    @property
-    def misses(self) -> Array:
-        """Each value less what the others predict, over the error of this: normal numbers."""
+    def _missed(self) -> tuple[Array, Array]:
         white = linalg.solve_triangular(self._root, np.eye(len(self._y)), lower=True)
         inverse = white.T @ white
         of_trend = white.T @ self._trend_white
         inverse -= of_trend @ linalg.cho_solve((self._trend_root, True), of_trend.T)
-        return (inverse @ self._y) / np.sqrt(np.diag(inverse))
+        errors = 1.0 / np.sqrt(np.diag(inverse))
+        return (inverse @ self._y) * errors, errors
 
     # --- the process ---------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ Eq. (growth), Eq. (growth-bracket), Eq. (control-variate).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,11 +81,23 @@ class GrowthLimit:
             died out: so few units are left that no rate can be read.
         error: standard deviation of a number anywhere in the bracket, together with the noise.
         noise: the part of it that more units would make smaller.
+        bias: what fewer units tell of the 1/M bias, with its sign and its own noise.
     """
 
     value: float
     error: float
     noise: float
+    bias: float = 0.0
+
+    @property
+    def width(self) -> float:
+        """The part of the error that is not noise."""
+        return math.sqrt(max(self.error**2 - self.noise**2, 0.0))
+
+    def averaged(self, part: float) -> GrowthLimit:
+        """The same with so much of the noise."""
+        noise = part * self.noise
+        return replace(self, error=math.hypot(self.width, noise), noise=noise)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class UnitProcess:
             correlation of their inputs.
         points: the ensembles and inputs of further points that move together with this one, this
             one first; R counts the rows of all of them.
+        apart: whether every row has random numbers of its own; `repetitions` are then as many.
         kept: directions that weights have before any is dropped (`recent_span`).
 
     Attributes:
@@ -94,13 +95,18 @@ class UnitProcess:
         start: Mapping[str, float] | None = None,
         points: Sequence[tuple[Ensemble, Inputs]] = (),
         kept: int = KEPT,
+        *,
+        apart: bool = False,
     ) -> None:
         self.cell, self.ensemble, self.inputs, self.tied = cell, ensemble, inputs, tying == "tied"
         self.sampling, self.trajectories, self._kept = sampling, trajectories, kept
         backend = torch_backend(sampling.device, sampling.dtype)
         chosen = range(sampling.repetitions) if repetitions is None else repetitions
         self.like = torch.zeros((), dtype=backend.dtype, device=backend.device)
-        self.points = Points(cell, points or [(ensemble, inputs)], len(chosen), self.like)
+        settings = points or [(ensemble, inputs)]
+        rows = len(chosen) if apart else len(chosen) * len(settings)
+        self.points = Points(cell, settings, rows // len(settings), self.like)
+        self._sharing = rows // len(chosen)
         self.laws = self.points.laws
         start = {name: size for name, size in (start or {}).items() if size > 0.0}
         sides = 1 if trajectories_coincide(cell, ensemble, inputs, start) else trajectories
@@ -157,7 +163,7 @@ class UnitProcess:
 
     def _action(self) -> WeightAction:
         repetitions, _, units = self.shape
-        shared = self.points.count, self._kept
+        shared = self._sharing, self._kept
         return WeightAction(self.like, repetitions, units, self.draws.normal, *shared)
 
     def _input_signal(self) -> Signal:
@@ -166,7 +172,7 @@ class UnitProcess:
         return InputSignal(self.inputs, self._normal, self.shape[1], self._average)
 
     def _normal(self, count: int) -> Tensor:
-        """Independent standard normal numbers, the same for all points of a repetition."""
+        """Independent standard normal numbers, the same for all points that share them."""
         return spread(self.draws.normal(count), self.shape[0])
 
     def _is_seen(self, y: sp.Expr) -> bool:

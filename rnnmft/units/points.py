@@ -3,7 +3,8 @@
 Rows of units belong to repetitions and, within a repetition, to points: row r B + b is point b of
 repetition r. The points of a repetition share all random numbers, so that what is sampled is a
 smooth function of the parameters, and the weights' numbers act on all of them by one product of
-matrices. A parameter is a number where the points agree on it, one number a row where they do not.
+matrices; or every row has its own, so that what chance does to one says nothing of the others. A
+parameter is a number where the points agree on it, one number a row where they do not.
 
 Eq. (tied-basis).
 """

@@ -14,7 +14,7 @@ from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.growth_search import Effort, growth_runs, search_growth
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.solvers.sampled.sampled_units import SampledUnits
-from rnnmft.units.growth_limit import growth_limit
+from rnnmft.units.growth_limit import GrowthLimit, growth_limit
 from rnnmft.units.pooled_logarithm import pooled_logarithm
 from rnnmft.units.repetitions import Samples
 from tests.solvers.linear_cells import linear_cell
@@ -140,6 +140,15 @@ def test_growth_of_what_died_or_overflowed_and_of_too_little():
 
 
 # --- noise ---------------------------------------------------------------------------------------
+
+
+def test_a_part_of_the_noise():
+    limit = GrowthLimit(-0.1, 0.005, 0.004, bias=0.001)
+    assert limit.width == pytest.approx(0.003)
+    half = limit.averaged(0.5)
+    assert (half.value, half.noise, half.bias) == (-0.1, 0.002, 0.001)
+    assert half.error == pytest.approx(math.hypot(0.003, 0.002))
+    assert GrowthLimit(0.0, 1.0, 1.0).width == 0.0
 
 
 @pytest.mark.parametrize("repetitions", [4, 16])

@@ -113,3 +113,24 @@ def test_points_with_other_kinds_of_inputs_are_refused():
     points = [(ensemble, Inputs()), (ensemble, Inputs(temporal="constant"))]
     with pytest.raises(ParameterError, match="same kind of inputs"):
         UnitProcess(MINIMAL, *points[0], "tied", PLAN, 1, None, None, points)
+
+
+def test_points_may_have_numbers_of_their_own():
+    """Row r B + b is repetition r of point b, whoever is beside it; points share no numbers."""
+    cell, points, _ = SETTINGS["minimal"]
+    same = [points[0], points[0]]
+
+    def logs(numbers, points):
+        process = UnitProcess(cell, *points[0], "tied", PLAN, 1, numbers, points=points, apart=True)
+        for _ in range(8):
+            process.step()
+        tangent = AveragedTangent(process)
+        process.step()
+        tangent.step()
+        return tangent.log_mean_square().reshape(-1, len(points))
+
+    both, alone = logs([0, 5, 1, 6], same), logs([5, 6], same[1:])
+    torch.testing.assert_close(both[:, 1:], alone, atol=ROUNDING, rtol=0)
+    assert (both[:, 0] - both[:, 1]).abs().min() > 1e-3
+    _, _, shared = run(cell, same, {}, steps=8, horizon=1)
+    assert (shared[:, 0] - shared[:, 1]).abs().max() < ROUNDING

@@ -35,7 +35,7 @@ from rnnmft.solvers.conditional.map_slices import (
 )
 from rnnmft.solvers.conditional.surface import StateSurface, Told
 from rnnmft.solvers.conditional.weight_range import most_in_a_row, range_of_sizes, towards_ends
-from rnnmft.solvers.sampled.point_search import PointFound
+from rnnmft.solvers.sampled.point_found import PointFound
 
 __all__ = ["GatedMap"]
 

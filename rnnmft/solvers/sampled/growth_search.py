@@ -85,6 +85,7 @@ class Effort:
         patient: .. from so many steps on: fewer are worth more of them, which see less noise, too.
         least, more: times the units that are asked for next, at least and at most.
         deciding: and where so few of them decide that their spread is no guide; 0: that is the end.
+        averaged: the part of the noise that counts: less than 1 where others average it.
     """
 
     first_horizon: int = _FIRST_HORIZON
@@ -97,6 +98,7 @@ class Effort:
     least: float = 2.0
     more: float = _MORE
     deciding: float = 0.0
+    averaged: float = 1.0
 
 
 #: Asks for runs of given units over given steps, and ends with the rate.
@@ -172,6 +174,7 @@ def growth_runs(sampling: Sampling, first: Sampling, effort: Effort, *, tied: bo
             continue
         if math.isnan(limit.value):
             return replace(found, status=Status.UNDEFINED)
+        limit = limit.averaged(effort.averaged)
         if limit.error <= wanted:
             return found
         noisy = limit.noise > effort.noisy * limit.error
@@ -229,12 +232,14 @@ def limit_of(drawn: Samples, end: int, tied: bool, control: Samples | None = Non
     if drawn.small is None or not math.isfinite(found.value):
         return found
     small = _read(drawn.small, end, tied, rounding, control and control.small)
-    bias = 0.0
-    if math.isfinite(small.value):
-        spread = np.asarray(math.hypot(small.noise, found.noise))
-        bias = float(bias_of(np.asarray(small.value - found.value), spread, drawn.smaller))
+    if not math.isfinite(small.value):
+        return found
+    gap = small.value - found.value
+    spread = np.asarray(math.hypot(small.noise, found.noise))
+    bias = float(bias_of(np.asarray(gap), spread, drawn.smaller))
     error, noise = math.hypot(found.error, bias), math.hypot(found.noise, bias)
-    return replace(found, error=error, noise=noise)
+    told = gap / (drawn.smaller - 1.0) if drawn.smaller > 1.0 else math.inf
+    return replace(found, error=error, noise=noise, bias=told)
 
 
 def _read(

@@ -45,6 +45,7 @@ class RunAsked:
         first: number of the first repetition: those before are drawn already.
         windows: how many perturbations, one after another.
         pause: steps between two of them.
+        apart: whether points have random numbers of their own.
     """
 
     sampling: Sampling
@@ -53,6 +54,7 @@ class RunAsked:
     first: int = 0
     windows: int = 1
     pause: int = 0
+    apart: bool = False
 
     @property
     def steps(self) -> int:
@@ -61,7 +63,7 @@ class RunAsked:
 
     def steps_made(self, other: RunAsked) -> int:
         """How many of them units of another run have made: these are kept where they settled."""
-        if (self.sampling, self.first) != (other.sampling, other.first):
+        if (self.sampling, self.first, self.apart) != (other.sampling, other.first, other.apart):
             return 0
         if self.horizon:
             return self.burn_in if self.burn_in == other.burn_in else 0
@@ -76,6 +78,7 @@ class JointRuns:
         points: the ensemble and inputs of each.
         tying: "tied" or "untied".
         start: {state: standard deviation at t = 0}.
+        numbers: of the points, where each has random numbers of its own.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class JointRuns:
         points: Sequence[tuple[Ensemble, Inputs]],
         tying: str,
         start: Mapping[str, float],
+        numbers: Sequence[int] = (),
     ) -> None:
         self.count = len(points)
         self.setting = SampledSetting(
@@ -93,6 +97,7 @@ class JointRuns:
             start,
             KeptRuns(_KEPT),
             points=tuple(points),
+            numbers=tuple(numbers),
             directions=_DIRECTIONS,
         )
 

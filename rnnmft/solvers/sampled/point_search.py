@@ -12,28 +12,24 @@ Eq. (tied-kernel), Eq. (growth-bracket), Eq. (control-variate).
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Generator
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnnmft.errors import ConvergenceError, Status
 from rnnmft.sampling import SETTLE_WITHIN, Sampling
 from rnnmft.solvers.sampled.checks import decided_by_many
 from rnnmft.solvers.sampled.growth_search import Effort, GrowthFound, growth_runs, limit_of
 from rnnmft.solvers.sampled.joint_runs import RunAsked, joined
-from rnnmft.solvers.sampled.readings import READ, second_moments
-from rnnmft.solvers.sampled.relaxation import Rate, slowest_rate, timescale_of
+from rnnmft.solvers.sampled.point_found import PointFound, answer_of, moments_of, rates_of
+from rnnmft.solvers.sampled.readings import second_moments
 from rnnmft.solvers.sampled.runs import SampledSetting
 from rnnmft.solvers.sampled.stationary import Settled, verdict
 from rnnmft.units.repetitions import Samples, calibrated_error
 
-__all__ = ["PointFound", "PointSearch"]
+__all__ = ["PointSearch"]
 
-Array = NDArray[np.float64]
-#: A value (or several), its error, its status.
-Found = tuple[Array, Array, Status]
 
 # Steps of the first run, doubled up to the last: quarters of 8 and more are compared.
 _FIRST_STEPS = 32
@@ -67,27 +63,9 @@ _ALIKE = 0.25
 _LEANT_ON = 0.7
 # And the part of the most units that it has for that: more are for what is not good enough itself.
 _FOR_OTHERS = 0.25
-
-
-@dataclass(frozen=True)
-class PointFound:
-    """What became of one point: values, their errors and a status by quantity.
-
-    Those of `phase_diagram` that one trajectory tells: second_moment, preactivation_variance,
-    gradient_growth, chi_1, xi_q. A point that is predicted (`refined_map`) has no xi_q, and no
-    units.
-    """
-
-    values: Mapping[str, Found]
-    units: int = 0
-    is_predicted: bool = False
-
-    @classmethod
-    def failed(cls, status: Status) -> PointFound:
-        """A point without numbers."""
-        nothing = np.array([math.nan])
-        names = ("second_moment", "preactivation_variance", "gradient_growth", "chi_1", "xi_q")
-        return cls(dict.fromkeys(names, (nothing, nothing, status)))
+# Of points that make a surface together: the part of their noise that is left of it, and the part
+# of the tolerance that this and their brackets make.
+_AVERAGED, _OF_SURFACE = 0.3, 0.8
 
 
 class PointSearch:
@@ -99,6 +77,8 @@ class PointSearch:
         sampling: seed, device, precision, and the most units.
         with_growth: whether the growth rate is wanted, beside moments.
         settle_within: steps after which no longer run is asked for.
+        is_averaged: whether the point is one of those that make a surface: its noise, of random
+            numbers of its own, counts in part.
 
     Attributes:
         asked: the run that is wanted next.
@@ -113,9 +93,11 @@ class PointSearch:
         sampling: Sampling,
         with_growth: bool,
         settle_within: int = SETTLE_WITHIN,
+        *,
+        is_averaged: bool = False,
     ) -> None:
         self.setting, self.tolerance, self.with_growth = setting, tolerance, with_growth
-        self.settle_within = settle_within
+        self.settle_within, self._averaged = settle_within, _AVERAGED if is_averaged else 1.0
         self.sampling = sampling
         self.is_leant_on = False
         self.answer: PointFound | None = None
@@ -130,8 +112,13 @@ class PointSearch:
 
     @property
     def lacks_units(self) -> bool:
-        """Whether what is asked for are more units, and nothing else."""
-        return self.answer is None and self._asks_for_units
+        """Whether what is asked for are more units, and nothing else: neighbours may help."""
+        return self.answer is None and self._asks_for_units and not self.is_averaged
+
+    @property
+    def is_averaged(self) -> bool:
+        """Whether the point is one of those that make a surface."""
+        return self._averaged < 1.0
 
     def send(self, drawn: Samples) -> None:
         """Give the run that was asked for."""
@@ -154,14 +141,14 @@ class PointSearch:
         if not found.limit.error <= self.tolerance:
             return False
         assert self._at is not None  # there are perturbations of it
-        self.answer = _answer(self._at, found)
+        self.answer = answer_of(self._at, found)
         return True
 
     def _ask(self) -> Generator[RunAsked, Samples, PointFound]:
         steps, plan = _FIRST_STEPS, self._plan(_FIRST_STEPS)
         try:
             while True:
-                drawn = yield RunAsked(plan, steps)
+                drawn = yield RunAsked(plan, steps, apart=self.is_averaged)
                 at = verdict(drawn, self.setting, 1, steps, self.settle_within)
                 if at is not None and _is_alike(at):
                     break
@@ -176,14 +163,14 @@ class PointSearch:
                 return nothing
             # There is no moment to tell yet, but what perturbations do by then.
             growth = yield from self._grow(plan, steps, False)
-            return PointFound({**nothing.values, **_rates(growth, failure.status)}, growth.units)
+            return PointFound({**nothing.values, **rates_of(growth, failure.status)}, growth.units)
         self._at = at
         moments = at.late(second_moments)
         # Whether the zero state is stable its growth tells.
         if not self.with_growth and any(float(v) > 0 for v, _ in moments.values()):
-            return PointFound(_moments(at), plan.total)
+            return PointFound(moments_of(at), plan.total)
         growth = yield from self._grow(plan, steps, at.status is Status.OK)
-        return _answer(at, growth)
+        return answer_of(at, growth)
 
     def _plan(self, steps: int) -> Sampling:
         units = next(units for least, units in _UNITS.items() if steps >= least)
@@ -197,16 +184,20 @@ class PointSearch:
         One of a state that has not settled.
         """
         first = _SHORT if steps == _FIRST_STEPS else _USUAL if steps < _SLOW else _LONG
+        first = _LONG if self.is_averaged else first
         each, repetitions = plan.per_repetition, plan.repetitions
         more = _MOST if repetitions >= _REPETITIONS else _MOST_OF_FEW
         effort = Effort(
             first, _LONGEST, first, each, noisy=_NOISY, least=_LEAST, more=more, deciding=_MOST
         )
+        effort = replace(effort, averaged=self._averaged)
         fewest = 2 if first == _SHORT else 1
         times = max(fewest, int(_FOLLOWING * steps) // (first + _pause(steps, first)))
         most = _FOR_OTHERS * self.sampling.max_units
         # Slow neighbours hardly have runs in common: these points are not for others.
         part = 1.0 if steps >= _SLOW else _LEANT_ON
+        part = _OF_SURFACE if self.is_averaged else part
+        allowed = self.tolerance * (part if self.is_averaged else 1.0)
         search = growth_runs(
             replace(self.sampling, tolerance=part * self.tolerance, work=None),
             plan.of(plan.per_repetition, times * repetitions),
@@ -223,11 +214,12 @@ class PointSearch:
             if (kind, windows) == (self._kind, self._windows) and self._known is not None:
                 have = self._known.sampling.repetitions
             more = drawing.of(drawing.per_repetition, drawing.repetitions - have)
-            drawn = yield RunAsked(more, steps, horizon, have, windows, pause)
+            drawn = yield RunAsked(more, steps, horizon, have, windows, pause, self.is_averaged)
             self._kind, self._windows = kind, windows
             self._known = joined(self._known if have else None, drawn)
             found = self._found()
-            enough = found.status is Status.OK and found.limit.error <= self.tolerance
+            error = found.limit.averaged(self._averaged).error
+            enough = found.status is Status.OK and error <= allowed
             try:
                 # A perturbation that follows another is a repetition more.
                 wanted, horizon = search.send(replace(self._known, sampling=wanted))
@@ -306,41 +298,3 @@ def _round(number: float) -> int:
     """
     power = 1 << max(0, math.ceil(math.log2(number)))
     return 3 * power // 4 if power > 2 and number <= 3 * power // 4 else power
-
-
-def _answer(at: Settled, growth: GrowthFound) -> PointFound:
-    """The numbers of a point, as `SampledUnits` gives them."""
-    status = growth.status if at.status is Status.OK else at.status
-    found = _moments(at) | _rates(growth, status)
-    rate, error = growth.limit.value, growth.limit.error
-    if not found["second_moment"][0].any():
-        xi = timescale_of(Rate(-rate, error, True))
-        found["xi_q"] = np.array([xi[0]]), np.array([xi[1]]), status
-        if rate > 0.0:
-            for name in ("second_moment", "preactivation_variance"):
-                found[name] = *found[name][:2], Status.UNSTABLE
-    return PointFound(found, growth.units)
-
-
-def _rates(growth: GrowthFound, status: Status) -> dict[str, Found]:
-    """What perturbations tell."""
-    rate, error = growth.limit.value, growth.limit.error
-    chi = math.exp(rate)
-    return {
-        "gradient_growth": (np.array([rate]), np.array([error]), status),
-        "chi_1": (np.array([chi]), np.array([chi * error]), status),
-    }
-
-
-def _moments(at: Settled) -> dict[str, Found]:
-    """What needs no perturbation."""
-    found: dict[str, Found] = {}
-    for name in ("second_moment", "preactivation_variance"):
-        pairs = at.late(READ[name])
-        values, errors = (np.array([float(pair[k]) for pair in pairs.values()]) for k in (0, 1))
-        if name == "second_moment":
-            errors = np.hypot(errors, [at.remaining[n] for n in pairs])
-        found[name] = values, errors, at.status
-    value, error = timescale_of(slowest_rate(second_moments(at.samples.values), at.steps // 4))
-    found["xi_q"] = np.array([value]), np.array([error]), at.status
-    return found

@@ -27,6 +27,8 @@ __all__ = ["SampledSetting"]
 
 Array = NDArray[np.float64]
 Tensor = torch.Tensor
+# Repetitions have numbers below this (`repetitions`): those of other points come after.
+_REPETITIONS_APART = 1 << 24
 
 
 @dataclass
@@ -34,8 +36,9 @@ class SampledSetting:
     """A cell at an ensemble, tied or untied, and the runs that measure it.
 
     With `points`, ensembles and inputs of which this is the first, the first axis of what a run
-    returns counts the rows of all of them (`units.points`). `directions`: how many weights keep
-    before any is dropped (`units.recent_span`).
+    returns counts the rows of all of them (`units.points`); with `numbers`, one for each of them,
+    they share no random numbers. `directions`: how many weights keep before any is dropped
+    (`units.recent_span`).
     """
 
     cell: Cell
@@ -45,12 +48,14 @@ class SampledSetting:
     start: Mapping[str, float] = field(default_factory=dict)
     kept: KeptRuns = field(default_factory=KeptRuns, compare=False, repr=False)
     points: Sequence[tuple[Ensemble, Inputs]] = ()
+    numbers: Sequence[int] = ()
     directions: int = KEPT
 
     def process(
         self, sampling: Sampling, repetitions: Iterable[int], trajectories: int
     ) -> UnitProcess:
         """Units at t = 0."""
+        chosen = [r + first for r in repetitions for first in self._first_repetitions]
         return UnitProcess(
             self.cell,
             self.ensemble,
@@ -58,11 +63,17 @@ class SampledSetting:
             self.tying,
             sampling,
             trajectories,
-            list(repetitions),
+            chosen,
             self.start,
             self.points,
             self.directions,
+            apart=bool(self.numbers),
         )
+
+    @property
+    def _first_repetitions(self) -> list[int]:
+        """Of every point that has random numbers of its own."""
+        return [(1 + number) * _REPETITIONS_APART for number in self.numbers] or [0]
 
     @property
     def coincides(self) -> bool:

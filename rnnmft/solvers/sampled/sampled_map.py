@@ -22,7 +22,8 @@ from rnnmft.numerics.devices import choose_device
 from rnnmft.numerics.side_by_side import side_by_side
 from rnnmft.sampling import SETTLE_WITHIN, Sampling
 from rnnmft.solvers.sampled.joint_runs import JointRuns, RunAsked, points_together
-from rnnmft.solvers.sampled.point_search import PointFound, PointSearch
+from rnnmft.solvers.sampled.point_found import PointFound
+from rnnmft.solvers.sampled.point_search import PointSearch
 from rnnmft.solvers.sampled.runs import SampledSetting
 
 __all__ = ["SampledMap"]
@@ -63,25 +64,32 @@ class SampledMap:
     ) -> None:
         self.cell, self.points, self.places, self.tying = cell, points, places, tying
         self.start, self.device, self.with_growth = start or {}, sampling.device, with_growth
-        settings = [SampledSetting(cell, *point, tying, self.start) for point in points]
-        self._searches = [
-            PointSearch(s, tolerance, sampling, with_growth, settle_within) for s in settings
-        ]
+        self._search = partial(
+            PointSearch,
+            tolerance=tolerance,
+            sampling=sampling,
+            with_growth=with_growth,
+            settle_within=settle_within,
+        )
+        self._searches: dict[int, PointSearch] = {}
 
     def completed(
-        self, which: Sequence[int] | None = None
+        self, which: Sequence[int] | None = None, *, averaged: bool = False
     ) -> Iterator[list[tuple[int, PointFound]]]:
         """The numbers and the places in the list of points, as runs complete them.
 
         Args:
             which: of the points; all when None. Those of earlier calls can be leant on.
+            averaged: whether they are to make a surface, so that noise counts in part.
 
         Raises:
             OutOfTimeError: a time budget ended before all were.
         """
         waiting: dict[RunAsked, list[int]] = defaultdict(list)
         poor: list[int] = []
-        for i in range(len(self._searches)) if which is None else which:
+        for i in range(len(self.points)) if which is None else which:
+            setting = SampledSetting(self.cell, *self.points[i], self.tying, self.start)
+            self._searches[i] = self._search(setting, is_averaged=averaged)
             waiting[self._searches[i].asked].append(i)
         while waiting or poor:
             if not waiting:
@@ -108,7 +116,9 @@ class SampledMap:
 
     def _run(self, asked: RunAsked, chosen: list[int]) -> None:
         """Let points move together, and go on with those that ask for what follows this run."""
-        together = JointRuns(self.cell, [self.points[i] for i in chosen], self.tying, self.start)
+        points = [self.points[i] for i in chosen]
+        numbers = chosen if asked.apart else ()
+        together = JointRuns(self.cell, points, self.tying, self.start, numbers)
         receiving = set(chosen)
         while receiving:
             for i, drawn in zip(chosen, together.draw(asked), strict=True):
@@ -152,7 +162,7 @@ class SampledMap:
 
     def _near(self, i: int) -> list[int]:
         """The neighbours to lean on that are done, nearest first."""
-        done = (k for k, s in enumerate(self._searches) if s.is_leant_on and s.answer is not None)
+        done = (k for k, s in self._searches.items() if s.is_leant_on and s.answer is not None)
         near = [k for k in done if self._distance(i, k) <= _NEAR]
         return sorted(near, key=lambda k: self._distance(i, k))
 

@@ -124,6 +124,26 @@ def test_a_noisy_point_gets_units_until_it_is_good_enough():
     assert error <= 0.01
 
 
+def test_noise_counts_in_part_where_a_surface_averages_it():
+    """Points of a surface have numbers of their own, and stop at less units; brackets count."""
+    cell, points = neighbours()
+    points = [points[0], points[0]]
+    grid = SampledMap(cell, points, [(0,), (1,)], "tied", 0.01, PLAN)
+    found = dict(pair for some in grid.completed(averaged=True) for pair in some)
+    limits = [found[i].limit for i in range(2)]
+    assert limits[0].value != limits[1].value
+    for i, limit in enumerate(limits):
+        (value,), (error,), status = found[i].values["gradient_growth"]
+        assert (value, error, status) == (limit.value, limit.error, Status.OK)
+        assert limit.averaged(0.3).error <= 0.008 < error
+        (of_map,), _, status = found[i].within(0.01).values["gradient_growth"]
+        assert of_map == value
+        assert status is (Status.OK if error <= 0.01 else Status.NOT_CONVERGED)
+    alone = dict(pair for some in grid.completed() for pair in some)
+    assert alone[0].units > found[0].units
+    assert alone[0].limit.value == alone[1].limit.value
+
+
 @pytest.mark.slow
 def test_neighbours_are_leant_on_and_differ_in_nothing_else():
     """The middle one has fewer units, and the rate that it has by its own, within both errors."""
