@@ -1,8 +1,8 @@
 """The points of a map that are solved together where moments do not close.
 
 Those of a cell that is linear given its gate lie on surfaces that a few states tell
-(`solvers.conditional`); units of all others move together, and where these make a smooth map some
-of them are predicted from the rest (`solvers.sampled`).
+(`solvers.conditional`); of all others units move together, and where the map is smooth those of
+some points tell the rest (`solvers.sampled`).
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def phase_diagram(
             approaches; "cpu".
         tolerance: where units of many points are sampled together: the standard error per step of
             the growth rate that each point shall have. Moments have the error that this leaves
-            them. Neighbours share their random numbers: the noise of their difference is smaller.
+            them. Errors of neighbours are not independent: what tells one tells the other.
         settle_within: steps after which a sampled point that has not settled is left as it is, with
             the status MAX_STEPS; its growth rate is that by then. Half as many cost half as much
             where memory is long.
@@ -116,8 +116,8 @@ def phase_diagram(
         shape (a bound, or a standard error where units are sampled: the attribute `error_kind`);
         `status` over `quantity` and the grid (the names of `Status`); `fixed_point_error`, the
         largest error of the moments, where they close; of tied weights with memory `predicted`, 1
-        at points that others tell, by cubics through those whose units were sampled or by a surface
-        of states. With "fixed_points": `fixed_points` (E[s^2]) and its error over `state`,
+        at points that others tell, by a surface through those whose units were sampled or through
+        states. With "fixed_points": `fixed_points` (E[s^2]) and its error over `state`,
         `fixed_point` and the grid, nan beyond the last, `fixed_point_stable` and
         `fixed_point_count`. Attributes say what was computed and how: cell, ensemble, inputs,
         start, tying, method, how the integrals were computed, how many points were solved one by

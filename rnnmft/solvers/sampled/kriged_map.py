@@ -51,7 +51,7 @@ class KrigedMap:
     Args:
         points: the map, with growth rates.
         tolerance: standard error of a growth rate, per step.
-        asked: what must be told well; of the rest only the error is said.
+        asked: what must be told well; the rest may be wrong.
     """
 
     def __init__(
