@@ -62,6 +62,8 @@ class KrigedMap:
         self._places = np.array(points.places, dtype=float)
         # What became of points with noise that counts in part; None: nothing that tells of others.
         self._nodes: dict[int, KnownPoint | None] = {}
+        # The answers of those that are good enough for themselves.
+        self._answered: dict[int, PointFound] = {}
         # Points that a surface told; and of halves, those that none did.
         self._told: set[int] = set()
         self._broken: set[int] = set()
@@ -79,7 +81,7 @@ class KrigedMap:
         if self._broken and self._told:
             told, broken = (np.array(sorted(some)) for some in (self._told, self._broken))
             apart = [np.abs(self._places[broken] - p).max(1).min() for p in self._places[told]]
-            yield from self.points.completed(told[np.array(apart) <= _MARGIN].tolist())
+            yield from self._solve(told[np.array(apart) <= _MARGIN].tolist())
 
     def _part(
         self, which: Numbers, *, is_half: bool = False
@@ -95,7 +97,7 @@ class KrigedMap:
                     yield from self._part(half, is_half=True)
                 return
         self._broken |= set(left.tolist()) if is_half else set()
-        yield from self.points.completed(left.tolist())
+        yield from self._solve(left.tolist())
 
     def _halves(self, which: Numbers, left: Numbers) -> list[Numbers]:
         """What is left of each half of a part, along the axis that is longest."""
@@ -118,11 +120,23 @@ class KrigedMap:
             yield from self._add(left[new][chosen])
         return left
 
+    def _solve(self, which: list[int]) -> Iterator[list[tuple[int, PointFound]]]:
+        """Points by themselves."""
+        known = [(i, self._answered[i]) for i in which if i in self._answered]
+        if known:
+            yield known
+        yield from self.points.completed([i for i in which if i not in self._answered])
+
     def _add(self, which: Numbers) -> Iterator[list[tuple[int, PointFound]]]:
         """Solve points for a surface."""
         for completed in self.points.completed(which.tolist(), averaged=True):
             self._nodes |= {i: KnownPoint.of(found) for i, found in completed}
+            self._answered |= {i: found for i, found in completed if self._is_good(found)}
             yield [(i, found.within(self.tolerance)) for i, found in completed]
+
+    def _is_good(self, found: PointFound) -> bool:
+        """Whether a point is as good as it would be if it were solved for itself."""
+        return found.limit is None or found.limit.error <= self.tolerance
 
     def _tell(
         self, which: Numbers, open_: Numbers
@@ -143,7 +157,7 @@ class KrigedMap:
         excess = np.where(self._is_beside_failure(places, around), np.inf, told.excess)
         good = excess <= 1.0
         self._told |= set(open_[good].tolist())
-        yield [(int(open_[k]), told.found(k, self._states)) for k in np.flatnonzero(good)]
+        yield [(int(open_[k]), told.found(k, self._states)) for k in np.flatnonzero(good).tolist()]
         return good, excess
 
     def _is_beside_failure(self, places: Array, around: dict[int, KnownPoint | None]) -> Flags:
@@ -153,7 +167,7 @@ class KrigedMap:
             return np.zeros(len(places), dtype=bool)
         apart = np.abs(places[:, None] - self._places[list(around)]).max(2)
         nearest = np.argsort(apart, axis=1, kind="stable")[:, : 2 * places.shape[1] + 1]
-        return failed[nearest].any(1)
+        return np.any(failed[nearest], axis=1)
 
 
 def spread_over(places: Array) -> list[int]:

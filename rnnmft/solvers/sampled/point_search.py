@@ -31,8 +31,9 @@ from rnnmft.units.repetitions import Samples, calibrated_error
 __all__ = ["PointSearch"]
 
 
-# Steps of the first run, doubled up to the last: quarters of 8 and more are compared.
-_FIRST_STEPS = 32
+# Steps of the first run, doubled up to the last: quarters of 16 and more are compared. Of those of 8 a
+# drift of a tenth is hidden by the noise of so few units.
+_FIRST_STEPS = 64
 # Steps of the first run of a perturbation; of one whose state was slow to settle, and of one where
 # it took from so many steps on; of the last.
 _SHORT, _USUAL, _LONG, _SLOW, _LONGEST = 16, 32, 64, 256, 256

@@ -100,7 +100,7 @@ def test_what_is_not_asked_for_need_not_be_told_well():
     both, rates = (KnownMap((21, 18), smooth, broken) for _ in range(2))
     completed(both)
     told = completed(rates, ["gradient_growth"])
-    assert len(rates.solved) + len(rates.nodes) < 100 < len(both.solved)
+    assert len(rates.solved) + len(rates.nodes) < 100 < len(both.solved) + len(both.nodes)
     assert np.abs(z(rates, told)).max() < FAR
 
 
@@ -115,6 +115,9 @@ def test_what_has_no_rate_tells_nothing():
     assert not any(missing(place) for place in told)
     assert (21, 20) not in told
     assert (0, 11) in told
+    # Nor is it asked again.
+    assert any(missing(points.places[i]) for i in points.nodes)
+    assert set(points.nodes).isdisjoint(points.solved)
 
 
 def test_a_small_map_is_solved():
