@@ -31,8 +31,8 @@ from rnnmft.units.repetitions import Samples, calibrated_error
 __all__ = ["PointSearch"]
 
 
-# Steps of the first run, doubled up to the last: quarters of 16 and more are compared. Of those of 8 a
-# drift of a tenth is hidden by the noise of so few units.
+# Steps of the first run, doubled up to the last: quarters of 16 and more are compared. In those of
+# 8 the noise of so few units hides a drift of a tenth.
 _FIRST_STEPS = 64
 # Steps of the first run of a perturbation; of one whose state was slow to settle, and of one where
 # it took from so many steps on; of the last.
