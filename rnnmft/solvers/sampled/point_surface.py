@@ -24,7 +24,7 @@ from rnnmft.numerics.kriging import Kriging
 from rnnmft.solvers.sampled.point_found import PointFound
 from rnnmft.units.repetitions import calibrated_error
 
-__all__ = ["PREDICTED", "KnownPoint", "PointSurface", "Told", "is_asked"]
+__all__ = ["PREDICTED", "KnownPoint", "PointSurface", "ToldPoints", "is_asked"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -66,7 +66,7 @@ class KnownPoint:
 
 
 @dataclass(frozen=True)
-class Told:
+class ToldPoints:
     """Of some points: (m, quantities) values and errors, and how well they must be known.
 
     Attributes:
@@ -107,7 +107,7 @@ class PointSurface:
             for values, noise in zip(self._values.T, self._noise.T, strict=True)
         ]
 
-    def at(self, places: Array, tolerance: float, asked: Flags) -> Told:
+    def at(self, places: Array, tolerance: float, asked: Flags) -> ToldPoints:
         """What it says of places, (m, axes).
 
         Args:
@@ -130,7 +130,7 @@ class PointSurface:
             own = np.maximum(_AS_GOOD * own, _OF_MOMENT)
             allowed.append(own if q else np.full(len(places), tolerance))
         excess = np.divide(errors, allowed)
-        return Told(np.transpose(values), np.transpose(errors), excess[asked].max(0))
+        return ToldPoints(np.transpose(values), np.transpose(errors), excess[asked].max(0))
 
 
 def is_asked(cell: Cell, names: Collection[str]) -> Flags:
