@@ -34,6 +34,7 @@ Flags = NDArray[np.bool_]
 # Values of an axis between two points that come first, the fewest of these along an axis, and the
 # most, by the number of axes.
 _BETWEEN, _FEWEST, _MOST = 4, 4, {1: 9, 2: 8, 3: 5}
+# And by more of these.
 _MOST_OF_MANY = 4
 # Points that are added at once, how often, and how far apart they are in terms of the map.
 _ADDED, _TIMES, _APART = 16, 4, (0.15, 0.05, 0.0)
