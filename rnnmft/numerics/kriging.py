@@ -6,7 +6,8 @@
 The variances of the noise are known; a and the l_k are those of the largest restricted likelihood.
 What is predicted has a standard error, of the noise and of what lies between the places; values are
 combined linearly, so that functions measured at the same places can be told together. Whether the
-function is as smooth as that supposes, each value says that is predicted from all others.
+function is as smooth as that supposes, each value says that is predicted from all others: where
+they are missed by more than they should be all errors are as many times larger.
 
 Eq. (kriging) [cressie1993].
 """
@@ -58,6 +59,7 @@ class Kriging:
         freedom: how many values there are beyond the polynomial's terms.
         misses: each value less what the others predict, over the error of this: normal numbers.
         miss_errors: that error.
+        times: the root mean square of misses, 1 at least, by which errors are larger.
     """
 
     def __init__(self, places: Array, values: Array, variances: Array) -> None:
@@ -74,6 +76,7 @@ class Kriging:
         self._unit = max(float(rest.std()), float(np.sqrt(variances.mean())), np.finfo(float).tiny)
         self._search()
         self.misses, self.miss_errors = self._missed()
+        self.times = max(1.0, float(np.sqrt((self.misses**2).mean())))
 
     def at(self, places: Array) -> Kriged:
         """What the function is at places (m, d)."""
@@ -85,7 +88,8 @@ class Kriging:
             self._root, cross + self._trend_white @ by_trend, lower=True, trans="T"
         ).T
         variance = self._size**2 - (cross**2).sum(0) + (missing * by_trend).sum(0)
-        return Kriged(weights @ self._y, np.sqrt(np.maximum(variance, 0.0)), weights)
+        errors = self.times * np.sqrt(np.maximum(variance, 0.0))
+        return Kriged(weights @ self._y, errors, weights)
 
     def _missed(self) -> tuple[Array, Array]:
         white = linalg.solve_triangular(self._root, np.eye(len(self._y)), lower=True)

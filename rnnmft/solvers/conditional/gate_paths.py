@@ -69,9 +69,9 @@ class GatePaths:
         """Steps of all paths together."""
         return self.steps * self.repetitions * self.numbers.shape[2]
 
-    def some(self, repetitions: int) -> GatePaths:
-        """The paths of the first repetitions."""
-        return GatePaths(self.numbers[:, :repetitions].contiguous(), self.steps)
+    def some(self, repetitions: int, paths: int | None = None) -> GatePaths:
+        """The first repetitions, and of each of them the first paths (or all)."""
+        return GatePaths(self.numbers[:, :repetitions, :paths].contiguous(), self.steps)
 
     def with_covariance(self, covariance: Tensor) -> Tensor:
         """Paths (T, R, M) of a covariance (lags 0, 1, ..), which has ended at T / 2.
@@ -80,12 +80,30 @@ class GatePaths:
 
         A negative part of its spectrum, which is sampling noise, counts as none.
         """
+        return self._filtered(self._power(covariance).sqrt())
+
+    def running_sum(self, covariance: Tensor, kept: float) -> Tensor:
+        """What paths of a covariance sum up to until each step, over its standard deviation.
+
+        sum_n kept^n w(t - 1 - n), (T, R, M); the steps of the ring come round and round.
+        """
+        power = self._power(covariance)
+        angles = (2.0 * math.pi / self.steps) * torch.arange(len(power)).to(power)[:, None]
+        turns = torch.polar(torch.ones_like(angles), -angles)
+        gain = turns / (1.0 - kept * turns)
+        variance = torch.fft.irfft(power * gain.abs().square(), n=self.steps, dim=0)[0]
+        return self._filtered(power.sqrt() * gain / variance.sqrt())
+
+    def _power(self, covariance: Tensor) -> Tensor:
+        """Its spectrum, (T / 2 + 1, R) or (T / 2 + 1, 1)."""
         covariance = covariance if covariance.ndim > 1 else covariance[:, None]
         ring = covariance.new_zeros((self.steps, covariance.shape[1]))
         ring[: len(covariance)] = covariance
         ring[self.steps + 1 - len(covariance) :] = covariance[1:].flip(0)
-        power = torch.fft.rfft(ring, dim=0).real.clamp_min(0.0)
-        return torch.fft.irfft(power.sqrt()[:, :, None] * self.numbers, n=self.steps, dim=0)
+        return torch.fft.rfft(ring, dim=0).real.clamp_min(0.0)
+
+    def _filtered(self, gain: Tensor) -> Tensor:
+        return torch.fft.irfft(gain[:, :, None] * self.numbers, n=self.steps, dim=0)
 
 
 def later(x: Tensor, steps: int) -> Tensor:

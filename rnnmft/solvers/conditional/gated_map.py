@@ -45,11 +45,15 @@ _VALUES, _VARIANCES = 9, 11
 # States that are added at once, how close they are in terms of the map if there are others, how
 # often at most, and how often in a row they may settle fewer points than so many.
 _ADDED, _APART, _TIMES, _IN_VAIN, _FEW = 16, 0.04, 40, 2, 2
-# Steps of all paths of a state, to a tolerance of so much; with more for less, up to so many.
-_STEPS, _TOLERANCE, _MOST_STEPS = 1 << 15, 0.0025, 1 << 21
-# How many times as many where the noise of a rate is above so many tolerances.
+# Steps of the paths that growth is averaged over, to a tolerance of so much; with more for less, up
+# to so many.
+_STEPS, _TOLERANCE, _MOST_STEPS = 1 << 14, 0.0025, 1 << 20
+# Its weights take a tenth of the time and decide where a state jumps: they have so many times as
+# many, and twice that in every round of states that are added, at most so often.
+_FOR_WEIGHTS, _DOUBLED = 8, 3
+# How many times as many for growth where the noise of a rate is above so many tolerances.
 _MORE, _NOISY = 4, 2.0
-# In terms of the tolerance: more is not mended by a few states.
+# In terms of the tolerance: units tell better what is worse, if it is not for the sake of a jump.
 _HOPELESS = 3.0
 # What is left of a rate's search, of the tolerance.
 _RESOLVED = 0.2
@@ -109,12 +113,9 @@ class GatedMap:
             good = told.growth_error <= self.tolerance
             errors = np.where(open_ & ~good & np.isfinite(told.growth), told.growth_error, 0.0)
             worst = errors > self.tolerance
-            if count:
-                worst &= errors <= _HOPELESS * self.tolerance
             few = (open_ & good).sum() < min(_FEW, worst.sum())
             in_vain = in_vain + 1 if few else 0
             is_last = count == _TIMES or in_vain == _IN_VAIN or not worst.any()
-            # What is far from good enough, and not for the sake of a jump, units tell better.
             is_near = told.growth_error <= _HOPELESS * self.tolerance
             ended = open_ & (good | (is_last & (is_near | told.is_beside_jump)))
             yield [
@@ -124,7 +125,8 @@ class GatedMap:
             open_ &= ~ended
             if is_last:
                 return
-            self._solve(points, _worst_places(points, told, np.where(worst, errors, 0.0)))
+            places = _worst_places(points, told, np.where(worst, errors, 0.0))
+            self._solve(points, places, _FOR_WEIGHTS << min(count, _DOUBLED))
 
     def _found(self, points: MapSlice, told: Told, i: int) -> PointFound:
         """A point, from what its surface tells."""
@@ -189,12 +191,15 @@ class GatedMap:
                 for p, ends in sorted(points.ranges.items())
                 for x in towards_ends(ends.low, ends.high, _VARIANCES)
             ],
+            _FOR_WEIGHTS,
         )
         return True
 
-    def _solve(self, points: MapSlice, places: Sequence[tuple[float, float]]) -> None:
+    def _solve(
+        self, points: MapSlice, places: Sequence[tuple[float, float]], for_weights: int
+    ) -> None:
         """States at (log s, p)."""
-        tasks = [partial(self._state, points, *place, self._seed()) for place in places]
+        tasks = [partial(self._state, points, *at, self._seed(), for_weights) for at in places]
         found = dict(side_by_side(tasks, self.backend.device))
         for i, place in enumerate(places):
             state = found[i]
@@ -207,15 +212,21 @@ class GatedMap:
         return int(np.random.SeedSequence([self.seed, self._drawn]).generate_state(1)[0])
 
     @torch.inference_mode()
-    def _state(self, points: MapSlice, x: float, p: float, seed: int) -> HeldVariance | None:
+    def _state(
+        self, points: MapSlice, x: float, p: float, seed: int, for_weights: int
+    ) -> HeldVariance | None:
         nearest = min(points.ranges, key=lambda known: abs(known - p))
         averages, lags = self._averages(points, p), points.ranges[nearest].lags_at(x)
         variance, resolution = math.exp(2 * x), _RESOLVED * self.tolerance
-        arguments = seed, self.backend, resolution, lags
-        state = solve_held(averages, variance, self._steps, *arguments)
+
+        def solved(steps: int, for_weights: int) -> HeldVariance | None:
+            arguments = seed, self.backend, resolution, lags, for_weights
+            return solve_held(averages, variance, steps, *arguments)
+
+        state = solved(self._steps, for_weights)
         if state is None or state.covariance[1, 1] <= (_NOISY * self.tolerance) ** 2:
             return state
-        return solve_held(averages, variance, _MORE * self._steps, *arguments)
+        return solved(_MORE * self._steps, max(for_weights // _MORE, 1))
 
 
 def _point(

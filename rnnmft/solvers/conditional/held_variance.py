@@ -1,7 +1,8 @@
 """A stationary state of given variance of W h: the weights it needs and its growth, with noise.
 
-A few repetitions find out how long covariances are and what the rate is nearly; all of them then
-tell the numbers. What each of them has of chance moves the shape of the covariance, the weights
+A part of the paths finds out how long covariances are, all of them the state and the weights. That
+part then tells the growth, which takes ten times as long, and of which a few repetitions tell
+nearly what it is. What each repetition has of chance moves the shape of the covariance, the weights
 and the rate together: their standard errors and covariance are those over repetitions.
 
 Eq. (given-gate-covariance), Eq. (given-gate-growth), Eq. (given-gate-noise).
@@ -57,13 +58,13 @@ class HeldVariance:
         log_scale: log of the sigma_w^2 R that it needs.
         growth: of mean squared gradients, per step.
         covariance: of the noise of these two, (2, 2).
-        steps: of all paths.
+        steps: of all paths that each of them is averaged over.
     """
 
     log_scale: float
     growth: float
     covariance: Array
-    steps: int
+    steps: tuple[int, int]
 
 
 def needed_weights(
@@ -92,34 +93,40 @@ def solve_held(
     backend: Backend,
     resolution: float,
     lags: int = SHORTEST,
+    for_weights: int = 1,
 ) -> HeldVariance | None:
     """The state.
 
     Args:
         averages: of the cell.
         variance: of W h.
-        steps: of all paths together, at least.
+        steps: of all paths together that growth is averaged over, at least.
         seed: of their numbers.
         backend: torch.
         resolution: what may be left of a rate's search.
         lags: over which covariances are thought to reach.
+        for_weights: how many times as many steps tell the state and its weights.
 
     Returns:
         None where there is no such state, or its memory is too long.
     """
     while lags <= _LONGEST:
-        paths = GatePaths.drawn(lags, _REPETITIONS, max(steps, _FOR_A_LAG * lags), seed, backend)
+        total = for_weights * max(steps, _FOR_A_LAG * lags)
+        paths = GatePaths.drawn(lags, _REPETITIONS, total, seed, backend)
         iteration = Iteration(averages, LagGrid(lags, _NEAR), variance)
-        settled = iteration.settle(paths, until_short=True)
+        part = paths.some(_REPETITIONS, max(1, paths.numbers.shape[2] // for_weights))
+        settled = iteration.settle(part, until_short=True)
+        if settled is not None and settled.end <= _ENDED:
+            settled = iteration.settle(paths, settled.shape)
         if settled is None:
             return None
         if settled.end <= _ENDED:
-            near = _look_ahead(iteration, paths, settled, resolution)
+            near = _look_ahead(iteration, part, settled, resolution)
             if near is None:
                 return None
             rate, past, is_complete = near
             if is_complete:
-                return _found(iteration, paths, settled, resolution, rate, past)
+                return _found(iteration, (paths, part), settled, resolution, rate, past)
         lags *= 2
     return None
 
@@ -129,8 +136,10 @@ def _look_ahead(
 ) -> tuple[RoundsRate, int, bool] | None:
     """The rate of a few repetitions, the past they sum, and whether the lags are enough for it."""
     few = paths.some(_FEW)
-    at = iteration.at(few, settled.shape)
-    rounds = PerturbationRounds(few, iteration.averages, iteration.grid, at, total=paths.total)
+    at = settled.of_some(few)
+    rounds = PerturbationRounds(
+        few, iteration.averages, iteration.grid, at, total=paths.total, is_rough=True
+    )
     rate = solve(rounds, resolution)
     if rate is None:
         return None
@@ -143,22 +152,27 @@ def _look_ahead(
 
 def _found(
     iteration: Iteration,
-    paths: GatePaths,
+    of: tuple[GatePaths, GatePaths],
     settled: SettledGate,
     resolution: float,
     near: RoundsRate,
     past: int,
 ) -> HeldVariance | None:
-    """What all repetitions tell."""
-    rounds = PerturbationRounds(paths, iteration.averages, iteration.grid, settled, past)
+    """What all repetitions tell; `of`: all paths, and those for growth."""
+    every, paths = of
+    rounds = PerturbationRounds(
+        paths, iteration.averages, iteration.grid, settled.of_some(paths), past
+    )
     rate = solve(rounds, resolution, near)
     if rate is None:
         return None
     small = small_part(paths)
-    moved = iteration.at(paths, settled.shape[:, None] + small * iteration.answer(paths, settled))
-    own, back = (_array(at.moments) for at in (settled, moved))
+    at = iteration.at(paths, settled.shape)
+    answer = iteration.answer(paths, at, settled.deviation)
+    moved = iteration.at(paths, settled.shape[:, None] + small * answer)
+    own, here, back = (_array(v.moments) for v in (settled, at, moved))
     # More of the state takes less of the weights.
-    scales = -(own / own.mean() - 1.0) - np.log(back / own) / small
+    scales = -(own / own.mean() - 1.0) - np.log(back / here) / small
     weights = settled.scale * torch.exp(small * torch.as_tensor(scales)).to(settled.shape)
     there = PerturbationRounds(
         paths, iteration.averages, iteration.grid, moved, past, scale=weights
@@ -166,7 +180,8 @@ def _found(
     rates = rate.each + _changes(rounds, there, rate) / small
     covariance = np.cov(scales, rates) / len(scales)
     covariance[1, 1] += rate.off**2 + rate.bias**2
-    return HeldVariance(math.log(settled.scale), rate.value, covariance, paths.total)
+    steps = every.total, paths.total
+    return HeldVariance(math.log(settled.scale), rate.value, covariance, steps)
 
 
 def _changes(here: PerturbationRounds, there: PerturbationRounds, rate: RoundsRate) -> Array:

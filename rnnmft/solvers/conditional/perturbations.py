@@ -25,6 +25,7 @@ from dataclasses import astuple, dataclass
 import torch
 
 from rnnmft.deadline import check_deadline
+from rnnmft.solvers.conditional.controlled_means import ControlledMeans, PlainMeans
 from rnnmft.solvers.conditional.gate_paths import GatePaths, later, wrapped
 from rnnmft.solvers.conditional.lag_grid import LagGrid
 from rnnmft.solvers.conditional.linear_cell import GateAverages
@@ -112,6 +113,7 @@ class PerturbationRounds:
         grid: the lags of the covariance of perturbations.
         at: the state.
         scale: sigma_w^2 R of every repetition, if it is not the state's own.
+        is_rough: whether paths are too few to know what controls are worth.
         past: steps of the past that are summed; as many as the paths can tell when absent.
         total: steps of all paths that will be used, if these are a part of them.
     """
@@ -125,6 +127,8 @@ class PerturbationRounds:
         past: int | None = None,
         total: int | None = None,
         scale: Tensor | None = None,
+        *,
+        is_rough: bool = False,
     ) -> None:
         each = at.scale if scale is None else scale[:, None]
         w = paths.with_covariance(at.covariance)
@@ -135,6 +139,9 @@ class PerturbationRounds:
         v = at.variance
         self._history = each * torch.addcmul(response.b_db, response.a_da, v)
         self._own = each * torch.addcmul(response.db_db, response.da_da, v)
+        self._means = PlainMeans()
+        if not is_rough:
+            self._means = ControlledMeans(paths, at.covariance, float(self._aa.mean()))
         self.past = past or self._told(total or paths.total)
 
     def without_memory(self) -> float:
@@ -166,15 +173,22 @@ class PerturbationRounds:
         added = (2 * k * k) * self._a_da * histories[0] + (k * k * float(kernel[0])) * self._own
         falling = self._aa * (k * k)
         half, product = moving_sum(falling, added, self.past // 2)
-        shorter, _ = _past(half, product, self.past // 2)
+        shorter, _ = self._past(half, product, self.past // 2)
         whole = torch.addcmul(half, product, later(half, self.past // 2))
-        past, following = _past(whole, product * later(product, self.past // 2), self.past)
+        past, following = self._past(whole, product * later(product, self.past // 2), self.past)
         # Where it does not fall off there is no kernel; this one keeps its shape.
         ratio = past.ratio()
         state = whole + following / (1.0 - ratio if ratio < 1.0 else 1.0)
         if not with_kernel:
-            return PerturbationRound(state.mean()[None], past, shorter)
+            return PerturbationRound(self._means.over_all(state)[None], past, shorter)
         return PerturbationRound(self._forward(state, histories, blocks), past, shorter)
+
+    def _past(self, known: Tensor, product: Tensor, steps: int) -> tuple[Past, Tensor]:
+        """A sum over some steps and what follows it; the latter at every step as well."""
+        following = product * later(known, steps)
+        further = product * later(following, steps)
+        means = (self._means.of(x).double().cpu() for x in (known, following, further))
+        return Past(*means), following
 
     def _blocks(self, k: float) -> dict[int, _Block]:
         """By their length, from every step on."""
@@ -205,7 +219,7 @@ class PerturbationRounds:
     def _forward(self, state: Tensor, histories: list[Tensor], blocks: dict[int, _Block]) -> Tensor:
         """The mean of F_l at every lag, from F_0."""
         size, length = len(state), 0
-        product, found = torch.ones_like(state), [state.mean()]
+        product, found = torch.ones_like(state), [self._means.over_all(state)]
         rings: tuple[Tensor, ...] = ()
         for i, (lag, step) in enumerate(zip(self.grid.lags, self.grid.steps, strict=False)):
             if step != length:
@@ -218,16 +232,8 @@ class PerturbationRounds:
                 history = torch.lerp(history, histories[i + 1], (step - 1) / (2 * step))
             state = (state * a).addcmul_(product * history, into)
             product = product * bare
-            found.append(state.mean())
+            found.append(self._means.over_all(state))
         return torch.stack(found)
-
-
-def _past(known: Tensor, product: Tensor, steps: int) -> tuple[Past, Tensor]:
-    """A sum over some steps and what follows it; the latter at every step as well."""
-    following = product * later(known, steps)
-    further = product * later(following, steps)
-    means = (x.mean((0, 2)).double().cpu() for x in (known, following, further))
-    return Past(*means), following
 
 
 def _replaced(values: Tensor, by: Tensor, which: int) -> Tensor:

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from rnnmft.deadline import check_deadline
+from rnnmft.solvers.conditional.controlled_means import ControlledMeans, PlainMeans
 from rnnmft.solvers.conditional.gate_paths import GatePaths, later, wrapped
 from rnnmft.solvers.conditional.lag_grid import LagGrid
 from rnnmft.solvers.conditional.linear_cell import GateAverages
@@ -83,6 +84,11 @@ class SettledGate:
         """Of each repetition from the shape, as far as it moves the mean, (lags, R)."""
         return (self.covariances - self.shape[:, None] * self.moments) / self.moments.mean()
 
+    def of_some(self, paths: GatePaths) -> SettledGate:
+        """On the first paths of the first repetitions alone; what all say of it stays."""
+        _, repetitions, each = paths.numbers.shape
+        return replace(self, variance=self.variance[:, :repetitions, :each].contiguous())
+
     @property
     def scale(self) -> float:
         """sigma_w^2 R."""
@@ -114,7 +120,8 @@ class Iteration:
         w = paths.with_covariance(self.size * shape)
         moved = self.averages.transition(w)
         variance, _ = moving_sum(moved.aa, moved.bb, paths.steps)
-        covariances = self.grid.at_all_lags(lag_means(variance, moved.a, self.grid))
+        means = ControlledMeans(paths, self.size * shape, float(moved.aa.mean()))
+        covariances = self.grid.at_all_lags(lag_means(variance, moved.a, self.grid, means))
         return SettledGate(self.size, shape, variance, covariances)
 
     def settle(
@@ -152,16 +159,16 @@ class Iteration:
         w = paths.with_covariance(self.size * shape)
         return kept_of(self.averages.transition(w).aa, paths.steps)
 
-    def answer(self, paths: GatePaths, at: SettledGate) -> Tensor:
+    def answer(self, paths: GatePaths, at: SettledGate, deviation: Tensor) -> Tensor:
         """How far each repetition, were it all there is, would move the shape, (lags, R).
 
         y = deviation + J y, J the change of a round with the shape. It is measured with changes as
         small as what all repetitions have of chance.
         """
-        found, part = at.deviation, small_part(paths)
+        found, part = deviation, small_part(paths)
         for _ in range(_TURNS):
             moved = self.at(paths, at.shape[:, None] + part * found)
-            found = at.deviation + (moved.shapes - at.shapes) / part
+            found = deviation + (moved.shapes - at.shapes) / part
         return found
 
 
@@ -196,18 +203,18 @@ def _to_come(step: Tensor, last: Tensor) -> float:
     return ratio / (1.0 - ratio)
 
 
-def lag_means(first: Tensor, factor: Tensor, grid: LagGrid) -> Tensor:
+def lag_means(first: Tensor, factor: Tensor, grid: LagGrid, means: PlainMeans) -> Tensor:
     """E[first(t) factor(t) .. factor(t + l - 1)] at the lags l of a grid, (K + 1, R)."""
     value, over, product = first, 1, factor
     ring = wrapped(product)
-    found = [value.mean((0, 2))]
+    found = [means.of(value)]
     for lag, step in zip(grid.lags, grid.steps, strict=False):
         while over < step:
             product = product * later(product, -over)
             ring, over = wrapped(product), 2 * over
         at = lag % len(first)
         value = value * ring[at : at + len(first)]
-        found.append(value.mean((0, 2)))
+        found.append(means.of(value))
     return torch.stack(found)
 
 

@@ -36,6 +36,9 @@ _STEPS = 3
 _WITHIN, _MOSTLY = 3.0, 1.5
 # What the logarithm of a variance is more than that of its estimate from 16 numbers, on average.
 _OF_LOGARITHM = float(np.log(15 / 2) - special.digamma(15 / 2))
+# How many times as large an estimate of a variance from 16 numbers is by chance: once in a thousand
+# times (chi^2 of 15 degrees of freedom).
+_BY_CHANCE = 2.5
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,6 @@ class StateSurface:
         growth = np.array([state.growth for state in states])
         self._needed = Kriging(places, needed, noise[:, 0, 0])
         self._growth = Kriging(places, growth, noise[:, 1, 1])
-        # Where values miss what others predict by more than their errors these are too small.
-        self._needed_times, self._growth_times = (
-            max(1.0, float(np.sqrt((k.misses**2).mean()))) for k in (self._needed, self._growth)
-        )
         self._shared = noise[:, 0, 1]
 
     def at(self, log_scale: Array, p: Array) -> Told:
@@ -102,7 +101,7 @@ class StateSurface:
         """Where the surface comes up to weights; and to fewer and more, by what it is unsure of."""
         x = np.linspace(*self._ends(p), _LOOKED_AT)
         needed = self._needed.at(np.column_stack([x, np.full(len(x), p)]))
-        unsure = _WITHIN * self._needed_times * needed.errors
+        unsure = _WITHIN * needed.errors
         each = (needed.values, needed.values + unsure, needed.values - unsure)
         middle, low, high = (_first_above(x, values, log_scale) for values in each)
         # Beyond its ends nothing is known of a surface.
@@ -128,9 +127,9 @@ class StateSurface:
         needed, growth = self._needed.at(places(x)), self._growth.at(places(x))
         slope = self._slope(self._needed, x, p, step)
         ratio = self._slope(self._growth, x, p, step) / slope
-        unsure, noise = self._needed_times * needed.errors, self._growth_times * growth.errors
+        unsure, noise = needed.errors, growth.errors
         shared = (growth.weights * needed.weights) @ self._shared
-        shared *= self._needed_times * self._growth_times
+        shared *= self._needed.times * self._growth.times
         variance = noise**2 + ratio**2 * unsure**2 - 2 * ratio * shared
         # Slopes change: what the ends of the range say counts where it is more.
         rates = [self._growth.at(places(v)).values for v in (low, high)]
@@ -154,10 +153,12 @@ def _smoothed_noise(places: Array, states: Sequence[HeldVariance]) -> Array:
     happens to look small would count for more than others, and bias what is told.
     """
     own = np.array([state.covariance for state in states])
-    steps = np.array([state.steps for state in states])[:, None]
+    steps = np.array([state.steps for state in states], dtype=float)
     # Where gates are all shut states have hardly any.
     variances = np.maximum(np.diagonal(own, axis1=1, axis2=2), EXACT**2)
     sizes = np.exp(_quadratic(places, np.log(variances * steps)) + _OF_LOGARITHM) / steps
+    # But one that has by far more than others there met what is rare.
+    sizes = np.maximum(sizes, variances / _BY_CHANCE)
     correlation = own[:, :1, 1] / np.sqrt(variances.prod(1, keepdims=True))
     shared = np.clip(_quadratic(places, correlation), -1.0, 1.0) * np.sqrt(
         sizes.prod(1, keepdims=True)

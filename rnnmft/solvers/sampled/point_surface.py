@@ -118,8 +118,7 @@ class PointSurface:
         values, errors, allowed = [], [], []
         for q, kriging in enumerate(self._each):
             told = kriging.at(places)
-            times = max(1.0, float(np.sqrt((kriging.misses**2).mean())))
-            error = _calibrated(kriging, times * told.errors)
+            error = _calibrated(kriging, told.errors)
             error = np.hypot(error, _missed(kriging, told.weights))
             weights = np.abs(told.weights)
             own = weights @ self._noise[:, q] / weights.sum(1)

@@ -74,3 +74,19 @@ def test_the_first_repetitions_are_the_same_paths():
     some = paths.some(2)
     assert some.repetitions == 2
     assert torch.equal(some.numbers, paths.numbers[:, :2])
+    assert torch.equal(paths.some(2, 1).numbers, paths.numbers[:, :2, :1])
+
+
+def test_running_sums_are_those_of_the_paths():
+    """Step by step around the ring, over the standard deviation that the covariance gives."""
+    paths = GatePaths.drawn(16, 2, 1 << 10, 4, BACKEND)
+    lags = torch.zeros(17, dtype=torch.float64)
+    lags[:3] = torch.tensor([1.0, 0.6, 0.2])
+    w, kept = paths.with_covariance(lags), 0.7
+    total = torch.zeros_like(w[0])
+    for t in range(-200, 5):
+        total = w[(t - 1) % paths.steps] + kept * total
+    # Var = (C(0) + 2 sum_l kept^l C(l)) / (1 - kept^2).
+    variance = (1.0 + 2 * (0.6 * kept + 0.2 * kept**2)) / (1 - kept**2)
+    found = paths.running_sum(lags, kept)[4 % paths.steps]
+    assert torch.allclose(found, total / variance**0.5, atol=1e-10)

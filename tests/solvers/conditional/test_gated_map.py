@@ -107,8 +107,8 @@ def test_what_memory_is_too_long_for_is_left_to_others():
 
 
 def test_next_to_the_end_of_a_state_the_error_is_told():
-    """At mu_b 4.83 the lower state ends near sigma_w 10.3: the error there is no smaller."""
-    found = solved(points(*((w, 4.83) for w in (8.0, 10.28, 11.5))), tolerance=0.01)
+    """At mu_b 4.83 the lower state ends at sigma_w 10.32 +- .01: the error there is no smaller."""
+    found = solved(points(*((w, 4.83) for w in (8.0, 10.32, 11.5))), tolerance=0.01)
     errors = [found[i].values["gradient_growth"][1][0] for i in range(3)]
     statuses = [found[i].values["gradient_growth"][2] for i in range(3)]
     assert errors[1] > 2 * max(errors[0], errors[2])

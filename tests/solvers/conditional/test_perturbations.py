@@ -39,7 +39,7 @@ def made(near, kernel_of, mu=MU, past=16):
     of_each = covariance[:, None].expand(-1, 2)
     at = SettledGate(0.8, covariance / 0.8, variance, of_each)
     scale = torch.full((2,), SCALE, dtype=torch.float64)
-    of = PerturbationRounds(paths, averages, grid, at, past, scale=scale)
+    of = PerturbationRounds(paths, averages, grid, at, past, scale=scale, is_rough=True)
     kernel = kernel_of(np.array(grid.lags))
     found = of.round(torch.as_tensor(kernel), GROWTH)
     w = paths.with_covariance(covariance).numpy() + mu

@@ -10,6 +10,7 @@ from rnnmft import Cell, Input, Preactivation, State, cells, sigmoid
 from rnnmft.deadline import deadline
 from rnnmft.errors import OutOfTimeError
 from rnnmft.numerics.backends import torch_backend
+from rnnmft.solvers.conditional.controlled_means import PlainMeans
 from rnnmft.solvers.conditional.gate_paths import GatePaths
 from rnnmft.solvers.conditional.lag_grid import LagGrid
 from rnnmft.solvers.conditional.linear_cell import GateAverages
@@ -42,7 +43,7 @@ def test_a_moving_sum_is_its_recursion():
 
 def test_lag_means_are_means_of_products():
     first, factor = random_ring(2), random_ring(3)
-    found = lag_means(first, factor, GRID)
+    found = lag_means(first, factor, GRID, PlainMeans())
     for i, lag in enumerate(GRID.lags):
         value = first.clone()
         for n in range(lag):
@@ -98,10 +99,12 @@ def test_answers_are_how_far_other_paths_end():
     """The error that one set of paths tells of its weights, against sixteen others of them."""
     ends, errors, rough = [], [], []
     for seed in range(16):
-        iteration, paths, found = settled(9.0, mu=3.0, seed=seed, total=1 << 14, last=128)
+        iteration, paths, found = settled(1.5, mu=5.0, seed=seed, total=1 << 15, last=256)
         assert found is not None
         part = small_part(paths)
-        moved = iteration.at(paths, found.shape[:, None] + part * iteration.answer(paths, found))
+        moved = iteration.at(
+            paths, found.shape[:, None] + part * iteration.answer(paths, found, found.deviation)
+        )
         own = found.moments / found.moments.mean() - 1.0
         each = own + torch.log(moved.moments / found.moments) / part
         ends.append(np.log(found.scale))

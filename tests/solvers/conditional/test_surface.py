@@ -38,7 +38,9 @@ def made(noise=1e-3, seed=0, correlation=0.0):
             # What 16 repetitions say of it.
             told = np.cov(rng.multivariate_normal([0, 0], covariance, 16).T)
             found.append(
-                HeldVariance(float(needed(x, p)) + off[0], float(growth(x, p)) + off[1], told, 1)
+                HeldVariance(
+                    float(needed(x, p)) + off[0], float(growth(x, p)) + off[1], told, (1, 1)
+                )
             )
             places.append((x, p))
     return np.array(places), found
@@ -102,7 +104,7 @@ def test_errors_grow_where_values_miss_each_other():
         for x in np.linspace(-1.7, 1.7, 11):
             off = 1e-2 * rng.standard_normal(2)
             told = 1e-6 * np.eye(2)
-            found.append(HeldVariance(needed(x, p) + off[0], growth(x, p) + off[1], told, 1))
+            found.append(HeldVariance(needed(x, p) + off[0], growth(x, p) + off[1], told, (1, 1)))
             places.append((x, p))
     wild = StateSurface(np.array(places), found, ends)
     at = column([0.5], 0.0)
