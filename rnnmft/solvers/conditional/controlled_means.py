@@ -6,7 +6,7 @@ What a state keeps of its gate is nearly a function of a running sum of W h,
 
 and what He_1(z) and He_2(z) are on average over all paths is known: 0. What they are on the paths
 at hand, times their covariance with what is averaged, is taken from an average: they are control
-variates. They leave a fifth to a tenth of the variance of a state's weights.
+variates. They leave a tenth or so of the variance of a state's weights.
 
 The covariances are those of all repetitions together: of few paths they would be chance as well.
 
