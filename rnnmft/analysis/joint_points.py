@@ -112,7 +112,6 @@ def _by_units(
     found = SampledMap(
         field.cell,
         points,
-        [tuple(map(int, np.unravel_index(i, grid.shape))) for i in rows],
         field.tying,
         # Over many steps of tied weights Sobol numbers are no more even than others, and dearer.
         sampling=replace(
@@ -127,5 +126,6 @@ def _by_units(
         **effort,
     )
     if can_be_told:
-        return KrigedMap(found, effort["tolerance"], wanted).completed()
+        places = [tuple(map(int, np.unravel_index(i, grid.shape))) for i in rows]
+        return KrigedMap(found, places, effort["tolerance"], wanted).completed()
     return found.completed()

@@ -18,17 +18,10 @@ way, and comes down to it in the others. Both ends of
 follow from the slopes' change since half the time. Slopes are those of straight lines over the
 later half of the times, through logarithms pooled over the repetitions.
 
-Where a neighbour in a space of parameters was run with the same random numbers, and with more of
-them besides, it serves as a control variate: what is read is
-
-    L - L_neighbour (same repetitions) + L_neighbour (all its repetitions),
-
-the first two of which have most of their noise in common. Everything read is linear in L.
-
 Several perturbations that start one after another in the units of a repetition (windows) are pooled
 like repetitions; it is the spread of these that makes the noise.
 
-Eq. (growth), Eq. (growth-bracket), Eq. (control-variate).
+Eq. (growth), Eq. (growth-bracket).
 """
 
 from __future__ import annotations
@@ -42,7 +35,7 @@ from numpy.typing import NDArray
 from rnnmft.units.pooled_logarithm import pooled_logarithm
 from rnnmft.units.repetitions import calibrated_error, mean_and_error
 
-__all__ = ["Control", "GrowthLimit", "growth_limit"]
+__all__ = ["GrowthLimit", "growth_limit"]
 
 Array = NDArray[np.float64]
 
@@ -100,21 +93,12 @@ class GrowthLimit:
         return replace(self, error=math.hypot(self.width, noise), noise=noise)
 
 
-@dataclass(frozen=True)
-class Control:
-    """A neighbour's logarithms, in what it shares (the first repetitions, windows) and in all."""
-
-    log_means: Array
-    log_sums: Array | None
-
-
 def growth_limit(
     log_means: Array,
     log_sums: Array | None = None,
     *,
     exponential: bool = False,
     rounding: float = 1e-9,
-    control: Control | None = None,
 ) -> GrowthLimit:
     """The limit of the slope of log m_1(T). Eq. (growth-bracket).
 
@@ -124,7 +108,6 @@ def growth_limit(
             (R, windows, n), where known.
         exponential: the approach is known to be exponential (untied weights: one time, no kernel).
         rounding: of the slopes; a floor for the error.
-        control: a neighbour's, of as many steps, and as many or more repetitions and windows.
 
     Raises:
         ValueError: fewer than 16 steps.
@@ -139,12 +122,12 @@ def growth_limit(
         if not np.isnan(log_means).any() and log_means.max() == math.inf:
             return GrowthLimit(math.inf, 0.0, 0.0)
         return GrowthLimit(math.nan, math.inf, math.inf)
-    means, sums = _Slopes.of(log_means, 1, control and control.log_means), None
+    means, sums = _Slopes.of(log_means, 1), None
     if log_sums is not None and (log_sums == -math.inf).all():
         # A state that forgets at once (a vanilla RNN's): the kernel never leaves t = s.
         exponential = True
     elif log_sums is not None and np.isfinite(log_sums[..., (log_sums.shape[-1] - 1) // 8 :]).all():
-        sums = _Slopes.of(log_sums, 0, control and control.log_sums)
+        sums = _Slopes.of(log_sums, 0)
     if sums is not None and not _above(sums, means):
         sums = None
     spread = exponential or (sums is not None and sums.last - means.last < _SPREAD / steps)
@@ -180,7 +163,7 @@ class _Slopes:
     """Slopes over the last half of the times, and how they changed, with their noise.
 
     `change` is since half the time, `before` the change in the same ratio of times before it;
-    `rows` are what the last slope is a sum of: independent parts, (repetitions,) each.
+    `rows` is the last slope by repetition.
     """
 
     last: float
@@ -188,40 +171,24 @@ class _Slopes:
     change: float
     change_noise: float
     before: float
-    rows: tuple[Array, ...]
+    rows: Array
 
     @classmethod
-    def of(cls, logarithms: Array, first: int, control: Array | None) -> _Slopes:
+    def of(cls, logarithms: Array, first: int) -> _Slopes:
         """Of a series (R, n) at the times first, first + 1, ..; its first eighth is not read."""
         end = first + logarithms.shape[-1] - 1
         skipped, first = end // 8 - first, end // 8
-        control = None if control is None else control[..., skipped:]
-        series = _independent(logarithms[..., skipped:], control)
+        series = pooled_logarithm(logarithms[..., skipped:])
         late, middle, early = (
-            [_slope(s, end // (2 * part), end // part, first) for s in series] for part in (1, 2, 4)
+            _slope(series, end // (2 * part), end // part, first) for part in (1, 2, 4)
         )
-        value, noise = _mean(*late)
-        change, change_noise = _mean(*map(np.subtract, late, middle))
-        before, _ = _mean(*map(np.subtract, middle, early))
+        value, noise = _mean(late)
+        change, change_noise = _mean(late - middle)
+        before, _ = _mean(middle - early)
         # Where rare units decide, a spread without such an event is too small. Over shorter times
         # it is larger by the root of the ratio, if not by less: the largest is believed.
-        noise = max(noise, _mean(*middle)[1] / math.sqrt(2), _mean(*early)[1] / 2)
-        return cls(value, noise, change, max(change_noise, noise), before, tuple(late))
-
-
-def _independent(logarithms: Array, control: Array | None) -> list[Array]:
-    """Pseudo-values of L, those of repetitions that are shared and of all others: L is their sum.
-
-    Eq. (control-variate).
-    """
-    own, count = pooled_logarithm(logarithms), len(logarithms)
-    if control is None:
-        return [own]
-    windows, steps = math.prod(logarithms.shape[1:-1]), logarithms.shape[-1]
-    shared = control.reshape(len(control), -1, steps)[:count, :windows]
-    beside, part = pooled_logarithm(control), count / len(control)
-    own = own - pooled_logarithm(shared) + part * beside[:count]
-    return [own, (1.0 - part) * beside[count:]] if part < 1.0 else [own]
+        noise = max(noise, _mean(middle)[1] / math.sqrt(2), _mean(early)[1] / 2)
+        return cls(value, noise, change, max(change_noise, noise), before, late)
 
 
 def _slope(series: Array, low: int, high: int, first: int) -> Array:
@@ -230,14 +197,10 @@ def _slope(series: Array, low: int, high: int, first: int) -> Array:
     return series[:, low - first : high - first + 1] @ times / (times @ times)
 
 
-def _mean(*parts: Array) -> tuple[float, float]:
-    """The sum of means over repetitions and its standard error, so that 3 of it hold 99.7 %."""
-    value = noise = 0.0
-    for rows in parts:
-        mean, error = mean_and_error(rows)
-        value += float(mean)
-        noise = math.hypot(noise, float(calibrated_error(error, len(rows))))
-    return value, noise
+def _mean(rows: Array) -> tuple[float, float]:
+    """The mean over repetitions and its standard error, so that 3 of it hold 99.7 %."""
+    mean, error = mean_and_error(rows)
+    return float(mean), float(calibrated_error(error, len(rows)))
 
 
 def _above(sums: _Slopes, means: _Slopes) -> bool:
@@ -245,7 +208,7 @@ def _above(sums: _Slopes, means: _Slopes) -> bool:
 
     It may not: waves of other than zero frequency, a state that no weight sees.
     """
-    gap, noise = _mean(*map(np.subtract, sums.rows, means.rows))
+    gap, noise = _mean(sums.rows - means.rows)
     return gap > -_SIGNIFICANT * noise - abs(means.change) - _ROUNDING
 
 

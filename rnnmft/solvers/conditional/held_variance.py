@@ -38,8 +38,9 @@ _ENDED, _UNIMPORTANT, _LAST_LAGS = 2e-3, 0.1, 0.7
 _ENDED_ROUGHLY = 1e-2
 # Repetitions, those that look ahead at a rate, and those that tell weights roughly.
 _REPETITIONS, _FEW, _SOME = 16, 2, 4
-# Steps of all paths for a lag, at least, so that a repetition has a path.
-_FOR_A_LAG = 2 * _REPETITIONS
+# Steps of all paths for a lag, at least, so that a repetition has a path; and of those for weights
+# at most: a thread takes some 100 bytes for each.
+_FOR_A_LAG, _MOST_STEPS = 2 * _REPETITIONS, 1 << 21
 
 
 @dataclass(frozen=True)
@@ -105,16 +106,17 @@ def solve_held(
         backend: torch.
         resolution: what may be left of a rate's search.
         lags: over which covariances are thought to reach.
-        for_weights: how many times as many steps tell the state and its weights.
+        for_weights: how many times as many steps tell the state and its weights (2^21 at most).
 
     Returns:
         None where there is no such state, or its memory is too long.
     """
     while lags <= _LONGEST:
-        total = for_weights * max(steps, _FOR_A_LAG * lags)
+        least = max(steps, _FOR_A_LAG * lags)
+        total = max(least, min(for_weights * steps, _MOST_STEPS))
         paths = GatePaths.drawn(lags, _REPETITIONS, total, seed, backend)
         iteration = Iteration(averages, LagGrid(lags, _NEAR), variance)
-        part = paths.some(_REPETITIONS, max(1, paths.numbers.shape[2] // for_weights))
+        part = paths.some(_REPETITIONS, max(1, paths.numbers.shape[2] * least // total))
         settled = iteration.settle(part, until_short=True)
         if settled is not None and settled.end <= _ENDED:
             settled = iteration.settle(paths, settled.shape)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rnnmft.errors import Status
 from rnnmft.sampling import Sampling
 from rnnmft.solvers.sampled.checks import decided_by_many
-from rnnmft.units.growth_limit import Control, GrowthLimit, growth_limit
+from rnnmft.units.growth_limit import GrowthLimit, growth_limit
 from rnnmft.units.repetitions import Samples, bias_of, calibrated_error, mean_and_error
 
 __all__ = [
@@ -218,20 +218,19 @@ def search_cross_growth(
         horizon *= 2
 
 
-def limit_of(drawn: Samples, end: int, tied: bool, control: Samples | None = None) -> GrowthLimit:
+def limit_of(drawn: Samples, end: int, tied: bool) -> GrowthLimit:
     """The growth rate from the first `end` steps, with what fewer units tell of the 1/M bias.
 
     Args:
         drawn: a run.
         end: how many of its steps.
         tied: whether weights are.
-        control: a neighbour's run of the same repetitions and more.
     """
     rounding = _ROUNDING[drawn.sampling.dtype]
-    found = _read(drawn.values, end, tied, rounding, control and control.values)
+    found = _read(drawn.values, end, tied, rounding)
     if drawn.small is None or not math.isfinite(found.value):
         return found
-    small = _read(drawn.small, end, tied, rounding, control and control.small)
+    small = _read(drawn.small, end, tied, rounding)
     if not math.isfinite(small.value):
         return found
     gap = small.value - found.value
@@ -242,18 +241,11 @@ def limit_of(drawn: Samples, end: int, tied: bool, control: Samples | None = Non
     return replace(found, error=error, noise=noise, bias=told)
 
 
-def _read(
-    values: Mapping[str, Array],
-    end: int,
-    tied: bool,
-    rounding: float,
-    control: Mapping[str, Array] | None = None,
-) -> GrowthLimit:
+def _read(values: Mapping[str, Array], end: int, tied: bool, rounding: float) -> GrowthLimit:
     logs, sums = _logarithms(values, end)
     if end < _FEWEST_STEPS:
         return _short(logs)
-    beside = None if control is None else Control(*_logarithms(control, end))
-    return growth_limit(logs, sums, exponential=not tied, rounding=rounding, control=beside)
+    return growth_limit(logs, sums, exponential=not tied, rounding=rounding)
 
 
 def _logarithms(values: Mapping[str, Array], end: int) -> tuple[Array, Array | None]:

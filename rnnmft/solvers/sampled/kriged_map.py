@@ -15,7 +15,7 @@ Eq. (map-between).
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -51,16 +51,21 @@ class KrigedMap:
 
     Args:
         points: the map, with growth rates.
+        places: where each stands on the grid, a whole number along every axis.
         tolerance: standard error of a growth rate, per step.
         asked: what must be told well; the rest may be wrong.
     """
 
     def __init__(
-        self, points: SampledMap, tolerance: float, asked: Collection[str] = PREDICTED
+        self,
+        points: SampledMap,
+        places: Sequence[tuple[int, ...]],
+        tolerance: float,
+        asked: Collection[str] = PREDICTED,
     ) -> None:
         self.points, self.tolerance = points, tolerance
         self._states, self._asked = len(points.cell.states), is_asked(points.cell, asked)
-        self._places = np.array(points.places, dtype=float)
+        self._places = np.array(places, dtype=float)
         # What became of points with noise that counts in part; None: nothing that tells of others.
         self._nodes: dict[int, KnownPoint | None] = {}
         # The answers of those that are good enough for themselves.

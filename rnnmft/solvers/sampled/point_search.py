@@ -2,11 +2,9 @@
 
 It asks as it would alone: for moments until they have settled (`stationary`), then for
 perturbations, over more steps or with more units, until the growth rate is known well enough
-(`growth_search`). Whoever draws the runs may draw those of many points together. A neighbour whose
-runs had the same random numbers, and more of them, can take the place of units of its own: what the
-two differ by is known with less noise than either.
+(`growth_search`). Whoever draws the runs may draw those of many points together.
 
-Eq. (tied-kernel), Eq. (growth-bracket), Eq. (control-variate).
+Eq. (tied-kernel), Eq. (growth-bracket).
 """
 
 from __future__ import annotations
@@ -59,11 +57,6 @@ _REPETITIONS, _LARGE = 16, 1 << 12
 # Where they differ by more some may be on their way from one state to another, which are too few to
 # be seen against the others.
 _ALIKE = 0.25
-# The part of the tolerance that a point has as its error where neighbours lean on it: as much is
-# left for what they differ by.
-_LEANT_ON = 0.7
-# And the part of the most units that it has for that: more are for what is not good enough itself.
-_FOR_OTHERS = 0.25
 # Of points that make a surface together: the part of their noise that is left of it, and the part
 # of the tolerance that this and their brackets make.
 _AVERAGED, _OF_SURFACE = 0.3, 0.8
@@ -84,7 +77,6 @@ class PointSearch:
     Attributes:
         asked: the run that is wanted next.
         answer: what was found; None before the end.
-        is_leant_on: whether neighbours shall use the units of this point.
     """
 
     def __init__(
@@ -100,21 +92,15 @@ class PointSearch:
         self.setting, self.tolerance, self.with_growth = setting, tolerance, with_growth
         self.settle_within, self._averaged = settle_within, _AVERAGED if is_averaged else 1.0
         self.sampling = sampling
-        self.is_leant_on = False
         self.answer: PointFound | None = None
         self._at: Settled | None = None
         # The runs of perturbations of one burn-in, horizon and size of repetitions, and how many
         # perturbations each of these had.
         self._kind: tuple[int, int, int] | None = None
         self._known: Samples | None = None
-        self._windows, self._asks_for_units = 1, False
+        self._windows = 1
         self._asking = self._ask()
         self.asked = next(self._asking)
-
-    @property
-    def lacks_units(self) -> bool:
-        """Whether what is asked for are more units, and nothing else: neighbours may help."""
-        return self.answer is None and self._asks_for_units and not self.is_averaged
 
     @property
     def is_averaged(self) -> bool:
@@ -127,23 +113,6 @@ class PointSearch:
             self.asked = self._asking.send(drawn)
         except StopIteration as end:
             self.answer = end.value
-
-    def is_of_one_kind(self, other: PointSearch) -> bool:
-        """Whether runs of two points can be compared."""
-        return self._kind == other._kind
-
-    def lean_on(self, other: PointSearch) -> bool:
-        """Whether a neighbour's units, with those that there are, make the error small enough."""
-        if other._known is None or self._known is None or not self.is_of_one_kind(other):
-            return False
-        if not _covers(other._known, self._known):
-            return False
-        found = self._found(other._known)
-        if not found.limit.error <= self.tolerance:
-            return False
-        assert self._at is not None  # there are perturbations of it
-        self.answer = answer_of(self._at, found)
-        return True
 
     def _ask(self) -> Generator[RunAsked, Samples, PointFound]:
         steps, plan = _FIRST_STEPS, self._plan(_FIRST_STEPS)
@@ -194,13 +163,9 @@ class PointSearch:
         effort = replace(effort, averaged=self._averaged)
         fewest = 2 if first == _SHORT else 1
         times = max(fewest, int(_FOLLOWING * steps) // (first + _pause(steps, first)))
-        most = _FOR_OTHERS * self.sampling.max_units
-        # Slow neighbours hardly have runs in common: these points are not for others.
-        part = 1.0 if steps >= _SLOW else _LEANT_ON
-        part = _OF_SURFACE if self.is_averaged else part
-        allowed = self.tolerance * (part if self.is_averaged else 1.0)
+        allowed = self.tolerance * (_OF_SURFACE if self.is_averaged else 1.0)
         search = growth_runs(
-            replace(self.sampling, tolerance=part * self.tolerance, work=None),
+            replace(self.sampling, tolerance=allowed, work=None),
             plan.of(plan.per_repetition, times * repetitions),
             effort,
             tied=self._tied,
@@ -211,7 +176,6 @@ class PointSearch:
             drawing, windows, worth = _divided(plan, wanted.total, steps, horizon + pause)
             wanted = wanted.of(wanted.per_repetition, math.ceil(worth / wanted.per_repetition))
             kind, have = (steps, drawing.per_repetition, horizon), 0
-            self._asks_for_units = self._kind is not None and kind[::2] == self._kind[::2]
             if (kind, windows) == (self._kind, self._windows) and self._known is not None:
                 have = self._known.sampling.repetitions
             more = drawing.of(drawing.per_repetition, drawing.repetitions - have)
@@ -226,23 +190,20 @@ class PointSearch:
                 wanted, horizon = search.send(replace(self._known, sampling=wanted))
             except StopIteration as end:
                 return found if enough else end.value
-            # What nobody leans on need not be better than was asked; nor need what could be better
-            # by more steps alone.
-            for_others = self.is_leant_on and horizon == kind[2] and found.units < most
-            if not is_settled or (enough and not for_others):
+            if enough or not is_settled:
                 return found
 
     @property
     def _tied(self) -> bool:
         return self.setting.tying == "tied"
 
-    def _found(self, control: Samples | None = None) -> GrowthFound:
-        """What the runs so far tell, with those of a neighbour."""
+    def _found(self) -> GrowthFound:
+        """What the runs so far tell."""
         assert self._known is not None  # there are some
         assert self._kind is not None
         horizon, units = self._kind[2], self._known.sampling.total * self._windows
-        limit = limit_of(self._known, horizon, self._tied, control)
-        many = decided_by_many((control or self._known).values, horizon)
+        limit = limit_of(self._known, horizon, self._tied)
+        many = decided_by_many(self._known.values, horizon)
         return GrowthFound(limit, Status.OK if many else Status.NOT_CONVERGED, horizon, units)
 
 
@@ -254,14 +215,6 @@ def _is_alike(at: Settled) -> bool:
         if late.std(ddof=1) > _ALIKE * late.mean():
             return False
     return True
-
-
-def _covers(other: Samples, own: Samples) -> bool:
-    """Whether another point's runs have all repetitions and windows of one's own."""
-    pairs = [(other.values, own.values), (other.small or {}, own.small or {})]
-    logs = [(a["log_m_1"], b["log_m_1"]) for a, b in pairs if a and b]
-    # The last axis are the steps, which are the same.
-    return all(len(a) >= len(b) and a[0].size >= b[0].size for a, b in logs)
 
 
 def _pause(steps: int, horizon: int) -> int:

@@ -1,14 +1,12 @@
 """Many points of a parameter space by sampled units, each to its own tolerance.
 
 Every point asks for one run after another (`point_search`). Points that ask for the same run move
-together, with the same random numbers (`joint_runs`). When all that is left to be asked for are
-more units, points far enough apart get them, and those between lean on these neighbours: the
-difference of two neighbours is far less noisy than each of them.
+together, with the same random numbers (`joint_runs`).
 
 Runs of other points know nothing of each other: on a processor they go on side by side, in as many
 threads as torch may use. Which points move together does not depend on how many these are.
 
-Eq. (tied-kernel), Eq. (averaged-tangent), Eq. (control-variate).
+Eq. (tied-kernel), Eq. (averaged-tangent).
 """
 
 from __future__ import annotations
@@ -28,12 +26,6 @@ from rnnmft.solvers.sampled.runs import SampledSetting
 
 __all__ = ["SampledMap"]
 
-# Points that get more units first stand three apart along every axis: each other point is next to
-# one of them.
-_APART = 3
-# Neighbours at this distance, along every axis, or less are leant on.
-_NEAR = 2
-
 
 class SampledMap:
     """Stationary moments and growth rates of many points.
@@ -41,7 +33,6 @@ class SampledMap:
     Args:
         cell: of all points.
         points: the ensemble and inputs of each.
-        places: where each stands on the grid, a whole number along every axis.
         tying: "tied" or "untied".
         tolerance: standard error of a growth rate, per step, that each point shall have.
         sampling: seed, device, precision, and the most units that a point may take.
@@ -54,7 +45,6 @@ class SampledMap:
         self,
         cell: Cell,
         points: Sequence[tuple[Ensemble, Inputs]],
-        places: Sequence[tuple[int, ...]],
         tying: str,
         tolerance: float,
         sampling: Sampling,
@@ -62,7 +52,7 @@ class SampledMap:
         with_growth: bool = True,
         settle_within: int = SETTLE_WITHIN,
     ) -> None:
-        self.cell, self.points, self.places, self.tying = cell, points, places, tying
+        self.cell, self.points, self.tying = cell, points, tying
         self.start, self.device, self.with_growth = start or {}, sampling.device, with_growth
         self._search = partial(
             PointSearch,
@@ -76,43 +66,31 @@ class SampledMap:
     def completed(
         self, which: Sequence[int] | None = None, *, averaged: bool = False
     ) -> Iterator[list[tuple[int, PointFound]]]:
-        """The numbers and the places in the list of points, as runs complete them.
+        """The numbers of points and what was found there, as runs complete them.
 
         Args:
-            which: of the points; all when None. Those of earlier calls can be leant on.
+            which: of the points; all when None.
             averaged: whether they are to make a surface, so that noise counts in part.
 
         Raises:
             OutOfTimeError: a time budget ended before all were.
         """
         waiting: dict[RunAsked, list[int]] = defaultdict(list)
-        poor: list[int] = []
         for i in range(len(self.points)) if which is None else which:
             setting = SampledSetting(self.cell, *self.points[i], self.tying, self.start)
             self._searches[i] = self._search(setting, is_averaged=averaged)
             waiting[self._searches[i].asked].append(i)
-        while waiting or poor:
-            if not waiting:
-                leaning, rich = self._shared(poor)
-                if leaning:
-                    yield self._answers(leaning)
-                poor = [i for i in poor if i not in {*leaning, *rich}]
-                for i in rich:
-                    waiting[self._searches[i].asked].append(i)
-                continue
+        while waiting:
             batches = _taken(waiting)
             runs = [partial(self._run, *batch) for batch in batches]
             for k, _ in side_by_side(runs, choose_device(self.device)):
-                chosen = batches[k][1]
-                ended = [i for i in chosen if self._searches[i].answer is not None]
+                answers = ((i, self._searches[i].answer) for i in batches[k][1])
+                ended = [(i, answer) for i, answer in answers if answer is not None]
                 if ended:
-                    yield self._answers(ended)
+                    yield ended
             for i in (i for _, chosen in batches for i in chosen):
-                search = self._searches[i]
-                if search.lacks_units:
-                    poor.append(i)
-                elif search.answer is None:
-                    waiting[search.asked].append(i)
+                if self._searches[i].answer is None:
+                    waiting[self._searches[i].asked].append(i)
 
     def _run(self, asked: RunAsked, chosen: list[int]) -> None:
         """Let points move together, and go on with those that ask for what follows this run."""
@@ -126,9 +104,8 @@ class SampledMap:
                     self._searches[i].send(drawn)
             following: dict[RunAsked, set[int]] = defaultdict(set)
             for i in receiving:
-                search = self._searches[i]
-                if search.answer is None and not search.lacks_units:
-                    following[search.asked].add(i)
+                if self._searches[i].answer is None:
+                    following[self._searches[i].asked].add(i)
             # Some more steps of all may cost less than all steps of those that ask for them.
             spared = {
                 a: len(those) * a.steps - len(chosen) * (a.steps - a.steps_made(asked))
@@ -136,43 +113,6 @@ class SampledMap:
             }
             asked = max(spared, key=lambda a: spared[a], default=asked)
             receiving = following[asked] if spared.get(asked, -1) >= 0 else set()
-
-    def _shared(self, poor: list[int]) -> tuple[list[int], list[int]]:
-        """Of points that lack units: those that neighbours help, and those that get their own."""
-        leaning: list[int] = []
-        rich: list[int] = []
-        alone: list[int] = []
-        for i in poor:
-            near = self._near(i)
-            if any(self._searches[i].lean_on(self._searches[k]) for k in near):
-                leaning.append(i)
-            else:
-                (rich if near else alone).append(i)
-        # Every third along each axis first.
-        alone.sort(key=lambda i: sum(place % _APART != 1 for place in self.places[i]))
-        first: list[int] = []
-        for i in alone:
-            if all(self._distance(i, k) >= _APART - 1 for k in first):
-                alike = self._searches[i].is_of_one_kind
-                self._searches[i].is_leant_on = any(
-                    alike(self._searches[k]) for k in poor if 0 < self._distance(i, k) <= _NEAR
-                )
-                first.append(i)
-        return leaning, sorted(rich + first)
-
-    def _near(self, i: int) -> list[int]:
-        """The neighbours to lean on that are done, nearest first."""
-        done = (k for k, s in self._searches.items() if s.is_leant_on and s.answer is not None)
-        near = [k for k in done if self._distance(i, k) <= _NEAR]
-        return sorted(near, key=lambda k: self._distance(i, k))
-
-    def _distance(self, i: int, k: int) -> int:
-        """The largest distance along an axis."""
-        return max(abs(a - b) for a, b in zip(self.places[i], self.places[k], strict=True))
-
-    def _answers(self, which: list[int]) -> list[tuple[int, PointFound]]:
-        answers = ((i, self._searches[i].answer) for i in which)
-        return [(i, answer) for i, answer in answers if answer is not None]
 
 
 def _taken(waiting: dict[RunAsked, list[int]]) -> list[tuple[RunAsked, list[int]]]:

@@ -20,7 +20,7 @@ FAR_BESIDE_A_BREAK = 6.0
 def completed(points, asked=PREDICTED):
     """The last answer of every point; those that a surface told, by place."""
     found = {}
-    for some in KrigedMap(points, TOLERANCE, asked).completed():
+    for some in KrigedMap(points, points.places, TOLERANCE, asked).completed():
         found |= dict(some)
     assert sorted(found) == list(range(len(points.places)))
     return {points.places[i]: f for i, f in found.items() if f.is_predicted}

@@ -26,11 +26,8 @@ ALARM, MOVED = 1e-3, 0.03
 
 
 def solved(cell, points, tolerance=0.005, tying="tied", **options):
-    places = [(i,) for i in range(len(points))]
     found = {}
-    for completed in SampledMap(
-        cell, points, places, tying, tolerance, PLAN, **options
-    ).completed():
+    for completed in SampledMap(cell, points, tying, tolerance, PLAN, **options).completed():
         assert not set(found) & {i for i, _ in completed}
         found |= dict(completed)
     assert set(found) == set(range(len(points)))
@@ -108,7 +105,7 @@ def test_the_end_of_the_time_is_said():
 
 
 def neighbours():
-    """Points close enough to lean on each other, where fluctuations are large."""
+    """Points close to each other, where fluctuations are large."""
     cell = cells.minimal()
     return cell, [
         (cell.ensemble(e={"sigma_w": w, "sigma_v": 1.39, "mu_b": -1.0}), Inputs(R=0.4616))
@@ -128,7 +125,7 @@ def test_noise_counts_in_part_where_a_surface_averages_it():
     """Points of a surface have numbers of their own, and stop at less units; brackets count."""
     cell, points = neighbours()
     points = [points[0], points[0]]
-    grid = SampledMap(cell, points, [(0,), (1,)], "tied", 0.01, PLAN)
+    grid = SampledMap(cell, points, "tied", 0.01, PLAN)
     found = dict(pair for some in grid.completed(averaged=True) for pair in some)
     limits = [found[i].limit for i in range(2)]
     assert limits[0].value != limits[1].value
@@ -142,22 +139,6 @@ def test_noise_counts_in_part_where_a_surface_averages_it():
     alone = dict(pair for some in grid.completed() for pair in some)
     assert alone[0].units > found[0].units
     assert alone[0].limit.value == alone[1].limit.value
-
-
-@pytest.mark.slow
-def test_neighbours_are_leant_on_and_differ_in_nothing_else():
-    """The middle one has fewer units, and the rate that it has by its own, within both errors."""
-    cell, points = neighbours()
-    grid = SampledMap(cell, points, [(0,), (1,), (2,)], "tied", 0.005, PLAN)
-    found = dict(pair for completed in grid.completed() for pair in completed)
-    units = [found[i].units for i in range(3)]
-    assert min(units) < max(units)
-    leaning = int(np.argmin(units))
-    (value,), (error,), status = found[leaning].values["gradient_growth"]
-    assert status is Status.OK
-    assert error <= 0.005
-    own = MeanField(cell, *points[leaning], seed=1).gradient_growth()
-    assert abs(value - float(own)) < 4 * math.hypot(error, float(own.error))
 
 
 def test_repetitions_that_follow_tell_of_the_bias_too():
