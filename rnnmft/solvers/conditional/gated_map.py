@@ -48,13 +48,13 @@ _ADDED, _APART, _TIMES, _IN_VAIN, _FEW = 16, 0.04, 40, 2, 2
 # Steps of the paths that growth is averaged over, to a tolerance of so much; with more for less, up
 # to so many.
 _STEPS, _TOLERANCE, _MOST_STEPS = 1 << 14, 0.0025, 1 << 20
-# Its weights take a tenth of the time and decide where a state jumps: they have so many times as
-# many, and twice that in every round of states that are added, at most so often.
-_FOR_WEIGHTS, _DOUBLED = 8, 3
+# Twice as many for weights in every round of states that are added, at most so often.
+_DOUBLED = 3
 # How many times as many for growth where the noise of a rate is above so many tolerances.
 _MORE, _NOISY = 4, 2.0
-# In terms of the tolerance: units tell better what is worse, if it is not for the sake of a jump.
-_HOPELESS = 3.0
+# In terms of the tolerance, if it is not for the sake of a jump: some more states do not mend what is
+# worse, once there are a few close by; and in the end units tell better what is worse.
+_FAR, _HOPELESS = 10.0, 3.0
 # What is left of a rate's search, of the tolerance.
 _RESOLVED = 0.2
 
@@ -113,6 +113,8 @@ class GatedMap:
             good = told.growth_error <= self.tolerance
             errors = np.where(open_ & ~good & np.isfinite(told.growth), told.growth_error, 0.0)
             worst = errors > self.tolerance
+            if count:
+                worst &= (errors <= _FAR * self.tolerance) | told.is_beside_jump
             few = (open_ & good).sum() < min(_FEW, worst.sum())
             in_vain = in_vain + 1 if few else 0
             is_last = count == _TIMES or in_vain == _IN_VAIN or not worst.any()
@@ -126,7 +128,7 @@ class GatedMap:
             if is_last:
                 return
             places = _worst_places(points, told, np.where(worst, errors, 0.0))
-            self._solve(points, places, _FOR_WEIGHTS << min(count, _DOUBLED))
+            self._solve(points, places, 2 << min(count, _DOUBLED - 1))
 
     def _found(self, points: MapSlice, told: Told, i: int) -> PointFound:
         """A point, from what its surface tells."""
@@ -191,15 +193,14 @@ class GatedMap:
                 for p, ends in sorted(points.ranges.items())
                 for x in towards_ends(ends.low, ends.high, _VARIANCES)
             ],
-            _FOR_WEIGHTS,
         )
         return True
 
     def _solve(
-        self, points: MapSlice, places: Sequence[tuple[float, float]], for_weights: int
+        self, points: MapSlice, places: Sequence[tuple[float, float]], times: int = 1
     ) -> None:
         """States at (log s, p)."""
-        tasks = [partial(self._state, points, *at, self._seed(), for_weights) for at in places]
+        tasks = [partial(self._state, points, *at, self._seed(), times) for at in places]
         found = dict(side_by_side(tasks, self.backend.device))
         for i, place in enumerate(places):
             state = found[i]
@@ -213,20 +214,20 @@ class GatedMap:
 
     @torch.inference_mode()
     def _state(
-        self, points: MapSlice, x: float, p: float, seed: int, for_weights: int
+        self, points: MapSlice, x: float, p: float, seed: int, times: int
     ) -> HeldVariance | None:
         nearest = min(points.ranges, key=lambda known: abs(known - p))
         averages, lags = self._averages(points, p), points.ranges[nearest].lags_at(x)
         variance, resolution = math.exp(2 * x), _RESOLVED * self.tolerance
 
-        def solved(steps: int, for_weights: int) -> HeldVariance | None:
-            arguments = seed, self.backend, resolution, lags, for_weights
+        def solved(steps: int, times: int) -> HeldVariance | None:
+            arguments = seed, self.backend, resolution, lags, times
             return solve_held(averages, variance, steps, *arguments)
 
-        state = solved(self._steps, for_weights)
+        state = solved(self._steps, times)
         if state is None or state.covariance[1, 1] <= (_NOISY * self.tolerance) ** 2:
             return state
-        return solved(_MORE * self._steps, max(for_weights // _MORE, 1))
+        return solved(_MORE * self._steps, max(times // _MORE, 1))
 
 
 def _point(

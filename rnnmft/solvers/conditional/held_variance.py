@@ -38,9 +38,10 @@ _ENDED, _UNIMPORTANT, _LAST_LAGS = 2e-3, 0.1, 0.7
 _ENDED_ROUGHLY = 1e-2
 # Repetitions, those that look ahead at a rate, and those that tell weights roughly.
 _REPETITIONS, _FEW, _SOME = 16, 2, 4
-# Steps of all paths for a lag, at least, so that a repetition has a path; and of those for weights
-# at most: a thread takes some 100 bytes for each.
-_FOR_A_LAG, _MOST_STEPS = 2 * _REPETITIONS, 1 << 21
+# Steps of all paths for a lag, at least, so that a repetition has a path. Weights take a tenth of
+# the time and decide where a state jumps: they have so many times as many as growth, and as many as
+# these at most (a thread takes some 100 bytes for each).
+_FOR_A_LAG, _FOR_WEIGHTS, _MOST_STEPS = 2 * _REPETITIONS, 8, 1 << 21
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def solve_held(
     backend: Backend,
     resolution: float,
     lags: int = SHORTEST,
-    for_weights: int = 1,
+    times: int = 1,
 ) -> HeldVariance | None:
     """The state.
 
@@ -106,14 +107,14 @@ def solve_held(
         backend: torch.
         resolution: what may be left of a rate's search.
         lags: over which covariances are thought to reach.
-        for_weights: how many times as many steps tell the state and its weights (2^21 at most).
+        times: how many times as many steps as usual tell the weights.
 
     Returns:
         None where there is no such state, or its memory is too long.
     """
     while lags <= _LONGEST:
         least = max(steps, _FOR_A_LAG * lags)
-        total = max(least, min(for_weights * steps, _MOST_STEPS))
+        total = max(least, min(times * _FOR_WEIGHTS * steps, _MOST_STEPS))
         paths = GatePaths.drawn(lags, _REPETITIONS, total, seed, backend)
         iteration = Iteration(averages, LagGrid(lags, _NEAR), variance)
         part = paths.some(_REPETITIONS, max(1, paths.numbers.shape[2] * least // total))
