@@ -52,8 +52,8 @@ _STEPS, _TOLERANCE, _MOST_STEPS = 1 << 14, 0.0025, 1 << 20
 _DOUBLED = 3
 # How many times as many for growth where the noise of a rate is above so many tolerances.
 _MORE, _NOISY = 4, 2.0
-# In terms of the tolerance, if it is not for the sake of a jump: some more states do not mend what is
-# worse, once there are a few close by; and in the end units tell better what is worse.
+# In terms of the tolerance, if it is not for the sake of a jump: some more states do not mend what
+# is worse, once there are a few close by; and in the end units tell better what is worse.
 _FAR, _HOPELESS = 10.0, 3.0
 # What is left of a rate's search, of the tolerance.
 _RESOLVED = 0.2
