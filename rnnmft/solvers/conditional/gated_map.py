@@ -221,8 +221,9 @@ class GatedMap:
         variance, resolution = math.exp(2 * x), _RESOLVED * self.tolerance
 
         def solved(steps: int, times: int) -> HeldVariance | None:
-            arguments = seed, self.backend, resolution, lags, times
-            return solve_held(averages, variance, steps, *arguments)
+            return solve_held(
+                averages, variance, steps, seed, self.backend, resolution, lags, times
+            )
 
         state = solved(self._steps, times)
         if state is None or state.covariance[1, 1] <= (_NOISY * self.tolerance) ** 2:

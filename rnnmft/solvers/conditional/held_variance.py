@@ -174,6 +174,9 @@ def _found(
     answer = iteration.answer(paths, at, settled.deviation)
     moved = iteration.at(paths, settled.shape[:, None] + small * answer)
     own, here, back = (_array(v.moments) for v in (settled, at, moved))
+    if min(map(np.min, (own, here, back))) <= 0.0:
+        # Chance in the controls of a repetition is more than all of it.
+        return None
     # More of the state takes less of the weights.
     scales = -(own / own.mean() - 1.0) - np.log(back / here) / small
     weights = settled.scale * torch.exp(small * torch.as_tensor(scales)).to(settled.shape)

@@ -106,6 +106,7 @@ def test_what_memory_is_too_long_for_is_left_to_others():
     assert sorted(found) == [0, 2]
 
 
+@pytest.mark.slow
 def test_next_to_the_end_of_a_state_the_error_is_told():
     """At mu_b 4.83 the lower state ends at sigma_w 10.32 +- .01: the error there is no smaller."""
     found = solved(points(*((w, 4.83) for w in (8.0, 10.32, 11.5))), tolerance=0.01)
