@@ -212,7 +212,7 @@ class GatedMap:
         self._drawn += 1
         return int(np.random.SeedSequence([self.seed, self._drawn]).generate_state(1)[0])
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _state(
         self, points: MapSlice, x: float, p: float, seed: int, times: int
     ) -> HeldVariance | None:

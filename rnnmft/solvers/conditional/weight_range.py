@@ -53,7 +53,7 @@ class SizeRange:
         return int(self.lags[right - 1 : right + 1].min())
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def range_of_sizes(
     averages: GateAverages, low: float, high: float, seed: int, backend: Backend
 ) -> SizeRange | None:

@@ -12,6 +12,7 @@ from rnnmft import Cell, Input, Inputs, MeanField, Preactivation, State, cells, 
 from rnnmft.numerics.backends import torch_backend
 from rnnmft.solvers.conditional.held_variance import needed_weights, solve_held
 from rnnmft.solvers.conditional.linear_cell import GateAverages
+from tests.stand_in_device import GPU
 
 R, SIGMA_V, RESOLUTION = 0.4616, 1.39, 0.0005
 # False alarms of each comparison: one in 10^4; the controls move rates and moments by so much.
@@ -92,6 +93,20 @@ def test_single_and_double_precision_agree():
     error = np.sqrt(np.diag(double.covariance))
     assert single.growth == pytest.approx(double.growth, abs=0.3 * error[1])
     assert single.log_scale == pytest.approx(double.log_scale, abs=0.3 * error[0])
+
+
+@pytest.mark.cuda
+def test_a_gpu_finds_the_same_state():
+    """The same random numbers; sums in another order."""
+    here = solved(4.0, 1.0)
+    backend = torch_backend(GPU, "float32")
+    averages = GateAverages(cells.minimal(), 1.0, SIGMA_V * R**0.5, backend)
+    there = solve_held(averages, 4.0, 1 << 15, 0, backend, RESOLUTION)
+    assert here is not None
+    assert there is not None
+    error = np.sqrt(np.diag(here.covariance))
+    assert there.log_scale == pytest.approx(here.log_scale, abs=0.1 * error[0])
+    assert there.growth == pytest.approx(here.growth, abs=max(RESOLUTION, 0.1 * error[1]))
 
 
 def test_roughly_needed_weights_are_those_of_the_state():
